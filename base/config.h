@@ -1,0 +1,82 @@
+// Configuration declared once: that declaration gives the TOML parser, default, unit, range, help and --set.
+//
+//   struct OptimizerConfig { double learning_rate = 1e-4; };
+//   void declare(config::Table& table, OptimizerConfig& c) {
+//     table.field("learning_rate", c.learning_rate, {.unit = "1", .min = 0, .help = "AdamW step size after
+//     warm-up"});
+//   }
+//   config::Table root; OptimizerConfig c; declare(root.table("optimizer"), c);
+//   config::load(root, "run.toml", {"optimizer.learning_rate=3e-4"});
+//
+// The value a field holds when it is declared is its default. Errors are UserError, one line:
+//   run.toml:7: unknown key 'optimizer.learning_rat' (did you mean 'optimizer.learning_rate'?)
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace gpumonth::config {
+
+struct Field {
+  std::string unit = "";  ///< "s", "MiB", "samples"; empty for a count or a name
+  double min = -std::numeric_limits<double>::infinity();  ///< smallest allowed number
+  double max = std::numeric_limits<double>::infinity();   ///< largest allowed number
+  std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any
+  std::string help = "";
+};
+
+using Value = std::variant<int*, std::int64_t*, std::uint64_t*, double*, bool*, std::string*>;
+
+/// A TOML table of fields and subtables, bound to the variables that it fills.
+class Table {
+ public:
+  /// Declares `key` bound to `*value`; the present value is the default.
+  template <class T>
+  void field(std::string key, T& value, Field description = {}) {
+    fields_.push_back({std::move(key), &value, std::move(description)});
+  }
+  /// The subtable [key], made on first use. The reference stays valid as long as this table lives.
+  Table& table(const std::string& key);
+
+  struct Entry {
+    std::string key;
+    Value value;
+    Field description;
+  };
+  const std::vector<Entry>& fields() const { return fields_; }
+  const std::deque<std::pair<std::string, Table>>& tables() const { return tables_; }
+
+ private:
+  std::vector<Entry> fields_;
+  std::deque<std::pair<std::string, Table>> tables_;
+};
+
+/// Fills `root` from the TOML file, then from overrides "a.b=v", in that order. A string key named `from`
+/// inside a table is special: the TOML file it names (relative to the file it stands in) is read first for
+/// the table of the same name, so that `[model] from = "../models/dit-s-2.toml"` takes that file's [model]
+/// and later keys win. Throws UserError: file missing or not TOML, unknown key or table (nearest one named),
+/// wrong type, out of range.
+void load(Table& root, const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The same from TOML text; `name` stands for the file in messages, `from` paths are relative to `directory`.
+void load_text(Table& root, const std::string& text, const std::string& name,
+               const std::vector<std::string>& overrides = {}, const std::filesystem::path& directory = ".");
+
+/// The resolved values as TOML text that `load_text` reads back to the same values, units and help as
+/// comments when `with_help` is set. `from` keys, whose files are resolved by now, and values that are not
+/// finite are written as comments; an unsigned number above 2^63-1 as a string of digits, which such a field
+/// accepts.
+std::string to_toml(const Table& root, bool with_help = false);
+
+/// Every key with its default, unit, range and help, as commented TOML: what `--help-config` prints.
+std::string help_text(const Table& root);
+
+/// The closest of `candidates` to `word` by edit distance; empty where none is near.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace gpumonth::config

@@ -1,0 +1,59 @@
+// What one run log says about speed: throughput and model FLOPs utilisation (MFU), from its steady steps.
+//
+//   MFU = sum(model FLOPs) / (sum(step time) x ranks x peak of one rank)
+//
+// over all steady steps: a long run is paid by its total time, so the mean counts and slow steps count in
+// full. The interval is a 90 % block bootstrap over steps. The peak is the device's datasheet peak where the
+// log has one, else the GEMM rate that was measured on one rank when the run started; a CPU has only that.
+#pragma once
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "budget/number.h"
+#include "model/hardware.h"
+#include "runlog/record.h"
+
+namespace gpumonth::budget {
+
+struct Efficiency {
+  std::string path;  ///< of the log
+  std::string device_name, model_name, dtype, transport, backend;
+  int ranks = 1;
+  std::int64_t global_batch = 0;
+  std::size_t steps = 0;  ///< steady ones; 0: nothing below is known
+  double step_median_s = std::numeric_limits<double>::quiet_NaN();
+  double step_p5_s = std::numeric_limits<double>::quiet_NaN();  ///< 5th percentile over steps
+  double step_p95_s = std::numeric_limits<double>::quiet_NaN();
+  double samples_per_s = std::numeric_limits<double>::quiet_NaN();     ///< all ranks together
+  double flops_per_s = std::numeric_limits<double>::quiet_NaN();       ///< model FLOP/s, all ranks together
+  double peak_flops_per_s = std::numeric_limits<double>::quiet_NaN();  ///< the denominator, one rank
+  bool peak_is_measured = false;  ///< a GEMM rate measured on that machine, not a datasheet
+  std::string peak_source;
+  double mfu = std::numeric_limits<double>::quiet_NaN();
+  double mfu_low = std::numeric_limits<double>::quiet_NaN();  ///< 90 % interval of the mean over the run
+  double mfu_high = std::numeric_limits<double>::quiet_NaN();
+  double step_mfu_p5 = std::numeric_limits<double>::quiet_NaN();  ///< spread of single steps, 5 % .. 95 %
+  double step_mfu_median = std::numeric_limits<double>::quiet_NaN();
+  double step_mfu_p95 = std::numeric_limits<double>::quiet_NaN();
+  std::string why_unknown;  ///< why there is no MFU; empty where there is
+
+  bool has_mfu() const { return why_unknown.empty(); }
+};
+
+Efficiency efficiency_of(const runlog::Run& run);
+
+/// The MFU of several runs as one measured number: from the lowest low to the highest high of those that have
+/// one. Unknown where none has.
+Number pooled_mfu(const std::vector<Efficiency>& runs);
+
+/// Whether that number speaks of another machine than `target`: another device, or a denominator that is a
+/// measured matrix-product rate instead of the datasheet's peak.
+bool is_carried_over(const std::vector<Efficiency>& runs, const model::Hardware& target);
+
+constexpr const char* kCarriedOver = "carried over";
+/// The factor 1 by which a carried-over efficiency is multiplied: an assumption that shows in the provenance.
+Number carried_over();
+
+}  // namespace gpumonth::budget

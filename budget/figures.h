@@ -1,0 +1,36 @@
+// The report's figures, each an SVG element; an empty string where the logs hold nothing to show.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "budget/budget.h"
+#include "runlog/record.h"
+
+namespace gpumonth::budget {
+
+/// What a run is called in legends: "dit-s-2, 2 ranks, bf16".
+std::string run_label(const runlog::Run& run, const std::vector<runlog::Run>& all);
+
+std::string loss_figure(const std::vector<runlog::Run>& runs);
+/// Mean steady step of every run, stacked: data, forward, backward, exposed communication, optimizer, the
+/// rest; ms.
+std::string breakdown_figure(const std::vector<runlog::Run>& runs);
+/// Every rank's own step time on the run with the most ranks: median and 5-95 %, ms.
+std::string straggler_figure(const std::vector<runlog::Run>& runs);
+/// When each gradient bucket was ready, started and done on one sampled step, ms.
+std::string bucket_figure(const std::vector<runlog::Run>& runs);
+std::string throughput_figure(const std::vector<Efficiency>& runs);
+std::string efficiency_figure(const std::vector<Efficiency>& runs);
+std::string ladder_figure(const Budget& budget);
+std::string outputs_figure(const Budget& budget);
+
+/// The parts of a mean steady step, s; in the order of the stack.
+struct StepPart {
+  const char* name;
+  const char* colour;
+  double seconds;
+};
+std::vector<StepPart> mean_step(const runlog::Run& run);
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,262 @@
+// Figures of single runs: loss, step-time breakdown, stragglers, buckets.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "budget/figures.h"
+#include "budget/statistics.h"
+#include "budget/svg.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr int kWidth = 980;
+constexpr std::size_t kMostPoints = 1500;  // of one curve: more do not show, and make the page heavy
+
+/// Centred moving average over about 1/25 of the curve.
+std::vector<double> smooth(const std::vector<double>& values) {
+  const std::size_t half = values.size() / 50;
+  std::vector<double> out;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::size_t reach = std::min({half, i, values.size() - 1 - i});
+    double sum = 0;
+    for (std::size_t j = i - reach; j <= i + reach; ++j) sum += values[j];
+    out.push_back(sum / static_cast<double>(2 * reach + 1));
+  }
+  return out;
+}
+
+struct Curve {
+  std::vector<std::vector<double>> rows;  // step, loss, smoothed
+  double low = INFINITY, high = -INFINITY;
+};
+
+Curve loss_curve(const runlog::Run& run) {
+  std::vector<double> steps, losses;
+  for (const auto& step : run.steps) {
+    if (!std::isfinite(step.loss)) continue;
+    steps.push_back(static_cast<double>(step.step));
+    losses.push_back(step.loss);
+  }
+  Curve curve;
+  const auto smoothed = smooth(losses);
+  const std::size_t stride = losses.size() / kMostPoints + 1;
+  for (std::size_t i = 0; i < losses.size(); i += stride) {
+    curve.rows.push_back({steps[i], losses[i], smoothed[i]});
+    curve.low = std::min(curve.low, losses[i]);
+    curve.high = std::max(curve.high, losses[i]);
+  }
+  return curve;
+}
+
+/// Boxes (x0, x1) at height y, half of `thickness` up and down, as rows of gnuplot's boxxyerror.
+std::vector<double> box(double x0, double x1, double y, double thickness) {
+  return {(x0 + x1) / 2, y, x0, x1, y - thickness / 2, y + thickness / 2};
+}
+
+constexpr const char* kBoxes = "using 1:2:3:4:5:6 with boxxyerror";
+
+const runlog::Run* widest(const std::vector<runlog::Run>& runs, bool (*has_data)(const runlog::Run&)) {
+  const runlog::Run* best = nullptr;
+  for (const auto& run : runs)
+    if (has_data(run) && (best == nullptr || run.info.world_size > best->info.world_size)) best = &run;
+  return best;
+}
+
+const runlog::StepRecord* record_of(const runlog::Run& run, std::int64_t step) {
+  for (const auto& record : run.steps)
+    if (record.step == step) return &record;
+  return nullptr;
+}
+
+/// The middle one of the sampled steps: past the warm-up where there is a choice.
+std::int64_t sampled_step(const runlog::Run& run) {
+  std::vector<std::int64_t> steps;
+  for (const auto& bucket : run.buckets)
+    if (steps.empty() || steps.back() != bucket.step) steps.push_back(bucket.step);
+  return steps[steps.size() / 2];
+}
+
+}  // namespace
+
+std::string run_label(const runlog::Run& run, const std::vector<runlog::Run>& all) {
+  std::string label = fmt::format("{}, {} rank{}, {}", run.info.model_name, run.info.world_size,
+                                  run.info.world_size == 1 ? "" : "s", run.info.dtype);
+  std::size_t same = 0, index = 0;
+  for (const auto& other : all) {
+    if (other.info.model_name != run.info.model_name || other.info.world_size != run.info.world_size ||
+        other.info.dtype != run.info.dtype)
+      continue;
+    ++same;
+    if (&other <= &run) ++index;
+  }
+  return same > 1 ? fmt::format("{} #{}", label, index) : label;
+}
+
+std::string loss_figure(const std::vector<runlog::Run>& runs) {
+  Plot plot(kWidth, 340);
+  plot.line("set xlabel 'optimizer step'").line("set ylabel 'loss (mean over the global batch)'");
+  plot.line("set key top right").line("set lmargin 9").line("set xrange [0:*]");
+  std::string raw, smoothed;
+  double low = INFINITY, high = -INFINITY;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const Curve curve = loss_curve(runs[i]);
+    if (curve.rows.empty()) continue;
+    low = std::min(low, curve.low);
+    high = std::max(high, curve.high);
+    plot.data(fmt::format("loss{}", i), curve.rows);
+    const std::string colour = series_colour(i);
+    raw += fmt::format("$loss{} using 1:2 with lines lc rgb '#b0{}' lw 1 notitle, ", i, colour.substr(1));
+    smoothed += fmt::format("$loss{} using 1:3 with lines lc rgb '{}' lw 2.2 title {}, ", i, colour,
+                            quoted(run_label(runs[i], runs)));
+  }
+  if (smoothed.empty()) return "";
+  if (low > 0 && high / low > 20) plot.line("set logscale y");
+  plot.line("plot " + raw + smoothed.substr(0, smoothed.size() - 2));
+  return plot.svg("fig-loss", "Loss against optimizer step");
+}
+
+std::vector<StepPart> mean_step(const runlog::Run& run) {
+  std::vector<StepPart> parts = {
+      {"data", colour::kData, 0},           {"forward", colour::kForward, 0},
+      {"backward", colour::kBackward, 0},   {"exposed communication", colour::kExposed, 0},
+      {"optimizer", colour::kOptimizer, 0}, {"other", colour::kOther, 0}};
+  const auto steady = run.steady();
+  for (const auto& s : steady) {
+    const double known[] = {s.data_s, s.forward_s, s.backward_s, s.exposed_comm_s, s.optimizer_s};
+    double rest = s.step_time_s;
+    for (std::size_t i = 0; i < std::size(known); ++i) {
+      parts[i].seconds += known[i];
+      rest -= known[i];
+    }
+    parts.back().seconds += std::max(0.0, rest);
+  }
+  for (auto& part : parts) part.seconds /= static_cast<double>(std::max<std::size_t>(1, steady.size()));
+  return parts;
+}
+
+std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
+  std::map<std::size_t, std::vector<std::vector<double>>> boxes;
+  std::vector<StepPart> names;
+  std::string tics;
+  double longest_ms = 0;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].steady().empty()) continue;
+    const double y = -static_cast<double>(i);
+    double at_ms = 0;
+    names = mean_step(runs[i]);
+    for (std::size_t p = 0; p < names.size(); ++p) {
+      const double ms = 1e3 * names[p].seconds;
+      boxes[p].push_back(box(at_ms, at_ms + ms, y, 0.62));
+      at_ms += ms;
+    }
+    longest_ms = std::max(longest_ms, at_ms);
+    tics += fmt::format("{}{} {}", tics.empty() ? "" : ", ", quoted(run_label(runs[i], runs)), y);
+  }
+  if (names.empty()) return "";
+  Plot plot(kWidth, 120 + 44 * static_cast<int>(runs.size()));
+  plot.line("set xlabel 'mean steady step (ms)'")
+      .line("set key outside top center horizontal samplen 1.2 height 0.5");
+  plot.line("set border 1")
+      .line("unset grid")
+      .line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
+  plot.line("set ytics (" + tics + ") scale 0")
+      .line(fmt::format("set yrange [{}:0.5]", 0.5 - static_cast<double>(runs.size())));
+  plot.line(fmt::format("set xrange [0:{}]", longest_ms * 1.03));
+  std::string command;
+  for (std::size_t p = 0; p < names.size(); ++p) {
+    plot.data(fmt::format("part{}", p), boxes[p]);
+    command += fmt::format("{}$part{} {} lc rgb '{}' title '{}'", p ? ", " : "", p, kBoxes, names[p].colour,
+                           names[p].name);
+  }
+  plot.line("plot " + command);
+  return plot.svg("fig-breakdown", "Mean step time by part, per run");
+}
+
+std::string straggler_figure(const std::vector<runlog::Run>& runs) {
+  const runlog::Run* run =
+      widest(runs, [](const runlog::Run& r) { return r.info.world_size > 1 && !r.rank_step_time_s.empty(); });
+  if (run == nullptr) return "";
+  const auto ranks = static_cast<std::size_t>(run->info.world_size);
+  std::vector<std::vector<double>> rows;
+  std::vector<double> medians;
+  double low = INFINITY, high = 0;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    std::vector<double> ms;
+    for (std::size_t i = rank; i < run->rank_step_time_s.size(); i += ranks)
+      ms.push_back(1e3 * static_cast<double>(run->rank_step_time_s[i]));
+    medians.push_back(quantile(ms, 0.5));
+    rows.push_back({static_cast<double>(rank), medians.back(), quantile(ms, 0.05), quantile(ms, 0.95)});
+    low = std::min(low, rows.back()[2]);
+    high = std::max(high, rows.back()[3]);
+  }
+  Plot plot(kWidth, 280);
+  plot.data("ranks", rows).line("set xlabel 'rank'").line("set ylabel 'own busy time per step (ms)'");
+  plot.line(fmt::format("set xrange [-0.6:{}]", static_cast<double>(ranks) - 0.4))
+      .line(fmt::format("set yrange [{}:{}]", low - 0.15 * (high - low) - 0.02 * low,
+                        high + 0.35 * (high - low) + 0.02 * low));
+  if (ranks <= 16) plot.line("set xtics 1");
+  const double middle = quantile(medians, 0.5);
+  plot.line(
+      fmt::format("set arrow 1 from graph 0,first {0} to graph 1,first {0} nohead lc rgb '{1}' dt (6,5) back",
+                  middle, colour::kMuted));
+  plot.line(
+      fmt::format("plot $ranks using 1:2:3:4 with yerrorbars pt 7 ps 0.7 lw 1.6 lc rgb '{}' title 'median, "
+                  "5-95 % of steps'",
+                  colour::kBackward));
+  return plot.svg("fig-stragglers", "Busy time of every rank");
+}
+
+std::string bucket_figure(const std::vector<runlog::Run>& runs) {
+  const runlog::Run* run = widest(runs, [](const runlog::Run& r) { return !r.buckets.empty(); });
+  if (run == nullptr) return "";
+  const std::int64_t step = sampled_step(*run);
+  std::vector<std::vector<double>> waiting, reducing;
+  double end_ms = 0;
+  for (const auto& b : run->buckets) {
+    if (b.step != step) continue;
+    const double y = -1.0 - static_cast<double>(waiting.size());
+    waiting.push_back(box(1e3 * b.ready_s, 1e3 * b.start_s, y, 0.3));
+    reducing.push_back(box(1e3 * b.start_s, 1e3 * b.end_s, y, 0.62));
+    end_ms = std::max(end_ms, 1e3 * b.end_s);
+  }
+  Plot plot(kWidth, std::min(640, 150 + 22 * static_cast<int>(waiting.size() + 1)));
+  plot.line(fmt::format("set xlabel 'time since the start of step {} (ms)'", step))
+      .line("set border 1")
+      .line("unset grid");
+  plot.line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid))
+      .line("set key outside top center horizontal samplen 1.2 height 0.5");
+  std::string command;
+  if (const auto* record = record_of(*run, step)) {
+    const std::pair<double, StepPart> parts[] = {{record->data_s, {"data", colour::kData, 0}},
+                                                 {record->forward_s, {"forward", colour::kForward, 0}},
+                                                 {record->backward_s, {"backward", colour::kBackward, 0}},
+                                                 {record->exposed_comm_s, {"exposed", colour::kExposed, 0}},
+                                                 {record->optimizer_s, {"optimizer", colour::kOptimizer, 0}}};
+    double at_ms = 0;
+    for (const auto& [seconds, part] : parts) {
+      plot.data(fmt::format("step_{}", part.name), {box(at_ms, at_ms + 1e3 * seconds, 0, 0.62)});
+      command +=
+          fmt::format("$step_{} {} lc rgb '{}' title '{}', ", part.name, kBoxes, part.colour, part.name);
+      at_ms += 1e3 * seconds;
+    }
+    end_ms = std::max(end_ms, at_ms);
+  }
+  const std::size_t every = waiting.size() / 24 + 1;
+  std::string tics = "'step' 0";
+  for (std::size_t i = 0; i < waiting.size(); i += every)
+    tics += fmt::format(", 'bucket {}' {}", i, -1.0 - static_cast<double>(i));
+  plot.line("set ytics (" + tics + ") scale 0");
+  plot.line(fmt::format("set yrange [{}:0.6]", -0.6 - static_cast<double>(waiting.size())))
+      .line(fmt::format("set xrange [0:{}]", 1.03 * end_ms));
+  plot.data("waiting", waiting).data("reducing", reducing);
+  plot.line(
+      fmt::format("plot {0} $waiting {1} lc rgb '{2}' title 'ready, waiting', $reducing {1} lc rgb '{3}' "
+                  "title 'all-reduce'",
+                  command, kBoxes, colour::kOther, "#7a6a9b"));
+  return plot.svg("fig-buckets", "Gradient buckets of one step against time");
+}
+
+}  // namespace gpumonth::budget

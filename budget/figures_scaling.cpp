@@ -1,0 +1,125 @@
+// Throughput and efficiency against ranks. Runs of the same model, compute type and device are one series;
+// its ideal is the mean throughput per rank of its runs with the fewest ranks.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "budget/figures.h"
+#include "budget/svg.h"
+
+namespace gpumonth::budget {
+namespace {
+
+struct Series {
+  std::string name;
+  std::vector<const Efficiency*> runs;  // by ranks
+  double per_rank = 0;                  // baseline samples/s of one rank
+  int fewest = 0, most = 0;
+};
+
+std::vector<Series> make_series(const std::vector<Efficiency>& runs) {
+  std::map<std::string, Series> by_name;
+  for (const auto& run : runs) {
+    if (run.steps == 0) continue;
+    Series& series = by_name[run.model_name + "|" + run.dtype + "|" + run.device_name];
+    series.name = run.model_name + ", " + run.dtype;
+    series.runs.push_back(&run);
+  }
+  std::vector<Series> all;
+  for (auto& [key, series] : by_name) {
+    std::sort(series.runs.begin(), series.runs.end(), [](auto* a, auto* b) { return a->ranks < b->ranks; });
+    series.fewest = series.runs.front()->ranks;
+    series.most = series.runs.back()->ranks;
+    double count = 0;
+    for (const auto* run : series.runs) {
+      if (run->ranks != series.fewest) continue;
+      series.per_rank += run->samples_per_s / run->ranks;
+      ++count;
+    }
+    series.per_rank /= count;
+    all.push_back(series);
+  }
+  return all;
+}
+
+/// The mean of `value` at every rank count: rows of (ranks, mean, lowest, highest).
+template <class F>
+std::vector<std::vector<double>> means(const Series& series, F value) {
+  std::map<int, std::vector<double>> by_ranks;
+  for (const auto* run : series.runs) by_ranks[run->ranks].push_back(value(*run));
+  std::vector<std::vector<double>> rows;
+  for (const auto& [ranks, values] : by_ranks) {
+    double sum = 0;
+    for (const double v : values) sum += v;
+    rows.push_back({static_cast<double>(ranks), sum / static_cast<double>(values.size()),
+                    *std::min_element(values.begin(), values.end()),
+                    *std::max_element(values.begin(), values.end())});
+  }
+  return rows;
+}
+
+void set_rank_axis(Plot& plot, const std::vector<Series>& all) {
+  int fewest = all.front().fewest, most = all.front().most;
+  for (const auto& series : all) {
+    fewest = std::min(fewest, series.fewest);
+    most = std::max(most, series.most);
+  }
+  plot.line("set xlabel 'ranks'").line("set key top left reverse Left samplen 1.8");
+  if (most > 8) {
+    plot.line("set logscale x 2").line(fmt::format("set xrange [{}:{}]", fewest / 1.2, most * 1.2));
+  } else {
+    plot.line("set xtics 1").line(fmt::format("set xrange [{}:{}]", fewest - 0.5, most + 0.5));
+  }
+}
+
+}  // namespace
+
+std::string throughput_figure(const std::vector<Efficiency>& runs) {
+  const auto all = make_series(runs);
+  if (all.empty()) return "";
+  Plot plot(484, 320);
+  set_rank_axis(plot, all);
+  plot.line("set ylabel 'samples/s'").line("set yrange [0:*]");
+  std::string command;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Series& s = all[i];
+    plot.data(fmt::format("series{}", i), means(s, [](const Efficiency& e) { return e.samples_per_s; }));
+    plot.data(fmt::format("ideal{}", i),
+              {{1.0 * s.fewest, s.per_rank * s.fewest}, {1.0 * s.most, s.per_rank * s.most}});
+    command += fmt::format("{}$ideal{} using 1:2 with lines lc rgb '{}' lw 1.4 dt (6,5) {}, ", i ? ", " : "",
+                           i, colour::kAxis, i ? "notitle" : "title 'ideal: linear'");
+    command += fmt::format(
+        "$series{0} using 1:2:3:4 with yerrorbars pt 0 lw 1.2 lc rgb '{1}' notitle, $series{0} using 1:2 "
+        "with linespoints pt 7 ps 0.8 lw 2 lc rgb '{1}' title {2}",
+        i, series_colour(i), quoted(s.name));
+  }
+  plot.line("plot " + command);
+  return plot.svg("fig-throughput", "Throughput against ranks");
+}
+
+std::string efficiency_figure(const std::vector<Efficiency>& runs) {
+  const auto all = make_series(runs);
+  if (all.empty()) return "";
+  Plot plot(484, 320);
+  set_rank_axis(plot, all);
+  plot.line("set ylabel 'efficiency (%)'").line("set yrange [0:125]");
+  plot.line(fmt::format(
+      "set arrow 1 from graph 0,first 100 to graph 1,first 100 nohead lc rgb '{}' lw 1.4 dt (6,5) back",
+      colour::kAxis));
+  std::string command;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const double base = all[i].per_rank;
+    plot.data(fmt::format("series{}", i),
+              means(all[i], [base](const Efficiency& e) { return 100 * e.samples_per_s / e.ranks / base; }));
+    command += fmt::format(
+        "{0}$series{1} using 1:2:3:4 with yerrorbars pt 0 lw 1.2 lc rgb '{2}' notitle, $series{1} using "
+        "1:2 with linespoints pt 7 ps 0.8 lw 2 lc rgb '{2}' title {3}",
+        i ? ", " : "", i, series_colour(i), quoted(all[i].name));
+  }
+  plot.line("plot " + command);
+  return plot.svg("fig-efficiency", "Scaling efficiency against ranks");
+}
+
+}  // namespace gpumonth::budget

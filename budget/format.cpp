@@ -1,0 +1,87 @@
+#include "budget/format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+namespace gpumonth::budget {
+namespace {
+
+bool is_whole(double value) { return std::abs(value - std::round(value)) < 1e-9 * std::abs(value); }
+
+/// 15.3, 124.6, 997: `decimals` after the point below 500, none above; a whole number has none, and one that
+/// two decimals hold exactly (14.95) has them.
+std::string short_text(double value, int decimals = 1) {
+  if (is_whole(value))
+    decimals = 0;
+  else if (value < 100 && is_whole(100 * value) && !is_whole(10 * value))
+    decimals = 2;
+  std::string text = fmt::format("{:.{}f}", value, value < 500 ? decimals : 0);
+  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  return text;
+}
+
+}  // namespace
+
+std::string grouped(double value) {
+  if (value == 0) return "0";
+  if (std::abs(value) < 1e-3 || std::abs(value) >= 1e15) return scientific(value);
+  if (std::abs(value) < 100 && !is_whole(value))
+    return fmt::format("{:.{}f}", value, std::abs(value) < 1 ? 3 : std::abs(value) < 10 ? 2 : 1);
+  const std::string digits = fmt::format("{:.0f}", std::abs(value));
+  std::string out = value < 0 ? "-" : "";
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) out.push_back(',');
+    out.push_back(digits[i]);
+  }
+  return out;
+}
+
+std::string compact(double value) {
+  const double size = std::abs(value);
+  if (size == 0) return "0";
+  if (size < 1e-3 || size >= 999.5e9) return scientific(value);
+  if (size < 10) return short_text(value, 2);
+  if (size < 999.5) return short_text(value);
+  if (size < 9999.5) return grouped(value);
+  if (size < 999.5e3) return short_text(value / 1e3) + " k";
+  if (size < 999.5e6) return short_text(value / 1e6) + " M";
+  return short_text(value / 1e9, size < 9.995e9 ? 2 : 1) + " G";
+}
+
+std::string scientific(double value) {
+  if (value == 0) return "0";
+  const double rounded = std::stod(fmt::format("{:.2e}", value));
+  const int exponent = static_cast<int>(std::floor(std::log10(std::abs(rounded)) + 1e-9));
+  std::string mantissa = fmt::format("{:.2f}", rounded / std::pow(10.0, exponent));
+  while (mantissa.ends_with('0')) mantissa.pop_back();
+  if (mantissa.ends_with('.')) mantissa.pop_back();
+  return fmt::format("{}e{}", mantissa, exponent);
+}
+
+std::string percent(double fraction) {
+  const double value = 100 * fraction;
+  return fmt::format("{:.{}f} %", value, is_whole(value) ? 0 : 1);
+}
+
+std::string range_text(const Number& number, std::string (*format)(double)) {
+  if (!number.known()) return "unknown";
+  const std::string low = format(number.low), high = format(number.high);
+  return low == high ? low : fmt::format("{} .. {}", low, high);
+}
+
+std::vector<std::string> wrap(const std::string& text, std::size_t width) {
+  std::vector<std::string> lines;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (!lines.empty() && lines.back().size() + 1 + word.size() <= width)
+      lines.back() += " " + word;
+    else
+      lines.push_back(word);
+  }
+  return lines;
+}
+
+}  // namespace gpumonth::budget

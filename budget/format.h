@@ -1,0 +1,22 @@
+// Numbers as a reader wants them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "budget/number.h"
+
+namespace gpumonth::budget {
+
+std::string grouped(double value);  ///< "10,528", "12.3", "0.390": three digits at least, thousands by commas
+std::string compact(double value);  ///< "15.3 M", "124.6 k", "5.04", "7.07e17"
+std::string scientific(double value);  ///< "7.07e17", "1e21"
+std::string percent(double fraction);  ///< "48 %", "4.3 %"
+
+/// `format` of the one value, or of both ends: "15.3 M .. 38.2 M".
+std::string range_text(const Number& number, std::string (*format)(double));
+
+/// Lines of at most `width` characters; a longer word keeps a line of its own.
+std::vector<std::string> wrap(const std::string& text, std::size_t width);
+
+}  // namespace gpumonth::budget

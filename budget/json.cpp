@@ -1,0 +1,124 @@
+// The budget for programs. Numbers are {value} or {low, high}, with unit and provenance; nan and null never
+// appear.
+#include "base/json.h"
+
+#include "budget/budget.h"
+
+namespace gpumonth::budget {
+namespace {
+
+Json input_json(const Budget& budget, const std::string& input) {
+  const InputDescription d = describe_input(budget, input);
+  Json out{{"input", input}, {"tag", name(d.tag)}, {"source", d.source}};
+  return out;
+}
+
+Json provenance(const Number& number) {
+  Json out{{"tag", name(number.tag)}};
+  if (!number.formula.empty()) out["formula"] = number.formula;
+  out["inputs"] = number.inputs;
+  return out;
+}
+
+void set_range(Json& out, const Number& number) {
+  if (!number.is_range()) out["value"] = number.low;
+  out["low"] = number.low;
+  out["high"] = number.high;
+}
+
+Json number_json(const Number& number) {
+  Json out = Json::object();
+  set_range(out, number);
+  out["unit"] = number.unit;
+  out["provenance"] = provenance(number);
+  return out;
+}
+
+Json rung_json(const Budget& budget, const Rung& rung) {
+  Json out{
+      {"id", rung.id}, {"low", rung.gpu_months.low}, {"high", rung.gpu_months.high}, {"unit", "GPU-month"}};
+  if (!rung.replaces.empty()) out["replaces"] = rung.replaces;
+  out["replacement"] = rung.replacement;
+  out["replacement_inputs"] = Json::array();
+  for (const auto& input : rung.inputs) out["replacement_inputs"].push_back(input_json(budget, input));
+  out["compute"] = number_json(rung.compute);
+  out["utilisation"] = number_json(rung.utilisation);
+  out["provenance"] = provenance(rung.gpu_months);
+  return out;
+}
+
+Json run_json(const Efficiency& run, Json& notes) {
+  Json out{{"path", run.path},
+           {"device_name", run.device_name},
+           {"model_name", run.model_name},
+           {"dtype", run.dtype},
+           {"ranks", run.ranks},
+           {"global_batch", run.global_batch},
+           {"steady_steps", run.steps}};
+  const auto set = [&](const char* key, double value) {
+    set_if_finite(out, key, value, notes,
+                  "run " + run.path + ": " + (run.has_mfu() ? "unknown" : run.why_unknown));
+  };
+  set("step_median_s", run.step_median_s);
+  set("step_p5_s", run.step_p5_s);
+  set("step_p95_s", run.step_p95_s);
+  set("samples_per_s", run.samples_per_s);
+  set("flops_per_s", run.flops_per_s);
+  set("peak_flops_per_s", run.peak_flops_per_s);
+  out["peak_source"] = run.peak_source;
+  out["peak_is_measured"] = run.peak_is_measured;
+  set("mfu", run.mfu);
+  set("mfu_low", run.mfu_low);
+  set("mfu_high", run.mfu_high);
+  set("step_mfu_p5", run.step_mfu_p5);
+  set("step_mfu_median", run.step_mfu_median);
+  set("step_mfu_p95", run.step_mfu_p95);
+  return out;
+}
+
+Json inputs_json(const Budget& budget) {
+  Json out = Json::object();
+  for (const auto& [key, input] : budget.scenario.inputs) {
+    Json one = Json::object();
+    set_range(one, input.number);
+    one["unit"] = input.number.unit;
+    one["tag"] = name(input.number.tag);
+    one["source"] = input.source;
+    out[key] = one;
+  }
+  for (const auto& rung : budget.rungs)
+    for (const auto& input : rung.inputs) {
+      if (out.contains(input)) continue;
+      const InputDescription d = describe_input(budget, input);
+      Json one = Json::object();
+      set_range(one, d.number);
+      one["unit"] = d.number.unit;
+      one["tag"] = name(d.tag);
+      one["source"] = d.source;
+      out[input] = one;
+    }
+  return out;
+}
+
+}  // namespace
+
+std::string to_json_text(const Budget& budget) {
+  const Scenario& s = budget.scenario;
+  Json notes = Json::array();
+  Json out{{"scenario", {{"path", s.path}, {"title", s.title}, {"summary", s.summary}}}};
+  out["hardware"] = {{"name", s.hardware.name},
+                     {"peak_flops_per_s", s.hardware.peak_flops_per_s},
+                     {"source", s.hardware.source}};
+  out["rungs"] = Json::array();
+  for (const auto& rung : budget.rungs) out["rungs"].push_back(rung_json(budget, rung));
+  for (const auto& group : budget.groups)
+    for (const auto& line : group.lines) out[group.id][line.id] = number_json(line.number);
+  out["runs"] = Json::array();
+  for (const auto& run : budget.runs) out["runs"].push_back(run_json(run, notes));
+  out["inputs"] = inputs_json(budget);
+  for (const auto& note : budget.notes) notes.push_back(note);
+  out["notes"] = notes;
+  return gpumonth::to_text(out);
+}
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,21 @@
+// One self-contained HTML page: run logs, and with a scenario the budget that follows from them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "budget/budget.h"
+#include "runlog/record.h"
+
+namespace gpumonth::budget {
+
+/// `budget` may be nullptr: then the page shows the runs alone, and says how to add a scenario. Needs
+/// gnuplot.
+std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget);
+
+// The page's parts (report_*.cpp).
+std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies);
+std::string budget_section(const Budget& budget);
+std::string machines_section(const std::vector<runlog::Run>& runs);
+
+}  // namespace gpumonth::budget

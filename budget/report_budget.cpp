@@ -1,0 +1,94 @@
+// The report's part that follows from the scenario: ladder, outputs, tables with provenance.
+#include <fmt/format.h>
+
+#include "budget/figures.h"
+#include "budget/format.h"
+#include "budget/html.h"
+#include "budget/report.h"
+
+namespace gpumonth::budget {
+namespace {
+
+std::string tag_html(Tag tag) { return fmt::format("<span class=\"tag {0}\">{0}</span>", name(tag)); }
+
+std::string rung_html(const Budget& budget, const Rung& rung) {
+  std::string text;
+  if (!rung.replaces.empty())
+    text += fmt::format("<del>Instead of: {}.</del><br>", html::escape(html::dashes(rung.replaces)));
+  text += html::escape(html::dashes(rung.replacement)) + ".<div class=\"inputs\">";
+  for (const auto& input : rung.inputs) {
+    const InputDescription d = describe_input(budget, input);
+    text += fmt::format("<span title=\"{}\">{}</span> {} ", html::escape(d.source), html::escape(input),
+                        tag_html(d.tag));
+  }
+  return fmt::format(
+      "<li><div><div class=\"id\">{}</div><div class=\"months\">{}<br><span "
+      "class=\"muted\">GPU-months</span></div></div>"
+      "<div>{}</div></div></li>\n",
+      html::escape(rung.id), html::escape(html::dashes(range_text(rung.gpu_months, grouped))), text);
+}
+
+std::string group_html(const Budget& budget, const Group& group) {
+  std::string rows;
+  for (const auto& line : group.lines)
+    rows += fmt::format("<tr><td>{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
+                        (line.label.starts_with(" ") ? "&emsp;" : "") + html::escape(line.label),
+                        html::escape(html::dashes(value_with_unit(budget, line.number))),
+                        tag_html(line.number.tag), html::escape(html::dashes(line.number.formula)));
+  return fmt::format(
+      "<h3>{}</h3>\n<div class=\"scroll\"><table class=\"group\"><thead><tr><th></th><th "
+      "class=\"n\">value</th><th>provenance</th>"
+      "<th>how</th></tr></thead><tbody>\n{}</tbody></table></div>\n",
+      html::escape(group.title), rows);
+}
+
+std::string inputs_html(const Budget& budget) {
+  std::string rows;
+  for (const auto& [key, input] : budget.scenario.inputs) {
+    if (key == "model") continue;
+    const bool flop = input.number.high >= 1e6;
+    rows += fmt::format(
+        "<tr><td>{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
+        html::escape(key), html::escape(html::dashes(range_text(input.number, flop ? scientific : compact))),
+        html::escape(input.number.unit), tag_html(input.number.tag), html::escape(input.source));
+  }
+  const auto& model = budget.scenario.inputs.at("model");
+  rows += fmt::format(
+      "<tr><td>model</td><td class=\"n\">{} tokens</td><td></td><td>{}</td><td "
+      "class=\"muted\">{}</td></tr>\n",
+      grouped(static_cast<double>(budget.scenario.model.tokens())), tag_html(model.number.tag),
+      html::escape(model.source));
+  return "<h3>Every input</h3>\n<div class=\"scroll\"><table><thead><tr><th>key in the scenario</th><th "
+         "class=\"n\">value</th>"
+         "<th>unit</th><th>tag</th><th>source</th></tr></thead><tbody>\n" +
+         rows + "</tbody></table></div>\n";
+}
+
+}  // namespace
+
+std::string budget_section(const Budget& budget) {
+  std::string out =
+      "<h2>The ladder</h2>\n<p>From the published estimate to a budget: every rung replaces one assumption "
+      "of "
+      "the rung before it.</p>\n";
+  out += html::figure(ladder_figure(budget),
+                      "GPU-months, low to high, on a logarithmic scale. ×: factor against the rung before.");
+  out += "<ol class=\"rungs\">\n";
+  for (const auto& rung : budget.rungs) out += rung_html(budget, rung);
+  out += "</ol>\n";
+  out += "<h2>What outputs cost</h2>\n";
+  out += html::figure(outputs_figure(budget),
+                      "FLOP to make one output, logarithmic. As published: the article's operations, which "
+                      "are multiply-adds for the DiT. Counted: 2 FLOP per multiply-add, and attention.");
+  for (const auto& group : budget.groups)
+    if (group.id != "outputs") out += group_html(budget, group);
+  out += "<details><summary>Every input with its source</summary>\n" + inputs_html(budget) + "</details>\n";
+  if (!budget.notes.empty()) {
+    out += "<h3>Left out</h3>\n<ul class=\"muted\">\n";
+    for (const auto& note : budget.notes) out += "<li>" + html::escape(note) + "</li>\n";
+    out += "</ul>\n";
+  }
+  return out;
+}
+
+}  // namespace gpumonth::budget

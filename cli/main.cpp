@@ -1,0 +1,63 @@
+// gpumonth <command> ...: parses the command line, runs one command, turns errors into one line and an exit
+// code: 0 done, 1 a fault of ours or of a library, 2 a mistake the user can mend.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/suggest.h"
+
+namespace {
+
+using namespace gpumonth;
+
+int fail(const std::string& message, int exit_code) {
+  fmt::print(stderr, "gpumonth: {}\n", message);
+  return exit_code;
+}
+
+void build(CLI::App& app) {
+  app.name("gpumonth");
+  app.set_version_flag("--version", "gpumonth " GPUMONTH_VERSION, "prints the version");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+  cli::add_trainer_commands(app);
+  cli::add_flops(app);
+  cli::add_budget(app);
+  cli::add_report(app);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Trains a scaled-down Diffusion Transformer, logs every step, and turns the log into a training "
+      "budget."};
+  build(app);
+  if (argc < 2) {
+    fmt::print(stderr, "{}", app.help());
+    return 2;
+  }
+  try {
+    cli::check_command(app, argc, argv);
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::RuntimeError& error) {  // a command that ends with a code of its own
+    return error.get_exit_code();
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return fail(cli::parse_error_text(app, error), 2);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const UserError& error) {
+    return fail(error.what(), 2);
+  } catch (const std::exception& error) {
+    return fail(error.what(), 1);
+  }
+}

@@ -1,0 +1,45 @@
+// gpumonth probe CKPT --batch B.h5 --out O.h5: prediction, loss and every gradient on given inputs.
+#include "trainer/probe.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/commands.h"
+
+namespace gpumonth::cli {
+namespace {
+
+struct Options {
+  trainer::ProbeOptions probe;
+  std::string model_file;
+  std::vector<std::string> overrides;
+};
+
+void run(const Options& options) {
+  const model::ModelConfig model = options.model_file.empty()
+                                       ? trainer::model_of_checkpoint(options.probe.checkpoint)
+                                       : model::load_model(options.model_file, options.overrides);
+  const trainer::ProbeSummary summary = trainer::probe(model, options.probe);
+  fmt::print("{} samples, mean loss {:.9g}, gradient norm {:.9g}; written to {}\n", summary.samples,
+             summary.mean_loss, summary.grad_norm, options.probe.out.string());
+}
+
+}  // namespace
+
+void add_probe(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("probe", "one forward and backward on given inputs: prediction, loss, gradients");
+  const auto options = std::make_shared<Options>();
+  command->add_option("CKPT", options->probe.checkpoint, "checkpoint with /model/<name>")->required();
+  command->add_option("--model", options->model_file, "model file; by default the configuration in the checkpoint")
+      ->type_name("MODEL.toml");
+  add_set_option(*command, options->overrides)->needs("--model");
+  command->add_option("--batch", options->probe.batch, "HDF5 with /x_start, /noise, /t, /y")->required()->type_name("B.h5");
+  command->add_option("--out", options->probe.out, "HDF5 to write: /prediction, /loss, /grad/<name>")->required()->type_name("O.h5");
+  command->add_option("--dtype", options->probe.dtype, "compute type: fp32 or bf16")
+      ->check(CLI::IsMember({"fp32", "bf16"}))->capture_default_str();
+  command->add_option("--threads", options->probe.threads, "OpenMP threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace gpumonth::cli

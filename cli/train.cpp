@@ -1,0 +1,59 @@
+// gpumonth train RUN.toml: trains on the ranks of the launcher, or alone.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "comm/launch.h"
+#include "trainer/loop.h"
+#include "trainer/signals.h"
+
+namespace gpumonth::cli {
+namespace {
+
+struct Options {
+  std::string file;
+  std::vector<std::string> overrides;
+};
+
+void print_result(const Options& options, const trainer::TrainResult& result) {
+  if (result.stopped_by_signal) {
+    fmt::print("stopped by {} after step {}; go on with: gpumonth train {} --set run.resume={}\n",
+               trainer::signal_name(result.stopped_by_signal), result.last_step, options.file, result.checkpoint);
+    return;
+  }
+  fmt::print("done: {} steps, loss {:.4f}; log {}{}\n", result.last_step, result.last_loss, result.run_log,
+             result.checkpoint.empty() ? "" : ", checkpoint " + result.checkpoint);
+}
+
+void run(const Options& options) {
+  comm::Environment environment;
+  const int world = comm::detect_launch().size;
+  const trainer::RunConfig config = trainer::load_run(options.file, options.overrides, world);
+  const auto communicator = environment.make_communicator({config.comm.transport, config.comm.watchdog_s});
+  const trainer::TrainResult result = trainer::train(config, *communicator);
+  if (communicator->rank() == 0) print_result(options, result);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train", "trains a DiT, alone or under mpirun/srun, and logs every step");
+  const auto options = std::make_shared<Options>();
+  command->add_option("RUN", options->file, "run file, e.g. configs/runs/tiny.toml")->required()->type_name("RUN.toml");
+  add_set_option(*command, options->overrides);
+  trainer::RunConfig defaults;
+  config::Table root;
+  trainer::declare(root, defaults);
+  command->footer("Keys of RUN.toml and --set, with unit, range and default:\n" + config::help_text(root));
+  command->callback([options] {
+    try {
+      run(*options);
+    } catch (const UserError& error) {
+      comm::fail(error.what(), 2);  // ends the other ranks too
+    }
+  });
+}
+
+}  // namespace gpumonth::cli

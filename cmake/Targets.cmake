@@ -1,0 +1,50 @@
+# gpumonth_library(name SOURCES ... LIBS ...): a static library of ours: warnings as errors, includes from the root.
+# gpumonth_test(name SOURCES ... LIBS ... [LABELS ...] [RANKS n] [TIMEOUT s]): a Catch2 program under CTest;
+#   RANKS n runs it as n ranks under mpirun.
+include_guard()
+include(CMakeParseArguments)
+
+function(gpumonth_compile_options target)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${GPUMONTH_WERROR}>>:-Werror>
+    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra --expt-relaxed-constexpr -Werror=all-warnings>)
+  if(NOT GPUMONTH_SANITIZE STREQUAL "OFF")
+    target_compile_options(${target} PUBLIC $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${GPUMONTH_SANITIZE} -fno-omit-frame-pointer -g>)
+    target_link_options(${target} PUBLIC -fsanitize=${GPUMONTH_SANITIZE})
+  endif()
+endfunction()
+
+function(gpumonth_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;LIBS" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  gpumonth_compile_options(${name})
+  target_link_libraries(${name} PUBLIC ${A_LIBS})
+endfunction()
+
+function(gpumonth_test name)
+  cmake_parse_arguments(A "" "RANKS;TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  if(NOT TARGET ${name})
+    add_executable(${name} ${A_SOURCES})
+    gpumonth_compile_options(${name})
+    target_link_libraries(${name} PRIVATE ${A_LIBS} gpumonth_catch)
+    target_compile_definitions(${name} PRIVATE
+      GPUMONTH_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GPUMONTH_BINARY="$<TARGET_FILE:gpumonth>")
+  endif()
+  set(test_name ${name})
+  set(command $<TARGET_FILE:${name}>)
+  if(A_RANKS)
+    set(test_name ${name}.ranks${A_RANKS})
+    set(command ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none -n ${A_RANKS} $<TARGET_FILE:${name}>)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 300)
+  endif()
+  if(NOT A_LABELS)
+    set(A_LABELS unit)
+  endif()
+  add_test(NAME ${test_name} COMMAND ${command})
+  set_tests_properties(${test_name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT} ENVIRONMENT
+    "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_btl_vader_single_copy_mechanism=none")
+endfunction()

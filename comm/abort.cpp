@@ -1,0 +1,46 @@
+#include "comm/abort.h"
+
+#include <fmt/format.h>
+#include <mpi.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "comm/mpi_check.h"
+
+namespace gpumonth::comm {
+bool mpi_is_running() {
+  int initialized = 0, finalized = 0;
+  MPI_Initialized(&initialized);
+  MPI_Finalized(&finalized);
+  return initialized && !finalized;
+}
+
+std::string rank_prefix() {
+  if (!mpi_is_running()) return "";
+  int rank = 0, size = 1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  char host[256] = "?";
+  gethostname(host, sizeof host - 1);
+  return fmt::format("[rank {}/{} {}] ", rank, size, host);
+}
+
+void abort_job(const std::string& line, int exit_code) {
+  static std::atomic<bool> aborting{false};
+  if (!aborting.exchange(true)) {
+    const std::string text = line + "\n";
+    // write(2): other threads may hold stdio's lock for ever
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+    if (mpi_is_running()) {
+      std::thread([exit_code] { MPI_Abort(MPI_COMM_WORLD, exit_code); }).detach();
+      std::this_thread::sleep_for(std::chrono::seconds(3));
+    }
+    _exit(exit_code);
+  }
+  for (;;) pause();  // another thread is ending this process
+}
+
+}  // namespace gpumonth::comm

@@ -1,0 +1,25 @@
+// The GPUs that this process sees, for doctor. One of two source files is built: with CUDA or without.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gpumonth::comm {
+
+struct CudaDevice {
+  std::string name;
+  std::string compute_capability;  ///< "9.0"
+  std::int64_t memory_bytes = 0;
+};
+
+struct CudaDevices {
+  bool built = false;           ///< this program has CUDA parts
+  std::string why_none;         ///< one line where `devices` is empty
+  std::string driver, runtime;  ///< CUDA versions, "12.4"; empty where unknown
+  std::vector<CudaDevice> devices;
+};
+
+CudaDevices cuda_devices();
+
+}  // namespace gpumonth::comm

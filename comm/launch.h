@@ -1,0 +1,63 @@
+// How this process was started, and the ranks that follow from it.
+//
+//   int main() {
+//     try { comm::Environment environment; auto ranks = environment.make_communicator({.watchdog_s = 60});
+//     ... } catch (const UserError& error) { comm::fail(error.what(), 2); }
+//   }
+//
+// Never a silent single-rank run: where a launcher says that there are n processes, the sum of ones over the
+// communicator must be n.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+
+namespace gpumonth::comm {
+
+/// What the environment variables of the launcher say; nothing is initialised to find out.
+struct Launch {
+  std::string launcher;  ///< "mpirun (Open MPI)", "srun", ...; empty: started by hand
+  int size = 1;
+  int rank = 0;
+  int local_rank = -1;  ///< -1: the launcher does not say
+  int local_size = -1;
+};
+Launch detect_launch();
+
+struct CommOptions {
+  std::string transport = "auto";  ///< auto | self | mpi | nccl
+  double watchdog_s = 300;         ///< longest time a collective may take; 0: no limit
+};
+
+/// Initialises MPI where it is needed, and finalises it, unless an exception is passing through: then the
+/// other ranks are not there to finalise with, and main calls fail().
+class Environment {
+ public:
+  Environment();
+  ~Environment();
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  /// Collective. One process without a launcher gets `self` and MPI is not touched. Throws UserError: unknown
+  /// transport, transport not built, ranks that do not find each other.
+  std::unique_ptr<Communicator> make_communicator(const CommOptions& options = {});
+
+ private:
+  int exceptions_ = 0;
+};
+
+/// Ends every rank with one line `gpumonth: message` on stderr and this exit code: rank 0's line where it
+/// fails too, else that of a rank that failed. Works before, without and after MPI. Never hangs, never
+/// returns.
+[[noreturn]] void fail(const std::string& message, int exit_code);
+
+/// "Open MPI 4.1.4", and whether MPI runs, for doctor and the run log.
+struct MpiVersion {
+  std::string library;       ///< name and version
+  std::string thread_level;  ///< provided level: "multiple"; "not initialised" with transport self
+};
+MpiVersion mpi_version();
+
+}  // namespace gpumonth::comm

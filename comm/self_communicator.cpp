@@ -1,0 +1,24 @@
+#include "comm/self_communicator.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+
+#include "comm/abort.h"
+
+namespace gpumonth::comm {
+
+void SelfCommunicator::abort(const std::string& message, int exit_code) { abort_job(message, exit_code); }
+
+std::shared_ptr<float[]> SelfCommunicator::allocate(std::int64_t count) { return allocate_private(count); }
+
+std::shared_ptr<float[]> allocate_private(std::int64_t count) {
+  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(std::max<std::int64_t>(count, 1));
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  madvise(memory, bytes, MADV_HUGEPAGE);
+  return {static_cast<float*>(memory), [bytes](float* p) { munmap(p, bytes); }};
+}
+
+}  // namespace gpumonth::comm

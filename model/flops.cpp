@@ -1,0 +1,42 @@
+#include "model/flops.h"
+
+namespace gpumonth::model {
+
+std::vector<LayerFlops> layer_flops(const ModelConfig& model) {
+  const std::int64_t T = model.tokens(), L = model.depth, h = model.hidden_size, m = model.mlp_hidden();
+  const std::int64_t in = model.patch_in(), out = model.patch_out(), f = kFrequencyEmbeddingSize;
+  const int blocks = model.depth;
+  return {
+      {"x_embedder", 1, h * in + h, T * in * h},
+      {"t_embedder", 1, (f * h + h) + (h * h + h), f * h + h * h},
+      {"y_embedder", 1, model.label_rows() * h, 0},
+      {"blocks.adaLN", blocks, L * (6 * h * h + 6 * h), L * 6 * h * h},
+      {"blocks.attn.qkv", blocks, L * (3 * h * h + 3 * h), L * 3 * T * h * h},
+      {"blocks.attn.scores", blocks, 0, L * T * T * h},
+      {"blocks.attn.values", blocks, 0, L * T * T * h},
+      {"blocks.attn.proj", blocks, L * (h * h + h), L * T * h * h},
+      {"blocks.mlp.fc1", blocks, L * (h * m + m), L * T * h * m},
+      {"blocks.mlp.fc2", blocks, L * (m * h + h), L * T * m * h},
+      {"final_layer.adaLN", 1, 2 * h * h + 2 * h, 2 * h * h},
+      {"final_layer.linear", 1, out * h + out, T * out * h},
+  };
+}
+
+std::int64_t forward_macs(const ModelConfig& model) {
+  const std::int64_t T = model.tokens(), L = model.depth, h = model.hidden_size, m = model.mlp_hidden();
+  const std::int64_t block = 4 * T * h * h + 2 * T * h * m + 2 * T * T * h + 6 * h * h;
+  const std::int64_t embed = T * model.patch_in() * h + kFrequencyEmbeddingSize * h + h * h;
+  const std::int64_t final_layer = 2 * h * h + T * model.patch_out() * h;
+  return L * block + embed + final_layer;
+}
+
+std::int64_t forward_flops(const ModelConfig& model) { return 2 * forward_macs(model); }
+
+std::int64_t train_flops(const ModelConfig& model) { return 3 * forward_flops(model); }
+
+std::int64_t attention_forward_macs(const ModelConfig& model) {
+  const std::int64_t T = model.tokens();
+  return model.depth * 2 * T * T * model.hidden_size;
+}
+
+}  // namespace gpumonth::model

@@ -1,0 +1,34 @@
+// What a device's datasheet says, read from configs/hardware/*.toml, one [hardware] table a file.
+#pragma once
+
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+
+namespace gpumonth::model {
+
+struct Hardware {
+  std::string from;          ///< a hardware file to start from; keys beside it win
+  std::string name;          ///< as people say it: "H100 SXM"
+  std::string device_names;  ///< as the driver says it, alternatives between '|': "NVIDIA H100 80GB HBM3"
+  double peak_flops_per_s =
+      std::numeric_limits<double>::quiet_NaN();                 ///< dense bf16, FLOP/s (1 MAC = 2 FLOP)
+  double memory_gb = std::numeric_limits<double>::quiet_NaN();  ///< 1e9 bytes
+  double power_w = std::numeric_limits<double>::quiet_NaN();    ///< board power limit
+  std::string source;                                           ///< where these numbers stand
+};
+
+void declare(config::Table& table, Hardware& hardware);
+
+/// Every *.toml in `directory`, in the order of their file names. Throws UserError: not a folder, a bad file,
+/// no peak in it, or two files that claim the same device name.
+std::vector<Hardware> load_hardware(const std::filesystem::path& directory);
+
+/// The device whose device_names hold exactly `device_name` (upper and lower case are the same); nullptr
+/// where none does: an unknown device has no peak, and never gets another one's.
+const Hardware* match(const std::vector<Hardware>& hardware, const std::string& device_name);
+
+}  // namespace gpumonth::model

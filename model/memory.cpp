@@ -1,0 +1,97 @@
+#include "model/memory.h"
+
+#include "model/parameters.h"
+
+namespace gpumonth::model {
+namespace {
+
+constexpr std::int64_t kFp32 = 4;
+
+/// Elements of the weights that matrix products read, biases and the label table left out.
+std::int64_t linear_weights(const ModelConfig& model) {
+  const ParameterTable parameters(model);
+  std::int64_t count = 0;
+  for (const auto& parameter : parameters.all()) {
+    const bool table = parameter.name == "y_embedder.embedding_table.weight";
+    if (parameter.shape.size() >= 2 && !table) count += parameter.count;
+  }
+  return count;
+}
+
+/// Of one rank, whatever its batch.
+void add_state(const ModelConfig& model, std::int64_t E, std::vector<MemoryPart>& parts) {
+  const std::int64_t flat = ParameterTable(model).flat_size() * kFp32;
+  const std::int64_t packed = linear_weights(model) * E;
+  parts.insert(parts.end(), {
+                                {MemoryKind::weights, "fp32 master weights", flat},
+                                {MemoryKind::packed_weights, "forward layout", packed},
+                                {MemoryKind::packed_weights, "backward-data layout", packed},
+                                {MemoryKind::gradients, "fp32 gradients", flat},
+                                {MemoryKind::optimizer, "exp_avg", flat},
+                                {MemoryKind::optimizer, "exp_avg_sq", flat},
+                                {MemoryKind::ema, "EMA of the weights", flat},
+                            });
+}
+
+/// What forward saves for backward. Bytes per token and block, per token, per sample.
+void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t E,
+                     std::vector<MemoryPart>& parts) {
+  const std::int64_t h = model.hidden_size, mlp = model.mlp_hidden();
+  const std::int64_t per_token = batch * model.tokens(), per_token_block = per_token * model.depth;
+  const auto add = [&parts](const char* what, std::int64_t bytes) {
+    parts.push_back({MemoryKind::activations, what, bytes});
+  };
+  add("residual stream before and inside each block", per_token_block * 2 * kFp32 * h);
+  add("LayerNorm mean and 1/sigma", per_token_block * 4 * kFp32);
+  add("modulated LayerNorm outputs", per_token_block * 2 * E * h);
+  add("qkv", per_token_block * 3 * E * h);
+  add("attention output", per_token_block * E * h);
+  add("attention log-sum-exp", per_token_block * kFp32 * model.num_heads);
+  add("proj and fc2 outputs", per_token_block * 2 * E * h);
+  add("fc1 before and after GELU", per_token_block * 2 * E * mlp);
+  add("input patches", per_token * E * model.patch_in());
+  add("final layer input", per_token * (kFp32 * h + E * h + 2 * kFp32));
+  add("prediction and its gradient", per_token * 2 * kFp32 * model.patch_out());
+  add("conditioning and modulations", batch * kFp32 * h * (2 + 6 * model.depth + 3));
+}
+
+}  // namespace
+
+const char* name(MemoryKind kind) {
+  switch (kind) {
+    case MemoryKind::weights:
+      return "weights";
+    case MemoryKind::packed_weights:
+      return "packed_weights";
+    case MemoryKind::gradients:
+      return "gradients";
+    case MemoryKind::optimizer:
+      return "optimizer";
+    case MemoryKind::ema:
+      return "ema";
+    case MemoryKind::activations:
+      return "activations";
+  }
+  return "?";
+}
+
+std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batch_per_rank, Dtype dtype) {
+  std::vector<MemoryPart> parts;
+  add_state(model, bytes_per_element(dtype), parts);
+  add_activations(model, batch_per_rank, bytes_per_element(dtype), parts);
+  return parts;
+}
+
+std::int64_t sum(const std::vector<MemoryPart>& parts) {
+  std::int64_t bytes = 0;
+  for (const auto& part : parts) bytes += part.bytes;
+  return bytes;
+}
+
+std::int64_t sum(const std::vector<MemoryPart>& parts, MemoryKind kind) {
+  std::int64_t bytes = 0;
+  for (const auto& part : parts) bytes += part.kind == kind ? part.bytes : 0;
+  return bytes;
+}
+
+}  // namespace gpumonth::model

@@ -1,0 +1,32 @@
+// Bytes that one data-parallel rank holds while it trains, part by part. The table in memory.cpp is the list
+// of buffers of the trainer: change both together.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+
+namespace gpumonth::model {
+
+enum class Dtype { fp32, bf16 };
+constexpr std::int64_t bytes_per_element(Dtype dtype) { return dtype == Dtype::bf16 ? 2 : 4; }
+
+enum class MemoryKind { weights, packed_weights, gradients, optimizer, ema, activations };
+const char* name(MemoryKind kind);  ///< "packed_weights"
+
+struct MemoryPart {
+  MemoryKind kind;
+  std::string what;  ///< "qkv"
+  std::int64_t bytes;
+};
+
+/// Everything that one rank holds for `batch_per_rank` samples per step, computing in `dtype` over fp32
+/// masters. Not counted: the batch itself, communication buffers, library workspaces, the program.
+std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batch_per_rank, Dtype dtype);
+
+std::int64_t sum(const std::vector<MemoryPart>& parts);
+std::int64_t sum(const std::vector<MemoryPart>& parts, MemoryKind kind);
+
+}  // namespace gpumonth::model

@@ -1,0 +1,83 @@
+// What one training run says about itself: the contract between trainer (writes) and budget (reads).
+// docs/runlog.md lists every dataset; runlog/schema.h is the only code that knows their names.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace gpumonth::runlog {
+
+constexpr int kSchemaVersion = 1;
+
+enum class Phase : std::uint8_t { warm_up = 0, steady = 1, checkpoint = 2 };
+
+/// One optimizer step as rank 0 saw it; times in seconds, work counted over all ranks.
+struct StepRecord {
+  std::int64_t step = 0;      ///< 1 is the first; continues over a resume
+  double start_time_s = 0;    ///< since the start of this process
+  double step_time_s = 0;     ///< wall time from the end of the previous step to the end of this one
+  double data_s = 0;          ///< waiting for the batch
+  double forward_s = 0;       ///< forward and loss
+  double backward_s = 0;      ///< backward compute, without exposed_comm_s
+  double comm_s = 0;          ///< the communication thread inside all-reduces
+  double exposed_comm_s = 0;  ///< what the step waited for communication
+  double optimizer_s = 0;     ///< clip, AdamW, EMA, weight packing
+  std::int64_t samples = 0;   ///< global batch
+  std::int64_t tokens = 0;    ///< samples x T
+  double model_flops = 0;     ///< forward + backward = 3 x forward, no recompute, all ranks
+  double hardware_flops = 0;  ///< model_flops + recompute
+  double loss = 0;            ///< mean over the global batch
+  double grad_norm = 0;       ///< L2, before clipping
+  double learning_rate = 0;
+  Phase phase = Phase::warm_up;  ///< checkpoint: this step's time contains writing one
+};
+
+/// One gradient bucket on one sampled step, on rank 0; times in seconds since the step's start.
+struct BucketRecord {
+  std::int64_t step = 0;
+  int bucket = 0;          ///< index in launch order
+  std::int64_t bytes = 0;  ///< on the wire, per rank
+  double ready_s = 0;      ///< the last gradient in it was finished
+  double start_s = 0;      ///< the all-reduce began
+  double end_s = 0;        ///< the all-reduce was done
+};
+
+/// The root attributes, known before the first step.
+struct RunInfo {
+  std::string gpumonth_version, git_commit;
+  std::string config_toml;  ///< resolved
+  std::string model_name;   ///< file stem of the model, "dit-s-2"
+  int world_size = 1;
+  int threads_per_rank = 1;
+  std::int64_t global_batch = 0;
+  std::int64_t parameters = 0;
+  std::string backend;               ///< "cpu" or "cuda"
+  std::string transport;             ///< "self", "mpi", "nccl"
+  std::string dtype;                 ///< "fp32" or "bf16": the compute type
+  std::string device_name;           ///< "AMD EPYC 9654", "NVIDIA H100 80GB HBM3"
+  double peak_flops_per_s = 0;       ///< of one rank; NaN where unknown
+  std::string peak_source;           ///< "datasheet: ...", "measured GEMM ..."
+  double gemm_peak_flops_per_s = 0;  ///< measured at start on one rank; NaN where not measured
+  std::map<std::string, std::string> library_versions;  ///< "Open MPI" -> "4.1.4", ...
+  std::vector<std::string> hostnames;                   ///< by rank
+  std::string start_time_utc;                           ///< ISO 8601
+  std::string resumed_from;                             ///< checkpoint path, empty for a fresh start
+};
+
+/// A run log in memory, as read.
+struct Run {
+  std::string path;
+  int schema_version = 0;
+  bool clean_close = false;  ///< the writer closed the log; false: still running, or killed
+  RunInfo info;
+  std::vector<StepRecord> steps;
+  std::vector<BucketRecord> buckets;
+  std::vector<float>
+      rank_step_time_s;  ///< (sampled steps, world_size), row-major: every rank's own busy time, s
+  std::vector<std::int64_t> rank_steps;    ///< the step of each of those rows
+  std::vector<StepRecord> steady() const;  ///< steps with phase == steady
+};
+
+}  // namespace gpumonth::runlog

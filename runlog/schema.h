@@ -1,0 +1,41 @@
+// The run log's datasets and attributes: the only code that knows their names. docs/runlog.md explains them.
+#pragma once
+
+#include <span>
+#include <variant>
+
+#include "base/hdf5.h"
+#include "runlog/record.h"
+
+namespace gpumonth::runlog {
+
+constexpr const char* kStepsGroup = "/steps";
+constexpr const char* kBucketsGroup = "/buckets";
+constexpr const char* kRanksGroup = "/ranks";
+constexpr const char* kRankStep = "/ranks/step";             ///< (rows) int64
+constexpr const char* kRankStepTime = "/ranks/step_time_s";  ///< (rows, world_size) float32, s
+constexpr const char* kCleanClose = "/clean_close";          ///< (1) uint8: 1 after a clean end
+
+/// One column of a table: a dataset of one element per record.
+template <class Record>
+struct Column {
+  const char* name;
+  const char* unit;  ///< "1" for pure numbers
+  const char* description;
+  std::variant<std::int64_t Record::*, double Record::*, int Record::*, Phase Record::*> member;
+};
+
+std::span<const Column<StepRecord>> step_columns();
+std::span<const Column<BucketRecord>> bucket_columns();
+
+/// The stored type of a member: int64, float64, int32, or the enumeration of phases.
+hdf5::Handle column_type(std::int64_t);
+hdf5::Handle column_type(double);
+hdf5::Handle column_type(int);
+hdf5::Handle column_type(Phase);
+
+void write_info(hdf5::File& file, const RunInfo& info);
+/// Throws UserError where the file is no run log, or one of another schema.
+RunInfo read_info(const hdf5::File& file);
+
+}  // namespace gpumonth::runlog

@@ -1,0 +1,76 @@
+// budget and report as a user runs them.
+#include "tests/command.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "runlog/writer.h"
+#include "tests/budget/samples.h"
+#include "tests/catch.h"
+
+using namespace gpumonth;
+using tests::contains;
+using tests::run_command;
+
+namespace {
+
+const std::string kBinary = GPUMONTH_BINARY;
+const std::string kScenario = tests::source_path("configs/scenarios/sora-2024.toml");
+
+std::string write_log(const tests::TemporaryFolder& folder, double mfu, int ranks) {
+  const auto run = tests::make_run(mfu, ranks);
+  const auto file = folder.path() / run.path;
+  runlog::Writer writer(file, run.info);
+  for (const auto& step : run.steps) writer.step(step);
+  writer.buckets(run.buckets);
+  writer.close();
+  return file.string();
+}
+
+}  // namespace
+
+TEST_CASE("gpumonth budget prints text and JSON", "[command]") {
+  const tests::TemporaryFolder folder;
+  const std::string log = write_log(folder, 0.4, 1);
+  const auto text = run_command(kBinary + " budget " + kScenario);
+  CHECK(text.exit_code == 0);
+  CHECK(text.err.empty());
+  CHECK_THAT(text.out, contains("4,211"));
+  const auto json = run_command(kBinary + " budget " + kScenario + " --json --runs " + log +
+                                " --set training.data_factor=5");
+  REQUIRE(json.exit_code == 0);
+  const auto out = nlohmann::json::parse(json.out);
+  CHECK(out["runs"][0]["mfu"].get<double>() == Approx(0.4));
+  CHECK(out["rungs"][0]["low"] == out["rungs"][0]["high"]);
+}
+
+TEST_CASE("mistakes exit with 2 and one line", "[command]") {
+  const tests::TemporaryFolder folder;
+  const auto foreign = folder.write("foreign.h5", "not HDF5");
+  for (const std::string arguments :
+       {" budget " + folder.path().string() + "/none.toml",
+        " budget " + kScenario + " --set training.data_facto=3",
+        " budget " + kScenario + " --runs " + foreign.string(),
+        " report " + foreign.string() + " -o " + folder.path().string() + "/r.html",
+        " report " + foreign.string() + " -o " + foreign.string()}) {
+    INFO(arguments);
+    const auto result = run_command(kBinary + arguments);
+    CHECK(result.exit_code == 2);
+    CHECK(result.out.empty());
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  }
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "r.html"));
+}
+
+TEST_CASE("gpumonth report writes one page", "[command]") {
+  const tests::TemporaryFolder folder;
+  const std::string logs = write_log(folder, 0.4, 1) + " " + write_log(folder, 0.3, 2);
+  const std::string command =
+      kBinary + " report " + logs + " -o " + folder.path().string() + "/r.html --scenario " + kScenario;
+  const auto first = run_command(command);
+  INFO(first.err);
+  CHECK(first.exit_code == 0);
+  CHECK(std::filesystem::file_size(folder.path() / "r.html") > 50000);
+  CHECK(run_command(command).exit_code == 2);
+  CHECK(run_command(command + " --force").exit_code == 0);
+}

@@ -1,0 +1,44 @@
+#include "model/hardware.h"
+
+#include "base/error.h"
+#include "tests/budget/samples.h"
+#include "tests/catch.h"
+#include "tests/command.h"
+
+using namespace gpumonth;
+using tests::contains;
+
+TEST_CASE("the shipped devices are found by the driver's name", "[hardware]") {
+  const auto all = model::load_hardware(tests::source_path("configs/hardware"));
+  CHECK(all.size() >= 8);
+  for (const auto& hardware : all) {
+    INFO(hardware.name);
+    CHECK(hardware.peak_flops_per_s > 1e14);
+    CHECK(hardware.memory_gb >= 40);
+    CHECK_FALSE(hardware.source.empty());
+  }
+  const auto* h100 = model::match(all, "nvidia h100 80gb hbm3 ");
+  REQUIRE(h100 != nullptr);
+  CHECK(h100->peak_flops_per_s == 989.4e12);
+  REQUIRE(model::match(all, "NVIDIA H200") != nullptr);
+  REQUIRE(model::match(all, "NVIDIA H200 NVL") != nullptr);
+  CHECK(model::match(all, "NVIDIA H200")->name != model::match(all, "NVIDIA H200 NVL")->name);
+}
+
+TEST_CASE("an unknown device has no peak", "[hardware]") {
+  const auto all = model::load_hardware(tests::source_path("configs/hardware"));
+  for (const char* name : {"NVIDIA H100", "NVIDIA H100 80GB HBM3 MIG 1g.10gb", "AMD EPYC 9654", ""})
+    CHECK(model::match(all, name) == nullptr);
+}
+
+TEST_CASE("alternatives, missing peaks and double claims", "[hardware]") {
+  const tests::TemporaryFolder folder;
+  folder.write("a.toml", "[hardware]\nname = \"A\"\ndevice_names = \"One | Two\"\npeak_flops_per_s = 1e12\n");
+  const auto all = model::load_hardware(folder.path());
+  REQUIRE(model::match(all, "two") != nullptr);
+  folder.write("b.toml", "[hardware]\nname = \"B\"\ndevice_names = \"TWO\"\npeak_flops_per_s = 2e12\n");
+  CHECK_THROWS_WITH(model::load_hardware(folder.path()), contains("already belongs to A"));
+  folder.write("b.toml", "[hardware]\nname = \"B\"\n");
+  CHECK_THROWS_WITH(model::load_hardware(folder.path()), contains("peak_flops_per_s is missing"));
+  CHECK_THROWS_AS(model::load_hardware(folder.path() / "nothing"), UserError);
+}

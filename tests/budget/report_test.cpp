@@ -1,0 +1,136 @@
+#include "budget/report.h"
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+
+#include "base/error.h"
+#include "budget/svg.h"
+#include "budget/text_file.h"
+#include "tests/budget/samples.h"
+#include "tests/catch.h"
+#include "tests/command.h"
+
+using namespace gpumonth;
+using tests::contains;
+
+namespace {
+
+std::vector<runlog::Run> two_runs() { return {tests::make_run(0.4, 1), tests::make_run(0.35, 2)}; }
+
+std::string page_of(const std::vector<runlog::Run>& runs) {
+  std::vector<budget::Efficiency> efficiencies;
+  for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
+  const auto b = budget::make_budget(tests::sora(), efficiencies);
+  return budget::report_html(runs, &b);
+}
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+/// The environment variable `name` has `value` as long as this lives.
+class Environment {
+ public:
+  Environment(const char* name, const std::string& value) : name_(name), old_(std::getenv(name)) {
+    setenv(name, value.c_str(), 1);
+  }
+  ~Environment() { setenv(name_, old_.c_str(), 1); }
+
+ private:
+  const char* name_;
+  std::string old_;
+};
+
+}  // namespace
+
+TEST_CASE("the page has every figure with something in it", "[report]") {
+  const std::string page = page_of(two_runs());
+  for (const char* id : {"fig-loss", "fig-breakdown", "fig-throughput", "fig-efficiency", "fig-stragglers",
+                         "fig-buckets", "fig-ladder", "fig-outputs"}) {
+    INFO(id);
+    const auto begin = page.find("<svg id=\"" + std::string(id) + "\"");
+    REQUIRE(begin != std::string::npos);
+    const std::string svg = page.substr(begin, page.find("</svg>", begin) - begin);
+    CHECK(count(svg, "<path") + count(svg, "<polygon") > 5);
+    CHECK(count(svg, "<text") > 3);
+  }
+  for (const char* text :
+       {"4,211 – 10,528", "as-published", "measured-mfu", "Sora 1-min video", "run-2.h5", "Some CPU"})
+    CHECK_THAT(page, contains(text));
+}
+
+TEST_CASE("the page loads nothing and holds no foreign markup", "[report]") {
+  const std::string page = page_of(two_runs());
+  for (const char* bad :
+       {"<script", "<link", "@import", "<img", "<iframe", "src=", "http-equiv", "<b>not markup"})
+    CHECK(page.find(bad) == std::string::npos);
+  CHECK_THAT(page, contains("&lt;b&gt;not markup&lt;/b&gt; &amp; &quot;quoted&quot;"));
+  const std::regex reference("(href|url)\\s*[=(]\\s*['\"]?([^'\")]*)");
+  for (auto it = std::sregex_iterator(page.begin(), page.end(), reference); it != std::sregex_iterator();
+       ++it)
+    CHECK((*it)[2].str().substr(0, 1) == "#");
+  const std::regex id("\\sid=['\"]([^'\"]*)");
+  std::vector<std::string> ids;
+  for (auto it = std::sregex_iterator(page.begin(), page.end(), id); it != std::sregex_iterator(); ++it)
+    ids.push_back((*it)[1].str());
+  std::sort(ids.begin(), ids.end());
+  CHECK(ids.size() > 8);
+  CHECK(std::adjacent_find(ids.begin(), ids.end()) == ids.end());
+}
+
+TEST_CASE("one rank, no steady step, no scenario: a page that says so", "[report]") {
+  const std::string alone = budget::report_html({tests::make_run(0.4, 1, 3)}, nullptr);
+  CHECK_THAT(alone, contains("none of them steady"));
+  CHECK_THAT(alone, contains("--scenario"));
+  CHECK(alone.find("nan") == std::string::npos);
+  CHECK(alone.find("fig-buckets") == std::string::npos);
+}
+
+TEST_CASE("without gnuplot there is one clear line", "[report]") {
+  const tests::TemporaryFolder empty;
+  const Environment path("PATH", empty.path().string());
+  CHECK_THROWS_WITH(page_of(two_runs()), contains("gnuplot was not found"));
+}
+
+TEST_CASE("a script that gnuplot refuses is reported with gnuplot's words", "[report]") {
+  CHECK_THROWS_WITH(budget::Plot(100, 100).line("plot nonsense(").svg("fig-x", "x"), contains("fig-x"));
+}
+
+TEST_CASE("an existing page is kept unless --force", "[report]") {
+  const tests::TemporaryFolder folder;
+  const auto file = folder.write("report.html", "mine");
+  CHECK_THROWS_WITH(budget::write_text_file(file, "new", false), contains("--force"));
+  budget::write_text_file(file, "new", true);
+  std::ifstream in(file);
+  CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == "new");
+  CHECK_THROWS_WITH(budget::write_text_file(folder.path(), "new", true), contains("is a folder"));
+  CHECK_THROWS_WITH(budget::write_text_file(folder.path() / "no" / "r.html", "new", true),
+                    contains("does not exist"));
+}
+
+TEST_CASE("a full disk leaves nothing behind", "[report]") {
+  const tests::TemporaryFolder folder;
+  rlimit old{};
+  getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit small{4096, old.rlim_max};
+  const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  std::string message;
+  try {
+    budget::write_text_file(folder.path() / "report.html", std::string(100000, 'x'), false);
+  } catch (const UserError& error) {
+    message = error.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, previous);
+  CHECK_THAT(message, contains("cannot be written"));
+  CHECK(std::filesystem::is_empty(folder.path()));
+}

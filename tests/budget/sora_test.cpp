@@ -1,0 +1,87 @@
+// Every number of the public estimate, from the shipped scenario's factors alone.
+#include "budget/budget.h"
+#include "tests/budget/samples.h"
+#include "tests/catch.h"
+
+using namespace gpumonth;
+using tests::contains;
+
+namespace {
+
+const budget::Number& line(const budget::Budget& b, const std::string& group, const std::string& id) {
+  for (const auto& g : b.groups)
+    for (const auto& l : g.lines)
+      if (g.id == group && l.id == id) return l.number;
+  FAIL("no line " + group + "." + id);
+  throw;
+}
+
+void check(const budget::Number& n, double low, double high, double tolerance) {
+  CHECK(n.low == Approx(low).epsilon(tolerance));
+  CHECK(n.high == Approx(high).epsilon(tolerance));
+}
+
+}  // namespace
+
+TEST_CASE("the estimate of 2024 reproduces", "[sora]") {
+  const auto b = budget::make_budget(tests::sora(), {});
+  REQUIRE(b.rungs.size() == 4);
+  check(b.rungs[0].compute, 1.08e25, 2.70e25, 1e-12);
+  check(b.rungs[0].gpu_months, 4211, 10528, 1e-4);
+  check(line(b, "training", "base_gpu_months"), 0.39, 0.39, 3e-3);
+  check(line(b, "training", "base_gpu_days"), 11.7, 11.7, 3e-3);
+  check(line(b, "training", "base_samples"), 7.68e8, 7.68e8, 1e-12);
+  check(line(b, "training", "base_operations_check"), 1.2087e21, 1.2087e21, 1e-4);
+  check(line(b, "inference", "image_flops"), 131e12, 131e12, 1e-12);
+  check(line(b, "inference", "image_break_even"), 7.63e6, 7.63e6, 1e-3);
+  check(line(b, "inference", "clip_step_flops"), 2.83e15, 2.83e15, 1e-3);
+  check(line(b, "inference", "clip_flops"), 7.07e17, 7.07e17, 1e-3);
+  check(line(b, "inference", "minutes_per_gpu_hour"), 5.04, 5.04, 2e-3);
+  check(line(b, "inference", "clip_break_even_minutes"), 15.3e6, 38.2e6, 3e-3);
+  check(line(b, "inference", "few_steps_minutes_per_gpu_hour"), 5.035 * 250 / 4, 5.035 * 250, 1e-3);
+  check(line(b, "outputs", "llama2_70b"), 1.4e14, 1.4e14, 1e-12);
+  check(line(b, "outputs", "gpt4"), 8.8e14, 8.8e14, 1e-12);
+  check(line(b, "outputs", "clip"), 7.07e17, 7.07e17, 1e-3);
+}
+
+TEST_CASE("demand as printed and as the factors multiply", "[sora]") {
+  const auto b = budget::make_budget(tests::sora(), {});
+  check(line(b, "demand", "minutes_per_day"), 14.95e6, 14.95e6, 1e-12);
+  check(line(b, "demand", "minutes_per_gpu_day"), 120, 120, 1e-12);
+  check(line(b, "demand", "gpus"), 14.95e6 / 120, 14.95e6 / 120, 1e-12);
+  check(line(b, "demand", "peak_gpus"), 8 * 14.95e6 / 120, 8 * 14.95e6 / 120, 1e-12);
+  check(line(b, "demand", "printed_gpus"), 89e3, 89e3, 1e-12);
+  check(line(b, "demand", "printed_gpus_x_peak"), 712e3, 712e3, 1e-12);
+  check(line(b, "demand", "printed_peak_gpus"), 720e3, 720e3, 1e-12);
+  check(line(b, "demand", "printed_minutes_per_day"), 10.7e6, 10.7e6, 3e-3);
+  check(line(b, "demand", "printed_youtube_share"), 0.05, 0.05, 0.02);
+}
+
+TEST_CASE("the terminal shows them", "[sora]") {
+  const std::string text = budget::to_text(budget::make_budget(tests::sora(), {}));
+  for (const char* part : {"4,211", "10,528", "15.3 M", "38.2 M", "5.04 min per H100-hour", "7.6 M images",
+                           "89 k", "124.6 k", "712 k", "720 k", "997 k"}) {
+    CHECK_THAT(text, contains(part));
+  }
+  std::size_t longest = 0, start = 0;
+  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1)
+    longest = std::max(longest, end - start);
+  CHECK(longest <= 200);  // the header line holds a path of any length
+}
+
+TEST_CASE("nothing is typed in: results follow the inputs", "[sora]") {
+  const auto b =
+      budget::make_budget(tests::sora({"inference.sampling_steps=25", "training.model_factor=60"}), {});
+  check(line(b, "inference", "image_flops"), 131e11, 131e11, 1e-12);
+  check(line(b, "inference", "minutes_per_gpu_hour"), 25.17, 25.17, 1e-3);
+  check(line(b, "demand", "minutes_per_gpu_day"), 25 * 24, 25 * 24, 1e-12);
+  check(b.rungs[0].gpu_months, 8422.6, 21056.5, 1e-4);
+}
+
+TEST_CASE("days, money and energy of the last rung", "[sora]") {
+  const auto b = budget::make_budget(tests::sora({"cost.gpus=4200", "cost.price=2", "cost.power=1000"}), {});
+  const auto& months = b.rungs.back().gpu_months;
+  check(line(b, "cost", "days"), months.low * 30 / 4200, months.high * 30 / 4200, 1e-12);
+  check(line(b, "cost", "usd"), months.low * 720 * 2, months.high * 720 * 2, 1e-12);
+  check(line(b, "cost", "energy_mwh"), months.low * 0.72, months.high * 0.72, 1e-12);
+}

@@ -1,0 +1,114 @@
+// gpumonth flops, and what every command has in common: exit codes, help, mistyped words.
+#include <nlohmann/json.hpp>
+
+#include "tests/catch.h"
+#include "tests/command.h"
+
+using namespace gpumonth::tests;
+
+namespace {
+
+const std::string kModels = std::string(GPUMONTH_SOURCE_DIR) + "/configs/models/";
+
+CommandResult run_gpumonth(const std::string& arguments) {
+  return run_command(GPUMONTH_BINARY " " + arguments);
+}
+
+/// Expects exit code 2, one line on stderr and nothing on stdout; returns the line without "gpumonth: ".
+std::string mistake(const std::string& arguments) {
+  const auto r = run_gpumonth(arguments);
+  INFO(arguments << "\n" << r.out << r.err);
+  CHECK(r.exit_code == 2);
+  CHECK(r.out.empty());
+  REQUIRE(r.err.rfind("gpumonth: ", 0) == 0);
+  CHECK(r.err.find('\n') == r.err.size() - 1);
+  return r.err.substr(10, r.err.size() - 11);
+}
+
+}  // namespace
+
+TEST_CASE("flops --json has the fields other programs rely on") {
+  const auto r = run_gpumonth("flops " + kModels + "dit-xl-2.toml --json");
+  REQUIRE(r.exit_code == 0);
+  CHECK(r.err.empty());
+  const auto json = nlohmann::json::parse(r.out);
+  CHECK(json["tokens"] == 256);
+  const auto macs = json["forward_macs_per_sample"].get<std::int64_t>();
+  CHECK(std::fabs(static_cast<double>(macs) / 1e9 - 118.64) < 0.24);
+  CHECK(json["forward_flops_per_sample"] == 2 * macs);
+  CHECK(json["train_flops_per_sample"] == 6 * macs);
+  std::int64_t layer_macs = 0, params = 0, bytes = 0;
+  for (const auto& layer : json["layers"]) {
+    layer_macs += layer["forward_macs_per_sample"].get<std::int64_t>();
+    params += layer["params"].get<std::int64_t>();
+  }
+  for (const auto& part : json["memory"]) bytes += part["bytes"].get<std::int64_t>();
+  CHECK(layer_macs == macs);
+  CHECK(json["params"] == params);
+  CHECK(json["bytes_per_rank"]["total"] == bytes);
+  CHECK(r.out.find("null") == std::string::npos);
+}
+
+TEST_CASE("--set, --batch and --dtype change what they say") {
+  const std::string base =
+      "flops --json --set model.depth=2 --set model.input_size=64 " + kModels + "dit-s-2.toml";
+  const auto one = nlohmann::json::parse(run_gpumonth(base).out);
+  const auto four = nlohmann::json::parse(run_gpumonth(base + " --batch 4 --dtype fp32").out);
+  CHECK(one["tokens"] == 1024);
+  CHECK(one["layers"][3]["count"] == 2);
+  const auto activations = [](const nlohmann::json& json) {
+    return json["bytes_per_rank"]["activations"].get<std::int64_t>();
+  };
+  CHECK(activations(four) > 4 * activations(one));
+  CHECK(four["bytes_per_rank"]["packed_weights"] ==
+        2 * one["bytes_per_rank"]["packed_weights"].get<std::int64_t>());
+}
+
+TEST_CASE("flops prints a table for people") {
+  const auto r = run_gpumonth("flops " + kModels + "dit-xl-2-512.toml");
+  CHECK(r.exit_code == 0);
+  CHECK_THAT(r.out, contains("524.54 GMACs = 1.0491 TFLOPs"));
+  CHECK_THAT(r.out, contains("blocks.attn.qkv"));
+  CHECK_THAT(r.out, contains("optimizer: exp_avg"));
+}
+
+TEST_CASE("help and version succeed") {
+  const auto help = run_gpumonth("--help");
+  CHECK(help.exit_code == 0);
+  for (const char* command : {"flops", "budget", "report"}) CHECK_THAT(help.out, contains(command));
+  const auto flops = run_gpumonth("flops --help");
+  CHECK(flops.exit_code == 0);
+  for (const char* option : {"--set", "--json", "--batch", "--dtype", "bf16"})
+    CHECK_THAT(flops.out, contains(option));
+  const auto keys = run_gpumonth("flops --help-config");
+  CHECK(keys.exit_code == 0);
+  CHECK_THAT(keys.out, contains("[model]\n"));
+  CHECK_THAT(keys.out, contains("hidden_size = 1152"));
+  const auto version = run_gpumonth("--version");
+  CHECK(version.exit_code == 0);
+  CHECK(version.out.rfind("gpumonth 0.", 0) == 0);
+  CHECK(run_gpumonth("").exit_code == 2);
+}
+
+TEST_CASE("a mistyped command or option names the nearest one") {
+  CHECK_THAT(mistake("flosp x.toml"),
+             contains("unknown command 'flosp' (did you mean 'flops'?); commands: "));
+  CHECK(mistake("flops " + kModels + "dit-s-2.toml --jsn") ==
+        "flops: unknown option '--jsn' (did you mean '--json'?); see 'gpumonth flops --help'");
+  CHECK(mistake("flops --btach=8 " + kModels + "dit-s-2.toml") ==
+        "flops: unknown option '--btach' (did you mean '--batch'?); see 'gpumonth flops --help'");
+  CHECK_THAT(mistake("--verison"), contains("unknown option '--verison' (did you mean '--version'?)"));
+}
+
+TEST_CASE("a user's mistake is one line and exit code 2") {
+  CHECK_THAT(mistake("flops"), contains("flops: "));
+  CHECK(mistake("flops none.toml") == "none.toml: no such file");
+  CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml --batch 0"), contains("--batch"));
+  CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml --batch many"), contains("--batch"));
+  CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml --dtype fp8"), contains("--dtype"));
+  CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml extra"), contains("extra"));
+  CHECK(mistake("flops " + kModels + "dit-s-2.toml --set model.num_heads=7") ==
+        "model: hidden_size 384 is not a multiple of num_heads 7: change one of them");
+  CHECK(mistake("flops " + kModels + "dit-s-2.toml --set model.dpeth=7") ==
+        "--set model.dpeth=7: unknown key 'model.dpeth' (did you mean 'model.depth'?)");
+}

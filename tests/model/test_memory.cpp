@@ -1,0 +1,64 @@
+#include "model/memory.h"
+#include "model/parameters.h"
+#include "tests/catch.h"
+
+using namespace gpumonth::model;
+
+namespace {
+
+ModelConfig load(const std::string& name) {
+  return load_model(std::string(GPUMONTH_SOURCE_DIR) + "/configs/models/" + name + ".toml");
+}
+
+std::int64_t bytes(const ModelConfig& model, std::int64_t batch, Dtype dtype, MemoryKind kind) {
+  return sum(memory_parts(model, batch, dtype), kind);
+}
+
+}  // namespace
+
+TEST_CASE("fp32 state is five buffers of the flat size") {
+  const ModelConfig model = load("dit-s-2");
+  const std::int64_t flat = ParameterTable(model).flat_size() * 4;
+  CHECK(bytes(model, 1, Dtype::bf16, MemoryKind::weights) == flat);
+  CHECK(bytes(model, 1, Dtype::bf16, MemoryKind::gradients) == flat);
+  CHECK(bytes(model, 1, Dtype::bf16, MemoryKind::optimizer) == 2 * flat);
+  CHECK(bytes(model, 1, Dtype::bf16, MemoryKind::ema) == flat);
+}
+
+TEST_CASE("packed weights leave out biases and the label table, and halve in bf16") {
+  const ModelConfig model = load("dit-s-2");
+  const auto h = std::int64_t{384};
+  const std::int64_t weights = 12 * 18 * h * h + 2 * h * h + h * h + 256 * h + 16 * h + 32 * h;
+  CHECK(bytes(model, 1, Dtype::fp32, MemoryKind::packed_weights) == 2 * 4 * weights);
+  CHECK(bytes(model, 1, Dtype::bf16, MemoryKind::packed_weights) == 2 * 2 * weights);
+}
+
+TEST_CASE("activations grow with the batch and the tokens, state does not") {
+  const ModelConfig image = load("dit-s-2"), video = load("dit-s-2-video");
+  const auto one = bytes(image, 1, Dtype::bf16, MemoryKind::activations);
+  CHECK(bytes(image, 8, Dtype::bf16, MemoryKind::activations) == 8 * one);
+  CHECK(bytes(image, 1, Dtype::fp32, MemoryKind::activations) > one);
+  CHECK(bytes(video, 1, Dtype::bf16, MemoryKind::activations) > 7 * one);
+  CHECK(bytes(image, 8, Dtype::bf16, MemoryKind::optimizer) ==
+        bytes(image, 1, Dtype::bf16, MemoryKind::optimizer));
+  // Per token and block in bf16: 8h + 16 + 4h + 6h + 2h + 24 + 4h + 16h bytes, plus what lies outside the
+  // blocks.
+  const std::int64_t blocks = 256 * 12 * (40 * 384 + 16 + 4 * 6);
+  CHECK(one > blocks);
+  CHECK(one < blocks + blocks / 10);
+}
+
+TEST_CASE("the parts sum to the total") {
+  const auto parts = memory_parts(load("dit-tiny-video"), 4, Dtype::fp32);
+  std::int64_t total = 0;
+  for (const auto kind : {MemoryKind::weights, MemoryKind::packed_weights, MemoryKind::gradients,
+                          MemoryKind::optimizer, MemoryKind::ema, MemoryKind::activations}) {
+    CHECK(sum(parts, kind) > 0);
+    total += sum(parts, kind);
+  }
+  CHECK(total == sum(parts));
+}
+
+TEST_CASE("20 billion parameters do not fit an 80 GB GPU") {
+  CHECK(sum(memory_parts(load("dit-20b"), 1, Dtype::bf16)) > std::int64_t{320} * 1000 * 1000 * 1000);
+}

@@ -1,0 +1,204 @@
+// What is written is read back; files that are no run log are refused with one line.
+#include <fstream>
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+#include "base/hdf5.h"
+#include "runlog/reader.h"
+#include "runlog/schema.h"
+#include "runlog/writer.h"
+#include "tests/catch.h"
+#include "tests/command.h"
+#include "tests/runlog/samples.h"
+
+using namespace gpumonth;
+using namespace gpumonth::runlog;
+using gpumonth::tests::contains;
+using gpumonth::tests::TemporaryFolder;
+
+namespace {
+
+std::string error_of_reading(const std::filesystem::path& file) {
+  try {
+    read(file);
+  } catch (const UserError& error) {
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    CHECK_THAT(error.what(), contains(file.filename().string()));
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a run log reads back as it was written") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "run.h5";
+  const RunInfo info = samples::info(3);
+  {
+    Writer writer(file, info);
+    for (int n = 1; n <= 1500; ++n) {
+      writer.step(samples::step(n));
+      if (n % 10 == 0) {
+        const auto x = static_cast<float>(n);
+        const std::vector<BucketRecord> buckets = {{n, 0, 1 << 20, 0.1, 0.2, 0.3}, {n, 1, 77, 0.4, 0.5, 0.6}};
+        writer.buckets(buckets);
+        writer.rank_times(n, std::vector<float>{x, 2 * x, 3 * x});
+      }
+      if (n == 700) writer.flush();
+    }
+    writer.close();
+    writer.close();
+  }
+  const Run run = read(file);
+  CHECK(run.path == file.string());
+  CHECK(run.schema_version == kSchemaVersion);
+  CHECK(run.clean_close);
+  CHECK(run.info.config_toml == info.config_toml);
+  CHECK(run.info.model_name == info.model_name);
+  CHECK(run.info.world_size == 3);
+  CHECK(run.info.threads_per_rank == 3);
+  CHECK(run.info.global_batch == 16);
+  CHECK(run.info.parameters == info.parameters);
+  CHECK(std::isnan(run.info.peak_flops_per_s));
+  CHECK(run.info.gemm_peak_flops_per_s == info.gemm_peak_flops_per_s);
+  CHECK(run.info.library_versions == info.library_versions);
+  CHECK(run.info.hostnames == info.hostnames);
+  CHECK(run.info.start_time_utc == info.start_time_utc);
+  CHECK(run.info.resumed_from.empty());
+
+  REQUIRE(run.steps.size() == 1500);
+  bool all_same = true;
+  for (std::size_t i = 0; i < run.steps.size(); ++i) {
+    all_same = all_same && samples::same(run.steps[i], samples::step(static_cast<std::int64_t>(i) + 1));
+  }
+  CHECK(all_same);
+  CHECK(run.steady().size() == 1500 - 3 - 150);
+  REQUIRE(run.buckets.size() == 300);
+  CHECK(run.buckets[299].step == 1500);
+  CHECK(run.buckets[299].bucket == 1);
+  CHECK(run.buckets[299].bytes == 77);
+  CHECK(run.buckets[299].end_s == 0.6);
+  REQUIRE(run.rank_steps.size() == 150);
+  REQUIRE(run.rank_step_time_s.size() == 450);
+  CHECK(run.rank_steps[149] == 1500);
+  CHECK(run.rank_step_time_s[449] == 4500.0f);
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+}
+
+TEST_CASE("every column has its unit, and phase is an enumeration") {
+  const TemporaryFolder folder;
+  Writer(folder.path() / "run.h5", samples::info()).close();
+  const auto file = hdf5::File::open(folder.path() / "run.h5");
+  int columns = 0;
+  for (const std::string group : {"/steps", "/buckets", "/ranks"}) {
+    for (const auto& name : file.names(group)) {
+      CHECK_FALSE(file.text_attribute(group + "/" + name, "unit").empty());
+      CHECK(file.dataset(group + "/" + name).shape()[0] == 0);
+      ++columns;
+    }
+  }
+  CHECK(columns == 17 + 6 + 2);
+  CHECK(file.text_attribute("/steps/step_time_s", "unit") == "s");
+  const hdf5::Handle type(H5Dget_type(file.dataset("/steps/phase").id()), H5Tclose);
+  CHECK(H5Tget_class(type.get()) == H5T_ENUM);
+}
+
+TEST_CASE("numbers that are not finite are stored as they are") {
+  const TemporaryFolder folder;
+  StepRecord record = samples::step(1);
+  record.loss = std::nan("");
+  record.grad_norm = std::numeric_limits<double>::infinity();
+  {
+    Writer writer(folder.path() / "run.h5", samples::info(1));
+    writer.step(record);
+    writer.rank_times(1, std::vector<float>{std::nanf("")});
+  }
+  const Run run = read(folder.path() / "run.h5");
+  REQUIRE(run.steps.size() == 1);
+  CHECK(std::isnan(run.steps[0].loss));
+  CHECK(std::isinf(run.steps[0].grad_norm));
+  CHECK(std::isnan(run.rank_step_time_s.at(0)));
+  CHECK_FALSE(run.clean_close);  // the writer was dropped, not closed
+}
+
+TEST_CASE("an output that exists or has no folder is refused") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("run.h5", "mine");
+  CHECK_THROWS_WITH(Writer(file, samples::info()), contains("run.h5") && contains("exists already"));
+  std::ifstream text(file);
+  std::string content;
+  text >> content;
+  CHECK(content == "mine");
+  CHECK_THROWS_WITH(Writer(folder.path() / "none" / "run.h5", samples::info()),
+                    contains("there is no folder"));
+  CHECK_THROWS_WITH(Writer("/proc/run.h5", samples::info()), contains("/proc/run.h5"));
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+}
+
+TEST_CASE("columns of unequal length are cut to the shortest") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "run.h5";
+  {
+    Writer writer(path, samples::info());
+    for (int n = 1; n <= 20; ++n) writer.step(samples::step(n));
+    writer.rank_times(1, std::vector<float>{1, 2});
+    writer.rank_times(2, std::vector<float>{3, 4});
+    writer.close();
+  }
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  const auto shorten = [&](const char* name, std::vector<hsize_t> extent) {
+    const hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    REQUIRE(H5Dset_extent(dataset, extent.data()) >= 0);
+    H5Dclose(dataset);
+  };
+  shorten("/steps/loss", {17});
+  shorten("/steps/step", {19});
+  shorten("/ranks/step", {1});
+  H5Fclose(file);
+  const Run run = read(path);
+  REQUIRE(run.steps.size() == 17);
+  CHECK(samples::same(run.steps[16], samples::step(17)));
+  CHECK(run.rank_steps.size() == 1);
+  CHECK(run.rank_step_time_s == std::vector<float>{1, 2});
+}
+
+TEST_CASE("what is no run log is refused in one line") {
+  const TemporaryFolder folder;
+  CHECK_THAT(error_of_reading(folder.path() / "missing.h5"), contains("no such file"));
+  CHECK_THAT(error_of_reading(folder.write("text.h5", "hello")), contains("not an HDF5 file"));
+  CHECK_THAT(error_of_reading(folder.write("empty.h5", "")), contains("not an HDF5 file"));
+  CHECK_THAT(error_of_reading(folder.path()), contains("a folder"));
+
+  const auto other = folder.path() / "other.h5";
+  hdf5::File::create(other).set_attribute("/", "title", "somebody else's data");
+  CHECK_THAT(error_of_reading(other), contains("not a gpumonth run log"));
+
+  const auto next = folder.path() / "next.h5";
+  {
+    auto file = hdf5::File::create(next);
+    file.set_attribute("/", "content", "gpumonth run log");
+    file.set_attribute("/", "schema_version", 99);
+    file.set_attribute("/", "gpumonth_version", "7.0");
+  }
+  CHECK_THAT(error_of_reading(next), contains("schema 99") && contains("7.0"));
+}
+
+TEST_CASE("a truncated run log is refused wherever it was cut") {
+  const TemporaryFolder folder;
+  const auto whole = folder.path() / "whole.h5";
+  {
+    Writer writer(whole, samples::info());
+    for (int n = 1; n <= 2000; ++n) writer.step(samples::step(n));
+    writer.close();
+  }
+  const auto size = std::filesystem::file_size(whole);
+  const auto cut = folder.path() / "cut.h5";
+  for (const double part : {0.001, 0.01, 0.05, 0.2, 0.5, 0.9}) {
+    std::filesystem::copy_file(whole, cut, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::resize_file(cut, static_cast<std::uintmax_t>(part * static_cast<double>(size)));
+    CAPTURE(part);
+    CHECK_THAT(error_of_reading(cut), contains("cut.h5"));
+  }
+}

@@ -1,0 +1,236 @@
+// Checkpoints: bit-exact, atomic, readable without the rest, and refused where they are of another model.
+#include "trainer/checkpoint.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "base/error.h"
+#include "base/hdf5.h"
+#include "tests/catch.h"
+#include "tests/command.h"
+
+using namespace gpumonth;
+using namespace gpumonth::trainer;
+using gpumonth::tests::contains;
+using gpumonth::tests::TemporaryFolder;
+
+namespace {
+
+model::ModelConfig small_model() {
+  model::ModelConfig model;
+  model.input_size = 8;
+  model.hidden_size = 12;
+  model.depth = 2;
+  model.num_heads = 2;
+  model.num_classes = 5;
+  return model;
+}
+
+using Buffer = std::vector<float>;
+
+/// Every bit pattern is allowed in a buffer: numbers, denormals, infinities, NaNs with a payload.
+Buffer bits(std::int64_t size, std::uint32_t seed) {
+  Buffer values(static_cast<std::size_t>(size));
+  for (auto& value : values) value = std::bit_cast<float>(seed = seed * 1664525u + 1013904223u);
+  return values;
+}
+
+bool same_tensors(const model::ParameterTable& table, const Buffer& a, const Buffer& b) {
+  for (const auto& p : table.all()) {
+    const auto bytes = static_cast<std::size_t>(p.count) * sizeof(float);
+    if (std::memcmp(a.data() + p.offset, b.data() + p.offset, bytes) != 0) return false;
+  }
+  return true;
+}
+
+struct State {
+  explicit State(const model::ParameterTable& table, std::uint32_t seed = 0)
+      : weights(bits(table.flat_size(), seed)),
+        ema(bits(table.flat_size(), seed + 1)),
+        exp_avg(bits(table.flat_size(), seed + 2)),
+        exp_avg_sq(bits(table.flat_size(), seed + 3)) {}
+  TrainingState pointers() { return {weights.data(), ema.data(), exp_avg.data(), exp_avg_sq.data()}; }
+  Buffer weights, ema, exp_avg, exp_avg_sq;
+};
+
+const CheckpointInfo kInfo{1234, 0xfedcba9876543210ull, "[model]\ndepth = 2\n"};
+
+void write(const std::filesystem::path& file, const model::ParameterTable& table, State& state) {
+  write_checkpoint(file, table, state.pointers(), Buffer(16 * 12, 0.5f), {1, 16, 12}, kInfo);
+}
+
+std::ptrdiff_t entries(const std::filesystem::path& folder) {
+  return std::distance(std::filesystem::directory_iterator(folder), {});
+}
+
+std::string error_of_reading(const std::filesystem::path& file, const model::ParameterTable& table) {
+  State state(table, 50), before(table, 50);
+  try {
+    read_checkpoint(file, table, {.parameters = state.weights.data()});
+  } catch (const UserError& error) {
+    CHECK(same_tensors(table, state.weights, before.weights));  // untouched
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint reads back bit for bit") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "step-1234.h5";
+  const model::ParameterTable table(small_model());
+  State written(table, 1), seen(table, 100);
+  write(file, table, written);
+  const CheckpointInfo info = read_checkpoint(file, table, seen.pointers());
+  CHECK(same_tensors(table, seen.weights, written.weights));
+  CHECK(same_tensors(table, seen.ema, written.ema));
+  CHECK(same_tensors(table, seen.exp_avg, written.exp_avg));
+  CHECK(same_tensors(table, seen.exp_avg_sq, written.exp_avg_sq));
+  CHECK(info.step == kInfo.step);
+  CHECK(info.seed == kInfo.seed);
+  CHECK(info.config_toml == kInfo.config_toml);
+  CHECK(read_checkpoint_info(file).step == kInfo.step);
+  CHECK(entries(folder.path()) == 1);
+
+  const auto hdf5 = hdf5::File::open(file);
+  CHECK(hdf5.dataset("/model/blocks.1.attn.qkv.weight").shape() == hdf5::Shape{36, 12});
+  CHECK(hdf5.dataset("/model/x_embedder.proj.weight").shape() == hdf5::Shape{12, 4, 2, 2});
+  CHECK(hdf5.dataset("/model/pos_embed").shape() == hdf5::Shape{1, 16, 12});
+  CHECK(hdf5.dataset("/ema/pos_embed").shape() == hdf5::Shape{1, 16, 12});
+}
+
+TEST_CASE("writing again replaces the checkpoint") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "last.h5";
+  const model::ParameterTable table(small_model());
+  State first(table, 1), second(table, 2), seen(table, 3);
+  write(file, table, first);
+  write(file, table, second);
+  read_checkpoint(file, table, seen.pointers());
+  CHECK(same_tensors(table, seen.weights, second.weights));
+  CHECK(entries(folder.path()) == 1);
+}
+
+TEST_CASE("a file with /model alone gives weights, whatever its layout") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "weights.h5";
+  const model::ParameterTable table(small_model());
+  Buffer weights(static_cast<std::size_t>(table.flat_size()));
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 0.25f * static_cast<float>(i);
+  {
+    // As h5py may write it: big-endian float64, chunked, compressed.
+    auto file = hdf5::File::create(path);
+    file.create_group("/model");
+    for (const auto& p : table.all()) {
+      std::vector<hsize_t> dims(p.shape.begin(), p.shape.end());
+      const hid_t space = H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
+      const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+      H5Pset_chunk(creation, static_cast<int>(dims.size()), dims.data());
+      H5Pset_deflate(creation, 4);
+      const hid_t dataset = H5Dcreate2(file.id(), ("/model/" + p.name).c_str(), H5T_IEEE_F64BE, space,
+                                       H5P_DEFAULT, creation, H5P_DEFAULT);
+      H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, weights.data() + p.offset);
+      H5Dclose(dataset), H5Pclose(creation), H5Sclose(space);
+    }
+  }
+  State seen(table, 3);
+  const auto info = read_checkpoint(path, table, {.parameters = seen.weights.data()});
+  CHECK(same_tensors(table, seen.weights, weights));
+  CHECK(info.step == 0);
+  CHECK_THROWS_WITH(read_checkpoint(path, table, seen.pointers()),
+                    contains("weights.h5") && contains("/ema"));
+}
+
+TEST_CASE("checkpoints of another model are refused by name and shape") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "ck.h5";
+  const model::ParameterTable table(small_model());
+  const auto reading_as = [&](auto&& change) {
+    model::ModelConfig model = small_model();
+    change(model);
+    return error_of_reading(path, model::ParameterTable(model));
+  };
+  State state(table);
+  write(path, table, state);
+  CHECK_THAT(reading_as([](auto& m) { m.hidden_size = 24; }),
+             contains("the model needs (32, 24)") && contains("width 12, depth 2") && contains("patch 2"));
+  CHECK_THAT(reading_as([](auto& m) { m.depth = 3; }), contains("blocks.2.") && contains("is missing"));
+  CHECK_THAT(reading_as([](auto& m) { m.depth = 1; }),
+             contains("blocks.1.") && contains("is no tensor of the model"));
+  CHECK_THAT(reading_as([](auto& m) { m.num_classes = 7; }),
+             contains("y_embedder.embedding_table.weight has shape (6, 12), the model needs (8, 12)"));
+  CHECK(reading_as([](auto&) {}) == "no error");
+
+  model::ModelConfig s2;
+  s2.hidden_size = 384, s2.depth = 12, s2.num_heads = 6;
+  const model::ParameterTable big(s2);
+  State large(big);
+  write_checkpoint(folder.path() / "s2.h5", big, {.parameters = large.weights.data()}, {}, {0}, kInfo);
+  CHECK_THAT(error_of_reading(folder.path() / "s2.h5", table), contains("the file looks like DiT-S/2"));
+}
+
+TEST_CASE("files that are no checkpoint are refused") {
+  const TemporaryFolder folder;
+  const model::ParameterTable table(small_model());
+  CHECK_THAT(error_of_reading(folder.path() / "none.h5", table), contains("no such file"));
+  CHECK_THAT(error_of_reading(folder.write("text.h5", "weights"), table), contains("not an HDF5 file"));
+  hdf5::File::create(folder.path() / "other.h5").create_group("/data");
+  CHECK_THAT(error_of_reading(folder.path() / "other.h5", table), contains("not a checkpoint"));
+  State state(table);
+  write(folder.path() / "cut.h5", table, state);
+  std::filesystem::resize_file(folder.path() / "cut.h5", 9000);
+  CHECK_THAT(error_of_reading(folder.path() / "cut.h5", table), contains("cut.h5") && contains("truncated"));
+
+  write(folder.path() / "pos.h5", table, state);
+  {
+    const hid_t file = H5Fopen((folder.path() / "pos.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    H5Ldelete(file, "/model/pos_embed", H5P_DEFAULT);
+    const hsize_t dims[] = {1, 16, 13};
+    const hid_t space = H5Screate_simple(3, dims, nullptr);
+    H5Dclose(
+        H5Dcreate2(file, "/model/pos_embed", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    H5Sclose(space), H5Fclose(file);
+  }
+  CHECK_THAT(error_of_reading(folder.path() / "pos.h5", table),
+             contains("pos_embed") && contains("(1, 16, 13)"));
+}
+
+TEST_CASE("a failed write leaves the old checkpoint and no other file") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "last.h5";
+  const model::ParameterTable table(small_model());
+  State first(table, 1), second(table, 2), seen(table, 3);
+  write(file, table, first);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    // No file may grow beyond 20,000 bytes: writes fail inside HDF5, after it has begun.
+    ::alarm(60);
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{20'000, 20'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    int code = 1;
+    try {
+      write(file, table, second);
+    } catch (const UserError& error) {
+      const std::string text = error.what();
+      code = text.find("last.h5") != text.npos && text.find("no space left") != text.npos ? 0 : 2;
+    }
+    ::_exit(code);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  CHECK(entries(folder.path()) == 1);
+  read_checkpoint(file, table, seen.pointers());
+  CHECK(same_tensors(table, seen.weights, first.weights));
+  CHECK_THROWS_WITH(write(folder.path() / "none" / "ck.h5", table, first), contains("there is no folder"));
+  CHECK_THROWS_WITH(write(folder.path(), table, first), contains("is a folder"));
+}

@@ -1,0 +1,101 @@
+#include "trainer/diagnosis.h"
+
+#include <H5public.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "trainer/ops/onednn.h"
+
+namespace gpumonth::trainer {
+namespace {
+
+std::string hdf5_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
+/// One problem for every rank whose `text` differs from rank 0's.
+void check_same(comm::Communicator& communicator, const std::string& what, const std::string& text,
+                std::vector<std::string>& problems) {
+  const std::vector<std::string> all = communicator.all_gather(text);
+  for (std::size_t r = 1; r < all.size(); ++r) {
+    if (all[r] == all[0]) continue;
+    problems.push_back(fmt::format("{}: rank {} has {}, rank 0 has {}; the slowest or oldest decides", what,
+                                   r, all[r], all[0]));
+  }
+}
+
+void check_cores(comm::Communicator& communicator, const Machine& machine, int threads,
+                 std::vector<std::string>& problems) {
+  const int ranks = communicator.local_size();
+  const int host_cores = machine.cgroup_cores > 0 ? machine.cores : machine.cores_of_host;
+  std::string problem;
+  if (threads > machine.cores) {
+    problem = fmt::format("{} threads on {} core{}", threads, machine.cores, machine.cores == 1 ? "" : "s");
+  } else if (machine.cores * ranks < host_cores) {
+    problem = fmt::format("may use {} of {} cores: mpirun binds ranks to cores, use --bind-to none",
+                          machine.cores, host_cores);
+  } else if (host_cores < ranks && communicator.local_rank() == 0) {
+    problem = fmt::format("{} ranks share the {} cores of {}: times measured here say little", ranks,
+                          host_cores, machine.host);
+  }
+  const std::vector<std::string> all = communicator.all_gather(problem);
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (!all[r].empty()) problems.push_back(fmt::format("rank {}: {}", r, all[r]));
+  }
+}
+
+void measure_all(comm::Communicator& communicator, Diagnosis& found) {
+  found.measured = true;
+  communicator.barrier();  // at the same time: ranks of one host share its memory
+  found.copy_bytes_per_s = measure_copy_bandwidth(found.threads);
+  communicator.barrier();
+  found.gemm_fp32 = measure_gemm_peak("fp32", found.threads);
+  communicator.barrier();
+  found.gemm_bf16 = measure_gemm_peak("bf16", found.threads);
+  if (communicator.size() == 1) return;
+  constexpr std::array<std::int64_t, 5> kSizes = {8, 64 << 10, 1 << 20, 16 << 20, 64 << 20};
+  found.all_reduce = comm::check_all_reduce(communicator, kSizes);
+  for (const comm::AllReduceResult& result : found.all_reduce) {
+    if (result.correct) continue;
+    found.problems.push_back(
+        fmt::format("all-reduce of {} bytes gives wrong sums: do not train on these ranks", result.bytes));
+  }
+}
+
+}  // namespace
+
+Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) {
+  Diagnosis found;
+  found.machine = this_machine();
+  found.launch = comm::detect_launch();
+  found.ranks = communicator.size();
+  found.ranks_on_host = communicator.local_size();
+  found.threads = threads > 0 ? threads : default_threads(found.machine, communicator.local_size());
+  found.transport = communicator.transport();
+  found.transport_description = communicator.description();
+  found.mpi = comm::mpi_version();
+  found.hdf5 = hdf5_version();
+  found.onednn = ops::onednn_version();
+  found.onednn_isa = ops::onednn_isa();
+  found.cuda = comm::cuda_devices();
+  found.hosts = communicator.all_gather(found.machine.host);
+  check_same(communicator, "CPU", found.machine.cpu, found.problems);
+  check_same(communicator, "MPI", found.mpi.library, found.problems);
+  check_same(communicator, "HDF5", found.hdf5, found.problems);
+  check_same(communicator, "oneDNN", found.onednn + " " + found.onednn_isa, found.problems);
+  check_same(communicator, "GPUs", fmt::format("{}", found.cuda.devices.size()), found.problems);
+  check_same(communicator, "threads per rank", fmt::format("{}", found.threads), found.problems);
+  check_cores(communicator, found.machine, found.threads, found.problems);
+  if (found.ranks > 1 && found.mpi.thread_level != "multiple") {
+    found.problems.push_back(
+        "MPI gives no MPI_THREAD_MULTIPLE: the watchdog cannot say which rank is missing");
+  }
+  if (measure) measure_all(communicator, found);
+  return found;
+}
+
+}  // namespace gpumonth::trainer

@@ -1,0 +1,77 @@
+// The DiT (Peebles & Xie, arXiv:2212.09748), forward and backward, once for every device and compute type: a
+// sequence of ops that reads top to bottom. Shapes: B batch, T tokens, h width.
+#pragma once
+
+#include <functional>
+
+#include "model/parameters.h"
+#include "trainer/dit_activations.h"
+#include "trainer/dit_weights.h"
+#include "trainer/ops/attention.h"
+#include "trainer/ops/bf16.h"
+#include "trainer/ops/convert.h"
+#include "trainer/ops/embedding.h"
+#include "trainer/ops/gelu.h"
+#include "trainer/ops/linear.h"
+#include "trainer/ops/patchify.h"
+#include "trainer/ops/silu.h"
+#include "trainer/ops/residual_norm.h"
+#include "trainer/positions.h"
+
+namespace gpumonth::trainer {
+
+/// Called when the gradients of event `event` (DitEvents) are final.
+using GradientReady = std::function<void(int event)>;
+
+template <class Device, class T>
+class Dit {
+ public:
+  Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch);
+
+  /// Once after the parameters changed: converts and reorders the weights for the products.
+  void pack(const float* parameters);
+  /// x_t (B, C, [F,] H, W) fp32, t (B), labels (B) on the device -> tokens().
+  void forward(const float* parameters, const float* x_t, const std::int32_t* t, const std::int32_t* labels);
+  const float* tokens() const { return act_.tokens.get(); }  ///< (B, T, pt p p c_out)
+  /// Reads d loss / d tokens from token_gradient() and overwrites every element of `gradients` (flat, padding
+  /// excepted).
+  void backward(const float* parameters, const std::int32_t* labels, float* gradients, const GradientReady& ready);
+  T* token_gradient() { return grad_.tokens.get(); }
+
+  const DitOffsets& offsets() const { return offsets_; }
+
+ private:
+  void condition(const float* parameters, const std::int32_t* t, const std::int32_t* labels);
+  void block_forward(const float* parameters, int layer);
+  void block_backward(const float* parameters, int layer, float* gradients, const GradientReady& ready);
+  void condition_backward(const float* parameters, const std::int32_t* labels, float* gradients);
+  /// The norm in front of block `layer`'s attention (layer == depth: of the final layer): what lies before it is
+  /// the MLP branch of the block below.
+  ops::ResidualNormForward<T> norm_before(int layer);
+  ops::ResidualNormBackward<T> norm_before_backward(int layer, float* gradients);
+  float* modulation(int layer, int chunk) { return act_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h; }
+  float* d_modulation(int layer, int chunk) { return grad_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h; }
+
+  /// Chunks of a block's modulation, in the reference's order.
+  enum Chunk { kShiftAttention, kScaleAttention, kGateAttention, kShiftMlp, kScaleMlp, kGateMlp };
+
+  struct Packed {
+    std::byte *qkv, *proj, *fc1, *fc2;
+  };
+
+  Device& device_;
+  model::ModelConfig model_;
+  DitShape shape_;
+  DitOffsets offsets_;
+  DitActivations<Device, T> act_;
+  DitGradients<Device, T> grad_;
+  ops::Linear<Device> patch_, qkv_, proj_, fc1_, fc2_, final_;           // of shape (B T, .)
+  ops::Linear<Device> time_in_, time_out_, adaln_, adaln_block_, adaln_final_;  // of shape (B, .)
+  ops::Attention<Device, T> attention_;
+  ops::Buffer<Device, float> positions_;     // (T, h)
+  ops::Buffer<Device, std::byte> packed_;    // of every packed layer
+  std::vector<Packed> packed_blocks_;
+  std::byte *packed_patch_ = nullptr, *packed_final_ = nullptr;
+};
+
+}  // namespace gpumonth::trainer

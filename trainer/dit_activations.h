@@ -1,0 +1,88 @@
+// Every buffer of the DiT's forward and backward, made once for a batch size. T is the compute type.
+#pragma once
+
+#include <deque>
+
+#include "model/config.h"
+#include "trainer/ops/buffer.h"
+#include "trainer/ops/linear.h"
+#include "trainer/ops/residual_norm.h"
+
+namespace gpumonth::trainer {
+
+/// The (B, T, h) shapes that the DiT's ops share.
+struct DitShape {
+  DitShape(const model::ModelConfig& m, std::int64_t batch_)
+      : batch(batch_), tokens(m.tokens()), rows(batch_ * m.tokens()), h(m.hidden_size), mlp(m.mlp_hidden()),
+        heads(m.num_heads), depth(m.depth), modulations((2 + 6 * std::int64_t{m.depth}) * m.hidden_size) {}
+  std::int64_t batch, tokens, rows, h, mlp, heads, depth;
+  std::int64_t modulations;  ///< columns of the modulation matrix: final layer 2h, then blocks depth-1 .. 0, 6h each
+  std::int64_t modulation_column(std::int64_t layer) const { return 2 * h + (depth - 1 - layer) * 6 * h; }
+  ops::ResidualNormShape norm() const { return {batch, tokens, h, modulations}; }
+};
+
+/// LayerNorm statistics of one modulated norm.
+template <class Device>
+struct NormStatistics {
+  NormStatistics(Device& d, std::int64_t rows) : mean(d, rows), rstd(d, rows) {}
+  ops::Buffer<Device, float> mean, rstd;  // (B, T)
+};
+
+/// What one block keeps for backward.
+template <class Device, class T>
+struct BlockActivations {
+  BlockActivations(Device& d, const DitShape& s)
+      : x_in(d, s.rows * s.h), x_mid(d, s.rows * s.h), norm1(d, s.rows), norm2(d, s.rows), a1(d, s.rows * s.h),
+        a2(d, s.rows * s.h), qkv(d, s.rows * 3 * s.h), attention(d, s.rows * s.h), proj(d, s.rows * s.h),
+        fc1(d, s.rows * s.mlp), gelu(d, s.rows * s.mlp), fc2(d, s.rows * s.h), log_sum_exp(d, s.rows * s.heads) {}
+  ops::Buffer<Device, float> x_in, x_mid;      // (B, T, h) residual stream before attention, before MLP
+  NormStatistics<Device> norm1, norm2;
+  ops::Buffer<Device, T> a1, a2;               // (B, T, h) modulated norms
+  ops::Buffer<Device, T> qkv;                  // (B, T, 3h)
+  ops::Buffer<Device, T> attention, proj;      // (B, T, h)
+  ops::Buffer<Device, T> fc1, gelu;            // (B, T, mlp)
+  ops::Buffer<Device, T> fc2;                  // (B, T, h)
+  ops::Buffer<Device, float> log_sum_exp;      // (B, H, T)
+};
+
+template <class Device, class T>
+struct DitActivations {
+  DitActivations(Device& d, const model::ModelConfig& m, const DitShape& s)
+      : patches(d, s.rows * m.patch_in()), x_final(d, s.rows * s.h), norm_final(d, s.rows), a_final(d, s.rows * s.h),
+        tokens(d, s.rows * m.patch_out()), frequencies(d, s.batch * model::kFrequencyEmbeddingSize),
+        time_hidden(d, s.batch * s.h), time_silu(d, s.batch * s.h), condition(d, s.batch * s.h),
+        condition_silu(d, s.batch * s.h), modulation(d, s.batch * s.modulations) {
+    for (int l = 0; l < s.depth; ++l) blocks.emplace_back(d, s);
+  }
+  std::deque<BlockActivations<Device, T>> blocks;
+  ops::Buffer<Device, T> patches;             // (B, T, patch_in)
+  ops::Buffer<Device, float> x_final;         // (B, T, h)
+  NormStatistics<Device> norm_final;
+  ops::Buffer<Device, T> a_final;             // (B, T, h)
+  ops::Buffer<Device, float> tokens;          // (B, T, patch_out): the model's output
+  ops::Buffer<Device, float> frequencies;     // (B, 256)
+  ops::Buffer<Device, float> time_hidden, time_silu, condition, condition_silu;  // (B, h)
+  ops::Buffer<Device, float> modulation;      // (B, modulations)
+};
+
+/// Gradients in flight, reused by every block.
+template <class Device, class T>
+struct DitGradients {
+  DitGradients(Device& d, const model::ModelConfig& m, const DitShape& s)
+      : tokens(d, s.rows * m.patch_out()), dx(d, s.rows * s.h), dx_typed(d, s.rows * s.h), branch(d, s.rows * s.h),
+        narrow(d, s.rows * s.h), wide(d, s.rows * std::max(s.mlp, 3 * s.h)), modulation(d, s.batch * s.modulations),
+        condition(d, s.batch * s.h), time_hidden(d, s.batch * s.h),
+        scratch(d, std::max({ops::residual_norm_scratch(s.norm()),
+                             ops::column_sum_scratch(s.rows, std::max(s.mlp, 3 * s.h)),
+                             ops::column_sum_scratch(s.batch, s.modulations)})) {}
+  ops::Buffer<Device, T> tokens;          // (B, T, patch_out)
+  ops::Buffer<Device, float> dx;          // (B, T, h) residual stream
+  ops::Buffer<Device, T> dx_typed;        // (B, T, h) for the patch embedding's product
+  ops::Buffer<Device, T> branch, narrow;  // (B, T, h)
+  ops::Buffer<Device, T> wide;            // (B, T, max(mlp, 3h))
+  ops::Buffer<Device, float> modulation;  // (B, modulations)
+  ops::Buffer<Device, float> condition, time_hidden;  // (B, h)
+  ops::Buffer<Device, float> scratch;
+};
+
+}  // namespace gpumonth::trainer

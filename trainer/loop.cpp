@@ -1,0 +1,280 @@
+#include "trainer/loop.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "comm/gradient_reducer.h"
+#include "model/flops.h"
+#include "runlog/writer.h"
+#include "trainer/checkpoints.h"
+#include "trainer/data.h"
+#include "trainer/diffusion.h"
+#include "trainer/progress.h"
+#include "trainer/run_info.h"
+#include "trainer/signals.h"
+#include "trainer/step.h"
+
+namespace gpumonth::trainer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+/// This rank's samples of a step: dataset rows by global position, so that they do not depend on the rank count.
+void load_batch(const RunConfig& c, Dataset& dataset, std::int64_t step, Batch& batch) {
+  const std::int64_t local = static_cast<std::int64_t>(batch.labels.size());
+  std::vector<std::int64_t> indices(batch.labels.size());
+  for (std::int64_t i = 0; i < local; ++i)
+    indices[i] = shuffled_index((step - 1) * c.batch.global + batch.first_sample + i, dataset.size(), c.run.seed);
+  dataset.read(indices, batch.latents.data(), batch.labels.data());
+  for (std::int64_t i = 0; i < local; ++i) {
+    const auto s = static_cast<std::uint32_t>(step);
+    const auto sample = static_cast<std::uint32_t>(batch.first_sample + i);
+    batch.t[i] = draw_timestep(c.run.seed, s, sample);
+    batch.labels[i] =
+        draw_label(c.run.seed, s, sample, batch.labels[i], c.model.class_dropout_prob, c.model.num_classes);
+  }
+}
+
+double learning_rate(const RunConfig& c, std::int64_t step) {
+  const double rise = c.optimizer.warmup_steps > 0
+                          ? std::min(1.0, static_cast<double>(step) / static_cast<double>(c.optimizer.warmup_steps))
+                          : 1.0;
+  return c.optimizer.learning_rate * rise;
+}
+
+/// Numbers summed over ranks in the last collective of each step. Every rank owns one slot of `busy`: the sum is
+/// a gather that costs no message of its own.
+struct Extras {
+  explicit Extras(int ranks) : values(kBusy + ranks) {}
+  enum { kLoss, kStop, kBusy };
+  std::vector<double> values;
+};
+
+class Loop {
+ public:
+  Loop(const RunConfig& config, comm::Communicator& communicator)
+      : config_(config),
+        comm_(communicator),
+        resolved_(resolve(config, communicator)),
+        table_(config.model),
+        gradients_(communicator.allocate(table_.flat_size())),
+        step_(make_cpu_dit_step(setup(), table_)),
+        reducer_(communicator, gradients_.get(), step_->events(),
+                 static_cast<std::int64_t>(config.comm.bucket_mib * 1048576)),
+        dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
+                                          : open_latent_dataset(config.data.path, config.model)),
+        extras_(communicator.size()) {
+    const std::int64_t local = config.batch.global / communicator.size();
+    batch_.latents.resize(local * config.model.latent_size());
+    batch_.labels.resize(local);
+    batch_.t.resize(local);
+    batch_.first_sample = local * communicator.rank();
+    optimizer_ = {config.optimizer.learning_rate, config.optimizer.beta1,     config.optimizer.beta2,
+                  config.optimizer.epsilon,       config.optimizer.weight_decay, config.optimizer.clip_norm,
+                  config.optimizer.ema_decay};
+  }
+
+  TrainResult run() {
+    const runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
+    Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_);
+    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.seed);
+    open_log(checkpoints, info, start);
+    announce(info, start);
+    watch_stop_signals();
+
+    TrainResult result{.last_step = start, .run_log = log_path_};
+    const double peak = info.gemm_peak_flops_per_s * comm_.size();
+    Progress progress(config_.run.steps, config_.run.progress_s, peak, "of GEMM rate");
+    std::int64_t saved = start;
+    run_start_ = step_end_ = Clock::now();
+    for (std::int64_t s = start + 1; s <= config_.run.steps && !result.stopped_by_signal; ++s) {
+      runlog::StepRecord record = one_step(s);
+      result.stopped_by_signal = stop_signal_of_all_;
+      const bool last = s == config_.run.steps || result.stopped_by_signal;
+      const bool due = config_.checkpoint.every_steps > 0 && s % config_.checkpoint.every_steps == 0;
+      require_finite(record, checkpoints.last());
+      if (due || (last && (config_.checkpoint.at_end || result.stopped_by_signal))) {
+        comm_.set_context("checkpoint", s);
+        checkpoints.save(*step_, s, config_.run.seed, info.config_toml);
+        record.phase = runlog::Phase::checkpoint;
+        saved = s;
+      } else {
+        record.phase = s - start <= config_.log.steady_after ? runlog::Phase::warm_up : runlog::Phase::steady;
+      }
+      finish(record, s, progress_of_rank0(progress));
+      result.last_step = s;
+      result.last_loss = record.loss;
+    }
+    close_log(result.last_step);
+    if (saved == result.last_step && saved > start) result.checkpoint = checkpoints.last();
+    return result;
+  }
+
+ private:
+  StepSetup setup() const {
+    return {config_.model, config_.batch.global / comm_.size(), config_.batch.global, config_.run.seed,
+            resolved_.dtype, resolved_.threads, gradients_.get()};
+  }
+
+  /// Data, forward, backward with communication beside it, update.
+  runlog::StepRecord one_step(std::int64_t s) {
+    runlog::StepRecord r;
+    r.step = s;
+    r.start_time_s = seconds(run_start_, step_end_);
+    r.samples = config_.batch.global;
+    r.tokens = r.samples * config_.model.tokens();
+    r.model_flops = r.hardware_flops =
+        static_cast<double>(model::train_flops(config_.model)) * static_cast<double>(r.samples);
+    r.learning_rate = optimizer_.learning_rate = learning_rate(config_, s);
+
+    comm_.set_context("data", s);
+    load_batch(config_, *dataset_, s, batch_);
+    const auto loaded = Clock::now();
+    r.data_s = seconds(step_end_, loaded);
+
+    comm_.set_context("forward", s);
+    extras_.values.assign(extras_.values.size(), 0.0);
+    extras_.values[Extras::kLoss] = step_->forward(batch_, s);
+    const auto forwarded = Clock::now();
+    r.forward_s = seconds(loaded, forwarded);
+
+    comm_.set_context("backward", s);
+    reducer_.begin_step(s);
+    step_->backward([this](int event) { reducer_.ready(event); });
+    const auto backwarded = Clock::now();
+    r.backward_s = seconds(forwarded, backwarded);
+
+    comm_.set_context("waiting for gradients", s);
+    extras_.values[Extras::kStop] = stop_signal() != 0 ? 1e3 + stop_signal() : 0;
+    extras_.values[Extras::kBusy + comm_.rank()] = busy_s_;
+    const comm::StepCommunication communication = reducer_.wait(extras_.values);
+    r.comm_s = communication.comm_s;
+    r.exposed_comm_s = communication.exposed_s;
+    const auto reduced = Clock::now();
+    r.loss = extras_.values[Extras::kLoss] / static_cast<double>(config_.batch.global);
+    stop_signal_of_all_ = decode_signal(extras_.values[Extras::kStop]);
+
+    comm_.set_context("optimizer", s);
+    r.grad_norm = step_->update(optimizer_, s);
+    r.optimizer_s = seconds(reduced, Clock::now());
+    busy_s_ = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
+    return r;
+  }
+
+  /// Several ranks may have been signalled: the sum of (1000 + signal) tells how many, and so which.
+  static int decode_signal(double sum) {
+    if (sum == 0) return 0;
+    const double ranks = std::floor(sum / 1e3);
+    return static_cast<int>(std::lround((sum - ranks * 1e3) / ranks));
+  }
+
+  void require_finite(const runlog::StepRecord& record, const std::string& last_checkpoint) {
+    if (std::isfinite(record.loss) && std::isfinite(record.grad_norm)) return;
+    runlog::StepRecord last = record;
+    last.step_time_s = seconds(step_end_, Clock::now());
+    if (log_) {
+      log_->step(last);
+      log_->close();
+    }
+    comm_.barrier();
+    user_error("step {}: {} is {}: stopped before it reached the weights. The log is {}; {}. Lower "
+               "optimizer.learning_rate or set optimizer.clip_norm = 1",
+               record.step, std::isfinite(record.loss) ? "the gradient norm" : "the loss",
+               std::isfinite(record.loss) ? record.grad_norm : record.loss, log_path_,
+               last_checkpoint.empty() ? "no checkpoint had been written"
+                                       : "the last good checkpoint is " + last_checkpoint);
+  }
+
+  void finish(runlog::StepRecord& record, std::int64_t s, Progress* progress) {
+    const auto now = Clock::now();
+    record.step_time_s = seconds(step_end_, now);
+    step_end_ = now;
+    if (!log_) return;
+    if (s > 1 && logged_first_) log_ranks(s - 1, std::span(extras_.values).subspan(Extras::kBusy));
+    logged_first_ = true;
+    if (s % config_.log.bucket_every == 0) log_buckets(s);
+    log_->step(record);
+    progress->step(record);
+  }
+
+  Progress* progress_of_rank0(Progress& progress) { return comm_.rank() == 0 ? &progress : nullptr; }
+
+  void log_ranks(std::int64_t s, std::span<const double> busy_s) {
+    const std::vector<float> row(busy_s.begin(), busy_s.end());
+    log_->rank_times(s, row);
+  }
+
+  void log_buckets(std::int64_t s) {
+    std::vector<runlog::BucketRecord> records;
+    for (const auto& t : reducer_.timeline())
+      records.push_back({s, static_cast<int>(records.size()), t.bytes, t.ready_s, t.start_s, t.end_s});
+    log_->buckets(records);
+  }
+
+  void open_log(Checkpoints& checkpoints, const runlog::RunInfo& info, std::int64_t start) {
+    log_path_ = checkpoints.log_path(start);
+    if (comm_.rank() == 0) log_ = std::make_unique<runlog::Writer>(log_path_, info);
+    comm_.barrier();
+  }
+
+  /// The last step's busy times have no later step to travel with.
+  void close_log(std::int64_t last_step) {
+    const float mine = static_cast<float>(busy_s_);
+    const std::vector<float> busy_s = comm_.gather({&mine, 1}, 0);
+    if (!log_) return;
+    if (logged_first_) log_->rank_times(last_step, busy_s);
+    log_->close();
+  }
+
+  void announce(const runlog::RunInfo& info, std::int64_t start) const {
+    if (comm_.rank() != 0) return;
+    fmt::print("{}\n", info.config_toml);
+    fmt::print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
+               config_.model.tokens(), static_cast<double>(model::train_flops(config_.model)) / 1e9,
+               dataset_->description());
+    fmt::print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(), comm_.size() == 1 ? "" : "s",
+               resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype, info.device_name,
+               comm_.description(),
+               std::isfinite(info.gemm_peak_flops_per_s)
+                   ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
+                   : "GEMM rate not measured",
+               reducer_.buckets().size());
+    if (start > 0) fmt::print("resumed from {} after step {}\n", config_.run.resume, start);
+    fmt::print("log: {}\n", log_path_);
+    std::fflush(stdout);
+  }
+
+  const RunConfig& config_;
+  comm::Communicator& comm_;
+  ResolvedRun resolved_;
+  model::ParameterTable table_;
+  std::shared_ptr<float[]> gradients_;
+  std::unique_ptr<Step> step_;
+  comm::GradientReducer reducer_;
+  std::unique_ptr<Dataset> dataset_;
+  Extras extras_;
+  Batch batch_;
+  OptimizerSettings optimizer_;
+  std::unique_ptr<runlog::Writer> log_;  // rank 0
+  std::string log_path_;
+  Clock::time_point run_start_, step_end_;
+  double busy_s_ = 0;  // of the last finished step: all but waiting for others
+  bool logged_first_ = false;
+  int stop_signal_of_all_ = 0;
+};
+
+}  // namespace
+
+TrainResult train(const RunConfig& config, comm::Communicator& communicator) {
+  return Loop(config, communicator).run();
+}
+
+}  // namespace gpumonth::trainer

@@ -1,0 +1,27 @@
+// AdamW and the moving average of the weights in one pass over the flat fp32 buffers.
+#pragma once
+
+#include <cstdint>
+
+#include "trainer/ops/device.h"
+#include "trainer/ops/math.h"
+
+namespace gpumonth::ops {
+
+struct AdamWHyperparameters {
+  double learning_rate = 1e-4, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;
+  double ema_decay = 0.9999;
+};
+
+/// The constants of step `step` (the first is 1), in double until they are stored.
+/// `gradient_scale` multiplies every gradient: clip_scale() of grad_norm.h.
+AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step, double gradient_scale);
+
+/// parameters, exp_avg, exp_avg_sq, ema (n) fp32 are updated from gradients (n) fp32, all aligned to 64
+/// bytes. parameters_bf16 (n) receives the new parameters rounded to bf16; null: not wanted. Reads 20 and
+/// writes 16 (18) bytes an element: bound by memory bandwidth.
+template <class Device>
+void adamw(Device& device, const AdamWStep& step, std::int64_t n, const float* gradients, float* parameters,
+           float* exp_avg, float* exp_avg_sq, float* ema, bf16* parameters_bf16);
+
+}  // namespace gpumonth::ops

@@ -1,0 +1,232 @@
+// Work is cut into (sample, group of heads, block of query rows) so that one score block and its gradient stay in
+// the L2 cache; each thread runs its own single-threaded oneDNN products over strided views of qkv.
+#include <omp.h>
+
+#include <cmath>
+#include <vector>
+
+#include "trainer/ops/attention.h"
+#include "trainer/ops/math.h"
+#include "trainer/ops/onednn.h"
+#include "trainer/ops/parallel_cpu.h"
+
+namespace gpumonth::ops {
+namespace {
+
+constexpr std::int64_t kScoreBytes = 256 * 1024;  // fp32 scores of one task: with P beside it, half of a 1 MiB L2
+
+struct Blocking {
+  std::int64_t heads, rows;  // of one score block
+};
+
+std::int64_t largest_divisor(std::int64_t n, std::int64_t limit) {
+  for (std::int64_t d = std::min(n, limit); d > 1; --d)
+    if (n % d == 0) return d;
+  return 1;
+}
+
+Blocking choose_blocking(const AttentionShape& s) {
+  const std::int64_t row_bytes = s.tokens * 4;
+  const std::int64_t rows = largest_divisor(s.tokens, std::max<std::int64_t>(1, kScoreBytes / row_bytes));
+  if (rows < s.tokens) return {1, rows};
+  return {largest_divisor(s.heads, kScoreBytes / (row_bytes * rows)), rows};
+}
+
+/// Row-wise softmax of scaled scores, in place to probabilities of type T.
+template <class T>
+float softmax_row(std::int64_t n, float scale, float* scores, T* p) {
+  float highest = -INFINITY;
+#pragma omp simd reduction(max : highest)
+  for (std::int64_t i = 0; i < n; ++i) highest = scores[i] > highest ? scores[i] : highest;
+  const float offset = highest * scale;
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < n; ++i) {
+    scores[i] = fast_exp(scores[i] * scale - offset);
+    sum += scores[i];
+  }
+  const float inverse = 1.0f / sum;
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) p[i] = from_float<T>(scores[i] * inverse);
+  return offset + std::log(sum);
+}
+
+/// The products and buffers of one thread.
+template <class T>
+struct Worker {
+  Matmul scores, values, dprobabilities, dq, dk, dv;
+  std::vector<float> s;      // (G, R, T) scores, then gradient of the probabilities
+  std::vector<T> p;          // (G, R, T) probabilities, then gradient of the scores
+  std::vector<float> dk_sum, dv_sum;  // (G, T, d) where query rows come in several blocks
+
+  Worker(const AttentionShape& a, const Blocking& b)
+      : scores(product(a, b, kScores)), values(product(a, b, kValues)), dprobabilities(product(a, b, kDp)),
+        dq(product(a, b, kDq)), dk(product(a, b, kDk)), dv(product(a, b, kDv)),
+        s(b.heads * b.rows * a.tokens), p(b.heads * b.rows * a.tokens) {
+    if (b.rows < a.tokens) {
+      dk_sum.resize(b.heads * a.tokens * a.head_dim);
+      dv_sum.resize(b.heads * a.tokens * a.head_dim);
+    }
+  }
+
+ private:
+  enum Product { kScores, kValues, kDp, kDq, kDk, kDv };
+  static Matmul product(const AttentionShape& a, const Blocking& b, Product which) {
+    const std::int64_t t = a.tokens, d = a.head_dim, h = a.heads * d, r = b.rows;
+    const Dtype type = dtype_of<T>();
+    const Strides in{d, 3 * h, 1}, in_transposed{d, 1, 3 * h}, out{d, h, 1};
+    const Strides block{r * t, t, 1}, block_transposed{r * t, 1, t}, sum{t * d, d, 1};
+    const bool blocked = r < t;
+    MatmulShape s{.batch = b.heads, .in = type, .out = type};
+    switch (which) {
+      case kScores: s.m = r, s.n = t, s.k = d, s.out = Dtype::fp32, s.a = in, s.b = in_transposed, s.c = block; break;
+      case kValues: s.m = r, s.n = d, s.k = t, s.a = block, s.b = in, s.c = out; break;
+      case kDp: s.m = r, s.n = t, s.k = d, s.out = Dtype::fp32, s.a = out, s.b = in_transposed, s.c = block; break;
+      case kDq: s.m = r, s.n = d, s.k = t, s.a = block, s.b = in, s.c = in; break;
+      case kDk: s.m = t, s.n = d, s.k = r, s.a = block_transposed, s.b = in, s.c = blocked ? sum : in; break;
+      case kDv: s.m = t, s.n = d, s.k = r, s.a = block_transposed, s.b = out, s.c = blocked ? sum : in; break;
+    }
+    if (blocked && (which == kDk || which == kDv)) s.out = Dtype::fp32, s.accumulate = true;
+    return Matmul(s, 1);
+  }
+};
+
+}  // namespace
+
+template <class T>
+struct CpuAttention {
+  AttentionShape shape;
+  Blocking block;
+  Cpu cpu;
+  std::vector<Worker<T>> workers;
+  float scale;
+
+  CpuAttention(const Cpu& device, const AttentionShape& s)
+      : shape(s), block(choose_blocking(s)), cpu(device), scale(1.0f / std::sqrt(static_cast<float>(s.head_dim))) {
+    for (int i = 0; i < cpu.threads; ++i) workers.emplace_back(s, block);
+  }
+
+  /// f(worker, sample, first head) for every head group, each thread with its own worker.
+  template <class F>
+  void for_each_group(F&& f) {
+    const std::int64_t groups = shape.heads / block.heads;
+    parallel_for(cpu, shape.batch * groups, 1, [&](std::int64_t begin, std::int64_t end) {
+      Worker<T>& worker = workers[cpu.threads == 1 ? 0 : omp_get_thread_num()];
+      for (std::int64_t i = begin; i < end; ++i) f(worker, i / groups, i % groups * block.heads);
+    });
+  }
+
+  void forward_group(Worker<T>& w, const T* qkv, T* out, float* lse) const {
+    const std::int64_t t = shape.tokens, h = shape.heads * shape.head_dim;
+    for (std::int64_t row = 0; row < t; row += block.rows) {
+      w.scores.run(qkv + row * 3 * h, qkv + h, w.s.data());
+      for (std::int64_t g = 0; g < block.heads; ++g)
+        for (std::int64_t r = 0; r < block.rows; ++r) {
+          const std::int64_t at = (g * block.rows + r) * t;
+          lse[g * t + row + r] = softmax_row(t, scale, w.s.data() + at, w.p.data() + at);
+        }
+      w.values.run(w.p.data(), qkv + 2 * h, out + row * h);
+    }
+  }
+
+  void probabilities(Worker<T>& w, const float* lse, std::int64_t row) const {
+    const std::int64_t t = shape.tokens;
+    for (std::int64_t g = 0; g < block.heads; ++g)
+      for (std::int64_t r = 0; r < block.rows; ++r) {
+        const float* s = w.s.data() + (g * block.rows + r) * t;
+        T* p = w.p.data() + (g * block.rows + r) * t;
+        const float offset = lse[g * t + row + r];
+#pragma omp simd
+        for (std::int64_t i = 0; i < t; ++i) p[i] = from_float<T>(fast_exp(s[i] * scale - offset));
+      }
+  }
+
+  /// dS = P (dP - sum_j dO_j O_j) / sqrt(d), in place of P.
+  void score_gradient(Worker<T>& w, const T* out, const T* dout, std::int64_t row) const {
+    const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
+    for (std::int64_t g = 0; g < block.heads; ++g)
+      for (std::int64_t r = 0; r < block.rows; ++r) {
+        const T *o = out + (row + r) * h + g * d, *go = dout + (row + r) * h + g * d;
+        float dot = 0;
+#pragma omp simd reduction(+ : dot)
+        for (std::int64_t i = 0; i < d; ++i) dot += to_float(o[i]) * to_float(go[i]);
+        const float* dp = w.s.data() + (g * block.rows + r) * t;
+        T* p = w.p.data() + (g * block.rows + r) * t;
+#pragma omp simd
+        for (std::int64_t i = 0; i < t; ++i) p[i] = from_float<T>(to_float(p[i]) * (dp[i] - dot) * scale);
+      }
+  }
+
+  void backward_group(Worker<T>& w, const T* qkv, const T* out, const float* lse, const T* dout, T* dqkv) const {
+    const std::int64_t t = shape.tokens, h = shape.heads * shape.head_dim;
+    const bool blocked = block.rows < t;
+    if (blocked) {
+      std::fill(w.dk_sum.begin(), w.dk_sum.end(), 0.0f);
+      std::fill(w.dv_sum.begin(), w.dv_sum.end(), 0.0f);
+    }
+    for (std::int64_t row = 0; row < t; row += block.rows) {
+      w.scores.run(qkv + row * 3 * h, qkv + h, w.s.data());
+      probabilities(w, lse, row);
+      w.dv.run(w.p.data(), dout + row * h, blocked ? static_cast<void*>(w.dv_sum.data()) : dqkv + 2 * h);
+      w.dprobabilities.run(dout + row * h, qkv + 2 * h, w.s.data());
+      score_gradient(w, out, dout, row);
+      w.dq.run(w.p.data(), qkv + h, dqkv + row * 3 * h);
+      w.dk.run(w.p.data(), qkv + row * 3 * h, blocked ? static_cast<void*>(w.dk_sum.data()) : dqkv + h);
+    }
+    if (blocked) {
+      store(w.dk_sum, dqkv + h);
+      store(w.dv_sum, dqkv + 2 * h);
+    }
+  }
+
+  void store(const std::vector<float>& sum, T* target) const {
+    const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
+    for (std::int64_t g = 0; g < block.heads; ++g)
+      for (std::int64_t r = 0; r < t; ++r)
+        for (std::int64_t i = 0; i < d; ++i)
+          target[r * 3 * h + g * d + i] = from_float<T>(sum[(g * t + r) * d + i]);
+  }
+
+  void forward(const T* qkv, T* out, float* lse) {
+    const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
+    for_each_group([&](Worker<T>& w, std::int64_t b, std::int64_t head) {
+      forward_group(w, qkv + b * t * 3 * h + head * d, out + b * t * h + head * d,
+                    lse + (b * shape.heads + head) * t);
+    });
+  }
+
+  void backward(const T* qkv, const T* out, const float* lse, const T* dout, T* dqkv) {
+    const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
+    for_each_group([&](Worker<T>& w, std::int64_t b, std::int64_t head) {
+      const std::int64_t in = b * t * 3 * h + head * d, at = b * t * h + head * d;
+      backward_group(w, qkv + in, out + at, lse + (b * shape.heads + head) * t, dout + at, dqkv + in);
+    });
+  }
+};
+
+template <>
+struct Attention<Cpu, float>::Impl : CpuAttention<float> {
+  using CpuAttention<float>::CpuAttention;
+};
+template <>
+struct Attention<Cpu, bf16>::Impl : CpuAttention<bf16> {
+  using CpuAttention<bf16>::CpuAttention;
+};
+
+template <class Device, class T>
+Attention<Device, T>::Attention(Device& device, const AttentionShape& shape)
+    : impl_(std::make_unique<Impl>(device, shape)) {}
+template <class Device, class T>
+Attention<Device, T>::~Attention() = default;
+template <class Device, class T>
+void Attention<Device, T>::forward(const T* qkv, T* out, float* log_sum_exp) {
+  impl_->forward(qkv, out, log_sum_exp);
+}
+template <class Device, class T>
+void Attention<Device, T>::backward(const T* qkv, const T* out, const float* log_sum_exp, const T* dout, T* dqkv) {
+  impl_->backward(qkv, out, log_sum_exp, dout, dqkv);
+}
+template class Attention<Cpu, float>;
+template class Attention<Cpu, bf16>;
+
+}  // namespace gpumonth::ops

@@ -1,0 +1,18 @@
+// The op seam. An op is a header with its contract, a `_cpu.cpp` and a `_cuda.cu`; the model is written once over
+// `template <class Device>` and calls `op(device, ...)`; each backend file specialises the op for its device.
+// The arithmetic of one element lives in trainer/ops/math.h, which both backends call.
+//
+// All sizes are std::int64_t element counts, all pointers are device pointers (host memory for Cpu), row-major.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gpumonth::ops {
+
+/// CPU ranks: OpenMP threads; `threads` is what parallel_for and oneDNN use.
+struct Cpu {
+  int threads = 1;
+};
+
+}  // namespace gpumonth::ops

@@ -1,0 +1,114 @@
+#include <optional>
+
+#include "trainer/ops/bf16.h"
+#include "trainer/ops/chunked_sum_cpu.h"
+#include "trainer/ops/linear.h"
+
+namespace gpumonth::ops {
+
+template <>
+struct Linear<Cpu>::Impl {
+  LinearShape shape;
+  Matmul forward;
+  std::optional<Matmul> data;
+  Matmul weights;
+  std::size_t forward_bytes, data_bytes;  // of the packed layouts, rounded up to cache lines
+};
+
+namespace {
+
+std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+MatmulShape forward_shape(const LinearShape& s) {
+  return {.m = s.rows, .n = s.out, .k = s.in, .in = s.dtype, .out = s.y_dtype,
+          .a = {0, s.in, 1}, .b = {0, 1, s.in}, .c = {0, s.y_stride, 1}, .packed_b = s.packed, .bias = true};
+}
+
+MatmulShape data_shape(const LinearShape& s) {
+  return {.m = s.rows, .n = s.in, .k = s.out, .in = s.dtype, .out = s.dx_dtype,
+          .a = {0, s.y_stride, 1}, .b = {0, s.in, 1}, .c = {0, s.in, 1}, .packed_b = s.packed};
+}
+
+MatmulShape weights_shape(const LinearShape& s) {
+  return {.m = s.out, .n = s.in, .k = s.rows, .in = s.dtype, .out = Dtype::fp32,
+          .a = {0, 1, s.y_stride}, .b = {0, s.in, 1}, .c = {0, s.in, 1}};
+}
+
+}  // namespace
+
+template <>
+Linear<Cpu>::Linear(Cpu& device, const LinearShape& given) {
+  LinearShape s = given;
+  if (s.y_stride == 0) s.y_stride = s.out;
+  impl_.reset(new Impl{s, Matmul(forward_shape(s), device.threads), std::nullopt,
+                       Matmul(weights_shape(s), device.threads), 0, 0});
+  if (s.needs_dx) impl_->data.emplace(data_shape(s), device.threads);
+  if (s.packed) {
+    impl_->forward_bytes = round_up(impl_->forward.packed_b_bytes());
+    if (s.needs_dx) impl_->data_bytes = round_up(impl_->data->packed_b_bytes());
+  }
+}
+template <>
+Linear<Cpu>::~Linear() = default;
+template <>
+Linear<Cpu>::Linear(Linear&&) noexcept = default;
+
+template <>
+std::size_t Linear<Cpu>::packed_bytes() const {
+  return impl_->forward_bytes + impl_->data_bytes;
+}
+
+template <>
+void Linear<Cpu>::pack(const float* w, std::byte* packed) {
+  impl_->forward.pack(w, packed);
+  if (impl_->data) impl_->data->pack(w, packed + impl_->forward_bytes);
+}
+
+template <>
+void Linear<Cpu>::forward(const void* x, const void* weights, const float* bias, void* y) {
+  impl_->forward.run(x, weights, y, bias);
+}
+
+template <>
+void Linear<Cpu>::backward_data(const void* dy, const void* weights, void* dx) {
+  impl_->data->run(dy, static_cast<const std::byte*>(weights) + impl_->forward_bytes, dx);
+}
+
+template <>
+void Linear<Cpu>::backward_weights(const void* dy, const void* x, float* dw) {
+  impl_->weights.run(dy, x, dw);
+}
+
+std::int64_t column_sum_scratch(std::int64_t rows, std::int64_t columns) {
+  return row_chunks(rows) * columns;
+}
+
+template <class T>
+static void column_sum_on_cpu(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* dy,
+                              float* dbias, float* scratch) {
+  parallel_for(cpu, row_chunks(rows), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t chunk = begin; chunk < end; ++chunk) {
+      float* partial = scratch + chunk * columns;
+      std::fill_n(partial, columns, 0.0f);
+      for (std::int64_t r = chunk * kRowChunk; r < std::min(rows, (chunk + 1) * kRowChunk); ++r) {
+        const T* row = dy + r * stride;
+#pragma omp simd
+        for (std::int64_t c = 0; c < columns; ++c) partial[c] += to_float(row[c]);
+      }
+    }
+  });
+  add_partials(cpu, row_chunks(rows), columns, columns, scratch, dbias);
+}
+
+template <>
+void column_sum(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const float* dy,
+                float* dbias, float* scratch) {
+  column_sum_on_cpu(cpu, rows, columns, stride, dy, dbias, scratch);
+}
+template <>
+void column_sum(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const bf16* dy,
+                float* dbias, float* scratch) {
+  column_sum_on_cpu(cpu, rows, columns, stride, dy, dbias, scratch);
+}
+
+}  // namespace gpumonth::ops

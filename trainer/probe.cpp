@@ -1,0 +1,47 @@
+#include "trainer/probe.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "trainer/checkpoint.h"
+#include "trainer/probe_io.h"
+#include "trainer/run_config.h"
+#include "trainer/step.h"
+
+namespace gpumonth::trainer {
+
+ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options) {
+  if (std::filesystem::exists(options.out))
+    user_error("{} exists: remove it or choose another --out", options.out.string());
+  const model::ParameterTable table(model);
+  const ProbeBatch given = read_probe_batch(options.batch, model);
+  std::vector<float> gradients(table.flat_size());
+  const auto step = make_cpu_dit_step({model, given.size, given.size, 0, options.dtype, options.threads,
+                                       gradients.data()}, table);
+  read_checkpoint(options.checkpoint, table, {.parameters = step->state().parameters});
+  step->state_changed();
+
+  std::vector<double> losses;
+  const Batch batch{given.x_start, given.y, given.t, given.noise, 0};
+  const double sum = step->forward(batch, 1, &losses);
+  step->backward([](int) {});
+  ProbeResult result{step->prediction(), {losses.begin(), losses.end()}, gradients.data()};
+  write_probe_result(options.out, model, table, result);
+  double square = 0;
+  for (const float g : gradients) square += static_cast<double>(g) * g;
+  return {given.size, sum / static_cast<double>(given.size), std::sqrt(square)};
+}
+
+model::ModelConfig model_of_checkpoint(const std::filesystem::path& checkpoint) {
+  const CheckpointInfo info = read_checkpoint_info(checkpoint);
+  if (info.config_toml.empty())
+    user_error("{} carries no configuration: name its model with --model configs/models/....toml", checkpoint.string());
+  RunConfig run;
+  config::Table root;
+  declare(root, run);
+  config::load_text(root, info.config_toml, checkpoint.string() + ":config_toml");
+  model::validate(run.model);
+  return run.model;
+}
+
+}  // namespace gpumonth::trainer

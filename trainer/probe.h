@@ -1,0 +1,28 @@
+// `gpumonth probe`: one forward and backward on given inputs, for comparison with another implementation.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "model/config.h"
+
+namespace gpumonth::trainer {
+
+struct ProbeOptions {
+  std::filesystem::path checkpoint, batch, out;
+  std::string dtype = "fp32";  ///< fp32 | bf16
+  int threads = 1;
+};
+
+struct ProbeSummary {
+  std::int64_t samples = 0;
+  double mean_loss = 0, grad_norm = 0;
+};
+
+/// UserError: bad or mismatched files, `out` exists.
+ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options);
+
+/// The [model] of the configuration that a checkpoint carries. UserError where it has none.
+model::ModelConfig model_of_checkpoint(const std::filesystem::path& checkpoint);
+
+}  // namespace gpumonth::trainer

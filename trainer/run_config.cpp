@@ -1,0 +1,71 @@
+#include "trainer/run_config.h"
+
+#include "base/error.h"
+
+namespace gpumonth::trainer {
+
+void declare(config::Table& root, RunConfig& c) {
+  model::declare(root.table("model"), c.model);
+
+  config::Table& run = root.table("run");
+  run.field("directory", c.run.directory,
+            {.help = "folder of run.h5 and checkpoints; {name}, {ranks} and {time} are filled in"});
+  run.field("name", c.run.name, {.help = "what this run is called in reports"});
+  run.field("steps", c.run.steps, {.unit = "steps", .min = 1, .max = 2147483647, .help = "optimizer steps in total, resumed ones included"});
+  run.field("seed", c.run.seed, {.help = "of weights, noise, timesteps, label dropout and data order"});
+  run.field("backend", c.run.backend, {.one_of = {"auto", "cpu", "cuda"}, .help = "where the model runs; auto: a GPU where there is one"});
+  run.field("dtype", c.run.dtype, {.one_of = {"auto", "fp32", "bf16"}, .help = "compute type; masters are fp32; auto: bf16 where hardware has it"});
+  run.field("threads", c.run.threads, {.unit = "threads", .min = 0, .max = 4096, .help = "per rank; 0: this host's cores / ranks on it"});
+  run.field("resume", c.run.resume, {.help = "checkpoint to go on from"});
+  run.field("progress_s", c.run.progress_s, {.unit = "s", .min = 0.1, .help = "between progress lines where there is no terminal"});
+
+  root.table("batch").field("global", c.batch.global, {.unit = "samples", .min = 1, .max = 1 << 24, .help = "per step over all ranks"});
+  root.table("data").field("path", c.data.path, {.help = "HDF5 file with /latents and /labels; empty: procedural moving shapes"});
+
+  config::Table& optimizer = root.table("optimizer");
+  optimizer.field("learning_rate", c.optimizer.learning_rate, {.min = 0, .max = 1e3, .help = "AdamW step size after warm-up"});
+  optimizer.field("beta1", c.optimizer.beta1, {.min = 0, .max = 0.999999, .help = "decay of the gradient's mean"});
+  optimizer.field("beta2", c.optimizer.beta2, {.min = 0, .max = 0.9999999, .help = "decay of the gradient's square"});
+  optimizer.field("epsilon", c.optimizer.epsilon, {.min = 1e-30, .max = 1, .help = "added to the root of the square"});
+  optimizer.field("weight_decay", c.optimizer.weight_decay, {.min = 0, .max = 1, .help = "decoupled, times the learning rate"});
+  optimizer.field("clip_norm", c.optimizer.clip_norm, {.min = 0, .help = "largest L2 norm of the gradient; 0: no clipping"});
+  optimizer.field("ema_decay", c.optimizer.ema_decay, {.min = 0, .max = 1, .help = "of the moving average of the weights"});
+  optimizer.field("warmup_steps", c.optimizer.warmup_steps, {.unit = "steps", .min = 0, .help = "linear rise of the learning rate from 0"});
+
+  config::Table& comm = root.table("comm");
+  comm.field("transport", c.comm.transport, {.one_of = {"auto", "self", "mpi", "nccl"}, .help = "what gradients travel over"});
+  comm.field("bucket_mib", c.comm.bucket_mib, {.unit = "MiB", .min = 0.001, .max = 16384, .help = "size of a gradient bucket"});
+  comm.field("watchdog_s", c.comm.watchdog_s, {.unit = "s", .min = 0, .help = "longest time one collective may take; 0: no limit"});
+
+  config::Table& log = root.table("log");
+  log.field("steady_after", c.log.steady_after, {.unit = "steps", .min = 0, .help = "first steps of a process, marked warm-up"});
+  log.field("bucket_every", c.log.bucket_every, {.unit = "steps", .min = 1, .help = "between logged bucket timelines"});
+  log.field("measure_gemm_peak", c.log.measure_gemm_peak, {.help = "measure the matrix product rate at start (about 1 s)"});
+
+  config::Table& checkpoint = root.table("checkpoint");
+  checkpoint.field("every_steps", c.checkpoint.every_steps, {.unit = "steps", .min = 0, .help = "0: only at the end and on a signal"});
+  checkpoint.field("at_end", c.checkpoint.at_end, {.help = "write one after the last step"});
+  checkpoint.field("keep", c.checkpoint.keep, {.unit = "files", .min = 1, .help = "older ones are removed"});
+}
+
+namespace {
+
+void validate(const RunConfig& c, int world_size) {
+  model::validate(c.model);
+  if (c.batch.global % world_size != 0)
+    user_error("batch.global = {} is not divisible by {} ranks: use a multiple of {}, e.g. --set batch.global={}",
+               c.batch.global, world_size, world_size, (c.batch.global / world_size + 1) * world_size);
+}
+
+}  // namespace
+
+RunConfig load_run(const std::filesystem::path& file, const std::vector<std::string>& overrides, int world_size) {
+  RunConfig c;
+  config::Table root;
+  declare(root, c);
+  config::load(root, file, overrides);
+  validate(c, world_size);
+  return c;
+}
+
+}  // namespace gpumonth::trainer

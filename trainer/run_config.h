@@ -1,0 +1,60 @@
+// One training run, as read from configs/runs/*.toml and --set, and as logged.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "model/config.h"
+
+namespace gpumonth::trainer {
+
+struct RunConfig {
+  model::ModelConfig model;
+  struct Run {
+    std::string directory = "runs/{name}-{ranks}ranks";  ///< {name}, {ranks}, {time} are filled in
+    std::string name = "run";
+    std::int64_t steps = 100;
+    std::uint64_t seed = 1;
+    std::string backend = "auto";  ///< auto | cpu | cuda
+    std::string dtype = "auto";    ///< auto | fp32 | bf16
+    int threads = 0;               ///< per rank; 0: the cores of this host / ranks on it
+    std::string resume = "";       ///< checkpoint to go on from
+    double progress_s = 5;         ///< seconds between plain progress lines
+  } run;
+  struct Batch {
+    std::int64_t global = 8;  ///< samples per step over all ranks
+  } batch;
+  struct Data {
+    std::string path = "";  ///< HDF5 latents; empty: procedural moving shapes
+  } data;
+  struct Optimizer {
+    double learning_rate = 1e-4, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;
+    double clip_norm = 1.0;  ///< 0: no clipping
+    double ema_decay = 0.9999;
+    std::int64_t warmup_steps = 0;
+  } optimizer;
+  struct Comm {
+    std::string transport = "auto";  ///< auto | self | mpi | nccl
+    double bucket_mib = 4;
+    double watchdog_s = 300;
+  } comm;
+  struct Log {
+    std::int64_t steady_after = 3;        ///< steps of warm-up left out of every average
+    std::int64_t bucket_every = 10;       ///< steps between bucket timelines
+    bool measure_gemm_peak = true;
+  } log;
+  struct Checkpoint {
+    std::int64_t every_steps = 0;  ///< 0: only at the end and on a signal
+    bool at_end = true;
+    std::int64_t keep = 2;
+  } checkpoint;
+};
+
+void declare(config::Table& root, RunConfig& run);
+/// Reads, validates (model, ranges, ranks divide the global batch). UserError otherwise.
+RunConfig load_run(const std::filesystem::path& file, const std::vector<std::string>& overrides, int world_size);
+
+}  // namespace gpumonth::trainer
