@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "budget/figures.h"
 #include "budget/statistics.h"
@@ -69,6 +70,22 @@ const runlog::StepRecord* record_of(const runlog::Run& run, std::int64_t step) {
   for (const auto& record : run.steps)
     if (record.step == step) return &record;
   return nullptr;
+}
+
+/// The whole rows of rank_step_time_s that belong to steady steps.
+std::vector<std::size_t> steady_rank_rows(const runlog::Run& run) {
+  std::set<std::int64_t> steady;
+  for (const auto& step : run.steady()) steady.insert(step.step);
+  const auto ranks = static_cast<std::size_t>(std::max(1, run.info.world_size));
+  const std::size_t whole = std::min(run.rank_steps.size(), run.rank_step_time_s.size() / ranks);
+  std::vector<std::size_t> rows;
+  for (std::size_t row = 0; row < whole; ++row)
+    if (steady.contains(run.rank_steps[row])) rows.push_back(row);
+  return rows;
+}
+
+bool has_steady_rank_times(const runlog::Run& run) {
+  return run.info.world_size > 1 && !steady_rank_rows(run).empty();
 }
 
 /// The middle one of the sampled steps: past the warm-up where there is a choice.
@@ -164,7 +181,7 @@ std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
       .line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
   plot.line("set ytics (" + tics + ") scale 0")
       .line(fmt::format("set yrange [{}:0.5]", 0.5 - static_cast<double>(runs.size())));
-  plot.line(fmt::format("set xrange [0:{}]", longest_ms * 1.03));
+  plot.line(fmt::format("set xrange [0:{}]", std::max(1e-3, longest_ms * 1.03)));
   std::string command;
   for (std::size_t p = 0; p < names.size(); ++p) {
     plot.data(fmt::format("part{}", p), boxes[p]);
@@ -176,17 +193,17 @@ std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
 }
 
 std::string straggler_figure(const std::vector<runlog::Run>& runs) {
-  const runlog::Run* run =
-      widest(runs, [](const runlog::Run& r) { return r.info.world_size > 1 && !r.rank_step_time_s.empty(); });
+  const runlog::Run* run = widest(runs, has_steady_rank_times);
   if (run == nullptr) return "";
   const auto ranks = static_cast<std::size_t>(run->info.world_size);
+  const auto sampled = steady_rank_rows(*run);
   std::vector<std::vector<double>> rows;
   std::vector<double> medians;
   double low = INFINITY, high = 0;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     std::vector<double> ms;
-    for (std::size_t i = rank; i < run->rank_step_time_s.size(); i += ranks)
-      ms.push_back(1e3 * static_cast<double>(run->rank_step_time_s[i]));
+    for (const std::size_t row : sampled)
+      ms.push_back(1e3 * static_cast<double>(run->rank_step_time_s[row * ranks + rank]));
     medians.push_back(quantile(ms, 0.5));
     rows.push_back({static_cast<double>(rank), medians.back(), quantile(ms, 0.05), quantile(ms, 0.95)});
     low = std::min(low, rows.back()[2]);
@@ -196,7 +213,7 @@ std::string straggler_figure(const std::vector<runlog::Run>& runs) {
   plot.data("ranks", rows).line("set xlabel 'rank'").line("set ylabel 'own busy time per step (ms)'");
   plot.line(fmt::format("set xrange [-0.6:{}]", static_cast<double>(ranks) - 0.4))
       .line(fmt::format("set yrange [{}:{}]", low - 0.15 * (high - low) - 0.02 * low,
-                        high + 0.35 * (high - low) + 0.02 * low));
+                        high + 0.35 * (high - low) + 0.02 * low + 1e-3));
   if (ranks <= 16) plot.line("set xtics 1");
   const double middle = quantile(medians, 0.5);
   plot.line(
@@ -250,7 +267,7 @@ std::string bucket_figure(const std::vector<runlog::Run>& runs) {
     tics += fmt::format(", 'bucket {}' {}", i, -1.0 - static_cast<double>(i));
   plot.line("set ytics (" + tics + ") scale 0");
   plot.line(fmt::format("set yrange [{}:0.6]", -0.6 - static_cast<double>(waiting.size())))
-      .line(fmt::format("set xrange [0:{}]", 1.03 * end_ms));
+      .line(fmt::format("set xrange [0:{}]", std::max(1e-3, 1.03 * end_ms)));
   plot.data("waiting", waiting).data("reducing", reducing);
   plot.line(
       fmt::format("plot {0} $waiting {1} lc rgb '{2}' title 'ready, waiting', $reducing {1} lc rgb '{3}' "

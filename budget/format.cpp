@@ -19,7 +19,7 @@ std::string short_text(double value, int decimals = 1) {
   else if (value < 100 && is_whole(100 * value) && !is_whole(10 * value))
     decimals = 2;
   std::string text = fmt::format("{:.{}f}", value, value < 500 ? decimals : 0);
-  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  while (text.find('.') != std::string::npos && (text.ends_with('0') || text.ends_with('.'))) text.pop_back();
   return text;
 }
 

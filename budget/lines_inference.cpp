@@ -87,7 +87,7 @@ Group inference_group(const Scenario& s, const std::vector<Rung>& rungs, std::ve
   if (image_inference(s).known())
     add_image(s, group);
   else
-    notes.push_back("inference: inference.image_step and sampling_steps are not given");
+    notes.push_back("inference: nothing as published, inference.image_step or sampling_steps is not given");
   if (clip_inference(s).known()) add_clip(s, find(rungs, "as-published"), group);
   if (s.has_all({"video.clip_length", "inference.sampling_steps"}))
     add_counted(s, find(rungs, "attention-counted"), group);

@@ -3,7 +3,9 @@
 namespace gpumonth::budget {
 
 Group training_group(const Scenario& s, std::vector<std::string>& notes) {
-  Group group{.id = "training", .title = "The base model, as published", .lines = {}};
+  Group group{.id = "training",
+              .title = s.has("training.base_operations") ? "The base model, as published" : "Training",
+              .lines = {}};
   if (s.has("training.base_operations")) {
     const Number months = gpu_months(s, s.at("training.base_operations"), exactly(1));
     group.lines.push_back({"base_gpu_months", "training compute, at 100 % of the peak", months});
@@ -11,7 +13,7 @@ Group training_group(const Scenario& s, std::vector<std::string>& notes) {
         {"base_gpu_days", "the same in GPU-days",
          (months * s.at("time.days_per_month")).as("GPU-day", "GPU-months x days per month")});
   } else {
-    notes.push_back("training: training.base_operations is not given");
+    notes.push_back("training: no base model, training.base_operations is not given");
   }
   if (s.has_all({"training.base_batch", "training.base_steps"})) {
     const Number samples =

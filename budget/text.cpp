@@ -92,7 +92,7 @@ std::string to_text(const Budget& budget) {
   const Scenario& s = budget.scenario;
   std::string out = s.title + "\n";
   for (const auto& line : wrap(s.summary, kWidth)) out += line + "\n";
-  out += fmt::format("{}; {}, {} TFLOP/s dense bf16; a GPU-month has {} days\n", s.path, s.hardware.name,
+  out += fmt::format("{}\n{}, {} TFLOP/s dense bf16; a GPU-month has {} days\n", s.path, s.hardware.name,
                      s.hardware.peak_flops_per_s / 1e12, range_text(s.at("time.days_per_month"), compact));
   add_ladder(out, budget);
   if (!budget.runs.empty()) add_runs(out, budget);

@@ -20,6 +20,9 @@ void add_doctor(CLI::App& app);
 /// train, probe, doctor; nothing in a build with GPUMONTH_TRAINER=OFF.
 void add_trainer_commands(CLI::App& app);
 
+/// Prints one line `gpumonth: message` and ends this process, and every rank of its job, with this exit code.
+[[noreturn]] void end_job(const std::string& message, int exit_code);
+
 /// The options that mean the same in every command.
 CLI::Option* add_set_option(CLI::App& command, std::vector<std::string>& overrides);
 CLI::Option* add_json_flag(CLI::App& command, bool& json);

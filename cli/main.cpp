@@ -13,13 +13,9 @@ namespace {
 
 using namespace gpumonth;
 
-int fail(const std::string& message, int exit_code) {
-  fmt::print(stderr, "gpumonth: {}\n", message);
-  return exit_code;
-}
-
 void build(CLI::App& app) {
   app.name("gpumonth");
+  app.set_help_flag("-h,--help", "prints this help");
   app.set_version_flag("--version", "gpumonth " GPUMONTH_VERSION, "prints the version");
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
@@ -27,6 +23,10 @@ void build(CLI::App& app) {
   cli::add_flops(app);
   cli::add_budget(app);
   cli::add_report(app);
+  app.footer(
+      "'gpumonth COMMAND --help' says more. Ranks are started by mpirun or srun:\n"
+      "  mpirun --bind-to none -n 2 gpumonth train configs/runs/tiny.toml\n"
+      "Exit codes: 0 done, 1 a fault of the program or of a library, 2 something the user can mend.");
 }
 
 int run(int argc, char** argv) {
@@ -46,7 +46,7 @@ int run(int argc, char** argv) {
     return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return fail(cli::parse_error_text(app, error), 2);
+    cli::end_job(cli::parse_error_text(app, error), 2);
   }
 }
 
@@ -56,8 +56,8 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const UserError& error) {
-    return fail(error.what(), 2);
+    cli::end_job(error.what(), 2);
   } catch (const std::exception& error) {
-    return fail(error.what(), 1);
+    cli::end_job(error.what(), 1);
   }
 }

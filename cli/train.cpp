@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "base/error.h"
 #include "cli/commands.h"
 #include "comm/launch.h"
 #include "trainer/loop.h"
@@ -17,10 +16,27 @@ struct Options {
   std::vector<std::string> overrides;
 };
 
+/// For a shell: in single quotes unless it is plain.
+std::string quoted(const std::string& word) {
+  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
+}
+
+/// The command that goes on from `checkpoint`: what was given, with another run.resume.
+std::string resume_command(const Options& options, const std::string& checkpoint) {
+  std::string command = "gpumonth train " + quoted(options.file);
+  for (const std::string& given : options.overrides)
+    if (!given.starts_with("run.resume=")) command += " --set " + quoted(given);
+  return command + " --set " + quoted("run.resume=" + checkpoint);
+}
+
 void print_result(const Options& options, const trainer::TrainResult& result) {
   if (result.stopped_by_signal) {
-    fmt::print("stopped by {} after step {}; go on with: gpumonth train {} --set run.resume={}\n",
-               trainer::signal_name(result.stopped_by_signal), result.last_step, options.file, result.checkpoint);
+    fmt::print("stopped by {} after step {}; go on with: {}\n", trainer::signal_name(result.stopped_by_signal),
+               result.last_step, resume_command(options, result.checkpoint));
     return;
   }
   fmt::print("done: {} steps, loss {:.4f}; log {}{}\n", result.last_step, result.last_loss, result.run_log,
@@ -43,17 +59,13 @@ void add_train(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   command->add_option("RUN", options->file, "run file, e.g. configs/runs/tiny.toml")->required()->type_name("RUN.toml");
   add_set_option(*command, options->overrides);
-  trainer::RunConfig defaults;
-  config::Table root;
-  trainer::declare(root, defaults);
-  command->footer("Keys of RUN.toml and --set, with unit, range and default:\n" + config::help_text(root));
-  command->callback([options] {
-    try {
-      run(*options);
-    } catch (const UserError& error) {
-      comm::fail(error.what(), 2);  // ends the other ranks too
-    }
+  add_help_config_flag(*command, [] {
+    trainer::RunConfig defaults;
+    config::Table root;
+    trainer::declare(root, defaults);
+    return config::help_text(root);
   });
+  command->callback([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

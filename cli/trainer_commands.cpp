@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "comm/launch.h"
 
 namespace gpumonth::cli {
 
@@ -7,5 +8,7 @@ void add_trainer_commands(CLI::App& app) {
   add_probe(app);
   add_doctor(app);
 }
+
+void end_job(const std::string& message, int exit_code) { comm::fail(message, exit_code); }
 
 }  // namespace gpumonth::cli

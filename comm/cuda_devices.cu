@@ -19,7 +19,8 @@ CudaDevices cuda_devices() {
   if (cudaDriverGetVersion(&version) == cudaSuccess && version > 0) found.driver = version_text(version);
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
-    found.why_none = std::string("no GPU used: ") + cudaGetErrorString(status);
+    found.why_none = found.driver.empty() ? "no GPU used: no NVIDIA driver here"
+                                          : std::string("no GPU used: ") + cudaGetErrorString(status);
     return found;
   }
   for (int i = 0; i < count; ++i) {

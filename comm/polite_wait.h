@@ -10,8 +10,8 @@
 namespace gpumonth::comm {
 
 /// Call pause() after every look that found nothing, reset() after one that found something. The first few
-/// looks follow at once (a message on its way), then the thread sleeps 50 us, and up to 400 us after a long
-/// silence: with about 2 us per look that is at most 2 % of a core.
+/// looks follow at once (a message on its way), then the thread sleeps 50 us, and up to 1 ms after a long
+/// silence; a look costs about 5 us.
 class PoliteWait {
  public:
   void reset() { looks_ = 0; }
@@ -21,7 +21,7 @@ class PoliteWait {
       sched_yield();
       return;
     }
-    const long us = std::min(50L + (looks_ - 4), 400L);
+    const long us = std::min(50L + (looks_ - 4), 1000L);
     const timespec time{0, us * 1000};
     nanosleep(&time, nullptr);
   }

@@ -2,8 +2,8 @@
 # Trains DiT-S/2 and B/4 with gpumonth and with PyTorch in turn on this machine's CPU and prints the ratio of their
 # speeds: bf16 and fp32, 1 process x 2 threads, and 2 ranks x 1 thread (MPI against DDP over gloo).
 #
-# Cost: about 90 minutes on 2 cores for everything (8 cases x 5 pairs), 6 GB of memory, nothing else may run. One case:
-#   jobs/bench_cpu.sh build/cpu/gpumonth comparison.json --cases s2-bf16-1x2 --pairs 3        (5 minutes)
+# Cost: about 2 hours on 2 cores for everything (8 cases x 5 pairs), 8 GB of memory, nothing else may run. One case:
+#   jobs/bench_cpu.sh build/cpu/gpumonth comparison.json --cases s2-bf16-1x2 --pairs 3        (8 minutes)
 #
 # Usage: jobs/bench_cpu.sh [GPUMONTH [OUT.json [options of tests/bench/compare_pytorch.py]]]
 # It needs a Python with PyTorch, found in the virtual environment $GPUMONTH_VENV (default ~/.cache/gpumonth-venv):

@@ -12,22 +12,17 @@ namespace fs = std::filesystem;
 
 Checkpoints::Checkpoints(const fs::path& directory, std::int64_t keep, const model::ModelConfig& model,
                          const model::ParameterTable& table, comm::Communicator& communicator)
-    : directory_(directory), keep_(keep), model_(model), table_(table), comm_(communicator) {
-  if (comm_.rank() == 0) {
-    std::error_code error;
-    fs::create_directories(directory_, error);
-    if (error)
-      user_error("run.directory = {}: {}: choose a folder that can be written", directory_.string(), error.message());
-  }
-  comm_.barrier();
-}
+    : directory_(directory), keep_(keep), model_(model), table_(table), comm_(communicator) {}
 
-std::int64_t Checkpoints::restore(const std::string& file, Step& step, std::uint64_t seed) {
+std::int64_t Checkpoints::restore(const std::string& file, Step& step, std::uint64_t seed, std::int64_t steps) {
   if (file.empty()) return 0;
   const CheckpointInfo info = read_checkpoint(file, table_, step.state());
   if (info.seed != seed)
     user_error("{} was written with run.seed = {}, this run has {}: set run.seed = {} so that the samples go on",
                file, info.seed, seed, info.seed);
+  if (info.step >= steps)
+    user_error("{} was written after step {}, and run.steps = {} counts these too: set run.steps higher to go on",
+               file, info.step, steps);
   step.state_changed();
   last_ = file;
   return info.step;
@@ -70,11 +65,16 @@ void Checkpoints::save(Step& step, std::int64_t after_step, std::uint64_t seed, 
   }
 }
 
-std::string Checkpoints::log_path(std::int64_t start) const {
+std::string Checkpoints::make_log_path(std::int64_t start) const {
   const fs::path file = directory_ / (start == 0 ? "run.h5" : fmt::format("run-from-{}.h5", start));
-  if (comm_.rank() == 0 && fs::exists(file))
+  if (comm_.rank() != 0) return file.string();
+  if (fs::exists(file))
     user_error("{} exists: choose another folder with --set run.directory=..., go on with --set run.resume=CHECKPOINT, "
                "or remove it", file.string());
+  std::error_code error;
+  fs::create_directories(directory_, error);
+  if (error)
+    user_error("run.directory = {}: {}: choose a folder that can be written", directory_.string(), error.message());
   return file.string();
 }
 

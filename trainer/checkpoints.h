@@ -12,20 +12,20 @@ namespace gpumonth::trainer {
 
 class Checkpoints {
  public:
-  /// Collective: rank 0 makes the folder.
   Checkpoints(const std::filesystem::path& directory, std::int64_t keep, const model::ModelConfig& model,
               const model::ParameterTable& table, comm::Communicator& communicator);
 
   /// Loads `file` into `step` and returns the step after which it was written; 0 where `file` is empty. UserError:
-  /// unreadable, of another model, or of another seed (the samples would not continue).
-  std::int64_t restore(const std::string& file, Step& step, std::uint64_t seed);
+  /// unreadable, of another model, of another seed (the samples would not continue), or not before step `steps`.
+  std::int64_t restore(const std::string& file, Step& step, std::uint64_t seed, std::int64_t steps);
   /// Collective. Compares the replicas' checksums (a difference ends the run), then rank 0 writes
   /// checkpoint-<step>.h5 and removes all but the newest `keep` of this process.
   void save(Step& step, std::int64_t after_step, std::uint64_t seed, const std::string& config_toml);
   const std::string& last() const { return last_; }  ///< newest file written or restored from
 
-  /// run.h5 for a fresh start, run-from-<step>.h5 for a resumed one. UserError where it exists.
-  std::string log_path(std::int64_t start) const;
+  /// run.h5 for a fresh start, run-from-<step>.h5 for a resumed one. Rank 0 makes the folder. UserError where the log
+  /// exists or the folder cannot be made.
+  std::string make_log_path(std::int64_t start) const;
 
  private:
   void compare_replicas(Step& step, std::int64_t after_step);

@@ -85,7 +85,7 @@ class Loop {
   TrainResult run() {
     const runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
     Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_);
-    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.seed);
+    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.seed, config_.run.steps);
     open_log(checkpoints, info, start);
     announce(info, start);
     watch_stop_signals();
@@ -220,7 +220,7 @@ class Loop {
   }
 
   void open_log(Checkpoints& checkpoints, const runlog::RunInfo& info, std::int64_t start) {
-    log_path_ = checkpoints.log_path(start);
+    log_path_ = checkpoints.make_log_path(start);
     if (comm_.rank() == 0) log_ = std::make_unique<runlog::Writer>(log_path_, info);
     comm_.barrier();
   }

@@ -26,7 +26,7 @@ std::vector<float> position_embedding(const model::ModelConfig& model) {
   if (space_width % 4 != 0) {
     user_error(
         "model.hidden_size = {}: its {} values for sin-cos space positions are not divisible by 4; take a "
-        "multiple of 8",
+        "multiple of 16",
         h, space_width);
   }
   std::vector<float> embedding(static_cast<std::size_t>(model.tokens() * h));

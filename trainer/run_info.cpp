@@ -17,12 +17,6 @@
 namespace gpumonth::trainer {
 namespace {
 
-/// Ranks bound to disjoint cores see only theirs; unbound ranks see all of the host's and share them.
-int threads_of(const Machine& machine, int local_size) {
-  const bool bound = machine.cores * local_size <= machine.cores_of_host;
-  return std::max(1, bound ? machine.cores : machine.cores / local_size);
-}
-
 std::string fill_in(std::string text, const std::string& key, const std::string& value) {
   for (std::size_t at; (at = text.find(key)) != std::string::npos;) text.replace(at, key.size(), value);
   return text;
@@ -47,7 +41,7 @@ ResolvedRun resolve(const RunConfig& c, const comm::Communicator& communicator) 
     user_error("run.backend = \"cuda\": this build trains on CPU ranks only: set run.backend = \"cpu\"");
   r.backend = "cpu";
   r.dtype = c.run.dtype != "auto" ? c.run.dtype : ops::has_bf16_hardware() ? "bf16" : "fp32";
-  r.threads = c.run.threads > 0 ? c.run.threads : threads_of(this_machine(), communicator.local_size());
+  r.threads = c.run.threads > 0 ? c.run.threads : default_threads(this_machine(), communicator.local_size());
   r.directory = fill_in(c.run.directory, "{name}", c.run.name);
   r.directory = fill_in(r.directory, "{ranks}", std::to_string(communicator.size()));
   r.directory = fill_in(r.directory, "{time}", utc("%Y%m%d-%H%M%S"));

@@ -72,14 +72,18 @@ class Trainer:
     def __init__(self, arguments, config):
         self.arguments, self.config = arguments, config
         torch.manual_seed(1)
-        self.bare = DiT(config, fused=True).initialize()
+        stream = torch.bfloat16 if arguments.dtype == "bf16" else None
+        self.bare = DiT(config, fused=arguments.attention == "fused", stream=stream).initialize()
         self.parameters = list(self.bare.parameters())
         self.ema = [p.detach().clone() for p in self.parameters]
-        self.model = torch.compile(self.bare) if arguments.compile else self.bare
+        self.model = self.bare
         if arguments.ddp:
             self.model = torch.nn.parallel.DistributedDataParallel(
-                self.model, gradient_as_bucket_view=True, static_graph=True, bucket_cap_mb=arguments.bucket_mib)
+                self.model, gradient_as_bucket_view=True, static_graph=not arguments.compile,
+                bucket_cap_mb=arguments.bucket_mib)
             torch.manual_seed(2 + distributed.get_rank())
+        if arguments.compile:  # around DDP, so that the graph is cut at its buckets and they overlap with backward
+            self.model = torch.compile(self.model)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
         self.loss = FastLoss()
         self.latents = torch.randn(8, arguments.local_batch, *config.latent_shape)
@@ -120,6 +124,8 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="torch.compile instead of eager")
+    parser.add_argument("--attention", choices=("fused", "matmul"), default="fused",
+                        help="scaled_dot_product_attention, or two batched products: for short sequences faster")
     parser.add_argument("--ddp", action="store_true", help="data-parallel over gloo; start it with torchrun")
     parser.add_argument("--bucket-mib", type=float, default=25, help="of DDP")
     return parser.parse_args()

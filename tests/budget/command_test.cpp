@@ -47,12 +47,12 @@ TEST_CASE("gpumonth budget prints text and JSON", "[command]") {
 TEST_CASE("mistakes exit with 2 and one line", "[command]") {
   const tests::TemporaryFolder folder;
   const auto foreign = folder.write("foreign.h5", "not HDF5");
-  for (const std::string arguments :
-       {" budget " + folder.path().string() + "/none.toml",
-        " budget " + kScenario + " --set training.data_facto=3",
-        " budget " + kScenario + " --runs " + foreign.string(),
-        " report " + foreign.string() + " -o " + folder.path().string() + "/r.html",
-        " report " + foreign.string() + " -o " + foreign.string()}) {
+  for (const std::string& arguments :
+       std::vector<std::string>{" budget " + folder.path().string() + "/none.toml",
+                                " budget " + kScenario + " --set training.data_facto=3",
+                                " budget " + kScenario + " --runs " + foreign.string(),
+                                " report " + foreign.string() + " -o " + folder.path().string() + "/r.html",
+                                " report " + foreign.string() + " -o " + foreign.string()}) {
     INFO(arguments);
     const auto result = run_command(kBinary + arguments);
     CHECK(result.exit_code == 2);

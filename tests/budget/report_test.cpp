@@ -94,6 +94,17 @@ TEST_CASE("one rank, no steady step, no scenario: a page that says so", "[report
   CHECK(alone.find("fig-buckets") == std::string::npos);
 }
 
+TEST_CASE("a log cut off by a kill still makes a page", "[report]") {
+  auto run = tests::make_run(0.4, 2);
+  run.rank_step_time_s.pop_back();  // the last row of rank times is not whole
+  run.steps.resize(25);
+  run.steps.back().loss = NAN;
+  CHECK_THAT(budget::report_html({run}, nullptr), contains("fig-stragglers"));
+  run.steps.clear();
+  run.buckets.clear();
+  CHECK_THAT(budget::report_html({run}, nullptr), contains("0 steps"));
+}
+
 TEST_CASE("without gnuplot there is one clear line", "[report]") {
   const tests::TemporaryFolder empty;
   const Environment path("PATH", empty.path().string());

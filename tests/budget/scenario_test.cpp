@@ -31,7 +31,7 @@ std::string shipped(const std::string& from = "", const std::string& to = "") {
   stream << in.rdbuf();
   std::string text = stream.str();
   for (const std::string up = "\"../"; text.find(up) != std::string::npos;)
-    text.replace(text.find(up), up.size(), "\"" + tests::source_path("configs/"));
+    text.replace(text.find(up), up.size(), fmt::format("\"{}", tests::source_path("configs/")));
   if (!from.empty()) {
     REQUIRE(text.find(from) != std::string::npos);
     text.replace(text.find(from), from.size(), to);
@@ -42,7 +42,7 @@ std::string shipped(const std::string& from = "", const std::string& to = "") {
 }  // namespace
 
 TEST_CASE("the shipped scenarios load, every number with unit, tag and source", "[scenario]") {
-  for (const char* file : {"sora-2024", "dit-xl-2-256"}) {
+  for (const char* file : {"sora-2024", "dit-xl-2-256", "video-clip"}) {
     const auto s =
         budget::load_scenario(tests::source_path(std::string("configs/scenarios/") + file + ".toml"));
     CHECK(s.inputs.size() > 8);

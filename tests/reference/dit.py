@@ -71,8 +71,16 @@ class Attention(nn.Module):
         if self.fused:
             o = functional.scaled_dot_product_attention(q, k, v)
         else:
-            o = torch.softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), dim=-1) @ v  # (N, H, T, d)
+            o = self.attend(q, k, v)
         return self.proj(o.transpose(1, 2).reshape(n, tokens, h))
+
+    @staticmethod
+    def attend(q, k, v):
+        """(N, H, T, d) each; softmax keeps its input's type, which autocast would widen to fp32."""
+        scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
+        with torch.autocast("cpu", enabled=False):
+            weights = torch.softmax(scores, dim=-1)
+        return weights @ v
 
 
 class Mlp(nn.Module):
@@ -117,11 +125,12 @@ class FinalLayer(nn.Module):
 
 
 class DiT(nn.Module):
-    """`fused` takes PyTorch's fused attention; without it every product of the model is a plain matmul."""
+    """`fused` takes PyTorch's fused attention; without it every product of the model is a plain matmul.
+    `stream` is the type of the tokens between blocks, where it is not that of the weights."""
 
-    def __init__(self, config, fused=False):
+    def __init__(self, config, fused=False, stream=None):
         super().__init__()
-        self.config = config
+        self.config, self.stream = config, stream
         self.x_embedder = PatchEmbed(config)
         self.t_embedder = TimestepEmbedder(config.hidden_size)
         self.y_embedder = LabelEmbedder(config)
@@ -143,6 +152,8 @@ class DiT(nn.Module):
         """x (N, C, [F,] H, W), t (N) and y (N) integers -> (N, C_out, [F,] H, W)."""
         x = self.x_embedder(x) + self.pos_embed
         c = self.t_embedder(t) + self.y_embedder(y, drop_labels)
+        if self.stream:
+            x, c = x.to(self.stream), c.to(self.stream)
         for block in self.blocks:
             x = block(x, c)
         return self.unpatchify(self.final_layer(x, c))

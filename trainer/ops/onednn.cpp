@@ -55,11 +55,16 @@ dnnl::matmul::primitive_desc describe(const MatmulShape& s, const memory::desc& 
 #endif
 }
 
-/// oneDNN plans a primitive for the OpenMP threads of the moment at which it is made.
+/// oneDNN plans a primitive for the OpenMP threads of the moment at which it is made, and runs it on those of the
+/// moment at which it runs: both are set, so that a one-thread product never wakes a team.
 class ThreadScope {
  public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~ThreadScope() { omp_set_num_threads(before_); }
+  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
+    if (threads != before_) omp_set_num_threads(threads);
+  }
+  ~ThreadScope() {
+    if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
+  }
   ThreadScope(const ThreadScope&) = delete;
   ThreadScope& operator=(const ThreadScope&) = delete;
 
@@ -117,6 +122,7 @@ Matmul& Matmul::operator=(Matmul&&) noexcept = default;
 
 void Matmul::run(const void* a, const void* b, void* c, const float* bias) {
   Impl& m = *impl_;
+  const ThreadScope scope(m.threads);
   m.a.set_data_handle(const_cast<void*>(a));
   m.b.set_data_handle(const_cast<void*>(b));
   m.c.set_data_handle(c);
@@ -128,6 +134,7 @@ std::size_t Matmul::packed_b_bytes() const { return impl_->description.weights_d
 
 void Matmul::pack(const float* b, void* packed) {
   Impl& m = *impl_;
+  const ThreadScope scope(m.threads);
   m.pack_source.set_data_handle(const_cast<float*>(b));
   m.pack_target.set_data_handle(packed);
   m.packing.execute(m.stream, m.pack_source, m.pack_target);

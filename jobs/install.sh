@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Installs the packages that gpumonth needs and this machine lacks. Debian 12 and Ubuntu 24.04; root or sudo.
+#
+#   jobs/install.sh build      what building and running needs (about 170 MB of downloads on a bare system)
+#   jobs/install.sh test       that, and what the tests need besides
+#
+# Where everything is there it does nothing, so it also works without root and on other systems. The names of the
+# packages are only right for the two systems above: elsewhere it ends and lists what is missing.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Package, the command that makes it unnecessary ("-": only the package itself counts), what it is for.
+build_packages='
+g++                   g++      compiler (C++20)
+cmake                 cmake    build system, 3.25 or newer
+ninja-build           ninja    runs the build
+git                   git      the commit that is written into run logs
+pkg-config            pkg-config  finds toml++
+openmpi-bin           -        mpirun: starts ranks
+libopenmpi-dev        -        MPI between ranks
+libdnnl-dev           -        oneDNN: matrix products on the CPU
+libhdf5-dev           -        run logs, checkpoints, datasets
+librandom123-dev      -        random numbers that do not depend on the number of ranks
+libtomlplusplus-dev   -        configuration files
+libcli11-dev          -        command line
+nlohmann-json3-dev    -        JSON output
+libfmt-dev            -        text
+catch2                -        test programs
+gnuplot-nox           gnuplot  plots of the report
+'
+test_packages='
+hdf5-tools            h5dump   reads a run log as other programs do
+iproute2              tc       hosts and slow links for the network tests
+util-linux            nsenter  commands on such a host
+'
+
+fail() {
+  echo "install.sh: $*" >&2
+  exit 2
+}
+
+is_installed() {
+  local package=$1 command=$2
+  if [[ $command != - ]] && command -v "$command" >/dev/null; then return 0; fi
+  [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]]
+}
+
+# Lines of the table whose package is missing.
+missing_of() {
+  local package command reason
+  while read -r package command reason; do
+    [[ -z $package ]] || is_installed "$package" "$command" || printf '%s %s %s\n' "$package" "$command" "$reason"
+  done <<<"$1"
+}
+
+check_system() {
+  local names=$1 id='' version='' pretty='an unknown system'
+  if [[ -r ${OS_RELEASE:-/etc/os-release} ]]; then
+    # shellcheck disable=SC1090
+    read -r id version pretty < <(. "${OS_RELEASE:-/etc/os-release}" && echo "${ID:-?} ${VERSION_ID:-?} ${PRETTY_NAME:-$ID}")
+  fi
+  case "$id $version" in 'debian 12' | 'ubuntu 24.04') return 0 ;; esac
+  fail "this is $pretty, and only Debian 12 and Ubuntu 24.04 are known here: install what corresponds to these" \
+    "packages yourself, then set GPUMONTH_SKIP_INSTALL=1: $names"
+}
+
+# Sets as_root: the words before a command that needs root.
+find_root() {
+  local names=$1
+  as_root=()
+  if [[ $(id -u) == 0 ]]; then return 0; fi
+  command -v sudo >/dev/null || fail "not root and no sudo: ask your administrator for: apt-get install $names"
+  [[ -t 0 ]] || sudo -n true 2>/dev/null ||
+    fail "sudo wants a password and there is no terminal to ask on: run first: sudo apt-get install $names"
+  as_root=(sudo)
+}
+
+install_packages() {
+  local log=$root/build/install.log names=$*
+  mkdir -p "$root/build" 2>/dev/null && : >"$log" 2>/dev/null || fail "$root/build cannot be written: use a checkout of your own"
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0)
+  "${apt[@]}" update >>"$log" 2>&1 || echo "install.sh: apt-get update failed (see $log); trying with the old lists" >&2
+  "${apt[@]}" install -y --no-install-recommends "$@" >>"$log" 2>&1 || {
+    grep -E '^E: ' "$log" | tail -3 >&2 || true
+    fail "apt-get install failed, see $log; on Ubuntu the component 'universe' must be enabled (sudo add-apt-repository" \
+      "universe); by hand: apt-get install $names"
+  }
+}
+
+check_cmake() {
+  local version
+  version=$(cmake --version | sed -n '1s/.*version \([0-9]*\.[0-9]*\).*/\1/p')
+  [[ $(printf '%s\n' 3.25 "$version" | sort -V | head -n1) == 3.25 ]] ||
+    fail "$(command -v cmake) is CMake $version, 3.25 or newer is needed: e.g. pip install cmake"
+}
+
+main() {
+  local wanted
+  case "${1:-} $#" in
+    'build 1') wanted=$build_packages ;;
+    'test 1') wanted=$build_packages$test_packages ;;
+    *) fail "usage: jobs/install.sh build|test" ;;
+  esac
+  if [[ ${GPUMONTH_SKIP_INSTALL:-} == 1 ]]; then return 0; fi
+
+  local missing packages
+  missing=$(missing_of "$wanted")
+  if [[ -n $missing ]]; then
+    mapfile -t packages < <(awk '{print $1}' <<<"$missing")
+    check_system "${packages[*]}"
+    find_root "${packages[*]}"
+    echo "installing ${#packages[@]} packages with apt-get${as_root:+ (sudo)}; its output goes to build/install.log:"
+    awk '{name = $1; $1 = $2 = ""; sub(/^ +/, ""); printf "  %-20s %s\n", name, $0}' <<<"$missing"
+    install_packages "${packages[@]}"
+  fi
+  check_cmake
+}
+
+main "$@"

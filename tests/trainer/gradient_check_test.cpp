@@ -1,0 +1,169 @@
+// The whole model in fp32: the gradient of every parameter tensor against central differences along random directions.
+#include <cmath>
+#include <map>
+#include <random>
+
+#include "tests/catch.h"
+#include "tests/trainer/ops/values.h"
+#include "trainer/dit_impl.h"
+#include "trainer/ops/diffusion_loss.h"
+#include "trainer/step.h"
+
+using namespace gpumonth;
+using namespace gpumonth::trainer;
+
+namespace {
+
+constexpr std::int64_t kBatch = 3;
+constexpr double kStepOfSize = 0.005;  ///< of the difference, relative to the size of the tensor
+constexpr double kTolerance = 1e-3;   ///< relative; fp32 rounding in the loss is what remains
+
+model::ModelConfig model_of(bool video, bool learn_sigma) {
+  model::ModelConfig m;
+  m.input_size = 4;
+  m.patch_size = 2;
+  m.in_channels = 3;
+  m.hidden_size = 48;
+  m.depth = 2;
+  m.num_heads = 2;
+  m.mlp_ratio = 3;
+  m.num_classes = 4;
+  m.learn_sigma = learn_sigma;
+  if (video) m.frames = 4, m.temporal_patch_size = 2;
+  return m;
+}
+
+/// Weights as in the middle of a training: nothing is zero, so that every gradient is there.
+void randomize(const model::ParameterTable& table, float* parameters) {
+  for (const auto& p : table.all()) {
+    const auto fan_in = p.shape.size() > 1 ? static_cast<float>(p.count / p.shape[0]) : 25.0f;
+    const float scale = p.name.find("embedding_table") != std::string::npos ? 0.5f : 1 / std::sqrt(fan_in);
+    const auto values = tests::random_values(p.count, static_cast<unsigned>(p.offset) + 1, scale);
+    std::copy(values.begin(), values.end(), parameters + p.offset);
+  }
+}
+
+/// f'(0) from four values, with an error of h^4: larger steps, and so less rounding, than two values allow.
+template <class F>
+double derivative(F&& f, double h) {
+  return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
+}
+
+/// A random direction of length 1, half of it along the gradient: in a tensor of thousands of elements a purely random
+/// one hardly changes the loss.
+std::vector<double> draw_direction(const float* gradient, std::int64_t n, unsigned seed) {
+  std::vector<double> direction(n);
+  const auto random = tests::random_values(n, seed);
+  double gradient_size = 0, random_size = 0, size = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    gradient_size += double{gradient[i]} * double{gradient[i]};
+    random_size += double{random[i]} * double{random[i]};
+  }
+  for (std::int64_t i = 0; i < n; ++i) {
+    direction[i] = double{random[i]} / std::sqrt(random_size) + double{gradient[i]} / std::sqrt(gradient_size);
+    size += direction[i] * direction[i];
+  }
+  for (double& d : direction) d /= std::sqrt(size);
+  return direction;
+}
+
+/// Holds `gradients` against differences of `loss`, which reads `parameters`, tensor by tensor.
+template <class Loss>
+void check_all(const model::ParameterTable& table, float* parameters, const float* gradients, Loss&& loss) {
+  for (const auto& p : table.all()) {
+    const float* gradient = gradients + p.offset;
+    const std::vector<float> middle(parameters + p.offset, parameters + p.offset + p.count);
+    for (const unsigned seed : {1u, 2u}) {
+      INFO(p.name << ", direction " << seed);
+      const auto direction = draw_direction(gradient, p.count, seed);
+      double expected = 0;
+      for (std::int64_t i = 0; i < p.count; ++i) expected += double{gradient[i]} * direction[i];
+      REQUIRE(expected != 0);
+      double size = 0;
+      for (const float v : middle) size += double{v} * double{v};
+      const double found = derivative(
+          [&](double distance) {
+            for (std::int64_t i = 0; i < p.count; ++i)
+              parameters[p.offset + i] = static_cast<float>(double{middle[i]} + distance * direction[i]);
+            return loss();
+          },
+          kStepOfSize * std::sqrt(size));
+      CHECK(found == Approx(expected).epsilon(kTolerance));
+      std::copy(middle.begin(), middle.end(), parameters + p.offset);
+    }
+  }
+}
+
+struct Inputs {
+  std::vector<float> x, noise;
+  std::vector<std::int32_t> t{40, 417, 999}, labels;
+  explicit Inputs(const model::ModelConfig& m)
+      : x(tests::random_values(kBatch * m.latent_size(), 5)), noise(tests::random_values(kBatch * m.latent_size(), 6)),
+        labels{1, 3, m.num_classes} {}
+};
+
+/// The step's own loss. Only without learned sigma is it a function whose gradient backward() computes: the reference
+/// stops the gradient of the variational term at the mean.
+void check_step(bool video) {
+  const auto m = model_of(video, false);
+  const model::ParameterTable table(m);
+  std::vector<float> gradients(table.flat_size());
+  const auto step = make_cpu_dit_step({m, kBatch, kBatch, 0, "fp32", 1, gradients.data()}, table);
+  float* parameters = step->state().parameters;
+  randomize(table, parameters);
+  step->state_changed();
+  const Inputs in(m);
+  const Batch batch{in.x, in.labels, in.t, in.noise, 0};
+  step->forward(batch, 1);
+  step->backward([](int) {});
+  const auto kept = gradients;
+  check_all(table, parameters, kept.data(), [&] {
+    step->state_changed();
+    return step->forward(batch, 1) / static_cast<double>(kBatch);
+  });
+}
+
+/// The model alone under the gradient G that the loss hands it: d (G . tokens) / d parameters.
+void check_model(bool video, bool learn_sigma) {
+  const auto m = model_of(video, learn_sigma);
+  const model::ParameterTable table(m);
+  ops::Cpu cpu{1};
+  Dit<ops::Cpu, float> dit(cpu, m, table, kBatch);
+  std::vector<float> parameters(table.flat_size()), gradients(table.flat_size(), NAN);
+  randomize(table, parameters.data());
+  const Inputs in(m);
+  const auto forward = [&] {
+    dit.pack(parameters.data());
+    dit.forward(parameters.data(), in.x.data(), in.t.data(), in.labels.data());
+  };
+  forward();
+  const auto coefficients = step_coefficients(DiffusionSchedule());
+  std::vector<double> losses(kBatch);
+  const ops::DiffusionLossInput input{dit.tokens(),      in.x.data(), in.noise.data(), in.t.data(), coefficients.data(),
+                                      ops::latent_shape(m), kBatch,      learn_sigma};
+  ops::diffusion_loss(cpu, input, 1.0f / kBatch, dit.token_gradient(), losses.data(), static_cast<double*>(nullptr),
+                      static_cast<double*>(nullptr));
+  const std::vector<float> weights(dit.token_gradient(),
+                                   dit.token_gradient() + kBatch * m.tokens() * m.patch_out());
+  std::vector<int> events;
+  dit.backward(parameters.data(), in.labels.data(), gradients.data(), [&](int event) { events.push_back(event); });
+
+  std::vector<int> in_order(dit.offsets().segments.size());
+  for (std::size_t i = 0; i < in_order.size(); ++i) in_order[i] = static_cast<int>(i);
+  CHECK(events == in_order);
+  check_all(table, parameters.data(), gradients.data(), [&] {
+    forward();
+    double sum = 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) sum += double{weights[i]} * double{dit.tokens()[i]};
+    return sum;
+  });
+}
+
+TEST_CASE("the gradient of the image model's loss") { check_step(false); }
+TEST_CASE("the gradient of the video model's loss") { check_step(true); }
+TEST_CASE("the gradient through the image model") { check_model(false, false); }
+TEST_CASE("the gradient through the image model with learned sigma") { check_model(false, true); }
+TEST_CASE("the gradient through the video model") { check_model(true, false); }
+TEST_CASE("the gradient through the video model with learned sigma") { check_model(true, true); }
+
+}  // namespace
