@@ -50,6 +50,7 @@ Efficiency efficiency_of(const runlog::Run& run) {
   e.transport = run.info.transport;
   e.backend = run.info.backend;
   e.ranks = run.info.world_size;
+  if (run.info.backend == "cpu") e.units_per_rank = std::max(1, run.info.threads_per_rank);
   e.global_batch = run.info.global_batch;
   std::vector<double> seconds, flops;
   double total_s = 0, total_flops = 0, total_samples = 0;

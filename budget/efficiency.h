@@ -21,6 +21,7 @@ struct Efficiency {
   std::string path;  ///< of the log
   std::string device_name, model_name, dtype, transport, backend;
   int ranks = 1;
+  int units_per_rank = 1;  ///< what a rank works with: threads on a CPU, else 1; scaling is judged per unit
   std::int64_t global_batch = 0;
   std::size_t steps = 0;  ///< steady ones; 0: nothing below is known
   double step_median_s = std::numeric_limits<double>::quiet_NaN();

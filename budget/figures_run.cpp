@@ -159,9 +159,10 @@ std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
   std::vector<StepPart> names;
   std::string tics;
   double longest_ms = 0;
+  std::size_t shown = 0;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i].steady().empty()) continue;
-    const double y = -static_cast<double>(i);
+    const double y = -static_cast<double>(shown++);
     double at_ms = 0;
     names = mean_step(runs[i]);
     for (std::size_t p = 0; p < names.size(); ++p) {
@@ -173,14 +174,14 @@ std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
     tics += fmt::format("{}{} {}", tics.empty() ? "" : ", ", quoted(run_label(runs[i], runs)), y);
   }
   if (names.empty()) return "";
-  Plot plot(kWidth, 120 + 44 * static_cast<int>(runs.size()));
+  Plot plot(kWidth, 120 + 44 * static_cast<int>(shown));
   plot.line("set xlabel 'mean steady step (ms)'")
       .line("set key outside top center horizontal samplen 1.2 height 0.5");
   plot.line("set border 1")
       .line("unset grid")
       .line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
   plot.line("set ytics (" + tics + ") scale 0")
-      .line(fmt::format("set yrange [{}:0.5]", 0.5 - static_cast<double>(runs.size())));
+      .line(fmt::format("set yrange [{}:0.5]", 0.5 - static_cast<double>(shown)));
   plot.line(fmt::format("set xrange [0:{}]", std::max(1e-3, longest_ms * 1.03)));
   std::string command;
   for (std::size_t p = 0; p < names.size(); ++p) {

@@ -1,5 +1,6 @@
 // Throughput and efficiency against ranks. Runs of the same model, compute type and device are one series;
-// its ideal is the mean throughput per rank of its runs with the fewest ranks.
+// its ideal is the mean throughput per unit (GPU, or CPU thread) of its runs with the fewest ranks: one rank
+// with two threads and two ranks with one thread each have the same ideal.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,9 +16,11 @@ namespace {
 struct Series {
   std::string name;
   std::vector<const Efficiency*> runs;  // by ranks
-  double per_rank = 0;                  // baseline samples/s of one rank
+  double per_unit = 0;                  // baseline samples/s of one GPU or thread
   int fewest = 0, most = 0;
 };
+
+double units(const Efficiency& run) { return static_cast<double>(run.ranks) * run.units_per_rank; }
 
 std::vector<Series> make_series(const std::vector<Efficiency>& runs) {
   std::map<std::string, Series> by_name;
@@ -35,10 +38,10 @@ std::vector<Series> make_series(const std::vector<Efficiency>& runs) {
     double count = 0;
     for (const auto* run : series.runs) {
       if (run->ranks != series.fewest) continue;
-      series.per_rank += run->samples_per_s / run->ranks;
+      series.per_unit += run->samples_per_s / units(*run);
       ++count;
     }
-    series.per_rank /= count;
+    series.per_unit /= count;
     all.push_back(series);
   }
   return all;
@@ -87,7 +90,7 @@ std::string throughput_figure(const std::vector<Efficiency>& runs) {
     const Series& s = all[i];
     plot.data(fmt::format("series{}", i), means(s, [](const Efficiency& e) { return e.samples_per_s; }));
     plot.data(fmt::format("ideal{}", i),
-              {{1.0 * s.fewest, s.per_rank * s.fewest}, {1.0 * s.most, s.per_rank * s.most}});
+              means(s, [&s](const Efficiency& e) { return s.per_unit * units(e); }));
     command += fmt::format("{}$ideal{} using 1:2 with lines lc rgb '{}' lw 1.4 dt (6,5) {}, ", i ? ", " : "",
                            i, colour::kAxis, i ? "notitle" : "title 'ideal: linear'");
     command += fmt::format(
@@ -104,20 +107,24 @@ std::string efficiency_figure(const std::vector<Efficiency>& runs) {
   if (all.empty()) return "";
   Plot plot(484, 320);
   set_rank_axis(plot, all);
-  plot.line("set ylabel 'efficiency (%)'").line("set yrange [0:125]");
+  plot.line("set ylabel 'efficiency (%)'");
   plot.line(fmt::format(
       "set arrow 1 from graph 0,first 100 to graph 1,first 100 nohead lc rgb '{}' lw 1.4 dt (6,5) back",
       colour::kAxis));
   std::string command;
+  double highest = 100;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const double base = all[i].per_rank;
-    plot.data(fmt::format("series{}", i),
-              means(all[i], [base](const Efficiency& e) { return 100 * e.samples_per_s / e.ranks / base; }));
+    const double base = all[i].per_unit;
+    const auto rows =
+        means(all[i], [base](const Efficiency& e) { return 100 * e.samples_per_s / units(e) / base; });
+    for (const auto& row : rows) highest = std::max(highest, row[3]);
+    plot.data(fmt::format("series{}", i), rows);
     command += fmt::format(
         "{0}$series{1} using 1:2:3:4 with yerrorbars pt 0 lw 1.2 lc rgb '{2}' notitle, $series{1} using "
         "1:2 with linespoints pt 7 ps 0.8 lw 2 lc rgb '{2}' title {3}",
         i ? ", " : "", i, series_colour(i), quoted(all[i].name));
   }
+  plot.line(fmt::format("set yrange [0:{}]", 1.25 * highest));
   plot.line("plot " + command);
   return plot.svg("fig-efficiency", "Scaling efficiency against ranks");
 }

@@ -17,13 +17,13 @@ std::string speed_table(const std::vector<runlog::Run>& runs, const std::vector<
   std::vector<std::vector<std::string>> rows;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Efficiency& e = efficiencies[i];
-    rows.push_back(
-        {run_label(runs[i], runs), compact(static_cast<double>(e.global_batch)), fmt::format("{}", e.steps),
-         ms(e.step_median_s), ms(e.step_p5_s) + " – " + ms(e.step_p95_s),
-         e.steps ? grouped(e.samples_per_s) : "n/a", e.steps ? grouped(e.flops_per_s / 1e9) : "n/a",
-         e.has_mfu() ? fmt::format("{:.1f} %", 100 * e.mfu) : "n/a",
-         e.has_mfu() ? fmt::format("{:.1f} – {:.1f} %", 100 * e.mfu_low, 100 * e.mfu_high) : e.why_unknown,
-         e.has_mfu() ? grouped(e.peak_flops_per_s / 1e9) : "n/a"});
+    rows.push_back({run_label(runs[i], runs), compact(static_cast<double>(e.global_batch)),
+                    fmt::format("{}", e.steps), ms(e.step_median_s),
+                    ms(e.step_p5_s) + " – " + ms(e.step_p95_s), e.steps ? grouped(e.samples_per_s) : "n/a",
+                    e.steps ? grouped(e.flops_per_s / 1e9) : "n/a",
+                    e.has_mfu() ? fmt::format("{:.1f} %", 100 * e.mfu) : "n/a",
+                    e.has_mfu() ? fmt::format("{:.1f} – {:.1f} %", 100 * e.mfu_low, 100 * e.mfu_high) : "n/a",
+                    e.has_mfu() ? grouped(e.peak_flops_per_s / 1e9) : "n/a"});
   }
   return html::table({"run", "global batch", "steady steps", "median step (ms)", "5 – 95 % (ms)", "samples/s",
                       "GFLOP/s", "MFU", "90 % interval", "peak (GFLOP/s)"},
@@ -49,12 +49,18 @@ std::string breakdown_table(const std::vector<runlog::Run>& runs) {
 }
 
 std::string denominators(const std::vector<Efficiency>& efficiencies) {
+  std::string out;
+  for (const auto& e : efficiencies)
+    if (!e.has_mfu())
+      out += fmt::format("<p class=\"muted\">{}: no MFU, {}.</p>\n", html::escape(e.path),
+                         html::escape(e.why_unknown));
   for (const auto& e : efficiencies)
     if (e.has_mfu() && e.peak_is_measured)
-      return "<p class=\"muted\">No datasheet gives these devices' peak, so that MFU here is the share of "
+      return out +
+             "<p class=\"muted\">No datasheet gives these devices' peak, so that MFU here is the share of "
              "the matrix-product "
              "rate that was measured on one rank when the run started.</p>\n";
-  return "";
+  return out;
 }
 
 std::string facts_table(const std::vector<runlog::Run>& runs) {
@@ -89,12 +95,13 @@ std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector
                       "Exposed communication is what the step really waited for; communication behind "
                       "backward costs nothing and does not show.") +
          breakdown_table(runs);
-  const std::string throughput =
-      html::figure(throughput_figure(efficiencies), "Bars, where runs repeat: lowest to highest.");
+  const std::string throughput = html::figure(
+      throughput_figure(efficiencies),
+      "Ideal: in proportion to the GPUs (or CPU threads). Bars, where runs repeat: lowest to highest.");
   if (!throughput.empty())
     out += "<h3>Scaling</h3>\n<div class=\"pair\">" + throughput +
            html::figure(efficiency_figure(efficiencies),
-                        "100 %: every rank works as fast as with the fewest ranks.") +
+                        "100 %: every GPU (or CPU thread) trains as fast as with the fewest ranks.") +
            "</div>\n";
   const std::string stragglers = straggler_figure(runs), buckets = bucket_figure(runs);
   if (!stragglers.empty())

@@ -27,9 +27,9 @@ nlohmann-json3-dev    -        JSON output
 libfmt-dev            -        text
 catch2                -        test programs
 gnuplot-nox           gnuplot  plots of the report
+hdf5-tools            h5dump   looks into run logs and checkpoints
 '
 test_packages='
-hdf5-tools            h5dump   reads a run log as other programs do
 iproute2              tc       hosts and slow links for the network tests
 util-linux            nsenter  commands on such a host
 '

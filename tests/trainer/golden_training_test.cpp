@@ -74,16 +74,6 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
   return result;
 }
 
-/// The key's part of qkv.bias has a gradient of exactly zero, whose rounding noise Adam scales to whole steps: it may
-/// wander, and only the query's and the value's parts are held against PyTorch.
-void leave_out_key_biases(Tensors& all) {
-  for (auto& [name, values] : all) {
-    if (!name.ends_with("attn.qkv.bias")) continue;
-    const auto third = static_cast<std::ptrdiff_t>(values.size() / 3);
-    values.erase(values.begin() + third, values.begin() + 2 * third);
-  }
-}
-
 void check(const std::string& dtype, double loss_tolerance, double norm_tolerance, double weight_tolerance) {
   const auto file = hdf5::File::open(kCase / "train.h5");
   Trained trained = train_as_given(file, dtype);

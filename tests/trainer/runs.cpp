@@ -47,6 +47,20 @@ measure_gemm_peak = false
                                               (folder.path() / "out").string(), more));
 }
 
+fs::path write_latents(const TemporaryFolder& folder, std::int64_t samples, std::int64_t size, std::int64_t broken) {
+  const fs::path path = folder.path() / "latents.h5";
+  auto file = hdf5::File::create(path);
+  const std::int64_t sample = 4 * size * size;
+  auto latents = random_values(samples * sample, 11);
+  if (broken >= 0) std::fill_n(latents.begin() + broken * sample, sample, 3e38f);
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < samples; ++i) labels.push_back(static_cast<std::int32_t>(i % 10));
+  file.create_dataset<float>("/latents", {samples, 4, size, size}).write(latents.data());
+  file.create_dataset<std::int32_t>("/labels", {samples}).write(labels.data());
+  file.close();
+  return path;
+}
+
 std::string train_command(int ranks, const fs::path& file, const std::vector<std::string>& overrides) {
   std::string command = ranks > 0 ? fmt::format("{} --oversubscribe --bind-to none -n {} ", MPIRUN, ranks) : "";
   command += fmt::format("{} train {}", GPUMONTH_BINARY, file.string());
@@ -101,6 +115,14 @@ bool same_checkpoints(const fs::path& a, const fs::path& b) {
     same &= !tensors.empty() && same_bits(tensors, read_tensors(b, group));
   }
   return same;
+}
+
+void leave_out_key_biases(Tensors& tensors) {
+  for (auto& [name, values] : tensors) {
+    if (!name.ends_with("attn.qkv.bias")) continue;
+    const auto third = static_cast<std::ptrdiff_t>(values.size() / 3);
+    values.erase(values.begin() + third, values.begin() + 2 * third);
+  }
 }
 
 std::vector<std::string> names_in(const fs::path& folder) {

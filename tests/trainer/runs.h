@@ -1,6 +1,7 @@
 // Runs of the gpumonth binary as a user starts them, and what they leave behind.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -13,6 +14,11 @@ namespace gpumonth::tests {
 /// A run file in `folder`: 8x8 latents, two blocks of width 48, 8 samples a step, 10 steps in fp32 on one thread, several
 /// gradient buckets, output in folder/out. `more` is appended as further tables.
 std::filesystem::path write_run_file(const TemporaryFolder& folder, const std::string& more = "");
+
+/// folder/latents.h5: `samples` normal latents (N, 4, size, size) and labels 0 .. 9. Every value of sample `broken`, if
+/// not negative, is too large to be multiplied.
+std::filesystem::path write_latents(const TemporaryFolder& folder, std::int64_t samples, std::int64_t size,
+                                    std::int64_t broken = -1);
 
 /// "gpumonth train FILE --set ...", under mpirun where ranks > 0.
 std::string train_command(int ranks, const std::filesystem::path& file, const std::vector<std::string>& overrides);
@@ -29,6 +35,10 @@ double largest_distance(const Tensors& a, const Tensors& b);
 bool same_bits(const Tensors& a, const Tensors& b);
 /// /model, /ema and both moments, bit for bit.
 bool same_checkpoints(const std::filesystem::path& a, const std::filesystem::path& b);
+
+/// The key's part of qkv.bias has a gradient of exactly zero, whose rounding noise Adam scales to whole steps: it wanders
+/// freely. What is compared between different orders of summation leaves it out.
+void leave_out_key_biases(Tensors& tensors);
 
 /// Everything in a folder, by name.
 std::vector<std::string> names_in(const std::filesystem::path& folder);

@@ -1,0 +1,76 @@
+// The same global batch on 1, 2 and 4 ranks: the same losses, the same weights.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/hdf5.h"
+#include "runlog/reader.h"
+#include "tests/catch.h"
+#include "tests/trainer/ops/values.h"
+#include "tests/trainer/runs.h"
+
+using namespace gpumonth;
+using namespace gpumonth::tests;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Outcome {
+  runlog::Run log;
+  Tensors model, ema;
+};
+
+Outcome train_20_steps(int ranks, const fs::path& file, const fs::path& directory, std::vector<std::string> more) {
+  more.push_back("run.directory=" + directory.string());
+  more.push_back("run.steps=20");
+  train(ranks, file, more);
+  Outcome outcome{runlog::read(directory / "run.h5"), read_tensors(directory / "checkpoint-20.h5", "/model"),
+                  read_tensors(directory / "checkpoint-20.h5", "/ema")};
+  REQUIRE(outcome.log.steps.size() == 20);
+  leave_out_key_biases(outcome.model);
+  leave_out_key_biases(outcome.ema);
+  return outcome;
+}
+
+double largest_loss_difference(const runlog::Run& a, const runlog::Run& b) {
+  double largest = 0;
+  for (std::size_t i = 0; i < b.steps.size(); ++i)
+    largest = std::max(largest, std::abs(a.steps[i].loss / b.steps[i].loss - 1));
+  return largest;
+}
+
+void check_agreement(const fs::path& file, const TemporaryFolder& folder, const std::vector<int>& ranks,
+                     const std::vector<std::string>& more) {
+  const Outcome alone = train_20_steps(0, file, folder.path() / "alone", more);
+  CHECK(alone.log.info.transport == "self");
+  CHECK(alone.log.steps.front().loss > 0);
+  CHECK(alone.log.steps.back().loss != alone.log.steps.front().loss);
+  for (const int n : ranks) {
+    INFO(n << " ranks");
+    const Outcome outcome = train_20_steps(n, file, folder.path() / fmt::format("{}-ranks", n), more);
+    CHECK(outcome.log.info.world_size == n);
+    CHECK(outcome.log.clean_close);
+    CHECK(outcome.log.rank_step_time_s.size() == outcome.log.rank_steps.size() * static_cast<std::size_t>(n));
+    CHECK(largest_loss_difference(outcome.log, alone.log) < 1e-6);
+    CHECK(largest_distance(outcome.model, alone.model) < 1e-4);
+    CHECK(largest_distance(outcome.ema, alone.ema) < 1e-4);
+  }
+}
+
+TEST_CASE("20 steps in fp32 have the same losses on 1, 2 and 4 ranks") {
+  const TemporaryFolder folder;
+  check_agreement(write_run_file(folder), folder, {1, 2, 4}, {});
+}
+
+TEST_CASE("the same holds for a latent dataset that ends in the middle of a batch") {
+  const TemporaryFolder folder;
+  const auto data = write_latents(folder, 27, 8);
+  check_agreement(write_run_file(folder), folder, {2}, {"data.path=" + data.string()});
+}
+
+TEST_CASE("the same holds for video") {
+  const TemporaryFolder folder;
+  check_agreement(write_run_file(folder), folder, {2}, {"model.frames=4", "model.temporal_patch_size=2"});
+}
+
+}  // namespace
