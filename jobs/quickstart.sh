@@ -2,8 +2,8 @@
 # From a fresh clone to a report in one command: installs what is missing, builds, trains a small DiT on one and on two
 # ranks, works out the Sora estimate again with what was measured, and writes a page with plots.
 #
-#   jobs/quickstart.sh          about 5 minutes on 2 cores, 1 minute the second time
-#   STEPS=100 jobs/quickstart.sh    fewer optimizer steps per run than the 300 of configs/runs/tiny.toml
+#   jobs/quickstart.sh               about 4 minutes on 2 cores, 1 minute the second time
+#   STEPS=100 jobs/quickstart.sh    fewer optimizer steps per run than 600
 #
 # Writes only into build/ and runs/. Installing packages needs root or sudo, see jobs/install.sh.
 set -euo pipefail
@@ -18,7 +18,7 @@ fail() {
 say() { printf '\n== %s\n' "$*"; }
 trap 'echo; echo "quickstart.sh: interrupted; what is built stays, run it again to go on" >&2; exit 130' INT TERM
 
-steps=${STEPS:-300}
+steps=${STEPS:-600}
 [[ $# == 0 ]] || fail "unknown argument '$1': it takes none; STEPS=100 $0 trains fewer steps"
 [[ $steps =~ ^[1-9][0-9]{1,6}$ && $steps -ge 20 ]] || fail "STEPS=$steps: give a number of optimizer steps from 20 on"
 mkdir -p build runs 2>/dev/null && [[ -w build && -w runs ]] ||

@@ -47,12 +47,13 @@ measure_gemm_peak = false
                                               (folder.path() / "out").string(), more));
 }
 
-fs::path write_latents(const TemporaryFolder& folder, std::int64_t samples, std::int64_t size, std::int64_t broken) {
+fs::path write_latents(const TemporaryFolder& folder, std::int64_t samples, std::int64_t size,
+                       const std::vector<std::int64_t>& broken) {
   const fs::path path = folder.path() / "latents.h5";
   auto file = hdf5::File::create(path);
   const std::int64_t sample = 4 * size * size;
   auto latents = random_values(samples * sample, 11);
-  if (broken >= 0) std::fill_n(latents.begin() + broken * sample, sample, 3e38f);
+  for (const std::int64_t row : broken) std::fill_n(latents.begin() + row * sample, sample, 3e38f);
   std::vector<std::int32_t> labels;
   for (std::int64_t i = 0; i < samples; ++i) labels.push_back(static_cast<std::int32_t>(i % 10));
   file.create_dataset<float>("/latents", {samples, 4, size, size}).write(latents.data());

@@ -15,10 +15,10 @@ namespace gpumonth::tests {
 /// gradient buckets, output in folder/out. `more` is appended as further tables.
 std::filesystem::path write_run_file(const TemporaryFolder& folder, const std::string& more = "");
 
-/// folder/latents.h5: `samples` normal latents (N, 4, size, size) and labels 0 .. 9. Every value of sample `broken`, if
-/// not negative, is too large to be multiplied.
+/// folder/latents.h5: `samples` normal latents (N, 4, size, size) and labels 0 .. 9. Every value of the samples
+/// `broken` is just below what fp32 can hold.
 std::filesystem::path write_latents(const TemporaryFolder& folder, std::int64_t samples, std::int64_t size,
-                                    std::int64_t broken = -1);
+                                    const std::vector<std::int64_t>& broken = {});
 
 /// "gpumonth train FILE --set ...", under mpirun where ranks > 0.
 std::string train_command(int ranks, const std::filesystem::path& file, const std::vector<std::string>& overrides);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trainer/ops/attention.h"
+#include "trainer/ops/convert_cpu.h"
 #include "trainer/ops/math.h"
 #include "trainer/ops/onednn.h"
 #include "trainer/ops/parallel_cpu.h"
@@ -46,8 +47,10 @@ float softmax_row(std::int64_t n, float scale, float* scores, T* p) {
     sum += scores[i];
   }
   const float inverse = 1.0f / sum;
+  float* target = row_target(p, scores);
 #pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) p[i] = from_float<T>(scores[i] * inverse);
+  for (std::int64_t i = 0; i < n; ++i) target[i] = scores[i] * inverse;
+  write_row(n, target, p);
   return offset + std::log(sum);
 }
 
@@ -133,12 +136,24 @@ struct CpuAttention {
     const std::int64_t t = shape.tokens;
     for (std::int64_t g = 0; g < block.heads; ++g)
       for (std::int64_t r = 0; r < block.rows; ++r) {
-        const float* s = w.s.data() + (g * block.rows + r) * t;
+        float* s = w.s.data() + (g * block.rows + r) * t;
         T* p = w.p.data() + (g * block.rows + r) * t;
         const float offset = lse[g * t + row + r];
+        float* target = row_target(p, s);
 #pragma omp simd
-        for (std::int64_t i = 0; i < t; ++i) p[i] = from_float<T>(fast_exp(s[i] * scale - offset));
+        for (std::int64_t i = 0; i < t; ++i) target[i] = fast_exp(s[i] * scale - offset);
+        write_row(t, target, p);
       }
+  }
+
+  /// p = p (dp - dot) / sqrt(d); dp is used up.
+  void scale_gradient(std::int64_t n, float dot, float* dp, T* p) const {
+    alignas(64) float buffer[kFloatBlock];
+    const float* in = read_row(n, p, buffer);
+    float* target = row_target(p, dp);
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) target[i] = in[i] * (dp[i] - dot) * scale;
+    write_row(n, target, p);
   }
 
   /// dS = P (dP - sum_j dO_j O_j) / sqrt(d), in place of P.
@@ -150,10 +165,10 @@ struct CpuAttention {
         float dot = 0;
 #pragma omp simd reduction(+ : dot)
         for (std::int64_t i = 0; i < d; ++i) dot += to_float(o[i]) * to_float(go[i]);
-        const float* dp = w.s.data() + (g * block.rows + r) * t;
+        float* dp = w.s.data() + (g * block.rows + r) * t;
         T* p = w.p.data() + (g * block.rows + r) * t;
-#pragma omp simd
-        for (std::int64_t i = 0; i < t; ++i) p[i] = from_float<T>(to_float(p[i]) * (dp[i] - dot) * scale);
+        for (std::int64_t at = 0; at < t; at += kFloatBlock)
+          scale_gradient(std::min(kFloatBlock, t - at), dot, dp + at, p + at);
       }
   }
 

@@ -1,6 +1,7 @@
 #include "trainer/ops/gelu.h"
 
 #include "trainer/ops/chunked_sum_cpu.h"
+#include "trainer/ops/convert_cpu.h"
 #include "trainer/ops/math.h"
 
 namespace gpumonth::ops {
@@ -8,10 +9,37 @@ namespace {
 
 template <class T>
 void forward(Cpu& cpu, std::int64_t n, const T* u, T* y) {
-  parallel_for(cpu, n, 4096, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, n, kFloatBlock, [&](std::int64_t begin, std::int64_t end) {
+    alignas(64) float u_block[kFloatBlock], y_block[kFloatBlock];
+    for (std::int64_t at = begin; at < end; at += kFloatBlock) {
+      const std::int64_t count = std::min(kFloatBlock, end - at);
+      const float* in = read_row(count, u + at, u_block);
+      float* out = row_target(y + at, y_block);
 #pragma omp simd
-    for (std::int64_t i = begin; i < end; ++i) y[i] = from_float<T>(gelu_tanh(to_float(u[i])));
+      for (std::int64_t i = 0; i < count; ++i) out[i] = gelu_tanh(in[i]);
+      write_row(count, out, y + at);
+    }
   });
+}
+
+/// One row of du in place of dy, added to the column sums.
+template <class T>
+void backward_row(std::int64_t columns, const T* u, T* dy, float* sums) {
+  alignas(64) float u_block[kFloatBlock], dy_block[kFloatBlock];
+  for (std::int64_t at = 0; at < columns; at += kFloatBlock) {
+    const std::int64_t count = std::min(kFloatBlock, columns - at);
+    const float* in = read_row(count, u + at, u_block);
+    const float* d = read_row(count, dy + at, dy_block);
+    float* out = row_target(dy + at, dy_block);
+    float* sum = sums + at;
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float du = d[i] * gelu_tanh_derivative(in[i]);
+      out[i] = du;
+      sum[i] += du;
+    }
+    write_row(count, out, dy + at);
+  }
 }
 
 template <class T>
@@ -20,16 +48,8 @@ void backward(Cpu& cpu, std::int64_t rows, std::int64_t columns, const T* u, T* 
     for (std::int64_t chunk = begin; chunk < end; ++chunk) {
       float* partial = scratch + chunk * columns;
       std::fill_n(partial, columns, 0.0f);
-      for (std::int64_t r = chunk * kRowChunk; r < std::min(rows, (chunk + 1) * kRowChunk); ++r) {
-        const T* u_row = u + r * columns;
-        T* dy_row = dy + r * columns;
-#pragma omp simd
-        for (std::int64_t c = 0; c < columns; ++c) {
-          const float du = to_float(dy_row[c]) * gelu_tanh_derivative(to_float(u_row[c]));
-          dy_row[c] = from_float<T>(du);
-          partial[c] += du;
-        }
-      }
+      for (std::int64_t r = chunk * kRowChunk; r < std::min(rows, (chunk + 1) * kRowChunk); ++r)
+        backward_row(columns, u + r * columns, dy + r * columns, partial);
     }
   });
   add_partials(cpu, row_chunks(rows), columns, columns, scratch, dbias);

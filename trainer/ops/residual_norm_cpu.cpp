@@ -4,6 +4,7 @@
 
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/chunked_sum_cpu.h"
+#include "trainer/ops/convert_cpu.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -34,8 +35,13 @@ void forward_row(const ResidualNormShape& s, const ResidualNormForward<T>& a, st
     float* out = a.x_out + row * h;
     const T* branch = a.branch + row * h;
     const float* gate = a.gate + m;
+    for (std::int64_t at = 0; at < h; at += kFloatBlock) {
+      alignas(64) float buffer[kFloatBlock];
+      const std::int64_t count = std::min(kFloatBlock, h - at);
+      const float* add = read_row(count, branch + at, buffer);
 #pragma omp simd
-    for (std::int64_t i = 0; i < h; ++i) out[i] = x[i] + gate[i] * to_float(branch[i]);
+      for (std::int64_t i = 0; i < count; ++i) out[at + i] = x[at + i] + gate[at + i] * add[i];
+    }
     x = out;
   }
   const Statistics st = statistics(x, h);
@@ -43,9 +49,15 @@ void forward_row(const ResidualNormShape& s, const ResidualNormForward<T>& a, st
   a.rstd[row] = st.rstd;
   const float *scale = a.scale + m, *shift = a.shift + m;
   T* y = a.y + row * h;
+  for (std::int64_t at = 0; at < h; at += kFloatBlock) {
+    alignas(64) float buffer[kFloatBlock];
+    const std::int64_t count = std::min(kFloatBlock, h - at);
+    float* out = row_target(y + at, buffer);
 #pragma omp simd
-  for (std::int64_t i = 0; i < h; ++i)
-    y[i] = from_float<T>((x[i] - st.mean) * st.rstd * (1.0f + scale[i]) + shift[i]);
+    for (std::int64_t i = 0; i < count; ++i)
+      out[i] = (x[at + i] - st.mean) * st.rstd * (1.0f + scale[at + i]) + shift[at + i];
+    write_row(count, out, y + at);
+  }
 }
 
 template <class T>

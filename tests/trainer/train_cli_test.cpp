@@ -1,0 +1,198 @@
+// gpumonth train on bad input: one line that says what to mend, exit code 2, and nothing left behind.
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "base/hdf5.h"
+#include "runlog/reader.h"
+#include "tests/catch.h"
+#include "tests/trainer/runs.h"
+#include "trainer/checkpoint.h"
+#include "trainer/data.h"
+
+using namespace gpumonth;
+using namespace gpumonth::tests;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Fixture {
+  TemporaryFolder folder;
+  fs::path file = write_run_file(folder), out = folder.path() / "out";
+
+  CommandResult run(const std::vector<std::string>& overrides, int ranks = 0) const {
+    return run_command(train_command(ranks, file, overrides));
+  }
+  void refused(const std::vector<std::string>& overrides, const std::vector<std::string>& parts) const {
+    check_refused(run(overrides), parts, out);
+    CHECK_FALSE(fs::exists(out));  // not even an empty folder
+  }
+  /// A checkpoint of the run file's model after 2 steps.
+  fs::path checkpoint() const {
+    train(0, file, {"run.steps=2", "run.directory=" + (folder.path() / "other").string()});
+    return folder.path() / "other/checkpoint-2.h5";
+  }
+};
+
+/// The first half of `file`.
+fs::path truncated(const fs::path& file) {
+  const fs::path copy = file.string() + ".truncated";
+  fs::copy_file(file, copy);
+  fs::resize_file(copy, fs::file_size(copy) / 2);
+  return copy;
+}
+
+/// Lines of the program itself; mpirun adds its own about the job.
+int own_lines(const std::string& text) {
+  int count = 0;
+  for (auto at = text.find("gpumonth: "); at != std::string::npos; at = text.find("gpumonth: ", at + 1)) ++count;
+  return count;
+}
+
+TEST_CASE_METHOD(Fixture, "an unknown key is refused and the nearest named") {
+  refused({"run.stepz=3"}, {"run.stepz", "did you mean 'run.steps'"});
+  refused({"optimizer.learning-rate=3"}, {"did you mean 'optimizer.learning_rate'"});
+  refused({"modle.depth=3"}, {"modle", "model"});
+}
+
+TEST_CASE_METHOD(Fixture, "a mistyped key in the file is refused with its line") {
+  const auto bad = folder.write("bad.toml", "[run]\nsteps = 3\n\n[bacth]\nglobal = 8\n");
+  check_refused(run_command(train_command(0, bad, {})), {"bad.toml:4", "bacth", "batch"}, out);
+}
+
+TEST_CASE_METHOD(Fixture, "wrong types and ranges are refused") {
+  refused({"run.steps=many"}, {"run.steps", "integer", "many"});
+  refused({"run.steps=2.5"}, {"run.steps", "integer"});
+  refused({"run.steps=0"}, {"run.steps", "at least 1"});
+  refused({"optimizer.learning_rate=1e30"}, {"optimizer.learning_rate", "1000"});
+  refused({"optimizer.beta1=-0.1"}, {"optimizer.beta1"});
+  refused({"run.dtype=fp16"}, {"run.dtype", "bf16"});
+  refused({"model.learn_sigma=2"}, {"model.learn_sigma"});
+  refused({"run.backend=quantum"}, {"run.backend", "cpu"});
+  refused({"comm.transport=pigeon"}, {"comm.transport", "mpi"});
+}
+
+TEST_CASE_METHOD(Fixture, "sizes that do not divide are refused") {
+  refused({"model.num_heads=5"}, {"num_heads 5", "hidden_size 48"});
+  refused({"model.patch_size=3"}, {"patch_size 3", "input_size 8"});
+  refused({"model.frames=3", "model.temporal_patch_size=2"}, {"frames 3", "temporal_patch_size 2"});
+  refused({"model.hidden_size=24", "model.frames=2"}, {"hidden_size = 24", "multiple of 16"});
+}
+
+TEST_CASE_METHOD(Fixture, "run files that cannot be read are refused") {
+  check_refused(run_command(train_command(0, folder.path() / "none.toml", {})), {"none.toml", "no such file"}, out);
+  const auto bad = folder.write("bad.toml", "[run\nsteps = 3\n");
+  check_refused(run_command(train_command(0, bad, {})), {"bad.toml"}, out);
+  check_refused(run_command(std::string(GPUMONTH_BINARY) + " train"), {"RUN", "--help"}, out);
+  check_refused(run_command(train_command(0, file, {}) + " --sett a=b"), {"--sett", "--set"}, out);
+}
+
+TEST_CASE_METHOD(Fixture, "datasets that do not fit are refused") {
+  const auto data = write_latents(folder, 16, 16);
+  refused({"data.path=" + data.string()}, {"latents.h5", "(16, 4, 16, 16)", "model.input_size=16"});
+  refused({"data.path=" + data.string(), "model.frames=2"}, {"latents.h5", "(16, 4, 16, 16)"});
+  refused({"data.path=" + data.string(), "model.input_size=16", "model.num_classes=4"}, {"label", "num_classes"});
+  refused({"data.path=" + (folder.path() / "none.h5").string()}, {"none.h5", "no such file"});
+  refused({"data.path=" + truncated(data).string(), "model.input_size=16"}, {"truncated"});
+  refused({"data.path=" + file.string()}, {"run.toml", "not an HDF5 file"});
+  refused({"data.path=" + folder.path().string()}, {folder.path().string()});
+  const auto foreign = folder.path() / "foreign.h5";
+  hdf5::File::create(foreign).create_dataset<float>("/something", {3});
+  refused({"data.path=" + foreign.string()}, {"foreign.h5", "/latents"});
+}
+
+TEST_CASE_METHOD(Fixture, "checkpoints that do not fit are refused") {
+  const std::string good = checkpoint().string();
+  const auto resume = [](const std::string& path) { return "run.resume=" + path; };
+  refused({resume(good), "model.depth=1"}, {"checkpoint-2.h5", "depth 2"});
+  refused({resume(good), "model.hidden_size=64"}, {"checkpoint-2.h5", "width 48"});
+  refused({resume(good), "run.seed=9"}, {"run.seed"});
+  refused({resume(good), "run.steps=2"}, {"run.steps = 2", "after step 2"});
+  refused({resume(truncated(good).string())}, {"truncated"});
+  refused({resume(file.string())}, {"run.toml", "not an HDF5 file"});
+  refused({resume((folder.path() / "none.h5").string())}, {"none.h5", "no such file"});
+  refused({resume((folder.path() / "other/run.h5").string())}, {"run.h5", "not a checkpoint"});
+  refused({resume((fs::path(GPUMONTH_SOURCE_DIR) / "tests/golden/image/checkpoint.h5").string()),
+           "model.hidden_size=32", "run.seed=20240301"},
+          {"/ema", "weights only"});
+}
+
+TEST_CASE_METHOD(Fixture, "a folder with a run log is left as it is") {
+  folder.write("out/run.h5", "mine");
+  const auto result = run({});
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.err, contains("run.h5 exists") && contains("run.directory"));
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  CHECK(names_in(out) == std::vector<std::string>{"run.h5"});
+  CHECK(fs::file_size(out / "run.h5") == 4);
+}
+
+TEST_CASE_METHOD(Fixture, "an output folder that cannot be made is refused") {
+  refused({"run.directory=/proc/self/none/out"}, {"run.directory", "/proc/self/none/out"});
+  refused({"run.directory=" + (file / "out").string()}, {"run.directory", "Not a directory"});
+  refused({"run.directory=/proc/self/fd"}, {"/proc/self/fd"});
+}
+
+TEST_CASE_METHOD(Fixture, "a global batch that the ranks do not divide ends both ranks with one line") {
+  const auto result = run({"batch.global=7"}, 2);
+  INFO(result.err);
+  CHECK(result.exit_code == 2);
+  CHECK(own_lines(result.err) == 1);
+  CHECK_THAT(result.err, contains("gpumonth: batch.global = 7 is not divisible by 2 ranks"));
+  CHECK_FALSE(fs::exists(out));
+}
+
+TEST_CASE_METHOD(Fixture, "a mistake that only one rank can see ends both with one line") {
+  folder.write("out/run.h5", "mine");  // the log is rank 0's
+  const auto result = run({}, 2);
+  INFO(result.err);
+  CHECK(result.exit_code == 2);
+  CHECK(own_lines(result.err) == 1);
+  CHECK_THAT(result.err, contains("run.h5 exists"));
+}
+
+/// Step 5 of a run whose data overflow there: 8 of 128 samples, in patches of 256 values, which the embedding adds up.
+std::vector<std::string> breaking_in_step_5(const Fixture& f) {
+  std::vector<std::int64_t> broken;
+  for (std::int64_t i = 0; i < 8; ++i) broken.push_back(trainer::shuffled_index(4 * 8 + i, 128, 1));
+  return {"data.path=" + write_latents(f.folder, 128, 8, broken).string(), "model.patch_size=8",
+          "checkpoint.every_steps=1"};
+}
+
+void check_stopped_by_nan(const Fixture& f, const CommandResult& result) {
+  INFO(result.err);
+  CHECK(result.exit_code == 2);
+  CHECK(own_lines(result.err) == 1);
+  CHECK_THAT(result.err, contains("gpumonth: step 5: the") && contains("checkpoint-4.h5"));
+  CHECK(names_in(f.out) == std::vector<std::string>{"checkpoint-3.h5", "checkpoint-4.h5", "run.h5"});
+  const auto run = runlog::read(f.out / "run.h5");
+  CHECK(run.clean_close);
+  REQUIRE(run.steps.size() == 5);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(std::isfinite(run.steps[i].loss));
+  CHECK_FALSE((std::isfinite(run.steps[4].loss) && std::isfinite(run.steps[4].grad_norm)));
+  for (const char* group : {"/model", "/ema", "/optimizer/exp_avg", "/optimizer/exp_avg_sq"})
+    for (const auto& [name, values] : read_tensors(f.out / "checkpoint-4.h5", group)) {
+      INFO(group << "/" << name);
+      CHECK(std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }));
+    }
+}
+
+TEST_CASE_METHOD(Fixture, "a loss that is not finite stops the run, keeps the log and the last good checkpoint") {
+  check_stopped_by_nan(*this, run(breaking_in_step_5(*this)));
+}
+
+TEST_CASE_METHOD(Fixture, "a loss that is not finite stops all ranks") {
+  check_stopped_by_nan(*this, run(breaking_in_step_5(*this), 2));
+}
+
+TEST_CASE_METHOD(Fixture, "{name}, {ranks} and progress appear where the run file says") {
+  const auto result = train(0, file, {"run.directory=" + (folder.path() / "{name}-{ranks}").string(), "run.name=try"});
+  CHECK(names_in(folder.path() / "try-1") == std::vector<std::string>{"checkpoint-10.h5", "run.h5"});
+  CHECK_THAT(result.out, contains("done: 10 steps, loss ") && contains("try-1/run.h5"));
+  const auto run = runlog::read(folder.path() / "try-1/run.h5");
+  CHECK(run.info.dtype == "fp32");
+  CHECK(run.info.global_batch == 8);
+  CHECK_THAT(run.info.config_toml, contains("name = \"try\""));
+}
+
+}  // namespace
