@@ -5,6 +5,8 @@
 
 #include "cli/commands.h"
 #include "comm/launch.h"
+#include "runlog/reader.h"
+#include "runlog/summary.h"
 #include "trainer/loop.h"
 #include "trainer/signals.h"
 
@@ -34,6 +36,8 @@ std::string resume_command(const Options& options, const std::string& checkpoint
 }
 
 void print_result(const Options& options, const trainer::TrainResult& result) {
+  const std::string summary = runlog::to_text(runlog::summarize(runlog::read(result.run_log)));
+  if (!summary.empty()) fmt::print("{}\n", summary);
   if (result.stopped_by_signal) {
     fmt::print("stopped by {} after step {}; go on with: {}\n", trainer::signal_name(result.stopped_by_signal),
                result.last_step, resume_command(options, result.checkpoint));

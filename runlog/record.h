@@ -16,7 +16,7 @@ enum class Phase : std::uint8_t { warm_up = 0, steady = 1, checkpoint = 2 };
 /// One optimizer step as rank 0 saw it; times in seconds, work counted over all ranks.
 struct StepRecord {
   std::int64_t step = 0;      ///< 1 is the first; continues over a resume
-  double start_time_s = 0;    ///< since the start of this process
+  double start_time_s = 0;    ///< since RunInfo::start_time_unix_s
   double step_time_s = 0;     ///< wall time from the end of the previous step to the end of this one
   double data_s = 0;          ///< waiting for the batch
   double forward_s = 0;       ///< forward and loss
@@ -63,6 +63,7 @@ struct RunInfo {
   std::map<std::string, std::string> library_versions;  ///< "Open MPI" -> "4.1.4", ...
   std::vector<std::string> hostnames;                   ///< by rank
   std::string start_time_utc;                           ///< ISO 8601
+  double start_time_unix_s = 0;  ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
   std::string resumed_from;                             ///< checkpoint path, empty for a fresh start
 };
 

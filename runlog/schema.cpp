@@ -9,7 +9,7 @@ namespace {
 using S = StepRecord;
 constexpr std::array<Column<S>, 17> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step},
-    {"start_time_s", "s", "start of the step since the start of this process", &S::start_time_s},
+    {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s},
     {"step_time_s", "s", "wall time from the end of the previous step to the end of this one",
      &S::step_time_s},
     {"data_s", "s", "waiting for the batch", &S::data_s},
@@ -61,6 +61,7 @@ void for_each_attribute(Info& info, F&& f) {
   f("peak_source", info.peak_source);
   f("gemm_peak_flops_per_s", info.gemm_peak_flops_per_s);
   f("start_time_utc", info.start_time_utc);
+  f("start_time_unix_s", info.start_time_unix_s);
   f("resumed_from", info.resumed_from);
 }
 

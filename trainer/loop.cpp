@@ -83,7 +83,9 @@ class Loop {
   }
 
   TrainResult run() {
-    const runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
+    runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
+    info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    run_start_ = Clock::now();
     Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_);
     const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.seed, config_.run.steps);
     open_log(checkpoints, info, start);
@@ -94,7 +96,7 @@ class Loop {
     const double peak = info.gemm_peak_flops_per_s * comm_.size();
     Progress progress(config_.run.steps, config_.run.progress_s, peak, "of GEMM rate");
     std::int64_t saved = start;
-    run_start_ = step_end_ = Clock::now();
+    step_end_ = Clock::now();
     for (std::int64_t s = start + 1; s <= config_.run.steps && !result.stopped_by_signal; ++s) {
       runlog::StepRecord record = one_step(s);
       result.stopped_by_signal = stop_signal_of_all_;
@@ -186,11 +188,12 @@ class Loop {
     }
     comm_.barrier();
     user_error("step {}: {} is {}: stopped before it reached the weights. The log is {}; {}. Lower "
-               "optimizer.learning_rate or set optimizer.clip_norm = 1",
+               "optimizer.learning_rate{}",
                record.step, std::isfinite(record.loss) ? "the gradient norm" : "the loss",
                std::isfinite(record.loss) ? record.grad_norm : record.loss, log_path_,
                last_checkpoint.empty() ? "no checkpoint had been written"
-                                       : "the last good checkpoint is " + last_checkpoint);
+                                       : "the last good checkpoint is " + last_checkpoint,
+               config_.optimizer.clip_norm > 0 ? ", or look at the data of this step" : " or set optimizer.clip_norm = 1");
   }
 
   void finish(runlog::StepRecord& record, std::int64_t s, Progress* progress) {

@@ -66,6 +66,7 @@ TEST_CASE("a run log reads back as it was written") {
   CHECK(run.info.library_versions == info.library_versions);
   CHECK(run.info.hostnames == info.hostnames);
   CHECK(run.info.start_time_utc == info.start_time_utc);
+  CHECK(run.info.start_time_unix_s == info.start_time_unix_s);
   CHECK(run.info.resumed_from.empty());
 
   REQUIRE(run.steps.size() == 1500);

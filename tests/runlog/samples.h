@@ -32,6 +32,7 @@ inline RunInfo info(int world_size = 2) {
   info.library_versions = {{"Open MPI", "4.1.4"}, {"oneDNN", "2.6"}, {"HDF5", ""}};
   for (int rank = 0; rank < world_size; ++rank) info.hostnames.push_back("node" + std::to_string(rank));
   info.start_time_utc = "2024-03-15T12:00:00Z";
+  info.start_time_unix_s = 1710504000.25;
   return info;
 }
 

@@ -30,7 +30,9 @@ class TwoRanks : public comm::Communicator {
   void all_reduce_sum(std::span<double>) override {}
   void broadcast(std::span<std::byte>, int) override {}
   void barrier() override {}
-  std::vector<float> gather(std::span<const float> values, int) override { return {values.begin(), values.end()}; }
+  std::vector<float> gather(std::span<const float> values, int) override {
+    return {values.begin(), values.end()};
+  }
   std::vector<std::string> all_gather(const std::string& text) override {
     return {text, other.empty() ? text : other};
   }
@@ -119,7 +121,8 @@ TEST_CASE("a log that exists is not overwritten") {
   CHECK(checkpoints.make_log_path(0) == (f.folder.path() / "out/run.h5").string());
   CHECK(checkpoints.make_log_path(40) == (f.folder.path() / "out/run-from-40.h5").string());
   f.folder.write("out/run.h5", "");
-  CHECK_THAT(error_of([&] { checkpoints.make_log_path(0); }), contains("run.h5 exists") && contains("run.resume"));
+  CHECK_THAT(error_of([&] { checkpoints.make_log_path(0); }),
+             contains("run.h5 exists") && contains("run.resume"));
 }
 
 TEST_CASE("replicas that differ end the run before anything is written") {

@@ -1,6 +1,6 @@
-// gpumonth train on a disk that is full, or fills up when a checkpoint is written: one line, exit code 2, nothing
-// half-written. The disk is a small tmpfs in a mount namespace of its own; where that is not allowed the program ends
-// with 77, which CTest counts as skipped.
+// gpumonth train on a disk that is full, or fills up when a checkpoint is written: one line, exit code 2,
+// nothing half-written. The disk is a small tmpfs in a mount namespace of its own; where that is not allowed
+// the program ends with 77, which CTest counts as skipped.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -18,13 +18,15 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Runs `commands` with a tmpfs of `size` at $disk; what they copy to $kept outlives it.
-CommandResult on_small_disk(const TemporaryFolder& folder, const std::string& size, const std::string& commands) {
+CommandResult on_small_disk(const TemporaryFolder& folder, const std::string& size,
+                            const std::string& commands) {
   const fs::path disk = folder.path() / "disk", kept = folder.path() / "kept";
   fs::create_directories(disk);
   fs::create_directories(kept);
-  const auto script = folder.write("script.sh", fmt::format("mount -t tmpfs -o size={} none {} || exit 77\n"
-                                                            "disk={} kept={}\n{}\n",
-                                                            size, disk.string(), disk.string(), kept.string(), commands));
+  const auto script =
+      folder.write("script.sh", fmt::format("mount -t tmpfs -o size={} none {} || exit 77\n"
+                                            "disk={} kept={}\n{}\n",
+                                            size, disk.string(), disk.string(), kept.string(), commands));
   const bool root = run_command("unshare -m true").exit_code == 0;
   return run_command(fmt::format("unshare {} sh {}", root ? "-m" : "-rm", script.string()));
 }

@@ -1,4 +1,5 @@
-// Ten optimizer steps against PyTorch: losses, gradient norms, and the weights and their moving average at the end.
+// Ten optimizer steps against PyTorch: losses, gradient norms, and the weights and their moving average at
+// the end.
 #include "base/hdf5.h"
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
@@ -53,7 +54,8 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
   const auto shape = file.dataset("/x_start").shape();
   const auto steps = static_cast<std::size_t>(shape[0]);
   std::vector<float> gradients(static_cast<std::size_t>(table.flat_size()));
-  const auto step = trainer::make_cpu_dit_step({model, shape[1], shape[1], 0, dtype, 2, gradients.data()}, table);
+  const auto step =
+      trainer::make_cpu_dit_step({model, shape[1], shape[1], 0, dtype, 2, gradients.data()}, table);
   const trainer::TrainingState state = step->state();
   trainer::read_checkpoint(kCase / "checkpoint.h5", table, {.parameters = state.parameters});
   std::copy_n(state.parameters, table.flat_size(), state.ema);

@@ -1,4 +1,5 @@
-// The whole model in fp32: the gradient of every parameter tensor against central differences along random directions.
+// The whole model in fp32: the gradient of every parameter tensor against central differences along random
+// directions.
 #include <cmath>
 #include <map>
 #include <random>
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::int64_t kBatch = 3;
 constexpr double kStepOfSize = 0.005;  ///< of the difference, relative to the size of the tensor
-constexpr double kTolerance = 1e-3;   ///< relative; fp32 rounding in the loss is what remains
+constexpr double kTolerance = 1e-3;    ///< relative; fp32 rounding in the loss is what remains
 
 model::ModelConfig model_of(bool video, bool learn_sigma) {
   model::ModelConfig m;
@@ -49,8 +50,8 @@ double derivative(F&& f, double h) {
   return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
 }
 
-/// A random direction of length 1, half of it along the gradient: in a tensor of thousands of elements a purely random
-/// one hardly changes the loss.
+/// A random direction of length 1, half of it along the gradient: in a tensor of thousands of elements a
+/// purely random one hardly changes the loss.
 std::vector<double> draw_direction(const float* gradient, std::int64_t n, unsigned seed) {
   std::vector<double> direction(n);
   const auto random = tests::random_values(n, seed);
@@ -60,7 +61,8 @@ std::vector<double> draw_direction(const float* gradient, std::int64_t n, unsign
     random_size += double{random[i]} * double{random[i]};
   }
   for (std::int64_t i = 0; i < n; ++i) {
-    direction[i] = double{random[i]} / std::sqrt(random_size) + double{gradient[i]} / std::sqrt(gradient_size);
+    direction[i] =
+        double{random[i]} / std::sqrt(random_size) + double{gradient[i]} / std::sqrt(gradient_size);
     size += direction[i] * direction[i];
   }
   for (double& d : direction) d /= std::sqrt(size);
@@ -98,12 +100,13 @@ struct Inputs {
   std::vector<float> x, noise;
   std::vector<std::int32_t> t{40, 417, 999}, labels;
   explicit Inputs(const model::ModelConfig& m)
-      : x(tests::random_values(kBatch * m.latent_size(), 5)), noise(tests::random_values(kBatch * m.latent_size(), 6)),
+      : x(tests::random_values(kBatch * m.latent_size(), 5)),
+        noise(tests::random_values(kBatch * m.latent_size(), 6)),
         labels{1, 3, m.num_classes} {}
 };
 
-/// The step's own loss. Only without learned sigma is it a function whose gradient backward() computes: the reference
-/// stops the gradient of the variational term at the mean.
+/// The step's own loss. Only without learned sigma is it a function whose gradient backward() computes: the
+/// reference stops the gradient of the variational term at the mean.
 void check_step(bool video) {
   const auto m = model_of(video, false);
   const model::ParameterTable table(m);
@@ -139,14 +142,16 @@ void check_model(bool video, bool learn_sigma) {
   forward();
   const auto coefficients = step_coefficients(DiffusionSchedule());
   std::vector<double> losses(kBatch);
-  const ops::DiffusionLossInput input{dit.tokens(),      in.x.data(), in.noise.data(), in.t.data(), coefficients.data(),
-                                      ops::latent_shape(m), kBatch,      learn_sigma};
-  ops::diffusion_loss(cpu, input, 1.0f / kBatch, dit.token_gradient(), losses.data(), static_cast<double*>(nullptr),
-                      static_cast<double*>(nullptr));
+  const ops::DiffusionLossInput input{dit.tokens(), in.x.data(),         in.noise.data(),
+                                      in.t.data(),  coefficients.data(), ops::latent_shape(m),
+                                      kBatch,       learn_sigma};
+  ops::diffusion_loss(cpu, input, 1.0f / kBatch, dit.token_gradient(), losses.data(),
+                      static_cast<double*>(nullptr), static_cast<double*>(nullptr));
   const std::vector<float> weights(dit.token_gradient(),
                                    dit.token_gradient() + kBatch * m.tokens() * m.patch_out());
   std::vector<int> events;
-  dit.backward(parameters.data(), in.labels.data(), gradients.data(), [&](int event) { events.push_back(event); });
+  dit.backward(parameters.data(), in.labels.data(), gradients.data(),
+               [&](int event) { events.push_back(event); });
 
   std::vector<int> in_order(dit.offsets().segments.size());
   for (std::size_t i = 0; i < in_order.size(); ++i) in_order[i] = static_cast<int>(i);

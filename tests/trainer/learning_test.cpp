@@ -32,7 +32,8 @@ TEST_CASE("the smoothed loss of a small model falls by half after the warm-up") 
   const std::size_t steps = 400;
   train(0, file,
         {"run.steps=" + std::to_string(steps), "model.hidden_size=64", "model.num_heads=4", "batch.global=32",
-         "optimizer.learning_rate=2e-3", "optimizer.warmup_steps=10", "run.threads=2", "checkpoint.at_end=false"});
+         "optimizer.learning_rate=2e-3", "optimizer.warmup_steps=10", "run.threads=2",
+         "checkpoint.at_end=false"});
   const auto values = losses(folder.path() / "out/run.h5");
   // The window that follows the warm-up's last step, and the last one.
   const double before = smoothed(values, 10 + kWindow), after = smoothed(values, steps);
@@ -45,8 +46,9 @@ TEST_CASE("a seed reproduces the losses bit for bit, another does not") {
   const TemporaryFolder folder;
   const auto file = write_run_file(folder);
   const auto run = [&](const std::string& name, const std::string& seed, const std::string& dtype) {
-    train(0, file, {"run.directory=" + (folder.path() / name).string(), "run.seed=" + seed, "run.dtype=" + dtype,
-                    "run.threads=2", "checkpoint.at_end=false"});
+    train(0, file,
+          {"run.directory=" + (folder.path() / name).string(), "run.seed=" + seed, "run.dtype=" + dtype,
+           "run.threads=2", "checkpoint.at_end=false"});
     return losses(folder.path() / name / "run.h5");
   };
   for (const std::string dtype : {"fp32", "bf16"}) {

@@ -18,13 +18,14 @@ const fs::path kGolden = fs::path(GPUMONTH_SOURCE_DIR) / "tests/golden";
 struct Probe {
   TemporaryFolder folder;
   fs::path checkpoint = kGolden / "image/checkpoint.h5", model = kGolden / "image/model.toml",
-           batch = kGolden / "image/batch.h5", output_folder = folder.path() / "out", out = output_folder / "o.h5";
+           batch = kGolden / "image/batch.h5", output_folder = folder.path() / "out",
+           out = output_folder / "o.h5";
 
   Probe() { fs::create_directories(output_folder); }
   void refused(const std::vector<std::string>& parts, const std::string& more = "") const {
-    const auto result = run_command(fmt::format("{} probe {} {} --batch {} --out {} {}", GPUMONTH_BINARY,
-                                                checkpoint.string(), model.empty() ? "" : "--model " + model.string(),
-                                                batch.string(), out.string(), more));
+    const auto result = run_command(
+        fmt::format("{} probe {} {} --batch {} --out {} {}", GPUMONTH_BINARY, checkpoint.string(),
+                    model.empty() ? "" : "--model " + model.string(), batch.string(), out.string(), more));
     check_refused(result, parts, output_folder);
   }
   fs::path truncated(const fs::path& file) const {

@@ -20,7 +20,8 @@ struct Outcome {
   Tensors model, ema;
 };
 
-Outcome train_20_steps(int ranks, const fs::path& file, const fs::path& directory, std::vector<std::string> more) {
+Outcome train_20_steps(int ranks, const fs::path& file, const fs::path& directory,
+                       std::vector<std::string> more) {
   more.push_back("run.directory=" + directory.string());
   more.push_back("run.steps=20");
   train(ranks, file, more);

@@ -45,7 +45,8 @@ fs::path truncated(const fs::path& file) {
 /// Lines of the program itself; mpirun adds its own about the job.
 int own_lines(const std::string& text) {
   int count = 0;
-  for (auto at = text.find("gpumonth: "); at != std::string::npos; at = text.find("gpumonth: ", at + 1)) ++count;
+  for (auto at = text.find("gpumonth: "); at != std::string::npos; at = text.find("gpumonth: ", at + 1))
+    ++count;
   return count;
 }
 
@@ -80,7 +81,8 @@ TEST_CASE_METHOD(Fixture, "sizes that do not divide are refused") {
 }
 
 TEST_CASE_METHOD(Fixture, "run files that cannot be read are refused") {
-  check_refused(run_command(train_command(0, folder.path() / "none.toml", {})), {"none.toml", "no such file"}, out);
+  check_refused(run_command(train_command(0, folder.path() / "none.toml", {})), {"none.toml", "no such file"},
+                out);
   const auto bad = folder.write("bad.toml", "[run\nsteps = 3\n");
   check_refused(run_command(train_command(0, bad, {})), {"bad.toml"}, out);
   check_refused(run_command(std::string(GPUMONTH_BINARY) + " train"), {"RUN", "--help"}, out);
@@ -91,7 +93,8 @@ TEST_CASE_METHOD(Fixture, "datasets that do not fit are refused") {
   const auto data = write_latents(folder, 16, 16);
   refused({"data.path=" + data.string()}, {"latents.h5", "(16, 4, 16, 16)", "model.input_size=16"});
   refused({"data.path=" + data.string(), "model.frames=2"}, {"latents.h5", "(16, 4, 16, 16)"});
-  refused({"data.path=" + data.string(), "model.input_size=16", "model.num_classes=4"}, {"label", "num_classes"});
+  refused({"data.path=" + data.string(), "model.input_size=16", "model.num_classes=4"},
+          {"label", "num_classes"});
   refused({"data.path=" + (folder.path() / "none.h5").string()}, {"none.h5", "no such file"});
   refused({"data.path=" + truncated(data).string(), "model.input_size=16"}, {"truncated"});
   refused({"data.path=" + file.string()}, {"run.toml", "not an HDF5 file"});
@@ -151,7 +154,8 @@ TEST_CASE_METHOD(Fixture, "a mistake that only one rank can see ends both with o
   CHECK_THAT(result.err, contains("run.h5 exists"));
 }
 
-/// Step 5 of a run whose data overflow there: 8 of 128 samples, in patches of 256 values, which the embedding adds up.
+/// Step 5 of a run whose data overflow there: 8 of 128 samples, in patches of 256 values, which the embedding
+/// adds up.
 std::vector<std::string> breaking_in_step_5(const Fixture& f) {
   std::vector<std::int64_t> broken;
   for (std::int64_t i = 0; i < 8; ++i) broken.push_back(trainer::shuffled_index(4 * 8 + i, 128, 1));
@@ -177,7 +181,8 @@ void check_stopped_by_nan(const Fixture& f, const CommandResult& result) {
     }
 }
 
-TEST_CASE_METHOD(Fixture, "a loss that is not finite stops the run, keeps the log and the last good checkpoint") {
+TEST_CASE_METHOD(Fixture,
+                 "a loss that is not finite stops the run, keeps the log and the last good checkpoint") {
   check_stopped_by_nan(*this, run(breaking_in_step_5(*this)));
 }
 
@@ -185,8 +190,22 @@ TEST_CASE_METHOD(Fixture, "a loss that is not finite stops all ranks") {
   check_stopped_by_nan(*this, run(breaking_in_step_5(*this), 2));
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "a learning rate that is far too high stops the run, and the log tells in which step") {
+  const auto result = run({"optimizer.learning_rate=1000", "optimizer.warmup_steps=0", "run.steps=100"});
+  INFO(result.err);
+  CHECK(result.exit_code == 2);
+  const auto log = runlog::read(out / "run.h5");
+  REQUIRE(log.steps.size() > 1);
+  CHECK_FALSE((std::isfinite(log.steps.back().loss) && std::isfinite(log.steps.back().grad_norm)));
+  CHECK_THAT(result.err, contains(fmt::format("gpumonth: step {}: the ", log.steps.back().step)) &&
+                             contains("no checkpoint had been written") && contains("learning_rate"));
+  CHECK(names_in(out) == std::vector<std::string>{"run.h5"});
+}
+
 TEST_CASE_METHOD(Fixture, "{name}, {ranks} and progress appear where the run file says") {
-  const auto result = train(0, file, {"run.directory=" + (folder.path() / "{name}-{ranks}").string(), "run.name=try"});
+  const auto result =
+      train(0, file, {"run.directory=" + (folder.path() / "{name}-{ranks}").string(), "run.name=try"});
   CHECK(names_in(folder.path() / "try-1") == std::vector<std::string>{"checkpoint-10.h5", "run.h5"});
   CHECK_THAT(result.out, contains("done: 10 steps, loss ") && contains("try-1/run.h5"));
   const auto run = runlog::read(folder.path() / "try-1/run.h5");

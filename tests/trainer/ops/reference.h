@@ -1,5 +1,5 @@
-// Naive double arithmetic that the ops are held against: inputs are rounded to the op's type first, so that only the
-// op's own rounding is left to see.
+// Naive double arithmetic that the ops are held against: inputs are rounded to the op's type first, so that
+// only the op's own rounding is left to see.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,8 @@ inline double dot(const Doubles& a, const Doubles& b) {
   return sum;
 }
 
-/// d loss / d x[i] for every i by central differences in double; error about 1e-9 where loss and x are of order 1.
+/// d loss / d x[i] for every i by central differences in double; error about 1e-9 where loss and x are of
+/// order 1.
 inline Doubles central_differences(Doubles x, const std::function<double(const Doubles&)>& loss) {
   constexpr double kStep = 1e-5;
   Doubles gradient(x.size());

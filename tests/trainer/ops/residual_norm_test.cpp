@@ -48,27 +48,50 @@ struct Run {
   enum { kShift, kScale, kGate };
 
   Run(const ResidualNormShape& s, bool branch_given, bool is_first, int threads)
-      : shape(s), with_branch(branch_given), first(is_first), x_in(random_values(values(), 1)),
-        modulation(random_values(s.batch * s.modulation_stride, 2, 0.5f)), x_out(values()), mean(s.batch * s.tokens),
-        rstd(mean.size()), dx_later(random_values(values(), 3)), dx(is_first ? std::vector<float>(values(), NAN) : dx_later),
-        d_modulation(modulation.size(), kUntouched), dbias(s.width), branch(typed<T>(random_values(values(), 4))), y(values()),
-        dy(typed<T>(random_values(values(), 5))), dbranch(values()) {
+      : shape(s),
+        with_branch(branch_given),
+        first(is_first),
+        x_in(random_values(values(), 1)),
+        modulation(random_values(s.batch * s.modulation_stride, 2, 0.5f)),
+        x_out(values()),
+        mean(s.batch * s.tokens),
+        rstd(mean.size()),
+        dx_later(random_values(values(), 3)),
+        dx(is_first ? std::vector<float>(values(), NAN) : dx_later),
+        d_modulation(modulation.size(), kUntouched),
+        dbias(s.width),
+        branch(typed<T>(random_values(values(), 4))),
+        y(values()),
+        dy(typed<T>(random_values(values(), 5))),
+        dbranch(values()) {
     Cpu cpu{threads};
-    residual_norm_forward<Cpu, T>(
-        cpu, s, {.x_in = x_in.data(), .branch = branch_given ? branch.data() : nullptr,
-                 .gate = branch_given ? chunk(modulation, kGate) : nullptr, .scale = chunk(modulation, kScale),
-                 .shift = chunk(modulation, kShift), .x_out = x_out.data(), .y = y.data(), .mean = mean.data(),
-                 .rstd = rstd.data()});
+    residual_norm_forward<Cpu, T>(cpu, s,
+                                  {.x_in = x_in.data(),
+                                   .branch = branch_given ? branch.data() : nullptr,
+                                   .gate = branch_given ? chunk(modulation, kGate) : nullptr,
+                                   .scale = chunk(modulation, kScale),
+                                   .shift = chunk(modulation, kShift),
+                                   .x_out = x_out.data(),
+                                   .y = y.data(),
+                                   .mean = mean.data(),
+                                   .rstd = rstd.data()});
     std::vector<float> scratch(residual_norm_scratch(s));
-    residual_norm_backward<Cpu, T>(
-        cpu, s, {.dy = dy.data(), .dx = dx.data(), .first = first, .x = branch_given ? x_out.data() : x_in.data(),
-                 .mean = mean.data(), .rstd = rstd.data(), .scale = chunk(modulation, kScale),
-                 .dscale = chunk(d_modulation, kScale), .dshift = chunk(d_modulation, kShift),
-                 .branch = branch_given ? branch.data() : nullptr,
-                 .gate = branch_given ? chunk(modulation, kGate) : nullptr, .dbranch = dbranch.data(),
-                 .dgate = branch_given ? chunk(d_modulation, kGate) : nullptr,
-                 .dbranch_bias = branch_given ? dbias.data() : nullptr},
-        scratch.data());
+    residual_norm_backward<Cpu, T>(cpu, s,
+                                   {.dy = dy.data(),
+                                    .dx = dx.data(),
+                                    .first = first,
+                                    .x = branch_given ? x_out.data() : x_in.data(),
+                                    .mean = mean.data(),
+                                    .rstd = rstd.data(),
+                                    .scale = chunk(modulation, kScale),
+                                    .dscale = chunk(d_modulation, kScale),
+                                    .dshift = chunk(d_modulation, kShift),
+                                    .branch = branch_given ? branch.data() : nullptr,
+                                    .gate = branch_given ? chunk(modulation, kGate) : nullptr,
+                                    .dbranch = dbranch.data(),
+                                    .dgate = branch_given ? chunk(d_modulation, kGate) : nullptr,
+                                    .dbranch_bias = branch_given ? dbias.data() : nullptr},
+                                   scratch.data());
   }
 
   std::int64_t values() const { return shape.batch * shape.tokens * shape.width; }
@@ -82,13 +105,18 @@ struct Run {
     return result;
   }
   Inputs inputs() const {
-    return {doubles(x_in), doubles(branch), dense(modulation, kGate), dense(modulation, kScale),
-            dense(modulation, kShift), with_branch};
+    return {doubles(x_in),
+            doubles(branch),
+            dense(modulation, kGate),
+            dense(modulation, kScale),
+            dense(modulation, kShift),
+            with_branch};
   }
 };
 
 // Width 96; width and tokens that nothing divides; one token; several chunks of rows. Strides leave a gap.
-constexpr ResidualNormShape kShapes[] = {{2, 3, 96, 3 * 96}, {3, 1, 24, 100}, {2, 5, 37, 150}, {1, 70, 12, 36}};
+constexpr ResidualNormShape kShapes[] = {
+    {2, 3, 96, 3 * 96}, {3, 1, 24, 100}, {2, 5, 37, 150}, {1, 70, 12, 36}};
 
 /// d (dy . y + dx_later . x) / d each input.
 template <class T>
@@ -96,7 +124,7 @@ void check_gradients(const Run<T>& run, double tolerance) {
   const ResidualNormShape& s = run.shape;
   const Inputs in = run.inputs();
   const Doubles dy = doubles(run.dy), later = doubles(run.dx_later);
-  const auto along = [&](Doubles Inputs::* which) {
+  const auto along = [&](Doubles Inputs::*which) {
     return tests::central_differences(in.*which, [&](const Doubles& values) {
       Inputs changed = in;
       changed.*which = values;
