@@ -166,12 +166,13 @@ void add_doctor(CLI::App& app) {
       "doctor",
       "what this machine is, whether ranks, launcher and libraries agree, how fast it multiplies and copies");
   command->footer(
-      "Measures matrix products, memory copies and, under mpirun, all-reduces, on the ranks that a run would have:\n\n"
+      "Measures matrix products, memory copies and, under mpirun, all-reduces, on the ranks that a run would "
+      "have:\n\n"
       "  mpirun --bind-to none -n 2 gpumonth doctor");
   auto options = std::make_shared<Options>();
   command->add_option("--threads", options->threads, "threads per rank; 0: cores of the host / ranks on it")
       ->type_name("THREADS")
-      ->check(CLI::Range(0, 4096).description(""))
+      ->check(CLI::Range(0, 1 << 20).description(""))
       ->capture_default_str();
   command->add_flag("--quick", options->quick, "measure nothing (about 10 s less)");
   add_json_flag(*command, options->json);

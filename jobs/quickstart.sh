@@ -2,7 +2,7 @@
 # From a fresh clone to a report in one command: installs what is missing, builds, trains a small DiT on one and on two
 # ranks, works out the Sora estimate again with what was measured, and writes a page with plots.
 #
-#   jobs/quickstart.sh               about 4 minutes on 2 cores, 1 minute the second time
+#   jobs/quickstart.sh              about 3 minutes on 2 cores, 1 minute the second time
 #   STEPS=100 jobs/quickstart.sh    fewer optimizer steps per run than 600
 #
 # Writes only into build/ and runs/. Installing packages needs root or sudo, see jobs/install.sh.

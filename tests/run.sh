@@ -16,6 +16,11 @@ case "${1:-} $#" in
   *) echo "run.sh: usage: tests/run.sh [long]" >&2; exit 2 ;;
 esac
 
+if [[ $PWD == *[[:space:]]* ]]; then  # many tests hand their commands to a shell or to mpirun
+  echo "run.sh: the tests cannot run below '$PWD', as it has a space in it: move or clone the tree elsewhere" >&2
+  exit 2
+fi
+
 jobs/install.sh test
 jobs/build.sh tests
 

@@ -14,7 +14,8 @@ the speed of its AVX-512 path on Zen 5. The option preloads a function that make
 supported setting of PyTorch, but the upper bound of what it can do in fp32. It does nothing for bf16 (oneDNN).
 
 The two sides differ in their data: gpumonth draws its moving shapes, PyTorch takes prepared random latents; gpumonth
-writes its run log.
+writes its run log. The last column is gpumonth's model FLOP/s over the matrix product rate that it measures at its start, on
+all ranks at once.
 """
 import argparse
 import dataclasses
@@ -83,7 +84,7 @@ def run_gpumonth(binary, case, steps, warmup):
             f'[model]\nfrom = "{case.file.resolve()}"\n'
             f'[run]\nname = "bench"\ndirectory = "{folder}/out"\nsteps = {warmup + steps}\nbackend = "cpu"\n'
             f'dtype = "{case.dtype}"\nthreads = {case.threads}\n[batch]\nglobal = {case.batch}\n'
-            f"[log]\nsteady_after = {warmup}\nmeasure_gemm_peak = false\n[checkpoint]\nat_end = false\n")
+            f"[log]\nsteady_after = {warmup}\n[checkpoint]\nat_end = false\n")
         launch = ["mpirun", "--bind-to", "none", "-n", case.ranks] if case.ranks > 1 else []
         root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         _, peak = run([*launch, binary, "train", config], root, folder)
@@ -94,7 +95,10 @@ def run_gpumonth(binary, case, steps, warmup):
             parts = {part: float(statistics.median(columns[part][steady])) for part in
                      ("data_s", "forward_s", "backward_s", "exposed_comm_s", "optimizer_s")}
             seconds = [float(s) for s in columns["step_time_s"][steady]]
-    return dict(median_step_time_s=statistics.median(seconds), step_time_s=seconds, peak_rss_bytes=peak, **parts)
+            gemm = float(f.attrs["gemm_peak_flops_per_s"]) * case.ranks
+    flops = 6 * forward_macs(load_config(case.file)) * case.batch
+    return dict(gemm_flops_per_s=gemm, share_of_gemm=flops / statistics.median(seconds) / gemm,
+                median_step_time_s=statistics.median(seconds), step_time_s=seconds, peak_rss_bytes=peak, **parts)
 
 
 def build_mkl_shim(folder):
@@ -164,6 +168,7 @@ def summarize(case, mode, pairs):
     flops = 6 * forward_macs(load_config(case.file)) * case.batch
     row = dict(case=case.name, **dataclasses.asdict(case), pytorch_mode=mode,
                ratio=statistics.median(p["ratio"] for p in pairs), ratios=[p["ratio"] for p in pairs], pairs=pairs)
+    row["share_of_gemm"] = statistics.median(p["gpumonth"]["share_of_gemm"] for p in pairs)
     for side in ("gpumonth", "pytorch"):
         seconds = statistics.median(p[side]["median_step_time_s"] for p in pairs)
         row[side] = dict(samples_per_s=case.batch / seconds, model_gflop_per_s=flops / seconds / 1e9,
@@ -173,15 +178,15 @@ def summarize(case, mode, pairs):
 
 def print_table(rows):
     print(f"\n{'case':14s} {'gpumonth':>19s} {'PyTorch':>19s} {'mode':>14s} {'ratio':>6s} {'range':>11s} "
-          f"{'peak memory, GiB':>17s}")
+          f"{'peak memory, GiB':>17s} {'gpumonth, %':>12s}")
     print(f"{'':14s} {'samples/s  GFLOP/s':>19s} {'samples/s  GFLOP/s':>19s} {'':>14s} {'':6s} {'of pairs':>11s} "
-          f"{'gpumonth PyTorch':>17s}")
+          f"{'gpumonth PyTorch':>17s} {'of GEMM rate':>12s}")
     for r in rows:
         sides = " ".join(f"{r[s]['samples_per_s']:10.2f} {r[s]['model_gflop_per_s']:8.0f}" for s in
                          ("gpumonth", "pytorch"))
         memory = " ".join(f"{r[s]['peak_rss_bytes'] / 2**30:8.2f}" for s in ("gpumonth", "pytorch"))
         print(f"{r['case']:14s} {sides} {r['pytorch_mode']:>14s} {r['ratio']:6.2f} "
-              f"{min(r['ratios']):5.2f}-{max(r['ratios']):5.2f} {memory}")
+              f"{min(r['ratios']):5.2f}-{max(r['ratios']):5.2f} {memory} {100 * r['share_of_gemm']:12.1f}")
 
 
 def machine():

@@ -32,8 +32,7 @@ class Linear {
   std::size_t packed_bytes() const;  ///< of one layer, both layouts; a multiple of 64; 0 where not packed
   void pack(const float* w, std::byte* packed);
 
-  /// `weights` is what pack() filled, or the fp32 masters where shape.packed is false. Bias fp32 (out) or null
-  /// (decided by the first call's shape: pass it always or never).
+  /// `weights` is what pack() filled, or the fp32 masters where shape.packed is false. Bias fp32 (out).
   void forward(const void* x, const void* weights, const float* bias, void* y);
   void backward_data(const void* dy, const void* weights, void* dx);
   /// dW (out, in) fp32, overwritten.
