@@ -28,8 +28,9 @@ class Dit {
  public:
   Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch);
 
-  /// Once after the parameters changed: converts and reorders the weights for the products.
-  void pack(const float* parameters);
+  /// After the parameters of event `event` (DitEvents) changed: converts and reorders its weights for the products.
+  /// By event, so that the update can pack what it has just written while that is in the cache.
+  void pack(const float* parameters, int event);
   /// x_t (B, C, [F,] H, W) fp32, t (B), labels (B) on the device -> tokens().
   void forward(const float* parameters, const float* x_t, const std::int32_t* t, const std::int32_t* labels);
   const float* tokens() const { return act_.tokens.get(); }  ///< (B, T, pt p p c_out)

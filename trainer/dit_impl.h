@@ -43,16 +43,21 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
 }
 
 template <class Device, class T>
-void Dit<Device, T>::pack(const float* parameters) {
-  for (int l = 0; l < model_.depth; ++l) {
-    const BlockOffsets& o = offsets_.blocks[l];
-    qkv_.pack(parameters + o.qkv.weight, packed_blocks_[l].qkv);
-    proj_.pack(parameters + o.proj.weight, packed_blocks_[l].proj);
-    fc1_.pack(parameters + o.fc1.weight, packed_blocks_[l].fc1);
-    fc2_.pack(parameters + o.fc2.weight, packed_blocks_[l].fc2);
+void Dit<Device, T>::pack(const float* parameters, int event) {
+  const DitEvents& events = offsets_.events;
+  if (event == DitEvents::kFinalLinear) final_.pack(parameters + offsets_.final_linear.weight, packed_final_);
+  if (event == events.patch_embedding()) patch_.pack(parameters + offsets_.patch.weight, packed_patch_);
+  const int layer = events.layer(event);
+  if (layer < 0) return;
+  const BlockOffsets& o = offsets_.blocks[layer];
+  const Packed& packed = packed_blocks_[layer];
+  switch (events.in_block(event)) {
+    case DitEvents::kFc2: fc2_.pack(parameters + o.fc2.weight, packed.fc2); break;
+    case DitEvents::kFc1: fc1_.pack(parameters + o.fc1.weight, packed.fc1); break;
+    case DitEvents::kProj: proj_.pack(parameters + o.proj.weight, packed.proj); break;
+    case DitEvents::kQkv: qkv_.pack(parameters + o.qkv.weight, packed.qkv); break;
+    case DitEvents::kAdaln: break;  // read as it is
   }
-  patch_.pack(parameters + offsets_.patch.weight, packed_patch_);
-  final_.pack(parameters + offsets_.final_linear.weight, packed_final_);
 }
 
 template <class Device, class T>

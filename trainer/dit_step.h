@@ -66,14 +66,20 @@ class DitStep : public Step {
     const double norm = std::sqrt(square);
     if (!std::isfinite(norm)) return norm;
     const ops::AdamWHyperparameters h{s.learning_rate, s.beta1, s.beta2, s.epsilon, s.weight_decay, s.ema_decay};
-    ops::adamw(device_, ops::adamw_step(h, step, ops::clip_scale(norm, s.clip_norm)), flat_size_, setup_.gradients,
-               parameters_.get(), exp_avg_.get(), exp_avg_sq_.get(), ema_.get(), static_cast<ops::bf16*>(nullptr));
-    dit_.pack(parameters_.get());
+    const ops::AdamWStep adamw = ops::adamw_step(h, step, ops::clip_scale(norm, s.clip_norm));
+    for (int event = 0; event < dit_.offsets().events.count(); ++event) {
+      const auto [at, count] = dit_.offsets().segments[event];
+      ops::adamw(device_, adamw, count, setup_.gradients + at, parameters_.get() + at, exp_avg_.get() + at,
+                 exp_avg_sq_.get() + at, ema_.get() + at, static_cast<ops::bf16*>(nullptr));
+      dit_.pack(parameters_.get(), event);
+    }
     return norm;
   }
 
   TrainingState state() override { return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()}; }
-  void state_changed() override { dit_.pack(parameters_.get()); }
+  void state_changed() override {
+    for (int event = 0; event < dit_.offsets().events.count(); ++event) dit_.pack(parameters_.get(), event);
+  }
 
   std::vector<float> prediction() override {
     const model::ModelConfig& m = setup_.model;

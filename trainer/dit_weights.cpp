@@ -43,9 +43,8 @@ DitOffsets::DitOffsets(const model::ModelConfig& model, const model::ParameterTa
   segments.resize(events.count());
   std::int64_t end = adaln.weight;
   for (int e = events.count() - 1; e >= 0; --e) {
-    const int in_block = (e - 2) % DitEvents::kPerBlock;
     const bool adaln_event = e == DitEvents::kFinalAdaln || e == events.adaln_bias() ||
-                             (e >= 2 && e < events.patch_embedding() && in_block == DitEvents::kAdaln);
+                             (events.is_block(e) && events.in_block(e) == DitEvents::kAdaln);
     if (adaln_event) continue;
     segments[e] = {start[e], end - start[e]};
     end = start[e];

@@ -25,6 +25,9 @@ struct DitEvents {
   enum InBlock { kFc2, kFc1, kProj, kQkv, kAdaln };
   int depth;
   int block(int layer, InBlock which) const { return 2 + (depth - 1 - layer) * kPerBlock + which; }
+  bool is_block(int event) const { return event >= 2 && event < patch_embedding(); }
+  int layer(int event) const { return is_block(event) ? depth - 1 - (event - 2) / kPerBlock : -1; }
+  InBlock in_block(int event) const { return static_cast<InBlock>((event - 2) % kPerBlock); }  ///< of a block's event
   int patch_embedding() const { return 2 + depth * kPerBlock; }
   int adaln_bias() const { return patch_embedding() + 1; }
   int conditioning() const { return patch_embedding() + 2; }

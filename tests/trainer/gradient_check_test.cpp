@@ -136,7 +136,7 @@ void check_model(bool video, bool learn_sigma) {
   randomize(table, parameters.data());
   const Inputs in(m);
   const auto forward = [&] {
-    dit.pack(parameters.data());
+    for (int event = 0; event < dit.offsets().events.count(); ++event) dit.pack(parameters.data(), event);
     dit.forward(parameters.data(), in.x.data(), in.t.data(), in.labels.data());
   };
   forward();
