@@ -103,7 +103,7 @@ struct Matmul::Impl {
       arguments[DNNL_ARG_BIAS] = bias;
     }
     if (shape.packed_b) {
-      pack_source = memory(plain(Dtype::fp32, 1, shape.k, shape.n, shape.b), cpu_engine(), nullptr);
+      pack_source = memory(plain(shape.unpacked_b, 1, shape.k, shape.n, shape.b), cpu_engine(), nullptr);
       pack_target = memory(description.weights_desc(), cpu_engine(), nullptr);
       packing = dnnl::reorder(pack_source, pack_target);
     }
@@ -132,10 +132,10 @@ void Matmul::run(const void* a, const void* b, void* c, const float* bias) {
 
 std::size_t Matmul::packed_b_bytes() const { return impl_->description.weights_desc().get_size(); }
 
-void Matmul::pack(const float* b, void* packed) {
+void Matmul::pack(const void* b, void* packed) {
   Impl& m = *impl_;
   const ThreadScope scope(m.threads);
-  m.pack_source.set_data_handle(const_cast<float*>(b));
+  m.pack_source.set_data_handle(const_cast<void*>(b));
   m.pack_target.set_data_handle(packed);
   m.packing.execute(m.stream, m.pack_source, m.pack_target);
 }

@@ -24,6 +24,7 @@ struct MatmulShape {
   Dtype in = Dtype::fp32, out = Dtype::fp32;
   Strides a = {}, b = {}, c = {};
   bool packed_b = false;    ///< B in oneDNN's own layout, filled by pack()
+  Dtype unpacked_b = Dtype::fp32;  ///< what pack() is given
   bool bias = false;        ///< fp32 (n)
   bool accumulate = false;  ///< add to what C holds
   float alpha = 1.0f;
@@ -40,8 +41,9 @@ class Matmul {
 
   void run(const void* a, const void* b, void* c, const float* bias = nullptr);
   std::size_t packed_b_bytes() const;
-  /// Converts and reorders B, given in fp32 with strides shape.b, into `packed` (packed_b_bytes()).
-  void pack(const float* b, void* packed);
+  /// Converts and reorders B, given in shape.unpacked_b (fp32 unless set) with strides shape.b, into `packed`
+  /// (packed_b_bytes()).
+  void pack(const void* b, void* packed);
   std::string implementation() const;  ///< oneDNN's name of the kernel, "brg:avx512_core_bf16"
 
  private:
