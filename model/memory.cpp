@@ -22,15 +22,16 @@ std::int64_t linear_weights(const ModelConfig& model) {
 void add_state(const ModelConfig& model, std::int64_t E, std::vector<MemoryPart>& parts) {
   const std::int64_t flat = ParameterTable(model).flat_size() * kFp32;
   const std::int64_t packed = linear_weights(model) * E;
-  parts.insert(parts.end(), {
-                                {MemoryKind::weights, "fp32 master weights", flat},
-                                {MemoryKind::packed_weights, "forward layout", packed},
-                                {MemoryKind::packed_weights, "backward-data layout", packed},
-                                {MemoryKind::gradients, "fp32 gradients", flat},
-                                {MemoryKind::optimizer, "exp_avg", flat},
-                                {MemoryKind::optimizer, "exp_avg_sq", flat},
-                                {MemoryKind::ema, "EMA of the weights", flat},
-                            });
+  parts.insert(parts.end(),
+               {
+                   {MemoryKind::weights, "fp32 master weights", flat},
+                   {MemoryKind::packed_weights, "forward layout", packed},
+                   {MemoryKind::packed_weights, "backward-data layout (bf16 only)", E < kFp32 ? packed : 0},
+                   {MemoryKind::gradients, "fp32 gradients", flat},
+                   {MemoryKind::optimizer, "exp_avg", flat},
+                   {MemoryKind::optimizer, "exp_avg_sq", flat},
+                   {MemoryKind::ema, "EMA of the weights", flat},
+               });
 }
 
 /// What forward saves for backward. Bytes per token and block, per token, per sample.

@@ -1,5 +1,5 @@
-// Construction, conditioning and the main path of Dit; block_forward and block_backward are in dit_block_impl.h.
-// Included only where Dit is instantiated for a device.
+// Construction, conditioning and the main path of Dit; block_forward and block_backward are in
+// dit_block_impl.h. Included only where Dit is instantiated for a device.
 #pragma once
 
 #include "trainer/dit.h"
@@ -16,28 +16,50 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
       offsets_(m, table),
       act_(device, m, shape_),
       grad_(device, m, shape_),
-      patch_(device, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(), ops::Dtype::fp32, ops::dtype_of<T>(), 0, true, false}),
-      qkv_(device, {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      proj_(device, {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      fc1_(device, {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      fc2_(device, {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      final_(device, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32, ops::dtype_of<T>()}),
-      time_in_(device, {.rows = batch, .in = model::kFrequencyEmbeddingSize, .out = shape_.h, .packed = false, .needs_dx = false}),
+      patch_(device, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(), ops::Dtype::fp32,
+                      ops::dtype_of<T>(), 0, true, false}),
+      qkv_(device,
+           {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      proj_(device,
+            {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      fc1_(device,
+           {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      fc2_(device,
+           {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      final_(device, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32,
+                      ops::dtype_of<T>()}),
+      time_in_(device, {.rows = batch,
+                        .in = model::kFrequencyEmbeddingSize,
+                        .out = shape_.h,
+                        .packed = false,
+                        .needs_dx = false}),
       time_out_(device, {.rows = batch, .in = shape_.h, .out = shape_.h, .packed = false}),
       adaln_(device, {.rows = batch, .in = shape_.h, .out = shape_.modulations, .packed = false}),
-      adaln_block_(device, {.rows = batch, .in = shape_.h, .out = 6 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
-      adaln_final_(device, {.rows = batch, .in = shape_.h, .out = 2 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
+      adaln_block_(device, {.rows = batch,
+                            .in = shape_.h,
+                            .out = 6 * shape_.h,
+                            .y_stride = shape_.modulations,
+                            .packed = false}),
+      adaln_final_(device, {.rows = batch,
+                            .in = shape_.h,
+                            .out = 2 * shape_.h,
+                            .y_stride = shape_.modulations,
+                            .packed = false}),
       attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim()}),
       positions_(device, shape_.tokens * shape_.h) {
   const std::vector<float> positions = position_embedding(m);
   ops::copy_to_device(device_, positions_.get(), positions.data(), positions_.bytes());
 
-  const std::size_t block = qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
+  const std::size_t block =
+      qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
   packed_ = ops::Buffer<Device, std::byte>(
       device_, static_cast<std::int64_t>(block * m.depth + patch_.packed_bytes() + final_.packed_bytes()));
   std::byte* next = packed_.get();
-  const auto take = [&next](const ops::Linear<Device>& layer) { return std::exchange(next, next + layer.packed_bytes()); };
-  for (int l = 0; l < m.depth; ++l) packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
+  const auto take = [&next](const ops::Linear<Device>& layer) {
+    return std::exchange(next, next + layer.packed_bytes());
+  };
+  for (int l = 0; l < m.depth; ++l)
+    packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
   packed_patch_ = take(patch_);
   packed_final_ = take(final_);
 }
@@ -52,28 +74,39 @@ void Dit<Device, T>::pack(const float* parameters, int event) {
   const BlockOffsets& o = offsets_.blocks[layer];
   const Packed& packed = packed_blocks_[layer];
   switch (events.in_block(event)) {
-    case DitEvents::kFc2: fc2_.pack(parameters + o.fc2.weight, packed.fc2); break;
-    case DitEvents::kFc1: fc1_.pack(parameters + o.fc1.weight, packed.fc1); break;
-    case DitEvents::kProj: proj_.pack(parameters + o.proj.weight, packed.proj); break;
-    case DitEvents::kQkv: qkv_.pack(parameters + o.qkv.weight, packed.qkv); break;
-    case DitEvents::kAdaln: break;  // read as it is
+    case DitEvents::kFc2:
+      fc2_.pack(parameters + o.fc2.weight, packed.fc2);
+      break;
+    case DitEvents::kFc1:
+      fc1_.pack(parameters + o.fc1.weight, packed.fc1);
+      break;
+    case DitEvents::kProj:
+      proj_.pack(parameters + o.proj.weight, packed.proj);
+      break;
+    case DitEvents::kQkv:
+      qkv_.pack(parameters + o.qkv.weight, packed.qkv);
+      break;
+    case DitEvents::kAdaln:
+      break;  // read as it is
   }
 }
 
 template <class Device, class T>
 void Dit<Device, T>::condition(const float* parameters, const std::int32_t* t, const std::int32_t* labels) {
   const DitShape& s = shape_;
-  ops::timestep_embedding(device_, t, s.batch, model::kFrequencyEmbeddingSize, act_.frequencies.get());  // (B, 256)
+  ops::timestep_embedding(device_, t, s.batch, model::kFrequencyEmbeddingSize,
+                          act_.frequencies.get());  // (B, 256)
   time_in_.forward(act_.frequencies.get(), parameters + offsets_.time_in.weight,
-                   parameters + offsets_.time_in.bias, act_.time_hidden.get());                           // (B, h)
+                   parameters + offsets_.time_in.bias, act_.time_hidden.get());  // (B, h)
   ops::silu_forward(device_, s.batch * s.h, act_.time_hidden.get(), act_.time_silu.get());
   time_out_.forward(act_.time_silu.get(), parameters + offsets_.time_out.weight,
-                    parameters + offsets_.time_out.bias, act_.condition.get());                           // (B, h)
+                    parameters + offsets_.time_out.bias, act_.condition.get());  // (B, h)
   ops::label_embedding(device_, parameters + offsets_.label_table, labels, act_.condition.get(), s.batch, s.h,
                        act_.condition.get());
   ops::silu_forward(device_, s.batch * s.h, act_.condition.get(), act_.condition_silu.get());
-  adaln_.forward(act_.condition_silu.get(), parameters + offsets_.adaln.weight, parameters + offsets_.adaln.bias,
-                 act_.modulation.get());                                                    // (B, (2 + 6 depth) h)
+  adaln_.forward(act_.condition_silu.get(), parameters + offsets_.adaln.weight,
+                 parameters + offsets_.adaln.bias,
+                 act_.modulation.get());  // (B, (2 + 6 depth) h)
 }
 
 template <class Device, class T>
@@ -88,7 +121,7 @@ void Dit<Device, T>::forward(const float* parameters, const float* x_t, const st
   for (int l = 0; l < model_.depth; ++l) block_forward(parameters, l);
   ops::residual_norm_forward(device_, s.norm(), norm_before(model_.depth));
   final_.forward(act_.a_final.get(), packed_final_, parameters + offsets_.final_linear.bias,
-                 act_.tokens.get());                                                    // (B, T, p c_out)
+                 act_.tokens.get());  // (B, T, p c_out)
 }
 
 template <class Device, class T>
@@ -100,16 +133,20 @@ void Dit<Device, T>::backward(const float* parameters, const std::int32_t* label
   ops::column_sum(device_, s.rows, model_.patch_out(), model_.patch_out(), grad_.tokens.get(),
                   gradients + offsets_.final_linear.bias, grad_.scratch.get());
   ready(DitEvents::kFinalLinear);
-  final_.backward_data(grad_.tokens.get(), packed_final_, grad_.narrow.get());          // (B, T, h)
-  ops::residual_norm_backward(device_, s.norm(), norm_before_backward(model_.depth, gradients), grad_.scratch.get());
-  adaln_final_.backward_weights(grad_.modulation.get(), act_.condition_silu.get(), gradients + offsets_.adaln.weight);
+  final_.backward_data(grad_.tokens.get(), packed_final_, parameters + offsets_.final_linear.weight,
+                       grad_.narrow.get());  // (B, T, h)
+  ops::residual_norm_backward(device_, s.norm(), norm_before_backward(model_.depth, gradients),
+                              grad_.scratch.get());
+  adaln_final_.backward_weights(grad_.modulation.get(), act_.condition_silu.get(),
+                                gradients + offsets_.adaln.weight);
   ready(DitEvents::kFinalAdaln);
 
   for (int l = model_.depth - 1; l >= 0; --l) block_backward(parameters, l, gradients, ready);
 
   ops::convert(device_, s.rows * s.h, grad_.dx.get(), grad_.dx_typed.get());
   patch_.backward_weights(grad_.dx_typed.get(), act_.patches.get(), gradients + offsets_.patch.weight);
-  ops::column_sum(device_, s.rows, s.h, s.h, grad_.dx.get(), gradients + offsets_.patch.bias, grad_.scratch.get());
+  ops::column_sum(device_, s.rows, s.h, s.h, grad_.dx.get(), gradients + offsets_.patch.bias,
+                  grad_.scratch.get());
   ready(events.patch_embedding());
   condition_backward(parameters, labels, gradients);
   ready(events.adaln_bias());
@@ -117,20 +154,23 @@ void Dit<Device, T>::backward(const float* parameters, const std::int32_t* label
 }
 
 template <class Device, class T>
-void Dit<Device, T>::condition_backward(const float* parameters, const std::int32_t* labels, float* gradients) {
+void Dit<Device, T>::condition_backward(const float* parameters, const std::int32_t* labels,
+                                        float* gradients) {
   const DitShape& s = shape_;
-  float* d_condition = grad_.condition.get();    // (B, h)
-  float* d_hidden = grad_.time_hidden.get();     // (B, h)
+  float* d_condition = grad_.condition.get();  // (B, h)
+  float* d_hidden = grad_.time_hidden.get();   // (B, h)
   float* scratch = grad_.scratch.get();
   ops::column_sum(device_, s.batch, s.modulations, s.modulations, grad_.modulation.get(),
                   gradients + offsets_.adaln.bias, scratch);
-  adaln_.backward_data(grad_.modulation.get(), parameters + offsets_.adaln.weight, d_condition);
+  const float* adaln = parameters + offsets_.adaln.weight;
+  adaln_.backward_data(grad_.modulation.get(), adaln, adaln, d_condition);
   ops::silu_backward(device_, s.batch * s.h, act_.condition.get(), d_condition, d_condition);
   ops::label_embedding_backward(device_, d_condition, labels, s.batch, model_.label_rows(), s.h,
                                 gradients + offsets_.label_table);
   time_out_.backward_weights(d_condition, act_.time_silu.get(), gradients + offsets_.time_out.weight);
   ops::column_sum(device_, s.batch, s.h, s.h, d_condition, gradients + offsets_.time_out.bias, scratch);
-  time_out_.backward_data(d_condition, parameters + offsets_.time_out.weight, d_hidden);
+  const float* time_out = parameters + offsets_.time_out.weight;
+  time_out_.backward_data(d_condition, time_out, time_out, d_hidden);
   ops::silu_backward(device_, s.batch * s.h, act_.time_hidden.get(), d_hidden, d_hidden);
   time_in_.backward_weights(d_hidden, act_.frequencies.get(), gradients + offsets_.time_in.weight);
   ops::column_sum(device_, s.batch, s.h, s.h, d_hidden, gradients + offsets_.time_in.bias, scratch);

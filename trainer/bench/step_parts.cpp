@@ -71,7 +71,7 @@ void linear(Table& table, ops::Cpu& cpu, const std::string& name, const trainer:
   ops::Buffer<ops::Cpu, std::byte> packed(cpu, static_cast<std::int64_t>(layer.packed_bytes()));
   const double flops = 2.0 * static_cast<double>(s.rows) * static_cast<double>(in) * static_cast<double>(out);
   table.add(name + " forward", s.depth, flops, [&] { layer.forward(x.get(), packed.get(), b.get(), y.get()); });
-  table.add(name + " backward data", s.depth, flops, [&] { layer.backward_data(y.get(), packed.get(), x.get()); });
+  table.add(name + " backward data", s.depth, flops, [&] { layer.backward_data(y.get(), packed.get(), w.get(), x.get()); });
   table.add(name + " backward weights", s.depth, flops, [&] { layer.backward_weights(y.get(), x.get(), w.get()); });
   table.add(name + " pack", s.depth, 0, [&] { layer.pack(w.get(), packed.get()); });
 }
@@ -116,7 +116,7 @@ void parts(Table& table, ops::Cpu& cpu, const model::ModelConfig& m, const train
   ops::Linear<ops::Cpu> adaln_block(cpu, {.rows = s.batch, .in = s.h, .out = 6 * s.h, .y_stride = s.modulations, .packed = false});
   ops::Buffer<ops::Cpu, float> w(cpu, s.h * s.modulations), b(cpu, s.modulations), c(cpu, s.batch * s.h);
   table.add("adaLN forward", 1, 0, [&] { adaln.forward(c.get(), w.get(), b.get(), mod.get()); });
-  table.add("adaLN backward data", 1, 0, [&] { adaln.backward_data(dmod.get(), w.get(), c.get()); });
+  table.add("adaLN backward data", 1, 0, [&] { adaln.backward_data(dmod.get(), w.get(), w.get(), c.get()); });
   table.add("adaLN backward weights", s.depth, 0, [&] { adaln_block.backward_weights(dmod.get(), c.get(), w.get()); });
 
   const std::int64_t n = model::ParameterTable(m).flat_size();

@@ -34,7 +34,8 @@ class Linear {
 
   /// `weights` is what pack() filled, or the fp32 masters where shape.packed is false. Bias fp32 (out).
   void forward(const void* x, const void* weights, const float* bias, void* y);
-  void backward_data(const void* dy, const void* weights, void* dx);
+  /// `masters` are the fp32 weights: an fp32 product reads them as they lie, at the speed of a packed copy.
+  void backward_data(const void* dy, const void* weights, const float* masters, void* dx);
   /// dW (out, in) fp32, overwritten.
   void backward_weights(const void* dy, const void* x, float* dw);
 

@@ -15,8 +15,8 @@ struct Linear<Cpu>::Impl {
   Matmul forward;
   std::optional<Matmul> data;
   Matmul weights;
-  bool weights_from_copies;               // dW from a transposed dy and a packed x
-  Buffer<Cpu, bf16> dy_transposed;        // (out, rows)
+  bool weights_from_copies;         // dW from a transposed dy and a packed x
+  Buffer<Cpu, bf16> dy_transposed;  // (out, rows)
   Buffer<Cpu, std::byte> x_packed;
   std::size_t forward_bytes, data_bytes;  // of the packed layouts, rounded up to cache lines
 };
@@ -26,25 +26,49 @@ namespace {
 std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 MatmulShape forward_shape(const LinearShape& s) {
-  return {.m = s.rows, .n = s.out, .k = s.in, .in = s.dtype, .out = s.y_dtype,
-          .a = {0, s.in, 1}, .b = {0, 1, s.in}, .c = {0, s.y_stride, 1}, .packed_b = s.packed, .bias = true};
+  return {.m = s.rows,
+          .n = s.out,
+          .k = s.in,
+          .in = s.dtype,
+          .out = s.y_dtype,
+          .a = {0, s.in, 1},
+          .b = {0, 1, s.in},
+          .c = {0, s.y_stride, 1},
+          .packed_b = s.packed,
+          .bias = true};
 }
+
+/// W as it lies, (out, in), is what dx = dy W reads; only bf16 needs a copy.
+bool packs_data(const LinearShape& s) { return s.packed && s.dtype != Dtype::fp32; }
 
 MatmulShape data_shape(const LinearShape& s) {
-  return {.m = s.rows, .n = s.in, .k = s.out, .in = s.dtype, .out = s.dx_dtype,
-          .a = {0, s.y_stride, 1}, .b = {0, s.in, 1}, .c = {0, s.in, 1}, .packed_b = s.packed};
+  return {.m = s.rows,
+          .n = s.in,
+          .k = s.out,
+          .in = s.dtype,
+          .out = s.dx_dtype,
+          .a = {0, s.y_stride, 1},
+          .b = {0, s.in, 1},
+          .c = {0, s.in, 1},
+          .packed_b = packs_data(s)};
 }
 
-/// dW = dy^T x runs at about 70 % of the bf16 rate where oneDNN turns dy over itself, at 94 % from copies that
-/// suit it. The copies cost rows (in + out), the product rows x in x out: they pay for wide layers only (measured
-/// on Zen 5; a fixed rule, because timing both would make runs differ in their last bits).
+/// dW = dy^T x runs at about 70 % of the bf16 rate where oneDNN turns dy over itself, at 94 % from copies
+/// that suit it. The copies cost rows (in + out), the product rows x in x out: they pay for wide layers only
+/// (measured on Zen 5; a fixed rule, because timing both would make runs differ in their last bits).
 bool copies_pay(const LinearShape& s) {
   return s.dtype == Dtype::bf16 && s.packed && s.in * s.out >= 450 * (s.in + s.out);
 }
 
 MatmulShape weights_shape(const LinearShape& s) {
-  MatmulShape m{.m = s.out, .n = s.in, .k = s.rows, .in = s.dtype, .out = Dtype::fp32,
-                .a = {0, 1, s.y_stride}, .b = {0, s.in, 1}, .c = {0, s.in, 1}};
+  MatmulShape m{.m = s.out,
+                .n = s.in,
+                .k = s.rows,
+                .in = s.dtype,
+                .out = Dtype::fp32,
+                .a = {0, 1, s.y_stride},
+                .b = {0, s.in, 1},
+                .c = {0, s.in, 1}};
   if (copies_pay(s)) {
     m.a = {0, s.rows, 1};
     m.packed_b = true;
@@ -59,16 +83,25 @@ template <>
 Linear<Cpu>::Linear(Cpu& device, const LinearShape& given) {
   LinearShape s = given;
   if (s.y_stride == 0) s.y_stride = s.out;
-  impl_.reset(new Impl{device, s, Matmul(forward_shape(s), device.threads), std::nullopt,
-                       Matmul(weights_shape(s), device.threads), copies_pay(s), {}, {}, 0, 0});
+  impl_.reset(new Impl{device,
+                       s,
+                       Matmul(forward_shape(s), device.threads),
+                       std::nullopt,
+                       Matmul(weights_shape(s), device.threads),
+                       copies_pay(s),
+                       {},
+                       {},
+                       0,
+                       0});
   if (impl_->weights_from_copies) {
     impl_->dy_transposed = Buffer<Cpu, bf16>(device, s.rows * s.out);
-    impl_->x_packed = Buffer<Cpu, std::byte>(device, static_cast<std::int64_t>(impl_->weights.packed_b_bytes()));
+    impl_->x_packed =
+        Buffer<Cpu, std::byte>(device, static_cast<std::int64_t>(impl_->weights.packed_b_bytes()));
   }
   if (s.needs_dx) impl_->data.emplace(data_shape(s), device.threads);
   if (s.packed) {
     impl_->forward_bytes = round_up(impl_->forward.packed_b_bytes());
-    if (s.needs_dx) impl_->data_bytes = round_up(impl_->data->packed_b_bytes());
+    if (s.needs_dx && packs_data(s)) impl_->data_bytes = round_up(impl_->data->packed_b_bytes());
   }
 }
 template <>
@@ -84,7 +117,7 @@ std::size_t Linear<Cpu>::packed_bytes() const {
 template <>
 void Linear<Cpu>::pack(const float* w, std::byte* packed) {
   impl_->forward.pack(w, packed);
-  if (impl_->data) impl_->data->pack(w, packed + impl_->forward_bytes);
+  if (impl_->data_bytes > 0) impl_->data->pack(w, packed + impl_->forward_bytes);
 }
 
 template <>
@@ -93,8 +126,10 @@ void Linear<Cpu>::forward(const void* x, const void* weights, const float* bias,
 }
 
 template <>
-void Linear<Cpu>::backward_data(const void* dy, const void* weights, void* dx) {
-  impl_->data->run(dy, static_cast<const std::byte*>(weights) + impl_->forward_bytes, dx);
+void Linear<Cpu>::backward_data(const void* dy, const void* weights, const float* masters, void* dx) {
+  const bool packed = impl_->data_bytes > 0;
+  const void* copy = static_cast<const std::byte*>(weights) + impl_->forward_bytes;
+  impl_->data->run(dy, packed ? copy : masters, dx);
 }
 
 template <>
@@ -114,8 +149,8 @@ std::int64_t column_sum_scratch(std::int64_t rows, std::int64_t columns) {
 }
 
 template <class T>
-static void column_sum_on_cpu(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* dy,
-                              float* dbias, float* scratch) {
+static void column_sum_on_cpu(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride,
+                              const T* dy, float* dbias, float* scratch) {
   parallel_for(cpu, row_chunks(rows), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t chunk = begin; chunk < end; ++chunk) {
       float* partial = scratch + chunk * columns;

@@ -70,7 +70,7 @@ struct Run {
     if (packed) linear.pack(w.data(), memory.data());
     const void* weights = packed ? static_cast<const void*>(memory.data()) : w.data();
     linear.forward(x.data(), weights, bias.data(), y.data());
-    linear.backward_data(dy.data(), weights, dx.data());
+    linear.backward_data(dy.data(), weights, w.data(), dx.data());
     linear.backward_weights(dy.data(), x.data(), dw.data());
     std::vector<float> scratch(column_sum_scratch(s.rows, s.out));
     column_sum(cpu, s.rows, s.out, s.out + s.gap, dy.data(), dbias.data(), scratch.data());
