@@ -15,7 +15,7 @@ work=$(mktemp -d)
 tests/netlab.sh up 2 "${rate}gbit"
 trap 'tests/netlab.sh down; rm -rf "$work"' EXIT
 printf '[model]\nfrom = "%s"\n[run]\nsteps = 10\nthreads = 1\n[log]\nsteady_after = 2\nmeasure_gemm_peak = false\n[checkpoint]\nat_end = false\n' "$model" >"$work/run.toml"
-parameters=$("$gpumonth" flops "$model" --json | sed -n 's/^ *"params": \([0-9]*\).*/\1/p')
+parameters=$("$gpumonth" flops "$model" --json | sed -n "s/^  \"params\": \([0-9]*\).*/\1/p")
 tests/netlab.sh mpirun 2 "$gpumonth" train "$work/run.toml" --set "run.directory=$work/out" --set "batch.global=$batch" |
   grep 'steady steps'
 awk "BEGIN {printf \"%d gradients of 4 bytes at %s Gbit/s: %.0f ms on the wire each way\n\", $parameters, $rate, $parameters * 32 / ($rate * 1e6)}"
