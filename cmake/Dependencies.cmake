@@ -23,3 +23,9 @@ if(GPUMONTH_TRAINER)
   add_library(gpumonth_random123 INTERFACE)
   target_include_directories(gpumonth_random123 SYSTEM INTERFACE ${RANDOM123_INCLUDE_DIR})
 endif()
+
+if(GPUMONTH_HAVE_CUDA)
+  find_package(CUDAToolkit 12.4 REQUIRED)
+  include(Cudnn OPTIONAL)  # gpumonth_cudnn: fused attention; without it a plain one
+  include(Nccl OPTIONAL)   # gpumonth_nccl
+endif()

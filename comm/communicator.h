@@ -9,6 +9,9 @@
 
 namespace gpumonth::comm {
 
+class GradientReducer;
+struct Segment;
+
 /// Collectives are called in the same order on every rank; a broken call prints
 /// `[rank 3/8 node07] MPI_Allreduce: <text> at file:line - hint` and ends the job (MPI_Abort), never returns.
 class Communicator {
@@ -19,7 +22,7 @@ class Communicator {
   virtual int local_rank() const = 0;  ///< rank among those on this host
   virtual int local_size() const = 0;
   virtual std::string transport() const = 0;  ///< "self", "mpi", "nccl"
-  /// Sums in place over all ranks, accumulated in fp32 (double for the second); blocks until done. The result
+  /// Host memory. Sums in place over all ranks, accumulated in fp32 (double for the second); blocks until done. The result
   /// is the same bits on every rank.
   virtual void all_reduce_sum(std::span<float> values) = 0;
   virtual void all_reduce_sum(std::span<double> values) = 0;
@@ -31,10 +34,17 @@ class Communicator {
   /// Ends every rank with this message and exit code.
   [[noreturn]] virtual void abort(const std::string& message, int exit_code) = 0;
 
-  /// Zeroed memory for `count` floats that are all-reduced often, on a page boundary. Collective. Where all
-  /// ranks share a host it is shared memory, and all_reduce_sum of any part of it adds in place without a
-  /// copy.
+  /// Zeroed memory for the flat gradients, on a page boundary. Collective. Where all ranks share a host it is
+  /// shared memory, and all_reduce_sum of any part of it adds in place without a copy; with "nccl" it is GPU
+  /// memory, registered, for the reducer alone.
   virtual std::shared_ptr<float[]> allocate(std::int64_t count) = 0;
+  /// One piece of zeroed memory that all ranks see. Collective. Null, on every rank, where they cannot: ranks on
+  /// several hosts, one rank, GPU memory.
+  virtual std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes) = 0;
+  /// Collective. Reduces `gradients`, from allocate(), in buckets. `stream` is what the step's work is ordered on: a
+  /// cudaStream_t, null on the CPU.
+  virtual std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
+                                                        std::int64_t bucket_bytes, void* stream) = 0;
   /// The same ranks with an order of collectives of its own, for another thread. Collective; `name` is a
   /// string literal for messages. Must not outlive the Environment.
   virtual std::unique_ptr<Communicator> duplicate(const char* name) = 0;

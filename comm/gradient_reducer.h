@@ -1,9 +1,9 @@
-// Gradient buckets: reduced in fp32 by one communication thread per rank while backward goes on.
+// Gradient buckets: reduced in fp32 while backward goes on.
 //
 // Backward finishes gradients in a fixed order of segments of the flat gradient buffer ("events");
-// plan_buckets() cuts that into buckets of about bucket_bytes; the communication thread all-reduces each
-// bucket, in launch order, as soon as its last event is ready. Open MPI has no asynchronous progress, so
-// blocking collectives on a thread of their own are what overlaps (DESIGN.md, comm rules).
+// plan_buckets() cuts that into buckets of about bucket_bytes, and a reducer reduces each bucket, in launch order, as
+// soon as its last event is ready. Two reducers: ThreadReducer (thread_reducer.h) for blocking collectives, and
+// the NCCL communicator's, whose collectives are ordered on a GPU stream.
 #pragma once
 
 #include <cstdint>
@@ -32,38 +32,31 @@ std::vector<Bucket> plan_buckets(std::span<const Segment> events, std::int64_t b
 
 struct BucketTimes {
   std::int64_t bytes = 0;
-  double ready_s = 0, start_s = 0, end_s = 0;  ///< since begin_step()
+  double ready_s = 0, start_s = 0, end_s = 0;  ///< since begin_backward()
 };
 
 struct StepCommunication {
-  double comm_s = 0;     ///< the communication thread inside all-reduces
-  double exposed_s = 0;  ///< what wait() blocked for
+  double comm_s = 0;     ///< inside collectives
+  double exposed_s = 0;  ///< what the step waited for them after its backward
 };
 
+/// One step: begin_step, begin_backward, ready(0) ... ready(last), wait, finish. Between begin_step and finish the
+/// calls only enqueue where work is ordered on a stream, so they may be recorded once and replayed: in a replayed
+/// step only begin_step and finish are called. Throws std::logic_error on a call out of this order.
 class GradientReducer {
  public:
-  /// Collective. `gradients` is the flat buffer, valid as long as this object; memory from
-  /// communicator.allocate() is reduced without a copy where ranks share a host. With one rank nothing is
-  /// started.
-  GradientReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
-                  std::int64_t bucket_bytes);
-  ~GradientReducer();
-
-  void begin_step(std::int64_t step);
-  /// Gradients of event `event` are final on this rank; events come in order, each once. Never blocks. Throws
-  /// std::logic_error on another event than the next.
-  void ready(int event);
-  /// Blocks until every bucket holds the sum over all ranks. `extras` (loss, signals, timings: a few numbers)
-  /// are summed over ranks too, in the last collective of the step. Throws std::logic_error where an event is
-  /// missing.
-  StepCommunication wait(std::span<double> extras);
-  /// Timeline of the step that wait() just ended, in launch order; empty for one rank.
-  const std::vector<BucketTimes>& timeline() const;
-  const std::vector<Bucket>& buckets() const;
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  virtual ~GradientReducer() = default;
+  virtual void begin_step(std::int64_t step) = 0;
+  virtual void begin_backward() = 0;
+  /// Gradients of event `event` are final on this rank; events come in order, each once. Never blocks.
+  virtual void ready(int event) = 0;
+  /// What comes after it sees the sum over all ranks in every bucket; with sharding, in owned() only.
+  virtual void wait() = 0;
+  /// After the device has done the step (at once on the CPU): what communication took, timeline() filled.
+  virtual StepCommunication finish() = 0;
+  /// Timeline of the step that finish() just ended, in launch order; empty for one rank.
+  virtual const std::vector<BucketTimes>& timeline() const = 0;
+  virtual const std::vector<Bucket>& buckets() const = 0;
 };
 
 }  // namespace gpumonth::comm

@@ -10,6 +10,7 @@
 #include "comm/mpi_check.h"
 #include "comm/polite_wait.h"
 #include "comm/self_communicator.h"
+#include "comm/thread_reducer.h"
 
 namespace gpumonth::comm {
 namespace {
@@ -180,6 +181,16 @@ std::shared_ptr<float[]> MpiCommunicator::allocate(std::int64_t count) {
   const Watchdog::Guard guard(*watchdog_, channel_, "allocation of shared memory");
   std::shared_ptr<float[]> memory = shared_ ? shared_->allocate(count) : nullptr;
   return memory ? memory : allocate_private(count);
+}
+
+std::shared_ptr<std::byte[]> MpiCommunicator::allocate_common(std::size_t bytes) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "allocation of shared memory");
+  return shared_ && size_ > 1 ? shared_->allocate_common(bytes) : nullptr;
+}
+
+std::unique_ptr<GradientReducer> MpiCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
+                                                               std::int64_t bucket_bytes, void*) {
+  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes);
 }
 
 }  // namespace gpumonth::comm

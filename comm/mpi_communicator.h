@@ -32,6 +32,9 @@ class MpiCommunicator final : public Communicator {
   std::vector<std::string> all_gather(const std::string& text) override;
   [[noreturn]] void abort(const std::string& message, int exit_code) override;
   std::shared_ptr<float[]> allocate(std::int64_t count) override;
+  std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes) override;
+  std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
+                                                std::int64_t bucket_bytes, void* stream) override;
   std::unique_ptr<Communicator> duplicate(const char* name) override;
   void set_context(const char* phase, std::int64_t step) override;
 

@@ -6,12 +6,18 @@
 #include <new>
 
 #include "comm/abort.h"
+#include "comm/thread_reducer.h"
 
 namespace gpumonth::comm {
 
 void SelfCommunicator::abort(const std::string& message, int exit_code) { abort_job(message, exit_code); }
 
 std::shared_ptr<float[]> SelfCommunicator::allocate(std::int64_t count) { return allocate_private(count); }
+
+std::unique_ptr<GradientReducer> SelfCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
+                                                                std::int64_t bucket_bytes, void*) {
+  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes);
+}
 
 std::shared_ptr<float[]> allocate_private(std::int64_t count) {
   const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(std::max<std::int64_t>(count, 1));

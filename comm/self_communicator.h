@@ -23,6 +23,9 @@ class SelfCommunicator : public Communicator {
   std::vector<std::string> all_gather(const std::string& text) override { return {text}; }
   [[noreturn]] void abort(const std::string& message, int exit_code) override;
   std::shared_ptr<float[]> allocate(std::int64_t count) override;
+  std::shared_ptr<std::byte[]> allocate_common(std::size_t) override { return nullptr; }
+  std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
+                                                std::int64_t bucket_bytes, void* stream) override;
   std::unique_ptr<Communicator> duplicate(const char*) override {
     return std::make_unique<SelfCommunicator>();
   }

@@ -106,6 +106,13 @@ std::shared_ptr<float[]> SharedGroup::allocate(std::int64_t count) {
   return {reinterpret_cast<float*>(region->of_rank(rank_)), [region](float*) {}};
 }
 
+std::shared_ptr<std::byte[]> SharedGroup::allocate_common(std::size_t bytes) {
+  // rank 0's piece; nobody touches the others', so they cost address space only
+  const std::shared_ptr<SharedMapping> region = SharedMapping::create(comm_, std::max<std::size_t>(bytes, 1));
+  if (!region) return nullptr;
+  return {region->of_rank(0), [region](std::byte*) {}};
+}
+
 void SharedGroup::barrier() {
   Control& c = control();
   const std::uint32_t turn = ++barriers_;

@@ -46,6 +46,9 @@ class SharedGroup {
   /// Collective. Zeroed memory in which sum() works in place; null where it cannot be shared.
   std::shared_ptr<float[]> allocate(std::int64_t count);
 
+  /// Collective. One zeroed piece that every rank maps; null where memory cannot be shared.
+  std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes);
+
   /// Sums over ranks, in place. Ranges inside allocate()d memory are summed where they lie, others are
   /// staged.
   void sum(std::span<float> values);

@@ -17,6 +17,7 @@
 #include "trainer/ops/silu.h"
 #include "trainer/ops/residual_norm.h"
 #include "trainer/positions.h"
+#include "trainer/state_memory.h"
 
 namespace gpumonth::trainer {
 
@@ -26,26 +27,31 @@ using GradientReady = std::function<void(int event)>;
 template <class Device, class T>
 class Dit {
  public:
-  Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch);
+  Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch,
+      StateMemory<Device>& memory);
 
-  /// After the parameters of event `event` (DitEvents) changed: converts and reorders its weights for the products.
-  /// By event, so that the update can pack what it has just written while that is in the cache.
-  void pack(const float* parameters, int event);
+  /// The flat parameter buffers that forward and backward will read: fp32 masters and, where the device's products
+  /// read weights in place (Device::kPacksWeights is false), the same in T. They must outlive this.
+  void bind(const float* masters, const T* typed);
+  /// Where the device packs: reorders the weights of event `event` (DitEvents) for the products. `values` are the
+  /// event's segment of the parameters in T. By event, so that the update can pack what is still in the cache.
+  void pack(const T* values, int event);
   /// x_t (B, C, [F,] H, W) fp32, t (B), labels (B) on the device -> tokens().
-  void forward(const float* parameters, const float* x_t, const std::int32_t* t, const std::int32_t* labels);
+  void forward(const float* x_t, const std::int32_t* t, const std::int32_t* labels);
   const float* tokens() const { return act_.tokens.get(); }  ///< (B, T, pt p p c_out)
   /// Reads d loss / d tokens from token_gradient() and overwrites every element of `gradients` (flat, padding
   /// excepted).
-  void backward(const float* parameters, const std::int32_t* labels, float* gradients, const GradientReady& ready);
+  void backward(const std::int32_t* labels, float* gradients, const GradientReady& ready);
   T* token_gradient() { return grad_.tokens.get(); }
 
   const DitOffsets& offsets() const { return offsets_; }
 
  private:
-  void condition(const float* parameters, const std::int32_t* t, const std::int32_t* labels);
-  void block_forward(const float* parameters, int layer);
-  void block_backward(const float* parameters, int layer, float* gradients, const GradientReady& ready);
-  void condition_backward(const float* parameters, const std::int32_t* labels, float* gradients);
+  ops::LinearWeights weights(const LinearOffsets& at, const std::byte* packed = nullptr) const;
+  void condition(const std::int32_t* t, const std::int32_t* labels);
+  void block_forward(int layer);
+  void block_backward(int layer, float* gradients, const GradientReady& ready);
+  void condition_backward(const std::int32_t* labels, float* gradients);
   /// The norm in front of block `layer`'s attention (layer == depth: of the final layer): what lies before it is
   /// the MLP branch of the block below.
   ops::ResidualNormForward<T> norm_before(int layer);
@@ -58,6 +64,9 @@ class Dit {
 
   struct Packed {
     std::byte *qkv, *proj, *fc1, *fc2;
+  };
+  struct BlockWeights {
+    ops::LinearWeights qkv, proj, fc1, fc2;
   };
 
   Device& device_;
@@ -73,6 +82,10 @@ class Dit {
   ops::Buffer<Device, std::byte> packed_;    // of every packed layer
   std::vector<Packed> packed_blocks_;
   std::byte *packed_patch_ = nullptr, *packed_final_ = nullptr;
+  const float* masters_ = nullptr;           // flat, bound
+  const T* typed_ = nullptr;                 // flat, bound
+  std::vector<BlockWeights> block_weights_;
+  ops::LinearWeights patch_weights_, final_weights_, time_in_weights_, time_out_weights_, adaln_weights_;
 };
 
 }  // namespace gpumonth::trainer

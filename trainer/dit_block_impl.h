@@ -47,14 +47,13 @@ ops::ResidualNormBackward<T> Dit<Device, T>::norm_before_backward(int layer, flo
 }
 
 template <class Device, class T>
-void Dit<Device, T>::block_forward(const float* parameters, int l) {
+void Dit<Device, T>::block_forward(int l) {
   BlockActivations<Device, T>& a = act_.blocks[l];
-  const BlockOffsets& o = offsets_.blocks[l];
-  const Packed& w = packed_blocks_[l];
+  const BlockWeights& w = block_weights_[l];
   ops::residual_norm_forward(device_, shape_.norm(), norm_before(l));                // a1 (B, T, h)
-  qkv_.forward(a.a1.get(), w.qkv, parameters + o.qkv.bias, a.qkv.get());             // (B, T, 3h)
+  qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());             // (B, T, 3h)
   attention_.forward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get());           // (B, T, h)
-  proj_.forward(a.attention.get(), w.proj, parameters + o.proj.bias, a.proj.get());  // (B, T, h)
+  proj_.forward(a.attention.get(), w.proj, a.proj.get());  // (B, T, h)
   ops::residual_norm_forward<Device, T>(device_, shape_.norm(),                      // a2 (B, T, h)
                                         {.x_in = a.x_in.get(),
                                          .branch = a.proj.get(),
@@ -65,17 +64,15 @@ void Dit<Device, T>::block_forward(const float* parameters, int l) {
                                          .y = a.a2.get(),
                                          .mean = a.norm2.mean.get(),
                                          .rstd = a.norm2.rstd.get()});
-  fc1_.forward(a.a2.get(), w.fc1, parameters + o.fc1.bias, a.fc1.get());  // (B, T, mlp)
-  ops::gelu_forward(device_, shape_.rows * shape_.mlp, a.fc1.get(), a.gelu.get());
-  fc2_.forward(a.gelu.get(), w.fc2, parameters + o.fc2.bias, a.fc2.get());  // (B, T, h)
+  fc1_.forward_gelu(a.a2.get(), w.fc1, a.fc1.get(), a.gelu.get());  // (B, T, mlp)
+  fc2_.forward(a.gelu.get(), w.fc2, a.fc2.get());  // (B, T, h)
 }
 
 template <class Device, class T>
-void Dit<Device, T>::block_backward(const float* parameters, int l, float* gradients,
-                                    const GradientReady& ready) {
+void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady& ready) {
   BlockActivations<Device, T>& a = act_.blocks[l];
   const BlockOffsets& o = offsets_.blocks[l];
-  const Packed& w = packed_blocks_[l];
+  const BlockWeights& w = block_weights_[l];
   const DitEvents& events = offsets_.events;
   T *branch = grad_.branch.get(), *narrow = grad_.narrow.get(), *wide = grad_.wide.get();
   float* scratch = grad_.scratch.get();
@@ -83,11 +80,10 @@ void Dit<Device, T>::block_backward(const float* parameters, int l, float* gradi
   // MLP: branch holds d fc2 (B, T, h), its bias gradient is done.
   fc2_.backward_weights(branch, a.gelu.get(), gradients + o.fc2.weight);
   ready(events.block(l, DitEvents::kFc2));
-  fc2_.backward_data(branch, w.fc2, parameters + o.fc2.weight, wide);  // (B, T, mlp)
-  ops::gelu_backward(device_, shape_.rows, shape_.mlp, a.fc1.get(), wide, gradients + o.fc1.bias, scratch);
+  fc2_.backward_data_gelu(branch, w.fc2, a.fc1.get(), wide, gradients + o.fc1.bias, scratch);  // (B, T, mlp)
   fc1_.backward_weights(wide, a.a2.get(), gradients + o.fc1.weight);
   ready(events.block(l, DitEvents::kFc1));
-  fc1_.backward_data(wide, w.fc1, parameters + o.fc1.weight, narrow);  // (B, T, h)
+  fc1_.backward_data(wide, w.fc1, narrow);  // (B, T, h)
   ops::residual_norm_backward<Device, T>(device_, shape_.norm(),
                                          {.dy = narrow,
                                           .dx = grad_.dx.get(),
@@ -108,12 +104,11 @@ void Dit<Device, T>::block_backward(const float* parameters, int l, float* gradi
   // Attention: branch holds d proj (B, T, h).
   proj_.backward_weights(branch, a.attention.get(), gradients + o.proj.weight);
   ready(events.block(l, DitEvents::kProj));
-  proj_.backward_data(branch, w.proj, parameters + o.proj.weight, narrow);                 // (B, T, h)
+  proj_.backward_data(branch, w.proj, narrow);                 // (B, T, h)
   attention_.backward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get(), narrow, wide);  // (B, T, 3h)
-  qkv_.backward_weights(wide, a.a1.get(), gradients + o.qkv.weight);
-  ops::column_sum(device_, shape_.rows, 3 * shape_.h, 3 * shape_.h, wide, gradients + o.qkv.bias, scratch);
+  qkv_.backward_weights_bias(wide, a.a1.get(), gradients + o.qkv.weight, gradients + o.qkv.bias, scratch);
   ready(events.block(l, DitEvents::kQkv));
-  qkv_.backward_data(wide, w.qkv, parameters + o.qkv.weight, narrow);  // (B, T, h)
+  qkv_.backward_data(wide, w.qkv, narrow);  // (B, T, h)
   ops::residual_norm_backward(device_, shape_.norm(), norm_before_backward(l, gradients), scratch);
 
   // All six modulation gradients of this block are in place, but for the MLP gate, which came from above.

@@ -1,15 +1,18 @@
 // Step over Dit<Device, T>: noising, forward, loss, backward, AdamW. Included only where it is instantiated.
 #pragma once
 
-#include <cmath>
+#include <numeric>
+#include <type_traits>
 
 #include "trainer/diffusion.h"
 #include "trainer/dit_impl.h"
-#include "trainer/init.h"
 #include "trainer/ops/adamw.h"
 #include "trainer/ops/diffusion_loss.h"
 #include "trainer/ops/grad_norm.h"
 #include "trainer/ops/noising.h"
+#include "trainer/ops/recording.h"
+#include "trainer/ops/timeline.h"
+#include "trainer/state_memory.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
@@ -21,11 +24,14 @@ class DitStep : public Step {
       : device_(device),
         setup_(setup),
         flat_size_(table.flat_size()),
-        dit_(device_, setup.model, table, setup.local_batch),
-        parameters_(device_, flat_size_),
-        exp_avg_(device_, flat_size_),
-        exp_avg_sq_(device_, flat_size_),
-        ema_(device_, flat_size_),
+        memory_(device_, setup.ranks),
+        dit_(device_, setup.model, table, setup.local_batch, memory_),
+        parameters_(memory_.template take<float>(flat_size_)),
+        exp_avg_(memory_.template take<float>(flat_size_)),
+        exp_avg_sq_(memory_.template take<float>(flat_size_)),
+        ema_(memory_.template take<float>(flat_size_)),
+        partial_norms_(memory_.template take<double>(ops::norm_blocks(flat_size_))),
+        owned_(memory_.owned(events())),
         x_0_(device_, setup.local_batch * setup.model.latent_size()),
         noise_(device_, x_0_.size()),
         x_t_(device_, x_0_.size()),
@@ -33,52 +39,81 @@ class DitStep : public Step {
         labels_(device_, setup.local_batch),
         schedule_(device_, kDiffusionSteps),
         loss_(device_, setup.local_batch),
-        norm_scratch_(device_, ops::sum_of_squares_scratch(flat_size_)),
+        adamw_(device_, 1),
+        clipping_(device_, 1),
+        recording_(device_),
+        timeline_(device_, kMarks),
         losses_(setup.local_batch) {
+    if constexpr (!std::is_same_v<T, float>) typed_ = ops::Buffer<Device, T>(device_, typed_size());
     const auto coefficients = step_coefficients(DiffusionSchedule());
     ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
+    dit_.bind(parameters_.get(), Device::kPacksWeights ? nullptr : typed(0));
   }
 
   const std::vector<comm::Segment>& events() const override { return dit_.offsets().segments; }
 
+  void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step,
+             comm::GradientReducer& reducer) override {
+    reducer_ = &reducer;
+    reducer.begin_step(step);
+    timeline_.mark(kStarted);
+    load(batch, settings, step);
+    recording_.run([this, clip_norm = settings.clip_norm] {
+      enqueue_forward();
+      timeline_.mark(kForwarded);
+      reducer_->begin_backward();
+      dit_.backward(labels_.get(), setup_.gradients, [this](int event) { reducer_->ready(event); });
+      timeline_.mark(kBackwarded);
+      reducer_->wait();
+      timeline_.mark(kReduced);
+      enqueue_update(clip_norm);
+      timeline_.mark(kUpdated);
+    });
+  }
+
+  StepResult finish() override {
+    ops::synchronize(device_);
+    StepResult r;
+    r.loss_sum = fetch_losses();
+    r.grad_norm = fetch_norm();
+    r.forward_s = timeline_.seconds(kStarted, kForwarded);
+    r.backward_s = timeline_.seconds(kForwarded, kBackwarded);
+    r.optimizer_s = timeline_.seconds(kReduced, kUpdated);
+    r.communication = reducer_->finish();
+    return r;
+  }
+
   double forward(const Batch& batch, std::int64_t step, std::vector<double>* losses) override {
-    noise_batch(batch, step);
-    dit_.forward(parameters_.get(), x_t_.get(), t_.get(), labels_.get());
-    const ops::DiffusionLossInput input{dit_.tokens(), x_0_.get(),       noise_.get(),
-                                        t_.get(),      schedule_.get(),  ops::latent_shape(setup_.model),
-                                        setup_.local_batch, setup_.model.learn_sigma};
-    ops::diffusion_loss(device_, input, 1.0f / static_cast<float>(setup_.global_batch), dit_.token_gradient(),
-                        loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
-    ops::copy_to_host(device_, losses_.data(), loss_.get(), loss_.bytes());
-    double sum = 0;
-    for (const double loss : losses_) sum += loss;
+    load(batch, {}, step);
+    enqueue_forward();
+    const double sum = fetch_losses();
     if (losses) *losses = losses_;
     return sum;
   }
 
-  void backward(const std::function<void(int)>& ready) override {
-    dit_.backward(parameters_.get(), labels_.get(), setup_.gradients, ready);
+  void backward() override {
+    dit_.backward(labels_.get(), setup_.gradients, [](int) {});
+    ops::synchronize(device_);
   }
 
-  double update(const OptimizerSettings& s, std::int64_t step) override {
-    double square = 0;
-    ops::sum_of_squares(device_, setup_.gradients, flat_size_, norm_scratch_.get(), &square);
-    const double norm = std::sqrt(square);
-    if (!std::isfinite(norm)) return norm;
-    const ops::AdamWHyperparameters h{s.learning_rate, s.beta1, s.beta2, s.epsilon, s.weight_decay, s.ema_decay};
-    const ops::AdamWStep adamw = ops::adamw_step(h, step, ops::clip_scale(norm, s.clip_norm));
-    for (int event = 0; event < dit_.offsets().events.count(); ++event) {
-      const auto [at, count] = dit_.offsets().segments[event];
-      ops::adamw(device_, adamw, count, setup_.gradients + at, parameters_.get() + at, exp_avg_.get() + at,
-                 exp_avg_sq_.get() + at, ema_.get() + at, static_cast<ops::bf16*>(nullptr));
-      dit_.pack(parameters_.get(), event);
-    }
-    return norm;
+  double update(const OptimizerSettings& settings, std::int64_t step) override {
+    load_constants(settings, step);
+    enqueue_update(settings.clip_norm);
+    return fetch_norm();
   }
 
-  TrainingState state() override { return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()}; }
+  bool owns_state() const override { return memory_.part() == 0; }
+
   void state_changed() override {
-    for (int event = 0; event < dit_.offsets().events.count(); ++event) dit_.pack(parameters_.get(), event);
+    memory_.barrier();
+    const std::vector<comm::Segment>& all = events();
+    for (const int event : owned_) {
+      const auto [at, count] = all[event];
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, parameters_.get() + at, typed(at));
+      dit_.pack(typed(at), event);
+    }
+    ops::synchronize(device_);
+    memory_.barrier();
   }
 
   std::vector<float> prediction() override {
@@ -87,13 +122,31 @@ class DitStep : public Step {
     ops::Buffer<Device, float> image(device_, size);
     ops::unpatchify(device_, dit_.tokens(), ops::latent_shape(m), setup_.local_batch,
                     static_cast<std::int64_t>(m.out_channels()), image.get());
-    std::vector<float> host(static_cast<std::size_t>(size));
-    ops::copy_to_host(device_, host.data(), image.get(), image.bytes());
+    return to_host(image.get(), size);
+  }
+
+  std::vector<float> gradients() override { return to_host(setup_.gradients, flat_size_); }
+
+ protected:
+  std::vector<float> to_host(const float* values, std::int64_t count) {
+    std::vector<float> host(static_cast<std::size_t>(count));
+    ops::copy_to_host(device_, host.data(), values, host.size() * sizeof(float));
     return host;
   }
 
+  Device device_;
+  StepSetup setup_;
+  std::int64_t flat_size_;
+  StateMemory<Device> memory_;
+  Dit<Device, T> dit_;
+  ops::Buffer<Device, float> parameters_, exp_avg_, exp_avg_sq_, ema_;  // flat
+  ops::Buffer<Device, double> partial_norms_;
+
  private:
-  void noise_batch(const Batch& batch, std::int64_t step) {
+  enum Mark { kStarted, kForwarded, kBackwarded, kReduced, kUpdated, kMarks };
+
+  /// Everything that changes between steps goes to device memory here.
+  void load(const Batch& batch, const OptimizerSettings& settings, std::int64_t step) {
     const std::int64_t size = setup_.model.latent_size();
     ops::copy_to_device(device_, x_0_.get(), batch.latents.data(), x_0_.bytes());
     ops::copy_to_device(device_, t_.get(), batch.t.data(), t_.bytes());
@@ -104,20 +157,88 @@ class DitStep : public Step {
     } else {
       ops::copy_to_device(device_, noise_.get(), batch.noise.data(), noise_.bytes());
     }
-    ops::add_noise(device_, x_0_.get(), noise_.get(), t_.get(), schedule_.get(), setup_.local_batch, size,
-                   x_t_.get());
+    load_constants(settings, step);
   }
 
-  Device device_;
-  StepSetup setup_;
-  std::int64_t flat_size_;
-  Dit<Device, T> dit_;
-  ops::Buffer<Device, float> parameters_, exp_avg_, exp_avg_sq_, ema_;
+  void load_constants(const OptimizerSettings& s, std::int64_t step) {
+    const ops::AdamWStep constants = ops::adamw_step(
+        {s.learning_rate, s.beta1, s.beta2, s.epsilon, s.weight_decay, s.ema_decay}, step);
+    ops::copy_to_device(device_, adamw_.get(), &constants, sizeof constants);
+  }
+
+  void enqueue_forward() {
+    ops::add_noise(device_, x_0_.get(), noise_.get(), t_.get(), schedule_.get(), setup_.local_batch,
+                   setup_.model.latent_size(), x_t_.get());
+    dit_.forward(x_t_.get(), t_.get(), labels_.get());
+    const ops::DiffusionLossInput input{dit_.tokens(), x_0_.get(),       noise_.get(),
+                                        t_.get(),      schedule_.get(),  ops::latent_shape(setup_.model),
+                                        setup_.local_batch, setup_.model.learn_sigma};
+    ops::diffusion_loss(device_, input, 1.0f / static_cast<float>(setup_.global_batch), dit_.token_gradient(),
+                        loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
+  }
+
+  /// The norm's blocks, then AdamW's events, are shared out over the ranks that hold the state in common.
+  void enqueue_update(double clip_norm) {
+    const std::int64_t blocks = ops::norm_blocks(flat_size_);
+    const std::int64_t first = blocks * memory_.part() / memory_.parts();
+    const std::int64_t last = blocks * (memory_.part() + 1) / memory_.parts();
+    ops::squares_by_block(device_, setup_.gradients, flat_size_, first, last, partial_norms_.get() + first);
+    memory_.barrier();
+    ops::clipping(device_, partial_norms_.get(), blocks, clip_norm, clipping_.get());
+    if constexpr (Device::kPacksWeights) {
+      for (const int event : owned_) {
+        const comm::Segment part = events()[event];
+        update_part(part);
+        dit_.pack(typed(part.offset), event);
+      }
+    } else {
+      update_part({0, flat_size_});
+    }
+    memory_.barrier();
+  }
+
+  void update_part(const comm::Segment& part) {
+    const auto [at, count] = part;
+    ops::bf16* rounded = nullptr;
+    if constexpr (!std::is_same_v<T, float>) rounded = typed(at);
+    ops::adamw(device_, adamw_.get(), clipping_.get(), count, setup_.gradients + at, parameters_.get() + at,
+               exp_avg_.get() + at, exp_avg_sq_.get() + at, ema_.get() + at, rounded);
+  }
+
+  /// The parameters in T from flat offset `at` on: the masters themselves, a copy of the whole, or, where products
+  /// read packed weights, room for one event on its way to pack().
+  T* typed(std::int64_t at) {
+    if constexpr (std::is_same_v<T, float>) return parameters_.get() + at;
+    return Device::kPacksWeights ? typed_.get() : typed_.get() + at;
+  }
+  std::int64_t typed_size() const {
+    if (!Device::kPacksWeights) return flat_size_;
+    std::int64_t most = 0;
+    for (const comm::Segment& event : events()) most = std::max(most, event.count);
+    return most;
+  }
+
+  double fetch_losses() {
+    ops::copy_to_host(device_, losses_.data(), loss_.get(), loss_.bytes());
+    return std::accumulate(losses_.begin(), losses_.end(), 0.0);
+  }
+  double fetch_norm() {
+    ops::Clipping clipping;
+    ops::copy_to_host(device_, &clipping, clipping_.get(), sizeof clipping);
+    return clipping.norm;
+  }
+
+  std::vector<int> owned_;                        // events that this rank updates
+  ops::Buffer<Device, T> typed_;
   ops::Buffer<Device, float> x_0_, noise_, x_t_;  // (B, C, [F,] H, W)
   ops::Buffer<Device, std::int32_t> t_, labels_;  // (B)
   ops::Buffer<Device, StepCoefficients> schedule_;
   ops::Buffer<Device, double> loss_;              // (B)
-  ops::Buffer<Device, double> norm_scratch_;
+  ops::Buffer<Device, ops::AdamWStep> adamw_;     // (1)
+  ops::Buffer<Device, ops::Clipping> clipping_;   // (1)
+  ops::Recording<Device> recording_;
+  ops::Timeline<Device> timeline_;
+  comm::GradientReducer* reducer_ = nullptr;
   std::vector<double> losses_;
 };
 

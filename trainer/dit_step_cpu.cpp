@@ -1,26 +1,33 @@
 #include <algorithm>
 
 #include "trainer/dit_step.h"
+#include "trainer/init.h"
 
 namespace gpumonth::trainer {
 namespace {
 
 template <class T>
-std::unique_ptr<Step> make(const StepSetup& setup, const model::ParameterTable& table) {
-  const ops::Cpu cpu{setup.threads};
-  auto step = std::make_unique<DitStep<ops::Cpu, T>>(cpu, setup, table);
-  const TrainingState state = step->state();
-  ops::Cpu device = cpu;
-  initialize_parameters(device, table, setup.seed, state.parameters);
-  std::copy_n(state.parameters, table.flat_size(), state.ema);
-  step->state_changed();
-  return step;
-}
+class CpuDitStep final : public DitStep<ops::Cpu, T> {
+ public:
+  CpuDitStep(const StepSetup& setup, const model::ParameterTable& table)
+      : DitStep<ops::Cpu, T>({setup.threads}, setup, table) {
+    if (this->owns_state()) {
+      initialize_parameters(this->device_, table, setup.seed, this->parameters_.get());
+      std::copy_n(this->parameters_.get(), table.flat_size(), this->ema_.get());
+    }
+    this->state_changed();
+  }
+  void* stream() override { return nullptr; }
+  TrainingState state() override {
+    return {this->parameters_.get(), this->ema_.get(), this->exp_avg_.get(), this->exp_avg_sq_.get()};
+  }
+};
 
 }  // namespace
 
 std::unique_ptr<Step> make_cpu_dit_step(const StepSetup& setup, const model::ParameterTable& table) {
-  return setup.dtype == "bf16" ? make<ops::bf16>(setup, table) : make<float>(setup, table);
+  if (setup.dtype == "bf16") return std::make_unique<CpuDitStep<ops::bf16>>(setup, table);
+  return std::make_unique<CpuDitStep<float>>(setup, table);
 }
 
 }  // namespace gpumonth::trainer

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -50,8 +51,8 @@ double learning_rate(const RunConfig& c, std::int64_t step) {
   return c.optimizer.learning_rate * rise;
 }
 
-/// Numbers summed over ranks in the last collective of each step. Every rank owns one slot of `busy`: the sum is
-/// a gather that costs no message of its own.
+/// Numbers summed over ranks after each step. Every rank owns one slot of `busy`: the sum is a gather that costs no
+/// message of its own.
 struct Extras {
   explicit Extras(int ranks) : values(kBusy + ranks) {}
   enum { kLoss, kStop, kBusy };
@@ -67,8 +68,9 @@ class Loop {
         table_(config.model),
         gradients_(communicator.allocate(table_.flat_size())),
         step_(make_cpu_dit_step(setup(), table_)),
-        reducer_(communicator, gradients_.get(), step_->events(),
-                 static_cast<std::int64_t>(config.comm.bucket_mib * 1048576)),
+        reducer_(communicator.make_reducer(gradients_.get(), step_->events(),
+                                           static_cast<std::int64_t>(config.comm.bucket_mib * 1048576),
+                                           step_->stream())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
         extras_(communicator.size()) {
@@ -96,6 +98,7 @@ class Loop {
     const double peak = info.gemm_peak_flops_per_s * comm_.size();
     Progress progress(config_.run.steps, config_.run.progress_s, peak, "of GEMM rate");
     std::int64_t saved = start;
+    load_batch(config_, *dataset_, start + 1, batch_);
     step_end_ = Clock::now();
     for (std::int64_t s = start + 1; s <= config_.run.steps && !result.stopped_by_signal; ++s) {
       runlog::StepRecord record = one_step(s);
@@ -115,7 +118,7 @@ class Loop {
       result.last_step = s;
       result.last_loss = record.loss;
     }
-    close_log(result.last_step);
+    if (log_) log_->close();
     if (saved == result.last_step && saved > start) result.checkpoint = checkpoints.last();
     return result;
   }
@@ -123,10 +126,11 @@ class Loop {
  private:
   StepSetup setup() const {
     return {config_.model, config_.batch.global / comm_.size(), config_.batch.global, config_.run.seed,
-            resolved_.dtype, resolved_.threads, gradients_.get()};
+            resolved_.dtype, resolved_.threads, gradients_.get(), &comm_};
   }
 
-  /// Data, forward, backward with communication beside it, update.
+  /// Data, forward, backward with communication beside it, update. A GPU works on a step while the next one's data is
+  /// loaded, so data_s is what the step really waited for data.
   runlog::StepRecord one_step(std::int64_t s) {
     runlog::StepRecord r;
     r.step = s;
@@ -137,38 +141,36 @@ class Loop {
         static_cast<double>(model::train_flops(config_.model)) * static_cast<double>(r.samples);
     r.learning_rate = optimizer_.learning_rate = learning_rate(config_, s);
 
+    comm_.set_context("step", s);
+    step_->start(batch_, optimizer_, s, *reducer_);
+    const auto started = Clock::now();
     comm_.set_context("data", s);
-    load_batch(config_, *dataset_, s, batch_);
-    const auto loaded = Clock::now();
-    r.data_s = seconds(step_end_, loaded);
+    if (s < config_.run.steps) load_batch(config_, *dataset_, s + 1, batch_);
+    const double load_s = seconds(started, Clock::now());
+    comm_.set_context("step", s);
+    const StepResult result = step_->finish();
+    r.forward_s = result.forward_s;
+    r.backward_s = result.backward_s;
+    r.comm_s = result.communication.comm_s;
+    r.exposed_comm_s = result.communication.exposed_s;
+    r.optimizer_s = result.optimizer_s;
+    r.grad_norm = result.grad_norm;
+    const double on_device_s = r.forward_s + r.backward_s + r.exposed_comm_s + r.optimizer_s;
+    r.data_s = std::clamp(seconds(step_end_, Clock::now()) - on_device_s, 0.0, load_s);
+    sum_over_ranks(r, result.loss_sum);
+    return r;
+  }
 
-    comm_.set_context("forward", s);
+  void sum_over_ranks(runlog::StepRecord& r, double loss_sum) {
     extras_.values.assign(extras_.values.size(), 0.0);
-    extras_.values[Extras::kLoss] = step_->forward(batch_, s);
-    const auto forwarded = Clock::now();
-    r.forward_s = seconds(loaded, forwarded);
-
-    comm_.set_context("backward", s);
-    reducer_.begin_step(s);
-    step_->backward([this](int event) { reducer_.ready(event); });
-    const auto backwarded = Clock::now();
-    r.backward_s = seconds(forwarded, backwarded);
-
-    comm_.set_context("waiting for gradients", s);
+    extras_.values[Extras::kLoss] = loss_sum;
     extras_.values[Extras::kStop] = stop_signal() != 0 ? 1e3 + stop_signal() : 0;
-    extras_.values[Extras::kBusy + comm_.rank()] = busy_s_;
-    const comm::StepCommunication communication = reducer_.wait(extras_.values);
-    r.comm_s = communication.comm_s;
-    r.exposed_comm_s = communication.exposed_s;
-    const auto reduced = Clock::now();
+    extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
+    const auto begin = Clock::now();
+    comm_.all_reduce_sum(extras_.values);
+    r.exposed_comm_s += seconds(begin, Clock::now());
     r.loss = extras_.values[Extras::kLoss] / static_cast<double>(config_.batch.global);
     stop_signal_of_all_ = decode_signal(extras_.values[Extras::kStop]);
-
-    comm_.set_context("optimizer", s);
-    r.grad_norm = step_->update(optimizer_, s);
-    r.optimizer_s = seconds(reduced, Clock::now());
-    busy_s_ = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
-    return r;
   }
 
   /// Several ranks may have been signalled: the sum of (1000 + signal) tells how many, and so which.
@@ -201,8 +203,8 @@ class Loop {
     record.step_time_s = seconds(step_end_, now);
     step_end_ = now;
     if (!log_) return;
-    if (s > 1 && logged_first_) log_ranks(s - 1, std::span(extras_.values).subspan(Extras::kBusy));
-    logged_first_ = true;
+    const std::vector<float> busy_s(extras_.values.begin() + Extras::kBusy, extras_.values.end());
+    log_->rank_times(s, busy_s);
     if (s % config_.log.bucket_every == 0) log_buckets(s);
     log_->step(record);
     progress->step(record);
@@ -210,14 +212,9 @@ class Loop {
 
   Progress* progress_of_rank0(Progress& progress) { return comm_.rank() == 0 ? &progress : nullptr; }
 
-  void log_ranks(std::int64_t s, std::span<const double> busy_s) {
-    const std::vector<float> row(busy_s.begin(), busy_s.end());
-    log_->rank_times(s, row);
-  }
-
   void log_buckets(std::int64_t s) {
     std::vector<runlog::BucketRecord> records;
-    for (const auto& t : reducer_.timeline())
+    for (const auto& t : reducer_->timeline())
       records.push_back({s, static_cast<int>(records.size()), t.bytes, t.ready_s, t.start_s, t.end_s});
     log_->buckets(records);
   }
@@ -226,15 +223,6 @@ class Loop {
     log_path_ = checkpoints.make_log_path(start);
     if (comm_.rank() == 0) log_ = std::make_unique<runlog::Writer>(log_path_, info);
     comm_.barrier();
-  }
-
-  /// The last step's busy times have no later step to travel with.
-  void close_log(std::int64_t last_step) {
-    const float mine = static_cast<float>(busy_s_);
-    const std::vector<float> busy_s = comm_.gather({&mine, 1}, 0);
-    if (!log_) return;
-    if (logged_first_) log_->rank_times(last_step, busy_s);
-    log_->close();
   }
 
   void announce(const runlog::RunInfo& info, std::int64_t start) const {
@@ -249,7 +237,7 @@ class Loop {
                std::isfinite(info.gemm_peak_flops_per_s)
                    ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
                    : "GEMM rate not measured",
-               reducer_.buckets().size());
+               reducer_->buckets().size());
     if (start > 0) fmt::print("resumed from {} after step {}\n", config_.run.resume, start);
     fmt::print("log: {}\n", log_path_);
     std::fflush(stdout);
@@ -261,7 +249,7 @@ class Loop {
   model::ParameterTable table_;
   std::shared_ptr<float[]> gradients_;
   std::unique_ptr<Step> step_;
-  comm::GradientReducer reducer_;
+  std::unique_ptr<comm::GradientReducer> reducer_;
   std::unique_ptr<Dataset> dataset_;
   Extras extras_;
   Batch batch_;
@@ -269,8 +257,6 @@ class Loop {
   std::unique_ptr<runlog::Writer> log_;  // rank 0
   std::string log_path_;
   Clock::time_point run_start_, step_end_;
-  double busy_s_ = 0;  // of the last finished step: all but waiting for others
-  bool logged_first_ = false;
   int stop_signal_of_all_ = 0;
 };
 

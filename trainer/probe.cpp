@@ -16,15 +16,20 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
   const model::ParameterTable table(model);
   const ProbeBatch given = read_probe_batch(options.batch, model);
   std::vector<float> gradients(table.flat_size());
-  const auto step = make_cpu_dit_step({model, given.size, given.size, 0, options.dtype, options.threads,
-                                       gradients.data()}, table);
+  const auto step = make_cpu_dit_step({.model = model,
+                                       .local_batch = given.size,
+                                       .global_batch = given.size,
+                                       .dtype = options.dtype,
+                                       .threads = options.threads,
+                                       .gradients = gradients.data()},
+                                      table);
   read_checkpoint(options.checkpoint, table, {.parameters = step->state().parameters});
   step->state_changed();
 
   std::vector<double> losses;
   const Batch batch{given.x_start, given.y, given.t, given.noise, 0};
   const double sum = step->forward(batch, 1, &losses);
-  step->backward([](int) {});
+  step->backward();
   ProbeResult result{step->prediction(), {losses.begin(), losses.end()}, gradients.data()};
   write_probe_result(options.out, model, table, result);
   double square = 0;

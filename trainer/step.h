@@ -28,25 +28,48 @@ struct OptimizerSettings {
          ema_decay = 0.9999;
 };
 
+/// What finish() knows of the step. Times are the device's own: between marks on its stream.
+struct StepResult {
+  double loss_sum = 0;   ///< over this rank's samples
+  double grad_norm = 0;  ///< L2, before clipping; where it is not finite the parameters are as they were
+  double forward_s = 0, backward_s = 0, optimizer_s = 0;
+  comm::StepCommunication communication;
+};
+
 class Step {
  public:
   virtual ~Step() = default;
   /// Which part of the flat gradient buffer each backward event completes, in order.
   virtual const std::vector<comm::Segment>& events() const = 0;
-  /// Forward and loss. Returns this rank's sum of per-sample losses; `losses` (B) gets each where not null.
+  /// What work is ordered on: a cudaStream_t, null on the CPU.
+  virtual void* stream() = 0;
+
+  /// One training step: noising, forward, loss, backward with its buckets reduced beside it, AdamW, EMA. Steps count
+  /// from 1. A GPU has only been given the work when this returns; `batch` may be changed then.
+  virtual void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step,
+                     comm::GradientReducer& reducer) = 0;
+  /// Waits for what start() began.
+  virtual StepResult finish() = 0;
+
+  /// The parts of a step, each finished on return. forward() gives this rank's sum of per-sample losses; `losses` (B)
+  /// gets each where not null.
   virtual double forward(const Batch& batch, std::int64_t step, std::vector<double>* losses = nullptr) = 0;
   /// Gradients of (sum of losses) / global batch into the flat gradient buffer.
-  virtual void backward(const std::function<void(int event)>& ready) = 0;
-  /// Clips, AdamW, EMA, weight packing from the reduced gradients; step counts from 1. Returns the gradients' L2
-  /// norm before clipping; a norm that is not finite leaves the parameters untouched.
+  virtual void backward() = 0;
+  /// Clips, AdamW, EMA, weight packing from the gradients as they are. Returns their L2 norm before clipping.
   virtual double update(const OptimizerSettings& settings, std::int64_t step) = 0;
 
-  /// Host pointers to the state, for checkpoints: the buffers themselves on the CPU.
+  /// Host copies of the state for checkpoints: the buffers themselves on the CPU, where ranks that share a host may
+  /// hold them in common. Collective on a GPU with sharding.
   virtual TrainingState state() = 0;
-  /// To be called after state() was written to: packs the weights.
+  /// False where another rank of this host holds the state in common with this one and answers for it.
+  virtual bool owns_state() const = 0;
+  /// Collective, after state() was written to: brings it to the device and packs the weights.
   virtual void state_changed() = 0;
   /// The model's output of the last forward, (B, C_out, [F,] H, W).
   virtual std::vector<float> prediction() = 0;
+  /// A host copy of the flat gradients.
+  virtual std::vector<float> gradients() = 0;
 };
 
 /// What a step needs to know when it is made.
@@ -55,11 +78,12 @@ struct StepSetup {
   std::int64_t local_batch = 0, global_batch = 0;
   std::uint64_t seed = 0;
   std::string dtype;           ///< "fp32" or "bf16"
-  int threads = 1;
-  float* gradients = nullptr;  ///< flat buffer (table.flat_size()), reduced by others between backward and update
+  int threads = 1;             ///< of a CPU rank
+  float* gradients = nullptr;  ///< flat buffer (table.flat_size()) on the device, from Communicator::allocate
+  comm::Communicator* ranks = nullptr;  ///< who may hold the state in common; null: nobody
 };
 
-/// The DiT on CPU threads, weights initialised from the seed.
+/// The DiT on CPU threads, weights initialised from the seed. Collective over setup.ranks.
 std::unique_ptr<Step> make_cpu_dit_step(const StepSetup& setup, const model::ParameterTable& table);
 
 }  // namespace gpumonth::trainer

@@ -17,7 +17,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "comm/gradient_reducer.h"
+#include "comm/thread_reducer.h"
 #include "comm/launch.h"
 #include "comm/mpi_communicator.h"
 #include "comm/self_communicator.h"
@@ -136,7 +136,7 @@ int main(int argc, char** argv) {
   std::fill_n(gradients.get(), count, 1.0f);
   std::vector<Segment> events;
   for (int e = 0; e < o.events; ++e) events.push_back({count / o.events * e, count / o.events});
-  GradientReducer reducer(*ranks, gradients.get(), events,
+  ThreadReducer reducer(*ranks, gradients.get(), events,
                           static_cast<std::int64_t>(o.bucket_mib * (1 << 20)));
 
   ranks->barrier();
@@ -146,17 +146,19 @@ int main(int argc, char** argv) {
     const bool communicates = step % 2 == 0;
     ranks->barrier();
     const double start = now_s(), cpu_start = cpu_s();
-    if (communicates) reducer.begin_step(step);
+    if (communicates) {
+      reducer.begin_step(step);
+      reducer.begin_backward();
+    }
     for (int e = 0; e < o.events; ++e) {
       volatile float sink = compute(part);
       (void)sink;
       if (communicates) reducer.ready(e);
     }
-    StepCommunication cost;
-    std::array<double, 1> extra{1};
-    if (communicates) cost = reducer.wait(extra);
+    if (communicates) reducer.wait();
     const double took = now_s() - start, cpu = cpu_s() - cpu_start;
     if (step < 2) continue;  // page faults
+    const StepCommunication cost = communicates ? reducer.finish() : StepCommunication{};
     (communicates ? with : without).push_back(took);
     (communicates ? cpu_with : cpu_without).push_back(cpu);
     if (communicates) exposed.push_back(cost.exposed_s);

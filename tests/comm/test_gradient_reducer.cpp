@@ -3,8 +3,8 @@
 #include <random>
 #include <thread>
 
-#include "comm/gradient_reducer.h"
 #include "comm/mpi_communicator.h"
+#include "comm/thread_reducer.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 
@@ -39,12 +39,13 @@ void check_reducer(Communicator& comm, std::int64_t bucket_bytes) {
   std::int64_t size = 0;
   const std::vector<Segment> events = make_events(size);
   const auto gradients = comm.allocate(size);
-  GradientReducer reducer(comm, gradients.get(), events, bucket_bytes);
+  ThreadReducer reducer(comm, gradients.get(), events, bucket_bytes);
   std::mt19937 random(5 + comm.rank());
   const int n = comm.size();
   for (int step = 1; step <= 8; ++step) {
     std::fill_n(gradients.get(), size, -1e30f);  // reducing before ready would show
     reducer.begin_step(step);
+    reducer.begin_backward();
     for (std::size_t e = 0; e < events.size(); ++e) {
       pause(random);
       for (std::int64_t i = events[e].offset; i < events[e].offset + events[e].count; ++i) {
@@ -52,14 +53,13 @@ void check_reducer(Communicator& comm, std::int64_t bucket_bytes) {
       }
       reducer.ready(static_cast<int>(e));
     }
-    std::vector<double> extras = {1.0, static_cast<double>(comm.rank()), 0.25 * step};
-    const StepCommunication cost = reducer.wait(extras);
+    reducer.wait();
+    const StepCommunication cost = reducer.finish();
     std::size_t wrong = 0;
     for (std::int64_t i = 0; i < size; ++i) {
       wrong += gradients[i] != static_cast<float>((i + 13 * step) % 251 * (n * (n + 1) / 2));
     }
     REQUIRE(wrong == 0);
-    if (n > 1) REQUIRE(extras == std::vector<double>{1.0 * n, n * (n - 1) / 2.0, 0.25 * step * n});
     REQUIRE(cost.exposed_s >= 0);
     REQUIRE(reducer.timeline().size() == (n > 1 ? reducer.buckets().size() : 0));
     double before_s = 0;
@@ -86,12 +86,14 @@ TEST_CASE("buckets hold exact sums over MPI messages") {
 TEST_CASE("the wait for a late rank is exposed") {
   if (ranks().size() == 1) return;  // nothing is waited for
   const auto gradients = ranks().allocate(1024);
-  GradientReducer reducer(ranks(), gradients.get(), {{0, 1024}}, 4096);
+  ThreadReducer reducer(ranks(), gradients.get(), {{0, 1024}}, 4096);
   reducer.begin_step(1);
+  reducer.begin_backward();
   const bool late = ranks().rank() == 0;
   if (late) std::this_thread::sleep_for(std::chrono::milliseconds(300));
   reducer.ready(0);
-  const StepCommunication cost = reducer.wait({});
+  reducer.wait();
+  const StepCommunication cost = reducer.finish();
   if (late) REQUIRE(cost.exposed_s < 0.2);
   if (!late) REQUIRE(cost.exposed_s > 0.25);
   ranks().barrier();
@@ -99,18 +101,18 @@ TEST_CASE("the wait for a late rank is exposed") {
 
 TEST_CASE("events out of order, doubled or missing are refused") {
   std::vector<float> gradients(64);
-  GradientReducer reducer(ranks(), gradients.data(), {{0, 16}, {16, 16}, {32, 32}}, 64);
+  ThreadReducer reducer(ranks(), gradients.data(), {{0, 16}, {16, 16}, {32, 32}}, 64);
   REQUIRE_THROWS_AS(reducer.ready(0), std::logic_error);  // no step
   reducer.begin_step(1);
   REQUIRE_THROWS_AS(reducer.ready(1), std::logic_error);
   reducer.ready(0);
   REQUIRE_THROWS_AS(reducer.ready(0), std::logic_error);
-  REQUIRE_THROWS_AS(reducer.wait({}), std::logic_error);
+  REQUIRE_THROWS_AS(reducer.wait(), std::logic_error);
   REQUIRE_THROWS_AS(reducer.begin_step(2), std::logic_error);
   reducer.ready(1);
   reducer.ready(2);
   REQUIRE_THROWS_AS(reducer.ready(3), std::logic_error);
-  reducer.wait({});
+  reducer.wait();
   ranks().barrier();
 }
 
@@ -118,7 +120,7 @@ TEST_CASE("ready() costs under 5 us") {
   std::vector<float> gradients(1024);
   std::vector<Segment> events;
   for (int e = 0; e < 64; ++e) events.push_back({e * 16, 16});
-  GradientReducer reducer(ranks(), gradients.data(), events, 1 << 20);
+  ThreadReducer reducer(ranks(), gradients.data(), events, 1 << 20);
   double best_s = 1;
   for (int step = 0; step < 20; ++step) {
     reducer.begin_step(step);
@@ -128,7 +130,7 @@ TEST_CASE("ready() costs under 5 us") {
                       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / 62);
     reducer.ready(62);
     reducer.ready(63);
-    reducer.wait({});
+    reducer.wait();
   }
   REQUIRE(best_s < 5e-6);
 }

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "comm/gradient_reducer.h"
+#include "comm/thread_reducer.h"
 #include "comm/launch.h"
 #include "comm/mpi_communicator.h"
 
@@ -26,17 +26,19 @@ void reduce_for(Communicator& ranks, double seconds) {
   std::fflush(stdout);
   constexpr std::int64_t kCount = 1 << 20;
   const auto gradients = ranks.allocate(kCount);
-  GradientReducer reducer(ranks, gradients.get(), {{0, kCount / 2}, {kCount / 2, kCount / 2}}, 1 << 20);
+  ThreadReducer reducer(ranks, gradients.get(), {{0, kCount / 2}, {kCount / 2, kCount / 2}}, 1 << 20);
   const auto start = std::chrono::steady_clock::now();
   // rank 0's clock decides, so that all do the same number of steps
   for (double more = 1; more > 0;) {
     static int step = 0;
     reducer.begin_step(++step);
+    reducer.begin_backward();
     reducer.ready(0);
     reducer.ready(1);
     const bool in_time = std::chrono::steady_clock::now() - start < std::chrono::duration<double>(seconds);
     more = ranks.rank() == 0 && in_time ? 1 : 0;
-    reducer.wait({&more, 1});
+    reducer.wait();
+    ranks.all_reduce_sum(std::span<double>(&more, 1));
   }
 }
 

@@ -40,6 +40,11 @@ class TwoRanks : public comm::Communicator {
   std::shared_ptr<float[]> allocate(std::int64_t count) override {
     return std::shared_ptr<float[]>(new float[static_cast<std::size_t>(count)]());
   }
+  std::shared_ptr<std::byte[]> allocate_common(std::size_t) override { return nullptr; }
+  std::unique_ptr<comm::GradientReducer> make_reducer(float*, std::vector<comm::Segment>, std::int64_t,
+                                                      void*) override {
+    return nullptr;
+  }
   std::unique_ptr<Communicator> duplicate(const char*) override { return nullptr; }
   void set_context(const char*, std::int64_t) override {}
   std::string description() const override { return "test"; }
@@ -61,7 +66,7 @@ struct Fixture {
     model.num_classes = 3;
     table = std::make_unique<model::ParameterTable>(model);
     gradients.resize(table->flat_size());
-    step = make_cpu_dit_step({model, 1, 1, 5, "fp32", 1, gradients.data()}, *table);
+    step = make_cpu_dit_step({.model = model, .local_batch = 1, .global_batch = 1, .seed = 5, .dtype = "fp32", .gradients = gradients.data()}, *table);
   }
   Checkpoints checkpoints(std::int64_t keep = 2) {
     fs::create_directories(folder.path() / "out");

@@ -55,7 +55,13 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
   const auto steps = static_cast<std::size_t>(shape[0]);
   std::vector<float> gradients(static_cast<std::size_t>(table.flat_size()));
   const auto step =
-      trainer::make_cpu_dit_step({model, shape[1], shape[1], 0, dtype, 2, gradients.data()}, table);
+      trainer::make_cpu_dit_step({.model = model,
+                                  .local_batch = static_cast<std::int64_t>(shape[1]),
+                                  .global_batch = static_cast<std::int64_t>(shape[1]),
+                                  .dtype = dtype,
+                                  .threads = 2,
+                                  .gradients = gradients.data()},
+                                 table);
   const trainer::TrainingState state = step->state();
   trainer::read_checkpoint(kCase / "checkpoint.h5", table, {.parameters = state.parameters});
   std::copy_n(state.parameters, table.flat_size(), state.ema);
@@ -68,7 +74,7 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
     const trainer::Batch batch{row(x, s, steps), row(y, s, steps), row(t, s, steps), row(noise, s, steps), 0};
     const auto number = static_cast<std::int64_t>(s) + 1;
     result.losses.push_back(step->forward(batch, number) / static_cast<double>(shape[1]));
-    step->backward([](int) {});
+    step->backward();
     result.norms.push_back(step->update(settings(file), number));
   }
   result.model = tensors(table, state.parameters);

@@ -111,14 +111,14 @@ void check_step(bool video) {
   const auto m = model_of(video, false);
   const model::ParameterTable table(m);
   std::vector<float> gradients(table.flat_size());
-  const auto step = make_cpu_dit_step({m, kBatch, kBatch, 0, "fp32", 1, gradients.data()}, table);
+  const auto step = make_cpu_dit_step({.model = m, .local_batch = kBatch, .global_batch = kBatch, .dtype = "fp32", .gradients = gradients.data()}, table);
   float* parameters = step->state().parameters;
   randomize(table, parameters);
   step->state_changed();
   const Inputs in(m);
   const Batch batch{in.x, in.labels, in.t, in.noise, 0};
   step->forward(batch, 1);
-  step->backward([](int) {});
+  step->backward();
   const auto kept = gradients;
   check_all(table, parameters, kept.data(), [&] {
     step->state_changed();
@@ -131,13 +131,16 @@ void check_model(bool video, bool learn_sigma) {
   const auto m = model_of(video, learn_sigma);
   const model::ParameterTable table(m);
   ops::Cpu cpu{1};
-  Dit<ops::Cpu, float> dit(cpu, m, table, kBatch);
+  StateMemory<ops::Cpu> memory(cpu, nullptr);
+  Dit<ops::Cpu, float> dit(cpu, m, table, kBatch, memory);
   std::vector<float> parameters(table.flat_size()), gradients(table.flat_size(), NAN);
   randomize(table, parameters.data());
+  dit.bind(parameters.data(), nullptr);
   const Inputs in(m);
   const auto forward = [&] {
-    for (int event = 0; event < dit.offsets().events.count(); ++event) dit.pack(parameters.data(), event);
-    dit.forward(parameters.data(), in.x.data(), in.t.data(), in.labels.data());
+    for (int event = 0; event < dit.offsets().events.count(); ++event)
+      dit.pack(parameters.data() + dit.offsets().segments[event].offset, event);
+    dit.forward(in.x.data(), in.t.data(), in.labels.data());
   };
   forward();
   const auto coefficients = step_coefficients(DiffusionSchedule());
@@ -150,7 +153,7 @@ void check_model(bool video, bool learn_sigma) {
   const std::vector<float> weights(dit.token_gradient(),
                                    dit.token_gradient() + kBatch * m.tokens() * m.patch_out());
   std::vector<int> events;
-  dit.backward(parameters.data(), in.labels.data(), gradients.data(),
+  dit.backward(in.labels.data(), gradients.data(),
                [&](int event) { events.push_back(event); });
 
   std::vector<int> in_order(dit.offsets().segments.size());

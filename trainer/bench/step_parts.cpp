@@ -66,14 +66,15 @@ void linear(Table& table, ops::Cpu& cpu, const std::string& name, const trainer:
             std::int64_t out) {
   const ops::Dtype type = ops::dtype_of<T>();
   ops::Linear<ops::Cpu> layer(cpu, {s.rows, in, out, type, type, type});
-  ops::Buffer<ops::Cpu, T> x(cpu, s.rows * in), y(cpu, s.rows * out);
+  ops::Buffer<ops::Cpu, T> x(cpu, s.rows * in), y(cpu, s.rows * out), typed(cpu, in * out);
   ops::Buffer<ops::Cpu, float> w(cpu, in * out), b(cpu, out);
   ops::Buffer<ops::Cpu, std::byte> packed(cpu, static_cast<std::int64_t>(layer.packed_bytes()));
+  const ops::LinearWeights weights{.packed = packed.get(), .master = w.get(), .bias = b.get()};
   const double flops = 2.0 * static_cast<double>(s.rows) * static_cast<double>(in) * static_cast<double>(out);
-  table.add(name + " forward", s.depth, flops, [&] { layer.forward(x.get(), packed.get(), b.get(), y.get()); });
-  table.add(name + " backward data", s.depth, flops, [&] { layer.backward_data(y.get(), packed.get(), w.get(), x.get()); });
+  table.add(name + " forward", s.depth, flops, [&] { layer.forward(x.get(), weights, y.get()); });
+  table.add(name + " backward data", s.depth, flops, [&] { layer.backward_data(y.get(), weights, x.get()); });
   table.add(name + " backward weights", s.depth, flops, [&] { layer.backward_weights(y.get(), x.get(), w.get()); });
-  table.add(name + " pack", s.depth, 0, [&] { layer.pack(w.get(), packed.get()); });
+  table.add(name + " pack", s.depth, 0, [&] { layer.pack(typed.get(), packed.get()); });
 }
 
 template <class T>
@@ -115,17 +116,23 @@ void parts(Table& table, ops::Cpu& cpu, const model::ModelConfig& m, const train
   ops::Linear<ops::Cpu> adaln(cpu, {.rows = s.batch, .in = s.h, .out = s.modulations, .packed = false});
   ops::Linear<ops::Cpu> adaln_block(cpu, {.rows = s.batch, .in = s.h, .out = 6 * s.h, .y_stride = s.modulations, .packed = false});
   ops::Buffer<ops::Cpu, float> w(cpu, s.h * s.modulations), b(cpu, s.modulations), c(cpu, s.batch * s.h);
-  table.add("adaLN forward", 1, 0, [&] { adaln.forward(c.get(), w.get(), b.get(), mod.get()); });
-  table.add("adaLN backward data", 1, 0, [&] { adaln.backward_data(dmod.get(), w.get(), w.get(), c.get()); });
+  const ops::LinearWeights adaln_weights{.master = w.get(), .bias = b.get()};
+  table.add("adaLN forward", 1, 0, [&] { adaln.forward(c.get(), adaln_weights, mod.get()); });
+  table.add("adaLN backward data", 1, 0, [&] { adaln.backward_data(dmod.get(), adaln_weights, c.get()); });
   table.add("adaLN backward weights", s.depth, 0, [&] { adaln_block.backward_weights(dmod.get(), c.get(), w.get()); });
 
   const std::int64_t n = model::ParameterTable(m).flat_size();
   ops::Buffer<ops::Cpu, float> p(cpu, n), grad(cpu, n), m1(cpu, n), m2(cpu, n), ema(cpu, n);
-  ops::Buffer<ops::Cpu, double> sums(cpu, ops::sum_of_squares_scratch(n));
-  double square = 0;
-  table.add("gradient norm", 1, 0, [&] { ops::sum_of_squares(cpu, grad.get(), n, sums.get(), &square); });
+  ops::Buffer<ops::Cpu, T> rounded(cpu, n);
+  ops::Buffer<ops::Cpu, double> sums(cpu, ops::norm_blocks(n));
+  table.add("gradient norm", 1, 0,
+            [&] { ops::squares_by_block(cpu, grad.get(), n, 0, ops::norm_blocks(n), sums.get()); });
+  const ops::AdamWStep step = ops::adamw_step({}, 1);
+  const ops::Clipping clipping;
+  ops::bf16* typed = nullptr;
+  if constexpr (!std::is_same_v<T, float>) typed = rounded.get();
   table.add("AdamW + EMA", 1, 0, [&] {
-    ops::adamw(cpu, ops::adamw_step({}, 1, 1.0), n, grad.get(), p.get(), m1.get(), m2.get(), ema.get(), static_cast<ops::bf16*>(nullptr));
+    ops::adamw(cpu, &step, &clipping, n, grad.get(), p.get(), m1.get(), m2.get(), ema.get(), typed);
   });
 }
 

@@ -14,14 +14,14 @@ struct AdamWHyperparameters {
 };
 
 /// The constants of step `step` (the first is 1), in double until they are stored.
-/// `gradient_scale` multiplies every gradient: clip_scale() of grad_norm.h.
-AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step, double gradient_scale);
+AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step);
 
-/// parameters, exp_avg, exp_avg_sq, ema (n) fp32 are updated from gradients (n) fp32, all aligned to 64
-/// bytes. parameters_bf16 (n) receives the new parameters rounded to bf16; null: not wanted. Reads 20 and
+/// parameters, exp_avg, exp_avg_sq, ema (n) fp32 are updated from gradients (n) fp32 x clipping->scale, all aligned to
+/// 64 bytes; where clipping->finite is 0 nothing is written. `step` and `clipping` are device pointers, so that a
+/// recorded step can be replayed. rounded (n) receives the new parameters in bf16; null: not wanted. Reads 20 and
 /// writes 16 (18) bytes an element: bound by memory bandwidth.
 template <class Device>
-void adamw(Device& device, const AdamWStep& step, std::int64_t n, const float* gradients, float* parameters,
-           float* exp_avg, float* exp_avg_sq, float* ema, bf16* parameters_bf16);
+void adamw(Device& device, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
+           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded);
 
 }  // namespace gpumonth::ops

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "trainer/ops/adamw.h"
+#include "trainer/ops/convert_cpu.h"
 #include "trainer/ops/parallel_cpu.h"
 
 namespace gpumonth::ops {
@@ -8,28 +9,22 @@ namespace {
 
 constexpr std::int64_t kGrain = 4096;  // elements: whole pages of every buffer to one thread
 
-void update(const AdamWStep& step, std::int64_t begin, std::int64_t end, const float* __restrict gradients,
-            float* __restrict parameters, float* __restrict exp_avg, float* __restrict exp_avg_sq,
-            float* __restrict ema) {
+void update(const AdamWStep& step, float scale, std::int64_t begin, std::int64_t end,
+            const float* __restrict gradients, float* __restrict parameters, float* __restrict exp_avg,
+            float* __restrict exp_avg_sq, float* __restrict ema) {
   const AdamWStep s = step;
 #pragma omp simd
   for (std::int64_t i = begin; i < end; ++i) {
-    adamw_element(s, gradients[i], parameters + i, exp_avg + i, exp_avg_sq + i, ema + i);
+    adamw_element(s, gradients[i] * scale, parameters + i, exp_avg + i, exp_avg_sq + i, ema + i);
   }
-}
-
-void round_to_bf16(std::int64_t n, const float* __restrict from, bf16* __restrict to) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) to[i] = from_float<bf16>(from[i]);
 }
 
 }  // namespace
 
-AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step, double gradient_scale) {
+AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step) {
   const double bias1 = 1 - std::pow(h.beta1, static_cast<double>(step));
   const double bias2 = 1 - std::pow(h.beta2, static_cast<double>(step));
   AdamWStep s;
-  s.gradient_scale = static_cast<float>(gradient_scale);
   s.decay = static_cast<float>(1 - h.learning_rate * h.weight_decay);
   s.beta1 = static_cast<float>(h.beta1);
   s.beta2 = static_cast<float>(h.beta2);
@@ -43,20 +38,18 @@ AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step, double gr
   return s;
 }
 
-template <class Device>
-void adamw(Device& device, const AdamWStep& step, std::int64_t n, const float* gradients, float* parameters,
-           float* exp_avg, float* exp_avg_sq, float* ema, bf16* parameters_bf16) {
-  parallel_for(device, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+template <>
+void adamw(Cpu& cpu, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
+           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded) {
+  if (!clipping->finite) return;
+  parallel_for(cpu, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t block = begin; block < end; block += kGrain) {
       const std::int64_t block_end = std::min(end, block + kGrain);
-      update(step, block, block_end, gradients, parameters, exp_avg, exp_avg_sq, ema);
+      update(*step, clipping->scale, block, block_end, gradients, parameters, exp_avg, exp_avg_sq, ema);
       // The block is still in the first-level cache.
-      if (parameters_bf16) round_to_bf16(block_end - block, parameters + block, parameters_bf16 + block);
+      if (rounded) narrow(block_end - block, parameters + block, rounded + block);
     }
   });
 }
-
-template void adamw(Cpu&, const AdamWStep&, std::int64_t, const float*, float*, float*, float*, float*,
-                    bf16*);
 
 }  // namespace gpumonth::ops

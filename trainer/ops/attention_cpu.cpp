@@ -33,17 +33,17 @@ Blocking choose_blocking(const AttentionShape& s) {
   return {largest_divisor(s.heads, kScoreBytes / (row_bytes * rows)), rows};
 }
 
-/// Row-wise softmax of scaled scores, in place to probabilities of type T.
+/// Row-wise softmax of scaled scores, in place to probabilities of type T. Returns the log-sum-exp.
 template <class T>
 float softmax_row(std::int64_t n, float scale, float* scores, T* p) {
   float highest = -INFINITY;
 #pragma omp simd reduction(max : highest)
   for (std::int64_t i = 0; i < n; ++i) highest = scores[i] > highest ? scores[i] : highest;
-  const float offset = highest * scale;
+  const float scale2 = scale * kLog2E, offset2 = highest * scale2;  // exponents of 2
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (std::int64_t i = 0; i < n; ++i) {
-    scores[i] = fast_exp(scores[i] * scale - offset);
+    scores[i] = fast_exp2(scores[i] * scale2 - offset2);
     sum += scores[i];
   }
   const float inverse = 1.0f / sum;
@@ -51,7 +51,7 @@ float softmax_row(std::int64_t n, float scale, float* scores, T* p) {
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) target[i] = scores[i] * inverse;
   write_row(n, target, p);
-  return offset + std::log(sum);
+  return highest * scale + std::log(sum);
 }
 
 /// The products and buffers of one thread.
@@ -60,12 +60,14 @@ struct Worker {
   Matmul scores, values, dprobabilities, dq, dk, dv;
   std::vector<float> s;      // (G, R, T) scores, then gradient of the probabilities
   std::vector<T> p;          // (G, R, T) probabilities, then gradient of the scores
+  std::vector<T> q, k, v, d_out;  // (G, T, d) copies of the strided operands: oneDNN's fast kernels want dense ones
   std::vector<float> dk_sum, dv_sum;  // (G, T, d) where query rows come in several blocks
 
   Worker(const AttentionShape& a, const Blocking& b)
       : scores(product(a, b, kScores)), values(product(a, b, kValues)), dprobabilities(product(a, b, kDp)),
         dq(product(a, b, kDq)), dk(product(a, b, kDk)), dv(product(a, b, kDv)),
-        s(b.heads * b.rows * a.tokens), p(b.heads * b.rows * a.tokens) {
+        s(b.heads * b.rows * a.tokens), p(b.heads * b.rows * a.tokens), q(b.heads * a.tokens * a.head_dim),
+        k(q.size()), v(q.size()), d_out(q.size()) {
     if (b.rows < a.tokens) {
       dk_sum.resize(b.heads * a.tokens * a.head_dim);
       dv_sum.resize(b.heads * a.tokens * a.head_dim);
@@ -77,17 +79,17 @@ struct Worker {
   static Matmul product(const AttentionShape& a, const Blocking& b, Product which) {
     const std::int64_t t = a.tokens, d = a.head_dim, h = a.heads * d, r = b.rows;
     const Dtype type = dtype_of<T>();
-    const Strides in{d, 3 * h, 1}, in_transposed{d, 1, 3 * h}, out{d, h, 1};
+    const Strides in{t * d, d, 1}, in_transposed{t * d, 1, d}, out{d, h, 1}, din{d, 3 * h, 1};
     const Strides block{r * t, t, 1}, block_transposed{r * t, 1, t}, sum{t * d, d, 1};
     const bool blocked = r < t;
     MatmulShape s{.batch = b.heads, .in = type, .out = type};
     switch (which) {
       case kScores: s.m = r, s.n = t, s.k = d, s.out = Dtype::fp32, s.a = in, s.b = in_transposed, s.c = block; break;
       case kValues: s.m = r, s.n = d, s.k = t, s.a = block, s.b = in, s.c = out; break;
-      case kDp: s.m = r, s.n = t, s.k = d, s.out = Dtype::fp32, s.a = out, s.b = in_transposed, s.c = block; break;
-      case kDq: s.m = r, s.n = d, s.k = t, s.a = block, s.b = in, s.c = in; break;
-      case kDk: s.m = t, s.n = d, s.k = r, s.a = block_transposed, s.b = in, s.c = blocked ? sum : in; break;
-      case kDv: s.m = t, s.n = d, s.k = r, s.a = block_transposed, s.b = out, s.c = blocked ? sum : in; break;
+      case kDp: s.m = r, s.n = t, s.k = d, s.out = Dtype::fp32, s.a = in, s.b = in_transposed, s.c = block; break;
+      case kDq: s.m = r, s.n = d, s.k = t, s.a = block, s.b = in, s.c = din; break;
+      case kDk: s.m = t, s.n = d, s.k = r, s.a = block_transposed, s.b = in, s.c = blocked ? sum : din; break;
+      case kDv: s.m = t, s.n = d, s.k = r, s.a = block_transposed, s.b = in, s.c = blocked ? sum : din; break;
     }
     if (blocked && (which == kDk || which == kDv)) s.out = Dtype::fp32, s.accumulate = true;
     return Matmul(s, 1);
@@ -119,16 +121,32 @@ struct CpuAttention {
     });
   }
 
+  /// (G, T, d) dense from rows `stride` elements apart.
+  void gather(const T* from, std::int64_t stride, std::vector<T>& to) const {
+    const std::int64_t t = shape.tokens, d = shape.head_dim;
+    for (std::int64_t g = 0; g < block.heads; ++g)
+      for (std::int64_t r = 0; r < t; ++r)
+        std::copy_n(from + r * stride + g * d, d, to.data() + (g * t + r) * d);
+  }
+
+  void gather_qkv(Worker<T>& w, const T* qkv) const {
+    const std::int64_t h = shape.heads * shape.head_dim;
+    gather(qkv, 3 * h, w.q);
+    gather(qkv + h, 3 * h, w.k);
+    gather(qkv + 2 * h, 3 * h, w.v);
+  }
+
   void forward_group(Worker<T>& w, const T* qkv, T* out, float* lse) const {
-    const std::int64_t t = shape.tokens, h = shape.heads * shape.head_dim;
+    const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
+    gather_qkv(w, qkv);
     for (std::int64_t row = 0; row < t; row += block.rows) {
-      w.scores.run(qkv + row * 3 * h, qkv + h, w.s.data());
+      w.scores.run(w.q.data() + row * d, w.k.data(), w.s.data());
       for (std::int64_t g = 0; g < block.heads; ++g)
         for (std::int64_t r = 0; r < block.rows; ++r) {
           const std::int64_t at = (g * block.rows + r) * t;
           lse[g * t + row + r] = softmax_row(t, scale, w.s.data() + at, w.p.data() + at);
         }
-      w.values.run(w.p.data(), qkv + 2 * h, out + row * h);
+      w.values.run(w.p.data(), w.v.data(), out + row * h);
     }
   }
 
@@ -138,10 +156,10 @@ struct CpuAttention {
       for (std::int64_t r = 0; r < block.rows; ++r) {
         float* s = w.s.data() + (g * block.rows + r) * t;
         T* p = w.p.data() + (g * block.rows + r) * t;
-        const float offset = lse[g * t + row + r];
+        const float scale2 = scale * kLog2E, offset2 = lse[g * t + row + r] * kLog2E;
         float* target = row_target(p, s);
 #pragma omp simd
-        for (std::int64_t i = 0; i < t; ++i) target[i] = fast_exp(s[i] * scale - offset);
+        for (std::int64_t i = 0; i < t; ++i) target[i] = fast_exp2(s[i] * scale2 - offset2);
         write_row(t, target, p);
       }
   }
@@ -173,20 +191,23 @@ struct CpuAttention {
   }
 
   void backward_group(Worker<T>& w, const T* qkv, const T* out, const float* lse, const T* dout, T* dqkv) const {
-    const std::int64_t t = shape.tokens, h = shape.heads * shape.head_dim;
+    const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
     const bool blocked = block.rows < t;
+    gather_qkv(w, qkv);
+    gather(dout, h, w.d_out);
     if (blocked) {
       std::fill(w.dk_sum.begin(), w.dk_sum.end(), 0.0f);
       std::fill(w.dv_sum.begin(), w.dv_sum.end(), 0.0f);
     }
     for (std::int64_t row = 0; row < t; row += block.rows) {
-      w.scores.run(qkv + row * 3 * h, qkv + h, w.s.data());
+      const T *q = w.q.data() + row * d, *d_out = w.d_out.data() + row * d;
+      w.scores.run(q, w.k.data(), w.s.data());
       probabilities(w, lse, row);
-      w.dv.run(w.p.data(), dout + row * h, blocked ? static_cast<void*>(w.dv_sum.data()) : dqkv + 2 * h);
-      w.dprobabilities.run(dout + row * h, qkv + 2 * h, w.s.data());
+      w.dv.run(w.p.data(), d_out, blocked ? static_cast<void*>(w.dv_sum.data()) : dqkv + 2 * h);
+      w.dprobabilities.run(d_out, w.v.data(), w.s.data());
       score_gradient(w, out, dout, row);
-      w.dq.run(w.p.data(), qkv + h, dqkv + row * 3 * h);
-      w.dk.run(w.p.data(), qkv + row * 3 * h, blocked ? static_cast<void*>(w.dk_sum.data()) : dqkv + h);
+      w.dq.run(w.p.data(), w.k.data(), dqkv + row * 3 * h);
+      w.dk.run(w.p.data(), q, blocked ? static_cast<void*>(w.dk_sum.data()) : dqkv + h);
     }
     if (blocked) {
       store(w.dk_sum, dqkv + h);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "trainer/ops/device.h"
@@ -13,10 +14,15 @@ template <class Device>
 void* allocate(Device& device, std::size_t bytes);  ///< aligned to 64 bytes or better, zeroed
 template <class Device>
 void release(Device& device, void* memory, std::size_t bytes);
+/// In stream order; `host` may be reused when it returns.
 template <class Device>
 void copy_to_device(Device& device, void* target, const void* host, std::size_t bytes);
+/// Returns when the bytes are there.
 template <class Device>
 void copy_to_host(Device& device, void* host, const void* source, std::size_t bytes);
+/// Returns when everything enqueued is done.
+template <class Device>
+void synchronize(Device& device);
 
 template <class Device, class T>
 class Buffer {
@@ -24,8 +30,11 @@ class Buffer {
   Buffer() = default;
   Buffer(Device& device, std::int64_t count)
       : device_(&device), count_(count), data_(static_cast<T*>(allocate(device, bytes()))) {}
+  /// Memory of another owner, kept alive by `owner`.
+  Buffer(std::shared_ptr<void> owner, T* data, std::int64_t count)
+      : owner_(std::move(owner)), count_(count), data_(data) {}
   ~Buffer() {
-    if (data_) release(*device_, data_, bytes());
+    if (device_) release(*device_, data_, bytes());
   }
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
@@ -39,10 +48,12 @@ class Buffer {
  private:
   void swap(Buffer& other) {
     std::swap(device_, other.device_);
+    std::swap(owner_, other.owner_);
     std::swap(count_, other.count_);
     std::swap(data_, other.data_);
   }
-  Device* device_ = nullptr;
+  Device* device_ = nullptr;  // null: not released here
+  std::shared_ptr<void> owner_;
   std::int64_t count_ = 0;
   T* data_ = nullptr;
 };

@@ -41,4 +41,7 @@ void copy_to_host(Cpu&, void* host, const void* source, std::size_t bytes) {
   std::memcpy(host, source, bytes);
 }
 
+template <>
+void synchronize(Cpu&) {}
+
 }  // namespace gpumonth::ops

@@ -7,12 +7,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace gpumonth::ops {
 
 /// CPU ranks: OpenMP threads; `threads` is what parallel_for and oneDNN use.
 struct Cpu {
+  static constexpr bool kPacksWeights = true;  ///< matrix products read a layout of their own, not (out, in)
   int threads = 1;
+};
+
+/// One GPU: stream, library handles and workspace are in ops/cuda_context.h, which only *_cuda.cu include. Copies
+/// share the context. Ops enqueue work on its stream and return.
+struct CudaContext;
+struct Cuda {
+  static constexpr bool kPacksWeights = false;
+  std::shared_ptr<CudaContext> context;
 };
 
 }  // namespace gpumonth::ops

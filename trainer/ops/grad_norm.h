@@ -1,24 +1,26 @@
-// The Euclidean norm of the flat gradient, the same bits whatever the thread count, and the clipping factor.
+// The Euclidean norm of the flat gradient, the same bits whatever the thread or rank count, and the clipping factor.
 #pragma once
 
 #include <cstdint>
 
 #include "trainer/ops/device.h"
+#include "trainer/ops/math.h"
 
 namespace gpumonth::ops {
 
 constexpr std::int64_t kNormBlock = 65536;  ///< elements per partial sum
 
-/// Elements of the scratch that sum_of_squares() needs for n values.
-constexpr std::int64_t sum_of_squares_scratch(std::int64_t n) { return (n + kNormBlock - 1) / kNormBlock; }
+/// Partial sums of n values.
+constexpr std::int64_t norm_blocks(std::int64_t n) { return (n + kNormBlock - 1) / kNormBlock; }
 
-/// *sum = sum of values[i]^2 in double: one partial sum per kNormBlock elements (left in `scratch`, of
-/// sum_of_squares_scratch(n) doubles), added in order. A NaN or an infinity in the values reaches the sum.
+/// partial[b - first] = sum of values[i]^2 over block b, in double, for blocks first .. last - 1 of n values.
 template <class Device>
-void sum_of_squares(Device& device, const float* values, std::int64_t n, double* scratch, double* sum);
+void squares_by_block(Device& device, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
+                      double* partial);
 
-/// The factor that brings a gradient of this norm to at most clip_norm, as torch.nn.utils.clip_grad_norm_;
-/// clip_norm 0: no clipping.
-double clip_scale(double norm, double clip_norm);
+/// *clipping from `count` partial sums, added in order; as torch.nn.utils.clip_grad_norm_. clip_norm 0: no clipping.
+/// A NaN or an infinity among the values makes it not finite.
+template <class Device>
+void clipping(Device& device, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping);
 
 }  // namespace gpumonth::ops

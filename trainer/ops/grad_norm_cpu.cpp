@@ -15,22 +15,22 @@ double block_sum(const float* values, std::int64_t n) {
 
 }  // namespace
 
-template <class Device>
-void sum_of_squares(Device& device, const float* values, std::int64_t n, double* scratch, double* sum) {
-  parallel_for(device, n, kNormBlock, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; i += kNormBlock) {
-      scratch[i / kNormBlock] = block_sum(values + i, std::min(kNormBlock, end - i));
+template <>
+void squares_by_block(Cpu& cpu, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
+                      double* partial) {
+  parallel_for(cpu, last - first, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const std::int64_t at = (first + b) * kNormBlock;
+      partial[b] = block_sum(values + at, std::min(kNormBlock, n - at));
     }
   });
-  double total = 0;
-  for (std::int64_t b = 0; b < sum_of_squares_scratch(n); ++b) total += scratch[b];
-  *sum = total;
 }
 
-template void sum_of_squares(Cpu&, const float*, std::int64_t, double*, double*);
-
-double clip_scale(double norm, double clip_norm) {
-  return clip_norm > 0 ? std::min(1.0, clip_norm / (norm + 1e-6)) : 1.0;
+template <>
+void clipping(Cpu&, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping) {
+  double sum = 0;
+  for (std::int64_t b = 0; b < count; ++b) sum += partial[b];
+  *clipping = clip(sum, clip_norm);
 }
 
 }  // namespace gpumonth::ops

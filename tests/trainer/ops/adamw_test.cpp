@@ -27,7 +27,9 @@ State run(int threads) {
   State s;
   for (int step = 1; step <= kSteps; ++step) {
     const auto gradients = random_values(kSize, 100 + step, 0.1f);
-    adamw(cpu, adamw_step(kH, step, scale_of(step)), kSize, gradients.data(), s.parameters.data(),
+    const AdamWStep constants = adamw_step(kH, step);
+    const Clipping clipping{.scale = static_cast<float>(scale_of(step))};
+    adamw(cpu, &constants, &clipping, kSize, gradients.data(), s.parameters.data(),
           s.exp_avg.data(), s.exp_avg_sq.data(), s.ema.data(), s.rounded.data());
   }
   return s;
@@ -80,8 +82,22 @@ TEST_CASE("adamw gives the same bits for any thread count") {
 TEST_CASE("adamw lets a NaN gradient be seen") {
   Cpu cpu;
   float gradient = NAN, parameter = 1, exp_avg = 0, exp_avg_sq = 0, ema = 1;
-  adamw(cpu, adamw_step(kH, 1, 1), 1, &gradient, &parameter, &exp_avg, &exp_avg_sq, &ema, nullptr);
+  const AdamWStep step = adamw_step(kH, 1);
+  const Clipping clipping;
+  adamw(cpu, &step, &clipping, 1, &gradient, &parameter, &exp_avg, &exp_avg_sq, &ema, nullptr);
   CHECK(std::isnan(parameter));
+}
+
+TEST_CASE("adamw writes nothing after a norm that is not finite") {
+  Cpu cpu;
+  float gradient = 1, parameter = 1, exp_avg = 2, exp_avg_sq = 3, ema = 4;
+  const AdamWStep step = adamw_step(kH, 1);
+  const Clipping clipping{.norm = NAN, .finite = 0};
+  adamw(cpu, &step, &clipping, 1, &gradient, &parameter, &exp_avg, &exp_avg_sq, &ema, nullptr);
+  CHECK(parameter == 1);
+  CHECK(exp_avg == 2);
+  CHECK(exp_avg_sq == 3);
+  CHECK(ema == 4);
 }
 
 }  // namespace

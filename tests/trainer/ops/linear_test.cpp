@@ -1,5 +1,6 @@
 // y = x W^T + b and both backward products, for the shapes and layouts of the model.
 #include "trainer/ops/linear.h"
+#include "trainer/ops/gelu.h"
 
 #include "tests/catch.h"
 #include "tests/trainer/ops/reference.h"
@@ -67,13 +68,16 @@ struct Run {
     std::vector<std::byte> memory(linear.packed_bytes() + 64);
     CHECK((linear.packed_bytes() > 0) == packed);
     CHECK(linear.packed_bytes() % 64 == 0);
-    if (packed) linear.pack(w.data(), memory.data());
-    const void* weights = packed ? static_cast<const void*>(memory.data()) : w.data();
-    linear.forward(x.data(), weights, bias.data(), y.data());
-    linear.backward_data(dy.data(), weights, w.data(), dx.data());
-    linear.backward_weights(dy.data(), x.data(), dw.data());
+    const std::vector<T> values = typed<T>(w);
+    if (packed) linear.pack(values.data(), memory.data());
+    const LinearWeights weights{.packed = memory.data(), .master = w.data(), .bias = bias.data()};
+    linear.forward(x.data(), weights, y.data());
+    linear.backward_data(dy.data(), weights, dx.data());
     std::vector<float> scratch(column_sum_scratch(s.rows, s.out));
-    column_sum(cpu, s.rows, s.out, s.out + s.gap, dy.data(), dbias.data(), scratch.data());
+    linear.backward_weights_bias(dy.data(), x.data(), dw.data(), dbias.data(), scratch.data());
+    std::vector<float> alone(dw.size(), NAN);
+    linear.backward_weights(dy.data(), x.data(), alone.data());
+    CHECK(tests::same_bits(alone, dw));
   }
 };
 
@@ -127,6 +131,41 @@ TEST_CASE("Linear's gradients are the central differences of its forward") {
   CHECK(relative_distance(run.dx, of_x) < 2e-6);
   CHECK(relative_distance(run.dw, of_w) < 2e-6);
   CHECK(relative_distance(run.dbias, of_b) < 2e-6);
+}
+
+/// fc1 and fc2 around a GELU, fused against one op after the other.
+template <class T>
+void check_gelu(std::int64_t rows, std::int64_t in, std::int64_t wide) {
+  Cpu cpu{2};
+  constexpr Dtype kType = dtype_of<T>();
+  Linear<Cpu> up(cpu, {rows, in, wide, kType, kType, kType}), down(cpu, {rows, wide, in, kType, kType, kType});
+  const auto x = typed<T>(random_values(rows * in, 1)), dy = typed<T>(random_values(rows * in, 2));
+  const auto w1 = random_values(wide * in, 3, 0.2f), w2 = random_values(wide * in, 4, 0.2f), b = random_values(wide, 5);
+  std::vector<std::byte> packed1(up.packed_bytes()), packed2(down.packed_bytes());
+  up.pack(typed<T>(w1).data(), packed1.data());
+  down.pack(typed<T>(w2).data(), packed2.data());
+  const LinearWeights first{.packed = packed1.data(), .master = w1.data(), .bias = b.data()};
+  const LinearWeights second{.packed = packed2.data(), .master = w2.data(), .bias = b.data()};
+
+  std::vector<T> u(rows * wide), y(rows * wide), u2(rows * wide), y2(rows * wide);
+  up.forward_gelu(x.data(), first, u.data(), y.data());
+  up.forward(x.data(), first, u2.data());
+  gelu_forward(cpu, rows * wide, u2.data(), y2.data());
+  CHECK(doubles(u) == doubles(u2));
+  CHECK(doubles(y) == doubles(y2));
+
+  std::vector<T> du(rows * wide), du2(rows * wide);
+  std::vector<float> db(wide), db2(wide), scratch(column_sum_scratch(rows, wide));
+  down.backward_data_gelu(dy.data(), second, u.data(), du.data(), db.data(), scratch.data());
+  down.backward_data(dy.data(), second, du2.data());
+  gelu_backward(cpu, rows, wide, u.data(), du2.data(), db2.data(), scratch.data());
+  CHECK(doubles(du) == doubles(du2));
+  CHECK(tests::same_bits(db, db2));
+}
+
+TEST_CASE("Linear with GELU is Linear, then GELU") {
+  check_gelu<float>(37, 24, 96);
+  check_gelu<bf16>(37, 24, 96);
 }
 
 TEST_CASE("column_sum gives the same bits whatever the thread count") {

@@ -43,6 +43,19 @@ TEST_CASE("fast_exp is within 2 ulp, clamps, and lets NaN through") {
   CHECK(std::isnan(fast_exp(-std::numeric_limits<float>::quiet_NaN())));
 }
 
+TEST_CASE("fast_exp2 is within 2 ulp, clamps, and lets NaN through") {
+  double worst = 0;
+  for (float x = -126.0f; x < 127.48f; x += 0.000731f)
+    worst = std::max(worst, ulps(fast_exp2(x), std::exp2(double{x})));
+  CHECK(worst <= 2.0);
+  CHECK(fast_exp2(0.0f) == 1.0f);
+  CHECK(fast_exp2(-1e30f) < 1.3e-38f);
+  CHECK(fast_exp2(-1e30f) >= 0.0f);
+  CHECK(fast_exp2(std::numeric_limits<float>::infinity()) > 2e38f);
+  CHECK(std::isfinite(fast_exp2(1e30f)));
+  CHECK(std::isnan(fast_exp2(std::numeric_limits<float>::quiet_NaN())));
+}
+
 TEST_CASE("fast_log is within 2 ulp") {
   double worst = 0;
   for (float x = 1.2e-38f; x < 1e38f; x *= 1.00037f)

@@ -1,4 +1,4 @@
-#include "comm/gradient_reducer.h"
+#include "comm/thread_reducer.h"
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
@@ -19,7 +19,7 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
-struct GradientReducer::Impl {
+struct ThreadReducer::Impl {
   Impl(Communicator& ranks, float* buffer, std::vector<Segment> segments, std::int64_t bucket_bytes)
       : gradients(buffer), events(std::move(segments)), buckets(plan_buckets(events, bucket_bytes)) {
     launches.assign(events.size(), false);
@@ -37,10 +37,12 @@ struct GradientReducer::Impl {
     if (open) throw std::logic_error("begin_step() before wait() of the step before");
     open = true;
     next_event = 0;
-    if (communicator) {
-      step = number;
-      communicator->set_context("backward", step);
-    }
+    step = number;
+    cost = {};
+  }
+
+  void begin_backward() {
+    if (communicator) communicator->set_context("backward", step);
     step_start = Clock::now();
   }
 
@@ -61,20 +63,22 @@ struct GradientReducer::Impl {
     post();
   }
 
-  StepCommunication wait(std::span<double> numbers) {
+  void wait() {
     if (!open || next_event != static_cast<int>(events.size())) {
       throw std::logic_error(fmt::format("wait() after {} of {} gradient events", next_event, events.size()));
     }
     open = false;
-    if (!communicator) return {};
+    if (!communicator) return;
     communicator->set_context("waiting for gradients", step);
     const auto begin = Clock::now();
-    extras = numbers;
     ready_bucket = 0;
-    const std::uint32_t before = done.load();
-    post();
-    done.wait(before, std::memory_order_acquire);
-    return {comm_s, seconds_since(begin)};
+    std::uint32_t now = done.load(std::memory_order_acquire);
+    while (static_cast<std::int32_t>(now - steps_waited) <= 0) {
+      done.wait(now, std::memory_order_acquire);
+      now = done.load(std::memory_order_acquire);
+    }
+    ++steps_waited;
+    cost = {comm_s, seconds_since(begin)};
   }
 
   void post() {
@@ -115,11 +119,8 @@ struct GradientReducer::Impl {
       times[b].end_s = seconds_since(step_start);
       inside_s += times[b].end_s - times[b].start_s;
     }
-    taken += static_cast<std::uint32_t>(events.size()) + 1;
-    if (!wait_for(taken)) return false;
-    const auto begin = Clock::now();
-    if (!extras.empty()) communicator->all_reduce_sum(extras);
-    comm_s = inside_s + seconds_since(begin);
+    taken += static_cast<std::uint32_t>(events.size());
+    comm_s = inside_s;
     done.fetch_add(1, std::memory_order_release);
     done.notify_one();
     return true;
@@ -155,28 +156,31 @@ struct GradientReducer::Impl {
   // Written by one thread before it posts, read by the other after it has seen that.
   Clock::time_point step_start;
   std::vector<BucketTimes> times;
-  std::span<double> extras;
   double comm_s = 0;
+  StepCommunication cost;
 
-  std::atomic<std::uint32_t> signal{0};  // events ready and steps waited for, since the start
+  std::atomic<std::uint32_t> signal{0};  // events ready, since the start
   std::atomic<std::uint32_t> done{0};    // steps reduced
+  std::uint32_t steps_waited = 0;         // steps waited for
   std::uint32_t taken = 0;               // value of `signal` at the start of the step being reduced
   std::atomic<bool> stop{false}, ended{false};
   std::thread thread;
 };
 
-GradientReducer::GradientReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
-                                 std::int64_t bucket_bytes)
+ThreadReducer::ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
+                             std::int64_t bucket_bytes)
     : impl_(std::make_unique<Impl>(communicator, gradients, std::move(events), bucket_bytes)) {}
 
-GradientReducer::~GradientReducer() {
+ThreadReducer::~ThreadReducer() {
   if (!impl_->end_thread()) impl_.release();
 }
 
-void GradientReducer::begin_step(std::int64_t step) { impl_->begin(step); }
-void GradientReducer::ready(int event) { impl_->ready(event); }
-StepCommunication GradientReducer::wait(std::span<double> extras) { return impl_->wait(extras); }
-const std::vector<BucketTimes>& GradientReducer::timeline() const { return impl_->times; }
-const std::vector<Bucket>& GradientReducer::buckets() const { return impl_->buckets; }
+void ThreadReducer::begin_step(std::int64_t step) { impl_->begin(step); }
+void ThreadReducer::begin_backward() { impl_->begin_backward(); }
+void ThreadReducer::ready(int event) { impl_->ready(event); }
+void ThreadReducer::wait() { impl_->wait(); }
+StepCommunication ThreadReducer::finish() { return impl_->cost; }
+const std::vector<BucketTimes>& ThreadReducer::timeline() const { return impl_->times; }
+const std::vector<Bucket>& ThreadReducer::buckets() const { return impl_->buckets; }
 
 }  // namespace gpumonth::comm

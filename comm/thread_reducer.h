@@ -1,0 +1,33 @@
+// Gradient buckets over blocking collectives of host memory: one communication thread per rank.
+//
+// Open MPI has no asynchronous progress, so blocking collectives on a thread of their own are what overlaps
+// (DESIGN.md, comm rules).
+#pragma once
+
+#include <memory>
+
+#include "comm/gradient_reducer.h"
+
+namespace gpumonth::comm {
+
+class ThreadReducer final : public GradientReducer {
+ public:
+  /// Collective. `gradients` is the flat buffer, valid as long as this object; memory from communicator.allocate() is
+  /// reduced without a copy where ranks share a host. With one rank nothing is started.
+  ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events, std::int64_t bucket_bytes);
+  ~ThreadReducer() override;
+
+  void begin_step(std::int64_t step) override;
+  void begin_backward() override;
+  void ready(int event) override;
+  void wait() override;  ///< blocks
+  StepCommunication finish() override;
+  const std::vector<BucketTimes>& timeline() const override;
+  const std::vector<Bucket>& buckets() const override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gpumonth::comm
