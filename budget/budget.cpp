@@ -2,10 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <stdexcept>
+
+#include "base/error.h"
+#include "budget/cluster.h"
+#include "budget/sweep.h"
 
 namespace gpumonth::budget {
 namespace {
+
+constexpr Eigen::Index kShareDraws = 8192;  // shares come out within about 0.01
+constexpr double kLeastShare = 5e-4;        // less is the estimator's noise
 
 Number mfu_of(const Efficiency& run) {
   Number mfu;
@@ -14,24 +22,89 @@ Number mfu_of(const Efficiency& run) {
   return mfu.as("1");
 }
 
-}  // namespace
-
-Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs) {
-  Budget budget;
-  budget.scenario = std::move(scenario);
-  budget.runs = runs;
-  const Scenario& s = budget.scenario;
-  for (const auto& run : runs)
+void note_unusable_runs(Budget& budget) {
+  for (const auto& run : budget.runs)
     if (run.has_mfu() && run.mfu > 1)
       budget.notes.push_back(
           fmt::format("mfu of run {}: {:.0f} % of its peak is impossible: the peak is not this machine's",
                       run.path, 100 * run.mfu));
     else if (!run.has_mfu())
       budget.notes.push_back(fmt::format("mfu of run {}: {}", run.path, run.why_unknown));
-  budget.rungs = climb({s, budget.runs, budget.notes});
-  for (auto& group : {training_group(s, budget.notes), inference_group(s, budget.rungs, budget.notes),
-                      outputs_group(s, budget.notes), demand_group(s, budget.notes),
-                      cost_group(s, budget.rungs, budget.notes)})
+}
+
+/// One --gpus replaces the scenario's number; of several the first stands in where the scenario has none.
+void choose_gpus(Budget& budget, const BudgetOptions& options) {
+  for (const auto gpus : options.gpus)
+    if (gpus < 1) user_error("--gpus {}: the number of GPUs must be at least 1", gpus);
+  if (options.gpus.empty() || (options.gpus.size() > 1 && budget.scenario.has("cost.gpus"))) return;
+  Number gpus = exactly(static_cast<double>(options.gpus.front()), "GPU");
+  gpus.tag = Tag::assumed;
+  gpus.inputs = {"cost.gpus"};
+  budget.scenario.inputs["cost.gpus"] = {gpus, fmt::format("--gpus {}", options.gpus.front()), {}};
+}
+
+/// Nothing where the scenario gives none, or a range.
+std::optional<std::int64_t> planned_gpus(const Scenario& s) {
+  if (!s.has("cost.gpus") || s.at("cost.gpus").is_range()) return std::nullopt;
+  return std::llround(s.at("cost.gpus").low);
+}
+
+void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
+  Number fitted = exactly(1);
+  fitted.tag = Tag::fitted;
+  budget.fitted[basis.input] = {fitted, basis.source, {}};
+  if (basis.carried.empty()) return;
+  fitted.tag = Tag::assumed;
+  budget.fitted[kScalingCarriedOver] = {fitted, basis.carried, {}};
+}
+
+std::vector<InputShare> shares_of(const Scenario& s, const Cluster& cluster, const Column Outcome::* result) {
+  const auto model = [&](const Sample& sample) { return Column(cluster.simulation.evaluate(sample).*result); };
+  std::vector<InputShare> shares;
+  for (auto& share : variance_shares(cluster.simulation.inputs(), model, kShareDraws, kMonteCarloSeed)) {
+    if (!(share.total > kLeastShare)) continue;
+    Tag tag = share.input == kUtilisationInput ? cluster.utilisation.tag : Tag::fitted;
+    if (share.input == kEfficiencyInput && !cluster.basis->carried.empty()) tag = Tag::assumed;
+    if (s.has(share.input)) tag = s.at(share.input).tag;
+    shares.push_back({std::move(share), tag});
+  }
+  return shares;
+}
+
+void add_shares(Budget& budget, const Cluster& cluster) {
+  budget.months_shares = shares_of(budget.scenario, cluster, &Outcome::months);
+  if (cluster.outcome.usd.size() > 0) budget.usd_shares = shares_of(budget.scenario, cluster, &Outcome::usd);
+}
+
+}  // namespace
+
+Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const BudgetOptions& options) {
+  Budget budget;
+  budget.scenario = std::move(scenario);
+  budget.runs = runs;
+  const Scenario& s = budget.scenario;
+  note_unusable_runs(budget);
+  choose_gpus(budget, options);
+  const auto gpus = planned_gpus(s);
+  std::optional<ScalingBasis> basis;
+  std::optional<Cluster> cluster;
+  if (gpus && has_compute(s)) {
+    basis = scaling_basis(s, runs, *gpus, options.components, budget.notes);
+    if (basis) add_fitted_inputs(budget, *basis);
+    const Number utilisation = reached_utilisation(s, runs);
+    cluster.emplace(make_cluster(s, utilisation, basis ? &*basis : nullptr, *gpus, budget.notes));
+    add_shares(budget, *cluster);
+    if (options.gpus.size() > 1)
+      budget.sweep = sweep(s, utilisation, basis ? &*basis : nullptr, options.gpus, budget.notes);
+  } else {
+    budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
+  }
+  const Cluster* on_gpus = cluster ? &*cluster : nullptr;
+  budget.rungs = climb({s, budget.runs, budget.notes, on_gpus});
+  for (auto& group :
+       {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
+        inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
+        demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
 }
@@ -40,6 +113,9 @@ InputDescription describe_input(const Budget& budget, const std::string& input) 
   const auto found = budget.scenario.inputs.find(input);
   if (found != budget.scenario.inputs.end())
     return {found->second.number.tag, found->second.source, found->second.number};
+  const auto fitted = budget.fitted.find(input);
+  if (fitted != budget.fitted.end())
+    return {fitted->second.number.tag, fitted->second.source, fitted->second.number};
   if (input == kCarriedOver)
     return {Tag::assumed,
             fmt::format("the same share of the peak is reached on the {} as on the measured machine",

@@ -2,15 +2,42 @@
 // json.h, and as a page by report.h.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "budget/efficiency.h"
+#include "budget/fit/fit.h"
 #include "budget/ladder.h"
 #include "budget/lines.h"
+#include "budget/monte_carlo.h"
 #include "budget/scenario.h"
 
 namespace gpumonth::budget {
+
+/// The same training on another number of GPUs; low .. high are 90 % of the draws.
+struct SweepRow {
+  std::int64_t gpus = 1;
+  std::string refused = {};  ///< why the plan does not work there, nothing else is known then; else empty
+  std::string plan = {};     ///< "full sharding, 1 sample per GPU"
+  double global_batch = 0;   ///< samples per step
+  Number efficiency = {}, samples_factor = {}, goodput = {};  ///< unknown where their inputs are missing
+  Number gpu_months = {}, days = {}, usd = {}, energy_mwh = {};
+  double gpu_months_median = 0, days_median = 0;
+};
+
+/// What an input does to the result of the last rung.
+struct InputShare {
+  VarianceShare share;
+  Tag tag = Tag::assumed;
+};
+
+struct BudgetOptions {
+  std::vector<std::int64_t> gpus = {};  ///< one: instead of cost.gpus; several: a row of the sweep each
+  std::shared_ptr<const StepModel> components = nullptr;  ///< components_of(runs), for the fit of their scaling
+};
 
 struct Budget {
   Scenario scenario;
@@ -18,10 +45,13 @@ struct Budget {
   std::vector<Rung> rungs;
   std::vector<Group> groups;       ///< training, inference, outputs, demand, cost; empty ones are left out
   std::vector<std::string> notes;  ///< what is unknown or left out, and why
+  std::map<std::string, Input> fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
+  std::vector<SweepRow> sweep;
+  std::vector<InputShare> months_shares, usd_shares;  ///< of GPU-months and money, the most important first
 };
 
-/// Runs without an MFU are named in the notes.
-Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs);
+/// Throws UserError where the plan on these GPUs does not fit (budget/cluster.h). Runs without an MFU are named in the notes.
+Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const BudgetOptions& options = {});
 
 /// Tag and source of an input as rungs and lines name it: a scenario key, "run <path>", or "carried over".
 struct InputDescription {

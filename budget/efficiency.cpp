@@ -53,13 +53,14 @@ Efficiency efficiency_of(const runlog::Run& run) {
   if (run.info.backend == "cpu") e.units_per_rank = std::max(1, run.info.threads_per_rank);
   e.global_batch = run.info.global_batch;
   std::vector<double> seconds, flops;
-  double total_s = 0, total_flops = 0, total_samples = 0;
+  double total_s = 0, total_flops = 0, total_hardware_flops = 0, total_samples = 0;
   for (const auto& step : run.steady()) {
     if (!(step.step_time_s > 0) || !std::isfinite(step.model_flops)) continue;
     seconds.push_back(step.step_time_s);
     flops.push_back(step.model_flops);
     total_s += step.step_time_s;
     total_flops += step.model_flops;
+    total_hardware_flops += std::isfinite(step.hardware_flops) ? step.hardware_flops : step.model_flops;
     total_samples += static_cast<double>(step.samples);
   }
   e.steps = seconds.size();
@@ -73,6 +74,7 @@ Efficiency efficiency_of(const runlog::Run& run) {
   e.step_p95_s = quantile(seconds, 0.95);
   e.samples_per_s = total_samples / total_s;
   e.flops_per_s = total_flops / total_s;
+  if (total_flops > 0) e.hardware_over_model_flops = std::max(1.0, total_hardware_flops / total_flops);
   choose_peak(run.info, e);
   if (e.has_mfu()) derive_mfu(flops, seconds, e);
   return e;

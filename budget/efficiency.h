@@ -38,6 +38,7 @@ struct Efficiency {
   double step_mfu_p5 = std::numeric_limits<double>::quiet_NaN();  ///< spread of single steps, 5 % .. 95 %
   double step_mfu_median = std::numeric_limits<double>::quiet_NaN();
   double step_mfu_p95 = std::numeric_limits<double>::quiet_NaN();
+  double hardware_over_model_flops = 1;  ///< above 1: the run recomputed activations
   std::string why_unknown;  ///< why there is no MFU; empty where there is
 
   bool has_mfu() const { return why_unknown.empty(); }

@@ -24,6 +24,11 @@ std::string throughput_figure(const std::vector<Efficiency>& runs);
 std::string efficiency_figure(const std::vector<Efficiency>& runs);
 std::string ladder_figure(const Budget& budget);
 std::string outputs_figure(const Budget& budget);
+/// GPU-months with one input at a time at the ends of its range, the widest on top.
+std::string tornado_figure(const Budget& budget);
+/// 90 % band and median against the number of GPUs; empty without a sweep of two.
+std::string sweep_months_figure(const Budget& budget);
+std::string sweep_days_figure(const Budget& budget);
 
 /// The parts of a mean steady step, s; in the order of the stack.
 struct StepPart {

@@ -2,7 +2,10 @@
 // appear.
 #include "base/json.h"
 
+#include <algorithm>
+
 #include "budget/budget.h"
+#include "budget/simulation.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -41,6 +44,11 @@ Json rung_json(const Budget& budget, const Rung& rung) {
   out["replacement"] = rung.replacement;
   out["replacement_inputs"] = Json::array();
   for (const auto& input : rung.inputs) out["replacement_inputs"].push_back(input_json(budget, input));
+  out["interval"] = rung.is_drawn() ? "90 % of the draws" : "ends of all ranges";
+  if (rung.is_drawn()) {
+    out["median"] = rung.median;
+    out["factor"] = number_json(rung.factor);
+  }
   out["compute"] = number_json(rung.compute);
   out["utilisation"] = number_json(rung.utilisation);
   out["provenance"] = provenance(rung.gpu_months);
@@ -74,6 +82,46 @@ Json run_json(const Efficiency& run, Json& notes) {
   set("step_mfu_median", run.step_mfu_median);
   set("step_mfu_p95", run.step_mfu_p95);
   return out;
+}
+
+Json shares_json(const std::vector<InputShare>& shares) {
+  Json out = Json::array();
+  for (const auto& [share, tag] : shares)
+    out.push_back({{"input", share.input},
+                   {"share", share.first_order},
+                   {"total", share.total},
+                   {"low", share.low},
+                   {"high", share.high},
+                   {"tag", name(tag)}});
+  return out;
+}
+
+Json sweep_json(const std::vector<SweepRow>& sweep) {
+  Json rows = Json::array();
+  for (const auto& row : sweep) {
+    Json out{{"gpus", row.gpus}};
+    if (!row.refused.empty()) {
+      out["refused"] = row.refused;
+      rows.push_back(out);
+      continue;
+    }
+    out["plan"] = row.plan;
+    out["global_batch"] = row.global_batch;
+    const auto set = [&out](const char* key, const Number& number) {
+      if (number.known()) out[key] = {{"low", number.low}, {"high", number.high}};
+    };
+    set("efficiency", row.efficiency);
+    set("samples_factor", row.samples_factor);
+    set("goodput", row.goodput);
+    set("gpu_months", row.gpu_months);
+    out["gpu_months"]["median"] = row.gpu_months_median;
+    set("days", row.days);
+    out["days"]["median"] = row.days_median;
+    set("usd", row.usd);
+    set("energy_mwh", row.energy_mwh);
+    rows.push_back(out);
+  }
+  return rows;
 }
 
 Json inputs_json(const Budget& budget) {
@@ -113,6 +161,15 @@ std::string to_json_text(const Budget& budget) {
   for (const auto& rung : budget.rungs) out["rungs"].push_back(rung_json(budget, rung));
   for (const auto& group : budget.groups)
     for (const auto& line : group.lines) out[group.id][line.id] = number_json(line.number);
+  if (!budget.months_shares.empty()) {
+    out["monte_carlo"] = {{"draws", kDraws}, {"seed", kMonteCarloSeed}, {"interval", 0.9}};
+    out["variance"]["gpu_months"] = shares_json(budget.months_shares);
+    out["variance"]["usd"] = shares_json(budget.usd_shares);
+    out["most_important"] = Json::array();
+    for (std::size_t i = 0; i < std::min<std::size_t>(3, budget.months_shares.size()); ++i)
+      out["most_important"].push_back(budget.months_shares[i].share.input);
+  }
+  if (!budget.sweep.empty()) out["sweep"] = sweep_json(budget.sweep);
   out["runs"] = Json::array();
   for (const auto& run : budget.runs) out["runs"].push_back(run_json(run, notes));
   out["inputs"] = inputs_json(budget);

@@ -5,7 +5,8 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted, measured_mfu};
+constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted, measured_mfu,
+                                   scaling,      goodput};
 
 Number counted(const Scenario& scenario, const model::ModelConfig& model) {
   return (scenario.at("model") * exactly(static_cast<double>(model::forward_macs(model))))
@@ -43,6 +44,21 @@ Number samples_seen(const Scenario& s) {
   if (!s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"})) return {};
   return (s.at("training.base_batch") * s.at("training.base_steps") * s.at("training.data_factor"))
       .as("sample", "base_batch x base_steps x data_factor");
+}
+
+bool has_compute(const Scenario& s) {
+  return samples_seen(s).known() ||
+         s.has_all({"training.base_operations", "training.model_factor", "training.data_factor"});
+}
+
+Number reached_utilisation(const Scenario& s, const std::vector<Efficiency>& runs) {
+  const Number measured = pooled_mfu(runs);
+  if (measured.known()) return is_carried_over(runs, s.hardware) ? measured * carried_over() : measured;
+  if (s.has_all({"utilisation.gpu_seconds", "training.flop_per_sample"}))
+    return (s.at("training.flop_per_sample") /
+            (s.at("utilisation.gpu_seconds") * s.at("hardware.peak_flops_per_s")))
+        .as("1", "FLOP per sample / (GPU-seconds per sample x peak)");
+  return s.at("utilisation.published_mfu");
 }
 
 Number clip_forward_macs(const Scenario& s) { return counted(s, s.model); }

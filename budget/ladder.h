@@ -3,6 +3,7 @@
 // line in ladder.cpp's list.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@
 
 namespace gpumonth::budget {
 
+struct Cluster;
+
 struct Rung {
   std::string id = {};                   ///< "as-published"
   std::string replaces = {};             ///< the assumption that goes; empty on the first rung
@@ -21,12 +24,18 @@ struct Rung {
   Number compute = {};                   ///< FLOP (or what is taken for it) of the whole training
   Number utilisation = {};               ///< share of the peak that is reached
   Number gpu_months = {};
+  /// Where the rung is a Monte Carlo: low and high of its numbers are the 5 % and 95 % quantiles, `median` the 50 % one
+  /// and `factor` the same of the ratio to the rung before, draw by draw.
+  double median = std::numeric_limits<double>::quiet_NaN();
+  Number factor = {};
+  bool is_drawn() const { return factor.known(); }
 };
 
 struct LadderContext {
   const Scenario& scenario;
   const std::vector<Efficiency>& runs;
-  std::vector<std::string>& notes;  ///< what is left out, and why
+  std::vector<std::string>& notes;   ///< what is left out, and why
+  const Cluster* cluster = nullptr;  ///< the training on N GPUs; nullptr: N is not given, or no utilisation
 };
 
 /// The next rung, from `before` (nullptr where no rung stands yet); nothing, and a note, where inputs are
@@ -37,6 +46,8 @@ std::optional<Rung> as_published(const LadderContext& context, const Rung* befor
 std::optional<Rung> flops_counted(const LadderContext& context, const Rung* before);
 std::optional<Rung> attention_counted(const LadderContext& context, const Rung* before);
 std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* before);
+std::optional<Rung> scaling(const LadderContext& context, const Rung* before);
+std::optional<Rung> goodput(const LadderContext& context, const Rung* before);
 
 std::vector<Rung> climb(const LadderContext& context);
 
@@ -50,6 +61,11 @@ Number video_share(const Scenario& scenario);
 /// Samples seen in training: training.samples, or base_batch x base_steps x data_factor; unknown without
 /// either.
 Number samples_seen(const Scenario& scenario);
+
+/// Model FLOPs over peak: of the runs, else of the recipe's own benchmark, else as published.
+Number reached_utilisation(const Scenario& scenario, const std::vector<Efficiency>& runs);
+/// Whether the scenario says enough for a compute: samples, or a published base.
+bool has_compute(const Scenario& scenario);
 
 /// Counted from the scenario's model, not scaled: forward MACs of one clip, or of one image (the model's
 /// first latent frame alone).

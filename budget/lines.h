@@ -36,8 +36,11 @@ Group outputs_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// GPUs that a share of all uploads would keep busy: as the publication prints it, and as its factors
 /// multiply.
 Group demand_group(const Scenario& scenario, std::vector<std::string>& notes);
-/// Days, money and energy of the last rung.
-Group cost_group(const Scenario& scenario, const std::vector<Rung>& rungs, std::vector<std::string>& notes);
+/// Days, money and energy of the last rung; 90 % of the draws where it is one of `cluster` (may be nullptr).
+Group cost_group(const Scenario& scenario, const std::vector<Rung>& rungs, const Cluster* cluster,
+                 std::vector<std::string>& notes);
+/// The training on N GPUs: memory, batch, efficiency, failures. Empty without a cluster.
+Group plan_group(const Scenario& scenario, const std::vector<Rung>& rungs, const Cluster* cluster);
 
 /// Published compute of one clip, all denoising steps; of one image; unknown where inputs are missing.
 Number clip_inference(const Scenario& scenario);

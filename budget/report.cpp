@@ -24,7 +24,15 @@ std::string budget_cards(const Budget& budget) {
                                fmt::format("where the ladder starts, {}", budget.scenario.hardware.name));
   if (&first != &last)
     out += html::card(fmt::format("{}, GPU-months", last.id), en_dash(last.gpu_months, grouped),
-                      fmt::format("where it ends, {}", budget.scenario.hardware.name));
+                      fmt::format("where it ends, {}{}", budget.scenario.hardware.name,
+                                  last.is_drawn() ? fmt::format("; median {}", grouped(last.median)) : ""));
+  for (const auto& group : budget.groups)
+    for (const auto& line : group.lines) {
+      if (line.id == "days")
+        out += html::card("days", en_dash(line.number, compact),
+                          fmt::format("{}, {} GPUs", line.label, range_text(budget.scenario.at("cost.gpus"), grouped)));
+      if (line.id == "usd") out += html::card("USD", en_dash(line.number, compact), "compute alone");
+    }
   return out;
 }
 

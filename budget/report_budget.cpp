@@ -5,6 +5,7 @@
 #include "budget/format.h"
 #include "budget/html.h"
 #include "budget/report.h"
+#include "budget/text_parts.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -42,6 +43,38 @@ std::string group_html(const Budget& budget, const Group& group) {
       html::escape(group.title), rows);
 }
 
+std::string sweep_html(const Budget& budget) {
+  if (budget.sweep.empty()) return "";
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& r : budget.sweep) {
+    const auto text = [](const Number& n, std::string (*format)(double)) {
+      return n.known() ? html::dashes(range_text(n, format)) : std::string();
+    };
+    if (r.refused.empty())
+      rows.push_back({grouped(static_cast<double>(r.gpus)), grouped(r.global_batch), text(r.efficiency, percent),
+                      text(r.goodput, percent), text(r.gpu_months, compact), text(r.days, compact),
+                      text(r.usd, compact), text(r.energy_mwh, compact)});
+    else
+      rows.push_back({grouped(static_cast<double>(r.gpus)), "", "", "", "does not fit", "", "", ""});
+  }
+  return "<h2>How many GPUs</h2>\n<p>More GPUs finish sooner and cost more: they wait for each other, fail more often, "
+         "and a larger batch needs more samples.</p>\n<div class=\"pair\">" +
+         html::figure(sweep_months_figure(budget), "GPU-months: median, and 90 % of the draws.") +
+         html::figure(sweep_days_figure(budget), "Days: median, and 90 % of the draws.") + "</div>\n" +
+         html::table({"GPUs", "batch", "efficiency", "goodput", "GPU-months", "days", "USD", "MWh"}, rows, 0);
+}
+
+std::string shares_html(const Budget& budget) {
+  if (budget.months_shares.empty()) return "";
+  return "<h2>What the range comes from</h2>\n<p>The three inputs that matter most for the GPU-months: " +
+         html::escape(most_important(budget.months_shares)) +
+         (budget.usd_shares.empty() ? "" : "; for the money: " + html::escape(most_important(budget.usd_shares))) +
+         ".</p>\n" +
+         html::figure(tornado_figure(budget),
+                      "Bars: the result with this input at its 5 % and 95 % quantile and all others at their medians. "
+                      "Numbers: the share of the result's variance that would be gone were this input known.");
+}
+
 std::string inputs_html(const Budget& budget) {
   std::string rows;
   for (const auto& [key, input] : budget.scenario.inputs) {
@@ -76,6 +109,7 @@ std::string budget_section(const Budget& budget) {
   out += "<ol class=\"rungs\">\n";
   for (const auto& rung : budget.rungs) out += rung_html(budget, rung);
   out += "</ol>\n";
+  out += sweep_html(budget) + shares_html(budget);
   out += "<h2>What outputs cost</h2>\n";
   out += html::figure(outputs_figure(budget),
                       "FLOP to make one output, logarithmic. As published: the article's operations, which "

@@ -39,6 +39,20 @@ std::string what_is_counted(const Scenario& s, const Number& clip_flops, const N
                             range_text(compute, scientific));
 }
 
+/// A model that is no DiT: its FLOP per sample are an input.
+Rung stated_per_sample(const Scenario& s, const Rung* before, const Number& samples) {
+  Rung rung{.id = "attention-counted"};
+  rung.compute = (samples * s.at("training.flop_per_sample")).as("FLOP", "samples x FLOP per sample");
+  rung.utilisation = before ? before->utilisation : exactly(1);
+  rung.gpu_months = gpu_months(s, rung.compute, rung.utilisation);
+  rung.replaces = what_is_scaled(s, before);
+  rung.replacement = fmt::format("{} FLOP to train on a sample, as the scenario says; {} samples seen: {} FLOP",
+                                 range_text(s.at("training.flop_per_sample"), scientific),
+                                 range_text(samples, compact), range_text(rung.compute, scientific));
+  rung.inputs = rung.compute.inputs;
+  return rung;
+}
+
 }  // namespace
 
 std::optional<Rung> attention_counted(const LadderContext& context, const Rung* before) {
@@ -51,6 +65,7 @@ std::optional<Rung> attention_counted(const LadderContext& context, const Rung* 
         "data_factor");
     return std::nullopt;
   }
+  if (s.has("training.flop_per_sample")) return stated_per_sample(s, before, samples);
   const Number six = exactly(kTrainingFlopsPerForwardMac);
   const Number clip = (six * clip_forward_macs(s)).as("FLOP"),
                image = (six * image_forward_macs(s)).as("FLOP");

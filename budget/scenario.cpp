@@ -1,6 +1,7 @@
 #include "budget/scenario.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <deque>
 #include <stdexcept>
@@ -15,12 +16,16 @@ constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
 /// A number as the file writes it.
 struct RawNumber {
   const ScenarioKey* key = nullptr;
-  double value = kUnset, low = kUnset, high = kUnset;
-  std::string unit = {}, tag = {}, source = {};
+  double value = kUnset, low = kUnset, median = kUnset, high = kUnset;
+  std::string unit = {}, tag = {}, source = {}, distribution = {};
   std::string override_text = {};  // the --set that changed it, empty for none
 };
 
+/// Tables that can be taken from a file that scenarios share: [goodput] from = "../published/goodput.toml".
+constexpr std::array kSharedTables = {"scaling", "batch", "goodput", "cost", "utilisation"};
+
 struct Raw {
+  std::array<std::string, kSharedTables.size()> from;
   std::deque<RawNumber> numbers;  // addresses stay valid: the config table points into them
   std::string model_tag, model_source;
   config::Table root;
@@ -34,12 +39,36 @@ void declare_number(config::Table& root, RawNumber& raw) {
       .unit = raw.key->unit, .min = raw.key->min, .max = raw.key->max, .help = raw.key->help};
   table.field("value", raw.value, number);
   table.field("low", raw.low, number);
+  table.field("median", raw.median, number);
   table.field("high", raw.high, number);
   table.field("unit", raw.unit, {.one_of = {raw.key->unit}, .help = "unit of the number"});
   table.field("tag", raw.tag,
               {.one_of = {"measured", "published", "fitted", "simulated", "assumed"},
                .help = "where the number comes from"});
   table.field("source", raw.source, {.help = "who says so"});
+  table.field("distribution", raw.distribution,
+              {.one_of = shape_names(), .help = "of the range; left out: log-normal, of shares logit-normal"});
+}
+
+void declare_plan(config::Table& table, MemoryPlan& plan) {
+  table.field("sharding", plan.sharding,
+              {.one_of = {"auto", "none", "optimizer", "full"},
+               .help = "what the GPUs split among them; auto: the least that fits in the memory"});
+  table.field("recompute", plan.recompute, {.help = "activations inside blocks are computed a second time"});
+  table.field("replica_gpus", plan.replica_gpus,
+              {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
+  table.field("batch_per_replica", plan.batch_per_replica,
+              {.unit = "samples", .min = 1, .max = 1e6, .help = "samples per step of these GPUs"});
+  table.field("memory_reserve", plan.memory_reserve,
+              {.min = 0, .max = 0.9, .help = "share of the memory for libraries, communication, fragmentation"});
+}
+
+void declare_curve(config::Table& table, CurveReference& curve) {
+  table.field("curve", curve.file, {.help = "CSV of a published scaling curve, relative to this file"});
+  table.field("source", curve.choice,
+              {.one_of = {"auto", "runs", "curve"},
+               .help = "what efficiency on many GPUs is taken from; auto: run logs, to 64 times their ranks"});
+  table.field("curve_name", curve.name, {.help = "which curve of the CSV, where it holds several"});
 }
 
 void declare(Raw& raw, Scenario& scenario) {
@@ -54,6 +83,10 @@ void declare(Raw& raw, Scenario& scenario) {
              {.one_of = {"published", "assumed"}, .help = "how sure the model's shape is"});
   raw.root.table("model_source")
       .field("source", raw.model_source, {.help = "who says that this is the model"});
+  declare_plan(raw.root.table("plan"), scenario.plan);
+  declare_curve(raw.root.table("scaling"), scenario.curve);
+  for (std::size_t i = 0; i < kSharedTables.size(); ++i)
+    raw.root.table(kSharedTables[i]).field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
   for (const auto& key : scenario_keys()) {
     raw.numbers.push_back({.key = &key});
     declare_number(raw.root, raw.numbers.back());
@@ -105,6 +138,17 @@ std::vector<std::string> take_short_overrides(Raw& raw, const std::vector<std::s
   return rest;
 }
 
+/// What the Monte Carlo draws; an override without a median of its own has none.
+Distribution distribution_of(const RawNumber& raw, const Number& number, const std::string& where) {
+  const bool short_form = !raw.override_text.empty();
+  try {
+    return budget::distribution_of(number.low, short_form ? kUnset : raw.median, number.high, raw.key->min,
+                                   raw.key->max, raw.distribution);
+  } catch (const std::invalid_argument& error) {
+    user_error("{}: {}", where, error.what());
+  }
+}
+
 /// The file's number, checked; `overrides` may replace a range by a value and the other way round.
 Input resolve(const RawNumber& raw, const std::string& file) {
   const std::string key = raw.key->key;
@@ -124,14 +168,15 @@ Input resolve(const RawNumber& raw, const std::string& file) {
   number.inputs = {key};
   if (changed) {
     number.tag = Tag::assumed;
-    return {number, "--set " + raw.override_text};
+    const std::string where = "--set " + raw.override_text;
+    return {number, where, distribution_of(raw, number, where)};
   }
   if (raw.unit.empty()) user_error("{}: {} has no unit: add unit = \"{}\"", file, key, raw.key->unit);
   if (raw.tag.empty() || raw.source.empty())
     user_error("{}: {} has no {}: add {}", file, key, raw.tag.empty() ? "tag" : "source",
                raw.tag.empty() ? "tag = \"published\" or \"assumed\"" : "source = \"who says so\"");
   number.tag = parse_tag(raw.tag);
-  return {number, raw.source};
+  return {number, raw.source, distribution_of(raw, number, file + ": " + key)};
 }
 
 bool is_given(const RawNumber& raw) {
@@ -144,7 +189,7 @@ Input plain_input(const std::string& key, double value, const char* unit, Tag ta
   Number number = exactly(value, unit);
   number.tag = tag;
   number.inputs = {key};
-  return {number, source};
+  return {number, source, budget::distribution_of(value, value, 0, value)};
 }
 
 /// The device and the model are inputs like every other number, with the tag of their own table.
@@ -168,6 +213,18 @@ void add_hardware_and_model(Scenario& s, const Raw& raw, const std::vector<std::
   add("hardware.peak_flops_per_s", s.hardware.peak_flops_per_s, "FLOP/s");
   add("hardware.power_w", s.hardware.power_w, "W");
   s.inputs["model"] = plain_input("model", 1, "1", model_tag, model_source);
+}
+
+/// A curve's path counts from the scenario, where it is not found there from the working folder (--set).
+void find_curve(Scenario& s) {
+  namespace fs = std::filesystem;
+  if (s.curve.file.empty()) return;
+  const fs::path beside = (fs::path(s.path).parent_path() / s.curve.file).lexically_normal();
+  if (fs::path(s.curve.file).is_relative() && (fs::exists(beside) || !fs::exists(s.curve.file)))
+    s.curve.file = beside.string();
+  if (!fs::exists(s.curve.file))
+    user_error("{}: scaling.curve: no such file {}: give the path of a CSV, relative to the scenario", s.path,
+               s.curve.file);
 }
 
 /// A clip's latent frames are the model's frames.
@@ -217,6 +274,7 @@ Scenario load_scenario(const std::filesystem::path& file, const std::vector<std:
   }
   add_hardware_and_model(scenario, raw, overrides);
   set_frames(scenario);
+  find_curve(scenario);
   model::validate(scenario.model);
   return scenario;
 }

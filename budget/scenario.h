@@ -1,13 +1,17 @@
 // A scenario: every assumption of a budget, read from configs/scenarios/*.toml. A number there is a table
 //   data_factor = { low = 4, high = 10, unit = "1", tag = "published", source = "..." }
-// (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning.
+// (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. A range is a 90 %
+// interval for the Monte Carlo; median = and distribution = say more about it (budget/distribution.h).
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "budget/distribution.h"
+#include "budget/memory_plan.h"
 #include "budget/number.h"
 #include "model/config.h"
 #include "model/hardware.h"
@@ -28,6 +32,14 @@ std::span<const ScenarioKey> scenario_keys();
 struct Input {
   Number number;
   std::string source;
+  Distribution distribution = {};  ///< what the Monte Carlo draws from
+};
+
+/// Where the scaling of a training on many GPUs is read from when there are no run logs of it.
+struct CurveReference {
+  std::string file;  ///< CSV of budget/scaling_csv.h, relative to the scenario; empty: none
+  std::string name;  ///< which curve of the file; may be empty where it holds one
+  std::string choice = "auto";  ///< "runs" or "curve" goes first; auto: runs as far as they reach
 };
 
 struct Scenario {
@@ -37,6 +49,8 @@ struct Scenario {
   model::Hardware hardware;
   model::ModelConfig model;             ///< the model that is counted; frames follow from [video]
   std::map<std::string, Input> inputs;  ///< by key; only those that the scenario gives
+  MemoryPlan plan;
+  CurveReference curve;
 
   bool has(const std::string& key) const { return inputs.contains(key); }
   bool has_all(std::initializer_list<const char*> keys) const;

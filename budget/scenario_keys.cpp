@@ -29,9 +29,27 @@ constexpr ScenarioKey kKeys[] = {
     {"training.data_factor", "1", kPositive, kAny, false, "samples seen against the base model"},
     {"training.samples", "sample", 1, kAny, false,
      "samples seen; instead of base_batch x base_steps x data_factor"},
+    {"training.flop_per_sample", "FLOP", kPositive, kAny, false,
+     "training FLOP of one sample, where the model is no DiT and cannot be counted"},
 
     {"utilisation.published_mfu", "1", 0.001, 1, true,
      "model FLOPs over peak FLOPs, where nothing was measured"},
+    {"utilisation.gpu_seconds", "GPU-s/sample", kPositive, kAny, false,
+     "GPU-seconds per sample of a benchmark of this very training; goes before published_mfu"},
+
+    {"scaling.reference_gpus", "GPU", 1, kAny, false, "GPUs at which the published utilisation holds"},
+    {"scaling.transfer", "1", 0, kAny, false,
+     "time that scaling costs here over what it costs on the curve that is carried over"},
+
+    {"batch.critical", "sample", 1, kAny, false,
+     "critical batch: there twice the samples of a small batch are needed"},
+    {"batch.base", "sample", 1, kAny, false, "batch for which the samples seen are meant; else training.base_batch"},
+
+    {"goodput.failure_rate", "1/GPU-hour", 0, 1, false, "interruptions of the job per GPU and hour"},
+    {"goodput.checkpoint", "s", 1e-3, kAny, false, "time for which training stands still per checkpoint"},
+    {"goodput.restart", "s", 0, kAny, false, "time from a failure to the next step, lost work not counted"},
+    {"goodput.other_stops", "1", 0, 0.99, false,
+     "share of the time without steps for other reasons: evaluation, data, restarts by hand"},
 
     {"inference.image_step", "FLOP", kPositive, kAny, false, "one denoising step of one image, as published"},
     {"inference.sampling_steps", "1", 1, kAny, false, "denoising steps per output"},
@@ -58,6 +76,9 @@ constexpr ScenarioKey kKeys[] = {
     {"cost.gpus", "GPU", 1, kAny, false, "GPUs that train at the same time"},
     {"cost.price", "USD/GPU-hour", 0, kAny, false, "price of one GPU for one hour"},
     {"cost.power", "W", 0, kAny, false, "power per GPU"},
+    {"cost.pue", "1", 1, 10, false, "power of the building over power of the machines"},
+
+    {"disclosed.gpu_hours", "GPU-hour", kPositive, kAny, false, "what the training is known to have taken"},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "budget/budget.h"
 #include "budget/format.h"
+#include "budget/text_parts.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -17,14 +18,12 @@ void add_wrapped(std::string& out, const char* head, const std::string& text) {
   }
 }
 
-void add_heading(std::string& out, const std::string& text) {
-  out += "\n" + text + "\n" + std::string(kWidth, '-') + "\n";
-}
+void add_heading(std::string& out, const std::string& text) { out += heading(text); }
 
 std::string factor_text(const Rung& rung, const Rung* before) {
   if (before == nullptr) return "";
-  const double low = rung.gpu_months.low / before->gpu_months.low;
-  const double high = rung.gpu_months.high / before->gpu_months.high;
+  const double low = rung.is_drawn() ? rung.factor.low : rung.gpu_months.low / before->gpu_months.low;
+  const double high = rung.is_drawn() ? rung.factor.high : rung.gpu_months.high / before->gpu_months.high;
   const std::string a = fmt::format("{:.3g}", low), b = fmt::format("{:.3g}", high);
   return a == b ? "x " + a : "x " + a + " .. " + b;
 }
@@ -40,6 +39,8 @@ void add_ladder(std::string& out, const Budget& budget) {
     add_wrapped(out, before ? "now" : "assumes", rung.replacement);
     before = &rung;
   }
+  if (before != nullptr && before->is_drawn())
+    out += fmt::format("Median of the last rung: {} GPU-months\n", grouped(before->median));
 }
 
 /// "7.6 M images", "5.04 min per H100-hour"; `device` is the first word of the device's name.
@@ -88,6 +89,10 @@ void add_runs(std::string& out, const Budget& budget) {
 
 }  // namespace
 
+std::string heading(const std::string& text) {
+  return "\n" + text + "\n" + std::string(kWidth, '-') + "\n";
+}
+
 std::string to_text(const Budget& budget) {
   const Scenario& s = budget.scenario;
   std::string out = s.title + "\n";
@@ -96,6 +101,7 @@ std::string to_text(const Budget& budget) {
                      s.hardware.peak_flops_per_s / 1e12, range_text(s.at("time.days_per_month"), compact));
   add_ladder(out, budget);
   if (!budget.runs.empty()) add_runs(out, budget);
+  out += sweep_text(budget) + shares_text(budget);
   for (const auto& group : budget.groups) add_group(out, group, budget);
   if (!budget.notes.empty()) {
     add_heading(out, "Notes");

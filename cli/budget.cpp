@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "budget/scaling_basis.h"
 #include "cli/commands.h"
 #include "runlog/reader.h"
 
@@ -14,23 +15,25 @@ namespace {
 struct Options {
   std::string scenario;
   std::vector<std::string> runs, overrides;
+  std::string gpus;
   bool json = false;
 };
 
-std::vector<budget::Efficiency> read_runs(const std::vector<std::string>& paths) {
-  std::vector<budget::Efficiency> runs;
-  bool usable = paths.empty();
-  for (const auto& path : paths) {
-    runs.push_back(budget::efficiency_of(runlog::read(path)));
-    usable = usable || runs.back().has_mfu();
-  }
-  if (!usable) user_error("{}: no MFU can be derived: {}", runs.front().path, runs.front().why_unknown);
-  return runs;
-}
-
 void run(const Options& options) {
-  const auto budget = budget::make_budget(budget::load_scenario(options.scenario, options.overrides),
-                                          read_runs(options.runs));
+  budget::BudgetOptions how{.gpus = parse_gpus(options.gpus)};
+  const auto scenario = budget::load_scenario(options.scenario, options.overrides);
+  std::vector<runlog::Run> runs;
+  std::vector<budget::Efficiency> efficiencies;
+  bool usable = options.runs.empty();
+  for (const auto& path : options.runs) {
+    runs.push_back(runlog::read(path));
+    efficiencies.push_back(budget::efficiency_of(runs.back()));
+    usable = usable || efficiencies.back().has_mfu();
+  }
+  if (!usable)
+    user_error("{}: no MFU can be derived: {}", efficiencies.front().path, efficiencies.front().why_unknown);
+  how.components = budget::components_of(runs);
+  const auto budget = budget::make_budget(scenario, efficiencies, how);
   fmt::print("{}", options.json ? to_json_text(budget) : to_text(budget));
 }
 
@@ -47,6 +50,7 @@ void add_budget(CLI::App& app) {
       "is the\n"
       "scenario's published one.\n\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --runs runs/*/run.h5\n"
+      "  gpumonth budget configs/scenarios/sora-2024.toml --gpus 512,1024,2048,4096,8192,16384\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --set training.data_factor=3..6 --set "
       "cost.gpus=4096");
   command->add_option("scenario", options->scenario, "scenario file, see configs/scenarios/")
@@ -54,6 +58,7 @@ void add_budget(CLI::App& app) {
       ->type_name("SCENARIO.toml");
   command->add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
       ->type_name("RUN.h5");
+  add_gpus_option(*command, options->gpus);
   add_set_option(*command, options->overrides);
   add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });

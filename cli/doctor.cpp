@@ -1,12 +1,15 @@
 // gpumonth doctor: what this machine is, whether ranks, launcher and libraries agree, what it measures.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "comm/launch.h"
+#include "comm/nccl_transport.h"
 #include "trainer/diagnosis.h"
 
 namespace gpumonth::cli {
@@ -38,6 +41,26 @@ std::string ranks_per_host(const std::vector<std::string>& hosts) {
 
 void line(const std::string& name, const std::string& value) { fmt::print("{:<12}{}\n", name, value); }
 
+/// "18 NVLinks, PCIe 5 x16", and what the slot could do where that is more.
+std::string links_text(const comm::GpuLinks& links) {
+  std::string text = links.nvlinks > 0 ? fmt::format(", {} NVLinks", links.nvlinks) : "";
+  if (links.pcie_generation_max == 0) return text;
+  text += fmt::format(", PCIe {} x{}", links.pcie_generation_max, links.pcie_lanes_max);
+  if (links.pcie_lanes < links.pcie_lanes_max) text += fmt::format(" (runs at x{})", links.pcie_lanes);
+  return text;
+}
+
+void print_gpus(const Diagnosis& d) {
+  for (std::size_t i = 0; i < d.cuda.devices.size(); ++i) {
+    const comm::CudaDevice& gpu = d.cuda.devices[i];
+    line(fmt::format("GPU {}", i),
+         fmt::format("{}, compute capability {}, {} SMs, {}, {}{}", gpu.name, gpu.compute_capability,
+                     gpu.multiprocessors, binary_bytes(static_cast<double>(gpu.memory_bytes)), gpu.uuid,
+                     i < d.topology.links.size() ? links_text(d.topology.links[i]) : ""));
+  }
+  for (const std::string& pairs : d.topology.pairs) line("GPU pairs", pairs);
+}
+
 void print_machine(const Diagnosis& d) {
   const trainer::Machine& m = d.machine;
   line("host", m.host);
@@ -45,21 +68,21 @@ void print_machine(const Diagnosis& d) {
                           m.cgroup_cores > 0 ? fmt::format(" (cgroup quota {:.1f})", m.cgroup_cores) : ""));
   line("ISA", joined(m.isa, "none of AVX2, AVX-512, AMX"));
   line("memory", binary_bytes(static_cast<double>(m.memory_bytes)));
-  for (const comm::CudaDevice& gpu : d.cuda.devices) {
-    line("GPU", fmt::format("{}, compute capability {}, {}", gpu.name, gpu.compute_capability,
-                            binary_bytes(static_cast<double>(gpu.memory_bytes))));
-  }
+  line("network", d.network.empty() ? "no card is up" : fmt::format("{}", fmt::join(d.network, ", ")));
   if (d.cuda.devices.empty()) line("GPU", d.cuda.why_none);
+  print_gpus(d);
 }
 
 void print_software(const Diagnosis& d) {
   line("MPI", fmt::format("{}, threads: {}", d.mpi.library, d.mpi.thread_level));
   line("HDF5", d.hdf5);
   line("oneDNN", fmt::format("{}, uses {}", d.onednn, d.onednn_isa));
-  if (!d.cuda.runtime.empty()) {
-    line("CUDA", fmt::format("runtime {}, driver {}", d.cuda.runtime,
-                             d.cuda.driver.empty() ? "none" : d.cuda.driver));
-  }
+  if (d.cuda.devices.empty()) return;  // then one line says why
+  line("CUDA", fmt::format("runtime {}, driver {} (CUDA {} and older)", d.cuda.runtime,
+                           d.topology.driver.empty() ? "unknown: " + d.topology.why_unknown : d.topology.driver,
+                           d.cuda.driver));
+  for (const comm::GpuLibrary& library : d.gpu_libraries)
+    line(library.name, library.version.empty() ? "cannot be loaded: " + library.why : library.version);
 }
 
 void print_ranks(const Diagnosis& d) {
@@ -68,6 +91,18 @@ void print_ranks(const Diagnosis& d) {
                        : fmt::format("{}, {} processes", d.launch.launcher, d.launch.size));
   line("ranks", fmt::format("{} ({}), {} thread{} each, transport {}: {}", d.ranks, ranks_per_host(d.hosts),
                             d.threads, d.threads == 1 ? "" : "s", d.transport, d.transport_description));
+  if (!d.nccl_description.empty()) line("GPU ranks", d.nccl_description);
+}
+
+void print_all_reduces(const std::string& title, int ranks, const std::vector<comm::AllReduceResult>& results) {
+  if (results.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{title, "time", "p99", "bus bandwidth", "sums"}};
+  for (const comm::AllReduceResult& r : results) {
+    rows.push_back({binary_bytes(static_cast<double>(r.bytes)), fmt::format("{:.1f} us", r.seconds * 1e6),
+                    fmt::format("{:.1f} us", r.p99_s * 1e6), si(r.bus_bytes_per_s(ranks), "B/s"),
+                    r.correct ? "exact" : "WRONG"});
+  }
+  fmt::print("\n{}", table_text(rows));
 }
 
 void print_measured(const Diagnosis& d) {
@@ -77,13 +112,14 @@ void print_measured(const Diagnosis& d) {
   line("GEMM fp32", fmt::format("{} ({})", si(d.gemm_fp32.flops_per_s, "FLOP/s"), d.gemm_fp32.shape));
   line("GEMM bf16", fmt::format("{} ({})", si(d.gemm_bf16.flops_per_s, "FLOP/s"), d.gemm_bf16.shape));
   line("copy", fmt::format("{} (read + written)", si(d.copy_bytes_per_s, "B/s")));
-  if (d.all_reduce.empty()) return;
-  std::vector<std::vector<std::string>> rows = {{"all-reduce", "time", "bus bandwidth", "sums"}};
-  for (const comm::AllReduceResult& r : d.all_reduce) {
-    rows.push_back({binary_bytes(static_cast<double>(r.bytes)), fmt::format("{:.1f} us", r.seconds * 1e6),
-                    si(r.bus_bytes_per_s, "B/s"), r.correct ? "exact" : "WRONG"});
-  }
-  fmt::print("\n{}", table_text(rows));
+  if (!d.gpu_gemm_fp32.shape.empty())
+    line("GPU fp32", fmt::format("{} ({}), without TF32", si(d.gpu_gemm_fp32.flops_per_s, "FLOP/s"), d.gpu_gemm_fp32.shape));
+  if (!d.gpu_gemm_bf16.shape.empty())
+    line("GPU bf16", fmt::format("{} ({})", si(d.gpu_gemm_bf16.flops_per_s, "FLOP/s"), d.gpu_gemm_bf16.shape));
+  if (std::isfinite(d.gpu_copy_bytes_per_s))
+    line("GPU copy", fmt::format("{} (read + written)", si(d.gpu_copy_bytes_per_s, "B/s")));
+  print_all_reduces("all-reduce", d.ranks, d.all_reduce);
+  print_all_reduces("NCCL all-reduce", d.ranks, d.nccl_all_reduce);
 }
 
 void print_text(const Diagnosis& d) {
@@ -108,9 +144,32 @@ Json machine_json(const Diagnosis& d) {
   for (const comm::CudaDevice& gpu : d.cuda.devices) {
     json["gpus"].push_back({{"name", gpu.name},
                             {"compute_capability", gpu.compute_capability},
-                            {"memory_bytes", gpu.memory_bytes}});
+                            {"memory_bytes", gpu.memory_bytes},
+                            {"uuid", gpu.uuid},
+                            {"pci_id", gpu.pci_id},
+                            {"multiprocessors", gpu.multiprocessors}});
   }
+  for (std::size_t i = 0; i < d.topology.links.size(); ++i) {
+    const comm::GpuLinks& links = d.topology.links[i];
+    json["gpus"][i]["nvlinks"] = links.nvlinks;
+    json["gpus"][i]["pcie_generation"] = links.pcie_generation_max;
+    json["gpus"][i]["pcie_lanes"] = links.pcie_lanes;
+  }
+  json["gpu_pairs"] = d.topology.pairs;
+  json["network"] = d.network;
   if (d.cuda.devices.empty()) json["why_no_gpu"] = d.cuda.why_none;
+  return json;
+}
+
+Json all_reduces_json(int ranks, const std::vector<comm::AllReduceResult>& results) {
+  Json json = Json::array();
+  for (const comm::AllReduceResult& r : results) {
+    json.push_back({{"bytes", r.bytes},
+                    {"seconds", r.seconds},
+                    {"p99_s", r.p99_s},
+                    {"bus_bytes_per_s", r.bus_bytes_per_s(ranks)},
+                    {"correct", r.correct}});
+  }
   return json;
 }
 
@@ -122,13 +181,17 @@ Json measured_json(const Diagnosis& d) {
   json["gemm_bf16_flops_per_s"] = d.gemm_bf16.flops_per_s;
   json["gemm_bf16_shape"] = d.gemm_bf16.shape;
   json["copy_bytes_per_s"] = d.copy_bytes_per_s;
-  json["all_reduce"] = Json::array();
-  for (const comm::AllReduceResult& r : d.all_reduce) {
-    json["all_reduce"].push_back({{"bytes", r.bytes},
-                                  {"seconds", r.seconds},
-                                  {"bus_bytes_per_s", r.bus_bytes_per_s},
-                                  {"correct", r.correct}});
+  if (!d.gpu_gemm_fp32.shape.empty()) {
+    json["gpu_gemm_fp32_flops_per_s"] = d.gpu_gemm_fp32.flops_per_s;
+    json["gpu_gemm_fp32_shape"] = d.gpu_gemm_fp32.shape;
   }
+  if (!d.gpu_gemm_bf16.shape.empty()) {
+    json["gpu_gemm_bf16_flops_per_s"] = d.gpu_gemm_bf16.flops_per_s;
+    json["gpu_gemm_bf16_shape"] = d.gpu_gemm_bf16.shape;
+  }
+  if (std::isfinite(d.gpu_copy_bytes_per_s)) json["gpu_copy_bytes_per_s"] = d.gpu_copy_bytes_per_s;
+  json["all_reduce"] = all_reduces_json(d.ranks, d.all_reduce);
+  if (!d.nccl_all_reduce.empty()) json["nccl_all_reduce"] = all_reduces_json(d.ranks, d.nccl_all_reduce);
   return json;
 }
 
@@ -140,21 +203,43 @@ void print_json(const Diagnosis& d) {
                        {"hdf5", d.hdf5},
                        {"onednn", d.onednn},
                        {"onednn_isa", d.onednn_isa}};
+  if (!d.cuda.devices.empty()) {
+    json["libraries"]["cuda_runtime"] = d.cuda.runtime;
+    json["libraries"]["cuda_driver"] = d.cuda.driver;
+    if (!d.topology.driver.empty()) json["libraries"]["driver"] = d.topology.driver;
+  }
+  for (const comm::GpuLibrary& library : d.gpu_libraries)
+    if (!library.version.empty()) json["libraries"][library.name] = library.version;
   json["launcher"] = d.launch.launcher.empty() ? "none" : d.launch.launcher;
   json["launcher_size"] = d.launch.size;
   json["ranks"] = d.ranks;
   json["hosts"] = d.hosts;
   json["transport"] = d.transport;
   json["transport_description"] = d.transport_description;
+  if (!d.nccl_description.empty()) json["nccl_description"] = d.nccl_description;
   if (d.measured) json["measured"] = measured_json(d);
   json["problems"] = d.problems;
   fmt::print("{}", to_text(json));
 }
 
+/// Where every rank has a GPU. What NCCL's transport refuses is a problem like others; all ranks refuse alike.
+void try_nccl(comm::Environment& environment, comm::Communicator& ranks, bool measure, Diagnosis& found) {
+  double without = found.cuda.devices.empty() ? 1 : 0;
+  ranks.all_reduce_sum(std::span<double>(&without, 1));
+  if (ranks.size() == 1 || without > 0 || !comm::nccl_is_built()) return;
+  try {
+    const auto gpus = environment.make_communicator({.transport = "nccl", .watchdog_s = 60});
+    trainer::diagnose_nccl(*gpus, measure, found);
+  } catch (const UserError& error) {
+    found.problems.push_back(error.what());
+  }
+}
+
 void run(const Options& options) {
   comm::Environment environment;
   const auto ranks = environment.make_communicator({.transport = "auto", .watchdog_s = 60});
-  const Diagnosis found = trainer::diagnose(*ranks, options.threads, !options.quick);
+  Diagnosis found = trainer::diagnose(*ranks, options.threads, !options.quick);
+  try_nccl(environment, *ranks, !options.quick, found);
   if (ranks->rank() == 0) (options.json ? print_json : print_text)(found);
   ranks->barrier();
 }
@@ -167,7 +252,7 @@ void add_doctor(CLI::App& app) {
       "what this machine is, whether ranks, launcher and libraries agree, how fast it multiplies and copies");
   command->footer(
       "Measures matrix products, memory copies and, under mpirun, all-reduces, on the ranks that a run would "
-      "have:\n\n"
+      "have;\nwhere every rank has a GPU, all-reduces over NCCL too.\n\n"
       "  mpirun --bind-to none -n 2 gpumonth doctor");
   auto options = std::make_shared<Options>();
   command->add_option("--threads", options->threads, "threads per rank; 0: cores of the host / ranks on it")

@@ -18,9 +18,9 @@ namespace {
 using namespace gpumonth::model;
 
 struct Options {
-  std::string file, dtype = "bf16";
+  std::string file, dtype = "bf16", backend = "cpu";
   std::vector<std::string> overrides;
-  std::int64_t batch = 1;
+  std::int64_t batch = 1, ranks_per_host = 1;
   bool json = false;
 };
 
@@ -55,6 +55,8 @@ void print_json(const Options& options, const Result& r) {
   }
   json["batch_per_rank"] = options.batch;
   json["dtype"] = options.dtype;
+  json["backend"] = options.backend;
+  json["ranks_per_host"] = options.ranks_per_host;
   for (const auto kind : kKinds) json["bytes_per_rank"][name(kind)] = sum(r.memory, kind);
   json["bytes_per_rank"]["total"] = sum(r.memory);
   json["memory"] = Json::array();
@@ -103,15 +105,23 @@ void print_text(const Options& options, const Result& r) {
   fmt::print("training per sample  {}  (forward + backward = 3 x forward)\n\n",
              si(as_double(train_flops(m)), "FLOPs", 5));
   fmt::print("{}\n{}", layer_table(r), memory_table(r));
+  if (options.backend == "cpu" && options.ranks_per_host > 1)
+    fmt::print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
   fmt::print("({} per rank, {}; without the batch itself, communication buffers and library workspaces)\n",
              options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch), options.dtype);
+}
+
+/// CPU ranks of one host hold the state once; GPUs hold it each.
+MemoryLayout layout(const Options& options) {
+  if (options.backend == "cuda") return {.packed = false};
+  return {.packed = true, .weight_ranks = options.ranks_per_host, .optimizer_ranks = options.ranks_per_host};
 }
 
 void run(const Options& options) {
   const ModelConfig model = load_model(options.file, options.overrides);
   const Dtype dtype = options.dtype == "fp32" ? Dtype::fp32 : Dtype::bf16;
   const Result result{ParameterTable(model).count(), model, layer_flops(model),
-                      memory_parts(model, options.batch, dtype)};
+                      memory_parts(model, options.batch, dtype, layout(options))};
   options.json ? print_json(options, result) : print_text(options, result);
 }
 
@@ -133,6 +143,16 @@ void add_flops(CLI::App& app) {
   command->add_option("--dtype", options->dtype, "compute type; master weights are fp32")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->capture_default_str();
+  command->add_option("--backend", options->backend, "where it trains, for the memory")
+      ->type_name("BACKEND")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  command
+      ->add_option("--ranks-per-host", options->ranks_per_host,
+                   "CPU ranks of one host, which hold weights and optimizer state in common")
+      ->type_name("RANKS")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{256}).description(""))
       ->capture_default_str();
   add_json_flag(*command, options->json);
   add_help_config_flag(*command, [] {

@@ -21,6 +21,8 @@ void build(CLI::App& app) {
   app.get_formatter()->column_width(36);
   cli::add_trainer_commands(app);
   cli::add_flops(app);
+  cli::add_fit(app);
+  cli::add_compare(app);
   cli::add_budget(app);
   cli::add_report(app);
   app.footer(

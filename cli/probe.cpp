@@ -38,6 +38,8 @@ void add_probe(CLI::App& app) {
   command->add_option("--out", options->probe.out, "HDF5 to write: /prediction, /loss, /grad/<name>")->required()->type_name("O.h5");
   command->add_option("--dtype", options->probe.dtype, "compute type; master weights are fp32")
       ->type_name("TYPE")->check(CLI::IsMember({"fp32", "bf16"}))->capture_default_str();
+  command->add_option("--backend", options->probe.backend, "where the model runs: CPU threads or the first GPU")
+      ->type_name("BACKEND")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
   command->add_option("--threads", options->probe.threads, "threads of the products and loops")
       ->type_name("THREADS")->check(CLI::Range(1, 1024).description(""))->capture_default_str();
   command->callback([options] { run(*options); });

@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 
+#include "budget/scaling_basis.h"
+#include "budget/sweep.h"
 #include "budget/text_file.h"
 #include "cli/commands.h"
 #include "runlog/reader.h"
@@ -14,9 +16,18 @@ namespace {
 
 struct Options {
   std::vector<std::string> runs, overrides;
-  std::string output, scenario;
+  std::string output, scenario, gpus;
   bool force = false;
 };
+
+/// With a table of numbers of GPUs around the scenario's own, unless --gpus says which.
+budget::Budget make_budget(const Options& options, const std::vector<runlog::Run>& runs,
+                           const std::vector<budget::Efficiency>& efficiencies) {
+  const auto scenario = budget::load_scenario(options.scenario, options.overrides);
+  budget::BudgetOptions how{.gpus = parse_gpus(options.gpus), .components = budget::components_of(runs)};
+  if (how.gpus.empty()) how.gpus = budget::usual_sweep(scenario);
+  return budget::make_budget(scenario, efficiencies, how);
+}
 
 void run(const Options& options) {
   budget::check_output(options.output, options.force);
@@ -28,7 +39,7 @@ void run(const Options& options) {
   }
   std::optional<budget::Budget> budget;
   if (!options.scenario.empty())
-    budget = budget::make_budget(budget::load_scenario(options.scenario, options.overrides), efficiencies);
+    budget = make_budget(options, runs, efficiencies);
   budget::write_text_file(options.output, budget::report_html(runs, budget ? &*budget : nullptr),
                           options.force);
   fmt::print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
@@ -48,6 +59,7 @@ void add_report(CLI::App& app) {
   CLI::Option* scenario =
       command->add_option("--scenario", options->scenario, "scenario whose budget is shown too")
           ->type_name("S.toml");
+  add_gpus_option(*command, options->gpus)->needs(scenario);
   command->add_flag("--force", options->force, "overwrite the page if it exists");
   add_set_option(*command, options->overrides)->needs(scenario);
   command->callback([options] { run(*options); });

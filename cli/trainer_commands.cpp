@@ -6,6 +6,7 @@ namespace gpumonth::cli {
 void add_trainer_commands(CLI::App& app) {
   add_train(app);
   add_probe(app);
+  add_comm(app);
   add_doctor(app);
 }
 

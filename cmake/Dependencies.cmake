@@ -14,6 +14,12 @@ if(NOT TARGET tomlplusplus::tomlplusplus)
   add_library(tomlplusplus::tomlplusplus ALIAS PkgConfig::tomlplusplus)
 endif()
 find_package(Catch2 REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(Boost REQUIRED)  # headers of Boost.Math
+find_package(Ceres REQUIRED)
+# As SYSTEM includes: their headers do not pass our warnings.
+add_library(gpumonth_statistics INTERFACE)
+target_link_libraries(gpumonth_statistics INTERFACE Ceres::ceres Eigen3::Eigen Boost::headers)
 
 if(GPUMONTH_TRAINER)
   find_package(MPI REQUIRED COMPONENTS C)

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <thread>
 
 #include "comm/mpi_check.h"
@@ -28,12 +29,26 @@ std::string rank_prefix() {
   return fmt::format("[rank {}/{} {}] ", rank, size, host);
 }
 
-void abort_job(const std::string& line, int exit_code) {
+namespace {
+
+void run_for_at_most_2_s(const std::function<void()>& work) {
+  const auto done = std::make_shared<std::atomic<bool>>(false);
+  std::thread([work, done] {
+    work();
+    *done = true;
+  }).detach();
+  for (int tries = 0; tries < 200 && !*done; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
+}  // namespace
+
+void abort_job(const std::string& line, int exit_code, const std::function<void()>& release) {
   static std::atomic<bool> aborting{false};
   if (!aborting.exchange(true)) {
     const std::string text = line + "\n";
     // write(2): other threads may hold stdio's lock for ever
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+    if (release) run_for_at_most_2_s(release);
     if (mpi_is_running()) {
       std::thread([exit_code] { MPI_Abort(MPI_COMM_WORLD, exit_code); }).detach();
       std::this_thread::sleep_for(std::chrono::seconds(3));

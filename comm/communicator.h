@@ -11,6 +11,13 @@ namespace gpumonth::comm {
 
 class GradientReducer;
 struct Segment;
+class TimedAllReduce;
+
+/// What make_reducer() may be asked for beyond plain fp32 sums.
+struct ReducerOptions {
+  bool bf16_wire = false;        ///< comm.wire = "bf16"; "nccl" only
+  bool shard_optimizer = false;  ///< comm.sharding = "optimizer": owned() and gather() of gradient_reducer.h
+};
 
 /// Collectives are called in the same order on every rank; a broken call prints
 /// `[rank 3/8 node07] MPI_Allreduce: <text> at file:line - hint` and ends the job (MPI_Abort), never returns.
@@ -42,9 +49,15 @@ class Communicator {
   /// several hosts, one rank, GPU memory.
   virtual std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes) = 0;
   /// Collective. Reduces `gradients`, from allocate(), in buckets. `stream` is what the step's work is ordered on: a
-  /// cudaStream_t, null on the CPU.
+  /// cudaStream_t, null on the CPU. Throws UserError where this transport lacks an option.
   virtual std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
-                                                        std::int64_t bucket_bytes, void* stream) = 0;
+                                                        std::int64_t bucket_bytes, void* stream,
+                                                        const ReducerOptions& options = {}) = 0;
+  /// Collective. All-reduces of up to `count` floats of the kind of memory that gradients live in, timed.
+  virtual std::unique_ptr<TimedAllReduce> make_timed_all_reduce(std::int64_t count);
+  /// The GPU of this rank, as CUDA numbers those that this process sees; -1: none. It is the calling thread's current
+  /// device after construction.
+  virtual int gpu() const { return -1; }
   /// The same ranks with an order of collectives of its own, for another thread. Collective; `name` is a
   /// string literal for messages. Must not outlive the Environment.
   virtual std::unique_ptr<Communicator> duplicate(const char* name) = 0;

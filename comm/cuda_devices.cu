@@ -1,5 +1,7 @@
 #include <cuda_runtime.h>
 
+#include <cstdio>
+
 #include "comm/cuda_devices.h"
 
 namespace gpumonth::comm {
@@ -7,6 +9,29 @@ namespace {
 
 std::string version_text(int version) {  // 12040 -> "12.4"
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i])));
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += digits;
+  }
+  return text;
+}
+
+CudaDevice describe(int ordinal, const cudaDeviceProp& properties) {
+  CudaDevice device;
+  device.name = properties.name;
+  device.compute_capability = std::to_string(properties.major) + "." + std::to_string(properties.minor);
+  device.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
+  device.uuid = uuid_text(properties.uuid);
+  char pci_id[32] = "";
+  if (cudaDeviceGetPCIBusId(pci_id, sizeof pci_id, ordinal) == cudaSuccess) device.pci_id = pci_id;
+  device.multiprocessors = properties.multiProcessorCount;
+  return device;
 }
 
 }  // namespace
@@ -26,9 +51,7 @@ CudaDevices cuda_devices() {
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
-    found.devices.push_back({properties.name,
-                             std::to_string(properties.major) + "." + std::to_string(properties.minor),
-                             static_cast<std::int64_t>(properties.totalGlobalMem)});
+    found.devices.push_back(describe(i, properties));
   }
   if (found.devices.empty()) found.why_none = "no GPU used: the driver shows none (CUDA_VISIBLE_DEVICES?)";
   return found;

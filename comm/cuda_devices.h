@@ -11,12 +11,15 @@ struct CudaDevice {
   std::string name;
   std::string compute_capability;  ///< "9.0"
   std::int64_t memory_bytes = 0;
+  std::string uuid;    ///< "GPU-5b6cbd39-...", as nvidia-smi -L prints it
+  std::string pci_id;  ///< "0000:1b:00.0"
+  int multiprocessors = 0;
 };
 
 struct CudaDevices {
   bool built = false;           ///< this program has CUDA parts
   std::string why_none;         ///< one line where `devices` is empty
-  std::string driver, runtime;  ///< CUDA versions, "12.4"; empty where unknown
+  std::string driver, runtime;  ///< CUDA versions: the newest that the driver knows, and ours, "12.4"; "": unknown
   std::vector<CudaDevice> devices;
 };
 

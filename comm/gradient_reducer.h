@@ -38,6 +38,7 @@ struct BucketTimes {
 struct StepCommunication {
   double comm_s = 0;     ///< inside collectives
   double exposed_s = 0;  ///< what the step waited for them after its backward
+  double gather_s = 0;   ///< of sharding: gather(), which nothing overlaps; in neither of the two above
 };
 
 /// One step: begin_step, begin_backward, ready(0) ... ready(last), wait, finish. Between begin_step and finish the
@@ -52,6 +53,18 @@ class GradientReducer {
   virtual void ready(int event) = 0;
   /// What comes after it sees the sum over all ranks in every bucket; with sharding, in owned() only.
   virtual void wait() = 0;
+
+  /// The parts of the flat buffer whose sums this rank holds after wait(): with sharding its share of every bucket
+  /// (shard.h), without it every event. Sorted, disjoint; together the ranks' parts are every event, once.
+  virtual const std::vector<Segment>& owned() const = 0;
+  /// After wait(): brings `parameters`, laid out like the gradients, together in place: every rank gets from every
+  /// owner what that owns, bit for bit. Collective; only enqueues where work is ordered on a stream, and may be recorded
+  /// there. Does nothing without sharding or with one rank.
+  virtual void gather(float* parameters) = 0;
+  /// After wait(): sums `values` over all ranks in place, such as partial squares for the gradient's norm, in double.
+  /// Device memory, the same bits on every rank; collective and recordable like gather(). With one rank nothing happens.
+  virtual void sum(double* values, std::int64_t count) = 0;
+
   /// After the device has done the step (at once on the CPU): what communication took, timeline() filled.
   virtual StepCommunication finish() = 0;
   /// Timeline of the step that finish() just ended, in launch order; empty for one rank.

@@ -13,6 +13,7 @@
 #include "comm/abort.h"
 #include "comm/mpi_check.h"
 #include "comm/mpi_communicator.h"
+#include "comm/nccl_transport.h"
 #include "comm/self_communicator.h"
 
 namespace gpumonth::comm {
@@ -96,25 +97,30 @@ Environment::~Environment() {
 std::unique_ptr<Communicator> Environment::make_communicator(const CommOptions& options) {
   const Launch launch = detect_launch();
   const std::string& transport = options.transport;
-  if (transport == "nccl") {
-    user_error("comm.transport = \"nccl\": this gpumonth is built without NCCL; use \"auto\" or \"mpi\"");
-  }
-  if (transport != "auto" && transport != "self" && transport != "mpi") {
+  if (transport != "auto" && transport != "self" && transport != "mpi" && transport != "nccl") {
     user_error("comm.transport = \"{}\": must be one of auto, self, mpi, nccl", transport);
   }
   if (transport == "self" && launch.size > 1) {
     user_error("comm.transport = \"self\", but {} started {} processes: start one, or use \"auto\"",
                launch.launcher, launch.size);
   }
-  if (transport == "self" || (transport == "auto" && launch.size == 1))
-    return std::make_unique<SelfCommunicator>();
+  const NcclOptions nccl{.allow_shared_gpu = options.allow_shared_gpu, .watchdog_s = options.watchdog_s};
+  if (transport == "nccl" && (launch.size == 1 || !nccl_is_built())) require_nccl();
+  if (transport == "self" || (transport != "mpi" && launch.size == 1)) {
+    auto self = std::make_unique<SelfCommunicator>();
+    if (transport == "nccl") return make_nccl_communicator(std::move(self), nullptr, nccl);
+    return self;
+  }
   if (launch.launcher == "srun" && launch.size > 1 && !has_pmi()) {
     user_error("srun started {} tasks without PMI, so MPI cannot join them: use srun --mpi=pmix, or mpirun",
                launch.size);
   }
   initialize_mpi();
   check_world(launch);
-  return std::make_unique<MpiCommunicator>(options.watchdog_s);
+  auto ranks = std::make_unique<MpiCommunicator>(options.watchdog_s);
+  if (transport != "nccl") return ranks;
+  auto watchdog = ranks->watchdog();
+  return make_nccl_communicator(std::move(ranks), std::move(watchdog), nccl);
 }
 
 void fail(const std::string& message, int exit_code) {

@@ -29,6 +29,7 @@ Launch detect_launch();
 struct CommOptions {
   std::string transport = "auto";  ///< auto | self | mpi | nccl
   double watchdog_s = 300;         ///< longest time a collective may take; 0: no limit
+  bool allow_shared_gpu = false;   ///< "nccl": two ranks may use one GPU, for tests
 };
 
 /// Initialises MPI where it is needed, and finalises it, unless an exception is passing through: then the
@@ -41,7 +42,8 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
 
   /// Collective. One process without a launcher gets `self` and MPI is not touched. Throws UserError: unknown
-  /// transport, transport not built, ranks that do not find each other.
+  /// transport, transport not built, ranks that do not find each other; with "nccl" also what check_gpus()
+  /// (gpu_assignment.h) refuses. "auto" is never "nccl": whoever runs the model on GPUs asks for that.
   std::unique_ptr<Communicator> make_communicator(const CommOptions& options = {});
 
  private:

@@ -189,8 +189,9 @@ std::shared_ptr<std::byte[]> MpiCommunicator::allocate_common(std::size_t bytes)
 }
 
 std::unique_ptr<GradientReducer> MpiCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
-                                                               std::int64_t bucket_bytes, void*) {
-  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes);
+                                                               std::int64_t bucket_bytes, void*,
+const ReducerOptions& options) {
+  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes, options);
 }
 
 }  // namespace gpumonth::comm

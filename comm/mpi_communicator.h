@@ -34,9 +34,12 @@ class MpiCommunicator final : public Communicator {
   std::shared_ptr<float[]> allocate(std::int64_t count) override;
   std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes) override;
   std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
-                                                std::int64_t bucket_bytes, void* stream) override;
+                                                std::int64_t bucket_bytes, void* stream,
+                                                const ReducerOptions& options = {}) override;
   std::unique_ptr<Communicator> duplicate(const char* name) override;
   void set_context(const char* phase, std::int64_t step) override;
+  /// For transports that put their own collectives under its watch.
+  const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
 
  private:
   MpiCommunicator(MpiCommunicator& original, const char* name);

@@ -15,8 +15,9 @@ void SelfCommunicator::abort(const std::string& message, int exit_code) { abort_
 std::shared_ptr<float[]> SelfCommunicator::allocate(std::int64_t count) { return allocate_private(count); }
 
 std::unique_ptr<GradientReducer> SelfCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
-                                                                std::int64_t bucket_bytes, void*) {
-  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes);
+                                                                std::int64_t bucket_bytes, void*,
+const ReducerOptions& options) {
+  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes, options);
 }
 
 std::shared_ptr<float[]> allocate_private(std::int64_t count) {

@@ -25,7 +25,8 @@ class SelfCommunicator : public Communicator {
   std::shared_ptr<float[]> allocate(std::int64_t count) override;
   std::shared_ptr<std::byte[]> allocate_common(std::size_t) override { return nullptr; }
   std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
-                                                std::int64_t bucket_bytes, void* stream) override;
+                                                std::int64_t bucket_bytes, void* stream,
+                                                const ReducerOptions& options = {}) override;
   std::unique_ptr<Communicator> duplicate(const char*) override {
     return std::make_unique<SelfCommunicator>();
   }

@@ -8,6 +8,9 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/error.h"
+#include "comm/shard.h"
+
 namespace gpumonth::comm {
 namespace {
 
@@ -20,8 +23,16 @@ double seconds_since(Clock::time_point start) {
 }  // namespace
 
 struct ThreadReducer::Impl {
-  Impl(Communicator& ranks, float* buffer, std::vector<Segment> segments, std::int64_t bucket_bytes)
-      : gradients(buffer), events(std::move(segments)), buckets(plan_buckets(events, bucket_bytes)) {
+  Impl(Communicator& ranks, float* buffer, std::vector<Segment> segments, std::int64_t bucket_bytes,
+       const ReducerOptions& options)
+      : gradients(buffer),
+        events(std::move(segments)),
+        buckets(plan_buckets(events, bucket_bytes)),
+        sharded(options.shard_optimizer && ranks.size() > 1),
+        owned(sharded ? owned_segments(buckets, ranks.rank(), ranks.size()) : merged(events)) {
+    if (options.bf16_wire)
+      user_error("comm.wire = \"bf16\" needs comm.transport = \"nccl\", not \"{}\": use comm.wire = \"fp32\"",
+                 ranks.transport());
     launches.assign(events.size(), false);
     for (const Bucket& bucket : buckets) launches[bucket.last_event] = true;
     if (ranks.size() == 1) return;
@@ -42,8 +53,18 @@ struct ThreadReducer::Impl {
   }
 
   void begin_backward() {
-    if (communicator) communicator->set_context("backward", step);
+    if (communicator) {
+      communicator->set_context("backward", step);
+    } else {
+      open = true;  // again where a GPU gave up recording the step, and enqueues it anew
+      next_event = 0;
+    }
     step_start = Clock::now();
+  }
+
+  StepCommunication finish() {
+    if (!communicator) open = false;  // a GPU's replayed step passes nothing but begin_step() and this
+    return cost;
   }
 
   void ready(int event) {
@@ -78,7 +99,33 @@ struct ThreadReducer::Impl {
       now = done.load(std::memory_order_acquire);
     }
     ++steps_waited;
-    cost = {comm_s, seconds_since(begin)};
+    cost = {.comm_s = comm_s, .exposed_s = seconds_since(begin)};
+  }
+
+  /// The communication thread is idle after wait(), so its communicator is free.
+  void require_waited(const char* call) const {
+    if (open) throw std::logic_error(fmt::format("{}() before wait()", call));
+  }
+
+  void gather(float* parameters) {
+    require_waited("gather");
+    if (!sharded) return;
+    const auto begin = Clock::now();
+    const int ranks = communicator->size();
+    for (const Bucket& bucket : buckets) {
+      for (int owner = 0; owner < ranks; ++owner) {
+        const Segment part = owned_part(bucket.range, owner, ranks);
+        if (part.count == 0) continue;
+        const std::span<float> values(parameters + part.offset, static_cast<std::size_t>(part.count));
+        communicator->broadcast(std::as_writable_bytes(values), owner);
+      }
+    }
+    cost.gather_s += seconds_since(begin);
+  }
+
+  void sum(double* values, std::int64_t count) {
+    require_waited("sum");
+    if (communicator) communicator->all_reduce_sum(std::span<double>(values, static_cast<std::size_t>(count)));
   }
 
   void post() {
@@ -145,6 +192,8 @@ struct ThreadReducer::Impl {
   float* gradients;
   std::vector<Segment> events;
   std::vector<Bucket> buckets;
+  bool sharded;
+  std::vector<Segment> owned;
   std::vector<bool> launches;                  // by event: it is the last of a bucket
   std::unique_ptr<Communicator> communicator;  // null with one rank
 
@@ -168,8 +217,8 @@ struct ThreadReducer::Impl {
 };
 
 ThreadReducer::ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
-                             std::int64_t bucket_bytes)
-    : impl_(std::make_unique<Impl>(communicator, gradients, std::move(events), bucket_bytes)) {}
+                             std::int64_t bucket_bytes, const ReducerOptions& options)
+    : impl_(std::make_unique<Impl>(communicator, gradients, std::move(events), bucket_bytes, options)) {}
 
 ThreadReducer::~ThreadReducer() {
   if (!impl_->end_thread()) impl_.release();
@@ -179,7 +228,10 @@ void ThreadReducer::begin_step(std::int64_t step) { impl_->begin(step); }
 void ThreadReducer::begin_backward() { impl_->begin_backward(); }
 void ThreadReducer::ready(int event) { impl_->ready(event); }
 void ThreadReducer::wait() { impl_->wait(); }
-StepCommunication ThreadReducer::finish() { return impl_->cost; }
+const std::vector<Segment>& ThreadReducer::owned() const { return impl_->owned; }
+void ThreadReducer::gather(float* parameters) { impl_->gather(parameters); }
+void ThreadReducer::sum(double* values, std::int64_t count) { impl_->sum(values, count); }
+StepCommunication ThreadReducer::finish() { return impl_->finish(); }
 const std::vector<BucketTimes>& ThreadReducer::timeline() const { return impl_->times; }
 const std::vector<Bucket>& ThreadReducer::buckets() const { return impl_->buckets; }
 

@@ -60,10 +60,11 @@ Watchdog::~Watchdog() {
   if (thread_.joinable()) thread_.join();
 }
 
-int Watchdog::add_channel(const char* name) {
+int Watchdog::add_channel(const char* name, WatchdogHooks hooks) {
   const int index = channel_count_.load();
   if (index == kChannels) throw std::length_error("too many communicators: a fault of gpumonth");
   channels_[index].name = name;
+  channels_[index].hooks = std::move(hooks);
   channel_count_ = index + 1;
   return index;
 }
@@ -75,14 +76,20 @@ void Watchdog::set_context(const char* phase, std::int64_t step) {
 
 Watchdog::Guard::Guard(Watchdog& watchdog, int channel, const char* what, std::int64_t bytes)
     : watchdog_(watchdog), channel_(channel) {
-  Channel& c = watchdog_.channels_[channel_];
+  watchdog_.enter(channel_, what, bytes);
+}
+
+Watchdog::Guard::~Guard() { watchdog_.leave(channel_); }
+
+void Watchdog::enter(int channel, const char* what, std::int64_t bytes) {
+  Channel& c = channels_[channel];
   c.what.store(what, std::memory_order_relaxed);
   c.bytes.store(bytes, std::memory_order_relaxed);
   c.entered.fetch_add(1, std::memory_order_relaxed);
   c.inside.store(true, std::memory_order_release);
 }
 
-Watchdog::Guard::~Guard() { watchdog_.channels_[channel_].inside.store(false, std::memory_order_release); }
+void Watchdog::leave(int channel) { channels_[channel].inside.store(false, std::memory_order_release); }
 
 void Watchdog::run() {
   auto last = Clock::now();
@@ -191,12 +198,13 @@ std::string Watchdog::whom_it_waits_for(const std::vector<Answer>& answers) cons
 }
 
 void Watchdog::end_job(const Channel& channel, const std::vector<Answer>& answers) {
+  const std::string details = channel.hooks.details ? "; " + channel.hooks.details() : std::string();
   abort_job(
-      fmt::format("{}{}{} ({}) in step {} not done after {:.0f} s: {} - a host, link or process is down or "
+      fmt::format("{}{}{} ({}) in step {} not done after {:.0f} s: {}{} - a host, link or process is down or "
                   "stopped, or comm.watchdog_s is too short",
                   rank_prefix(), channel.what.load(), size_text(channel.bytes), channel.name, step_.load(),
-                  channel.age_s, whom_it_waits_for(answers)),
-      1);
+                  channel.age_s, whom_it_waits_for(answers), details),
+      1, channel.hooks.release);
 }
 
 }  // namespace gpumonth::comm

@@ -11,11 +11,18 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace gpumonth::comm {
+
+/// What a library can add about a collective that does not end; both are called on the watchdog's thread.
+struct WatchdogHooks {
+  std::function<std::string()> details = {};  ///< for the message: "NCCL reports ..."
+  std::function<void()> release = {};         ///< abort_job's
+};
 
 class Watchdog {
  public:
@@ -27,7 +34,10 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
 
   /// A channel is one communicator used by one thread; the same number on every rank. `name`: a literal.
-  int add_channel(const char* name);
+  int add_channel(const char* name, WatchdogHooks hooks = {});
+  /// The collective `what` (a literal) on `channel` begins and ends. Guard does both.
+  void enter(int channel, const char* what, std::int64_t bytes = 0);
+  void leave(int channel);
   void set_context(const char* phase, std::int64_t step);
 
   /// The collective `what` (a literal) on `channel`, until the end of the scope.
@@ -51,6 +61,7 @@ class Watchdog {
     std::atomic<std::int64_t> bytes{0};
     std::atomic<std::uint64_t> entered{0};  // collectives begun
     std::atomic<bool> inside{false};
+    WatchdogHooks hooks;
     // the watchdog thread's own: how long it has seen the same collective
     std::uint64_t seen = 0;
     double age_s = 0;

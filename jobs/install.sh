@@ -6,6 +6,9 @@
 #
 # Where everything is there it does nothing, so it also works without root and on other systems. The names of the
 # packages are only right for the two systems above: elsewhere it ends and lists what is missing.
+#
+# Where nvcc is found (PATH or CUDA_HOME, by default /usr/local/cuda) it also fetches the headers of cudnn-frontend, 2 MB
+# from PyPI, into build/deps; pip's own settings say from where. Without them training on GPUs works, but slower.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -25,11 +28,17 @@ libtomlplusplus-dev   -        configuration files
 libcli11-dev          -        command line
 nlohmann-json3-dev    -        JSON output
 libfmt-dev            -        text
+libceres-dev          -        bounded least squares of scaling curves
+libeigen3-dev         -        its matrices, and ours
+libboost-math-dev     -        distributions of probability theory
 catch2                -        test programs
 gnuplot-nox           gnuplot  plots of the report
 hdf5-tools            h5dump   looks into run logs and checkpoints
 '
 test_packages='
+patchelf              patchelf  makes the bundle of jobs/bundle.sh relocatable
+slurm-wlm             -        a Slurm of two nodes for the tests of jobs/*.sbatch
+munge                 -        what Slurm checks its users with
 iproute2              tc       hosts and slow links for the network tests
 util-linux            nsenter  commands on such a host
 '
@@ -76,7 +85,7 @@ find_root() {
 }
 
 install_packages() {
-  local log=$root/build/install.log names=$*
+  local log=$root/build/${install_log:-install.log} names=$*
   mkdir -p "$root/build" 2>/dev/null && : >"$log" 2>/dev/null || fail "$root/build cannot be written: use a checkout of your own"
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0)
   "${apt[@]}" update >>"$log" 2>&1 || echo "install.sh: apt-get update failed (see $log); trying with the old lists" >&2
@@ -85,6 +94,45 @@ install_packages() {
     fail "apt-get install failed, see $log; on Ubuntu the component 'universe' must be enabled (sudo add-apt-repository" \
       "universe); by hand: apt-get install $names"
   }
+}
+
+frontend_version=1.18.0
+frontend_sha256=382ea063b92cbfd5b442cb75ff8422932d78276aecf139e46713ed1ad3d07af4  # of the wheel named in fetch_frontend
+
+# The wheel is for one Python on x86-64, but its headers are for all. pip checks the hash. Prints what went wrong.
+fetch_frontend() {
+  local deps=$1 work
+  work=$(mktemp -d "$deps.XXXXXX") || return 1
+  echo "nvidia-cudnn-frontend==$frontend_version --hash=sha256:$frontend_sha256" >"$work/requirements.txt"
+  if python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes -r "$work/requirements.txt" \
+    --only-binary=:all: --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
+    -d "$work" 2>&1 &&
+    python3 -c 'import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+wheel.extractall(sys.argv[2], [n for n in wheel.namelist() if n.startswith("include/")])' "$work"/*.whl "$work" 2>&1 &&
+    rm -rf "$deps" && mkdir -p "$deps" && mv "$work/include" "$deps/" && echo "$frontend_version" >"$deps/version"; then
+    rm -rf "$work"
+    return 0
+  fi
+  rm -rf "$work"
+  return 1
+}
+
+# Never a reason to stop: the program builds without.
+provide_frontend() {
+  local deps=$root/build/deps/cudnn-frontend problem
+  PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin command -v nvcc >/dev/null || return 0
+  if [[ -n ${CUDNN_FRONTEND_ROOT:-} || $(cat "$deps/version" 2>/dev/null) == "$frontend_version" ]]; then return 0; fi
+  problem='there is no pip (Debian and Ubuntu: python3-pip)'
+  if python3 -m pip --version >/dev/null 2>&1 || (install_log=install-pip.log && check_system python3-pip &&
+    find_root python3-pip && install_packages python3-pip && python3 -m pip --version >/dev/null) 2>/dev/null; then
+    echo "fetching the headers of cudnn-frontend $frontend_version (attention on GPUs) into build/deps"
+    problem="$root/build/deps cannot be written"
+    if mkdir -p "$root/build/deps" 2>/dev/null && problem=$(fetch_frontend "$deps"); then return 0; fi
+    problem=$(grep -m1 'ERROR' <<<"$problem" || tail -n1 <<<"$problem")
+  fi
+  echo "install.sh: no cudnn-frontend, so the plain attention will be built, slower on GPUs in bf16:" \
+    "${problem:-it could not be unpacked}" >&2
 }
 
 check_cmake() {
@@ -114,6 +162,7 @@ main() {
     install_packages "${packages[@]}"
   fi
   check_cmake
+  provide_frontend
 }
 
 main "$@"

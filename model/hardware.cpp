@@ -52,6 +52,8 @@ void declare(config::Table& table, Hardware& hardware) {
   table.field("peak_flops_per_s", hardware.peak_flops_per_s,
               {.unit = "FLOP/s", .min = 1, .help = "dense bf16 peak, no sparsity"});
   table.field("memory_gb", hardware.memory_gb, {.unit = "GB", .min = 0, .help = "device memory, 1e9 bytes"});
+  table.field("memory_bandwidth_bytes_per_s", hardware.memory_bandwidth_bytes_per_s,
+              {.unit = "B/s", .min = 1, .help = "device memory, reads and writes together"});
   table.field("power_w", hardware.power_w, {.unit = "W", .min = 0, .help = "board power limit"});
   table.field("source", hardware.source, {.help = "where these numbers stand"});
 }
@@ -72,6 +74,17 @@ std::vector<Hardware> load_hardware(const std::filesystem::path& directory) {
     all.push_back(std::move(hardware));
   }
   return all;
+}
+
+std::filesystem::path shipped_hardware() {
+  std::error_code error;
+  auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (int level = 0; level < 5 && !error && !folder.empty(); ++level, folder = folder.parent_path()) {
+    const auto candidate = folder / "configs/hardware";
+    if (std::filesystem::is_directory(candidate, error)) return candidate;
+    error.clear();
+  }
+  return {};
 }
 
 const Hardware* match(const std::vector<Hardware>& hardware, const std::string& device_name) {

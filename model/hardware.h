@@ -17,6 +17,7 @@ struct Hardware {
   double peak_flops_per_s =
       std::numeric_limits<double>::quiet_NaN();                 ///< dense bf16, FLOP/s (1 MAC = 2 FLOP)
   double memory_gb = std::numeric_limits<double>::quiet_NaN();  ///< 1e9 bytes
+  double memory_bandwidth_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< reads and writes together
   double power_w = std::numeric_limits<double>::quiet_NaN();    ///< board power limit
   std::string source;                                           ///< where these numbers stand
 };
@@ -26,6 +27,10 @@ void declare(config::Table& table, Hardware& hardware);
 /// Every *.toml in `directory`, in the order of their file names. Throws UserError: not a folder, a bad file,
 /// no peak in it, or two files that claim the same device name.
 std::vector<Hardware> load_hardware(const std::filesystem::path& directory);
+
+/// The configs/hardware that belongs to this program: in its folder or one of the four above (build/cuda/gpumonth of a
+/// source tree, bin/gpumonth of a bundle). Empty where there is none, as for a program copied elsewhere.
+std::filesystem::path shipped_hardware();
 
 /// The device whose device_names hold exactly `device_name` (upper and lower case are the same); nullptr
 /// where none does: an unknown device has no peak, and never gets another one's.

@@ -1,5 +1,7 @@
 #include "model/memory.h"
 
+#include <algorithm>
+
 #include "model/parameters.h"
 
 namespace gpumonth::model {
@@ -19,30 +21,37 @@ std::int64_t linear_weights(const ModelConfig& model) {
 }
 
 /// Of one rank, whatever its batch.
-void add_state(const ModelConfig& model, std::int64_t E, std::vector<MemoryPart>& parts) {
+void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& layout,
+               std::vector<MemoryPart>& parts) {
   const std::int64_t flat = ParameterTable(model).flat_size() * kFp32;
-  const std::int64_t packed = linear_weights(model) * E;
-  parts.insert(parts.end(),
-               {
-                   {MemoryKind::weights, "fp32 master weights", flat},
-                   {MemoryKind::packed_weights, "forward layout", packed},
-                   {MemoryKind::packed_weights, "backward-data layout (bf16 only)", E < kFp32 ? packed : 0},
-                   {MemoryKind::gradients, "fp32 gradients", flat},
-                   {MemoryKind::optimizer, "exp_avg", flat},
-                   {MemoryKind::optimizer, "exp_avg_sq", flat},
-                   {MemoryKind::ema, "EMA of the weights", flat},
-               });
+  const auto add = [&parts](MemoryKind kind, const char* what, std::int64_t bytes, std::int64_t ranks) {
+    parts.push_back({kind, what, (bytes + ranks - 1) / ranks});
+  };
+  add(MemoryKind::weights, "fp32 master weights", flat, layout.weight_ranks);
+  if (layout.packed) {
+    const std::int64_t packed = linear_weights(model) * E;
+    add(MemoryKind::packed_weights, "forward layout", packed, layout.weight_ranks);
+    add(MemoryKind::packed_weights, "backward-data layout (bf16 only)", E < kFp32 ? packed : 0, layout.weight_ranks);
+  } else {
+    add(MemoryKind::packed_weights, "bf16 copy of the weights", E < kFp32 ? flat / kFp32 * E : 0, 1);
+  }
+  add(MemoryKind::gradients, "fp32 gradients", flat, 1);
+  add(MemoryKind::optimizer, "exp_avg", flat, layout.optimizer_ranks);
+  add(MemoryKind::optimizer, "exp_avg_sq", flat, layout.optimizer_ranks);
+  add(MemoryKind::ema, "EMA of the weights", flat, layout.optimizer_ranks);
 }
 
 /// What forward saves for backward. Bytes per token and block, per token, per sample.
-void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t E,
+void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t E, bool recompute,
                      std::vector<MemoryPart>& parts) {
   const std::int64_t h = model.hidden_size, mlp = model.mlp_hidden();
-  const std::int64_t per_token = batch * model.tokens(), per_token_block = per_token * model.depth;
+  const std::int64_t per_token = batch * model.tokens();
+  const std::int64_t per_token_block = per_token * (recompute ? std::min(2, model.depth) : model.depth);
   const auto add = [&parts](const char* what, std::int64_t bytes) {
     parts.push_back({MemoryKind::activations, what, bytes});
   };
-  add("residual stream before and inside each block", per_token_block * 2 * kFp32 * h);
+  add("residual stream before each block", per_token * model.depth * kFp32 * h);
+  add("residual stream inside each block", per_token_block * kFp32 * h);
   add("LayerNorm mean and 1/sigma", per_token_block * 4 * kFp32);
   add("modulated LayerNorm outputs", per_token_block * 2 * E * h);
   add("qkv", per_token_block * 3 * E * h);
@@ -76,10 +85,11 @@ const char* name(MemoryKind kind) {
   return "?";
 }
 
-std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batch_per_rank, Dtype dtype) {
+std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batch_per_rank, Dtype dtype,
+                                     const MemoryLayout& layout) {
   std::vector<MemoryPart> parts;
-  add_state(model, bytes_per_element(dtype), parts);
-  add_activations(model, batch_per_rank, bytes_per_element(dtype), parts);
+  add_state(model, bytes_per_element(dtype), layout, parts);
+  add_activations(model, batch_per_rank, bytes_per_element(dtype), layout.recompute, parts);
   return parts;
 }
 

@@ -1,4 +1,5 @@
 #include "runlog/reader.h"
+#include "runlog/warm_up.h"
 
 #include <algorithm>
 #include <cmath>
@@ -88,8 +89,12 @@ Run read(const std::filesystem::path& path) {
   run.schema_version = kSchemaVersion;
   if (run.info.world_size < 1)
     user_error("{}: world_size is {}; the log is damaged", run.path, run.info.world_size);
-  run.steps = read_table(file, kStepsGroup, step_columns());
+  run.steps = read_table(file, kStepsGroup, step_columns(file.has(kStepEnergy)));
   run.buckets = read_table(file, kBucketsGroup, bucket_columns());
+  if (file.has(kCommGroup)) {
+    run.comm.rows = read_table(file, kCommGroup, comm_columns());
+    run.comm.measured = file.text_attribute(kCommGroup, kCommMeasured);
+  }
   read_ranks(file, run);
   std::uint8_t clean = 0;
   open_column(file, kCleanClose, 1).read_rows(0, 1, &clean);
@@ -102,6 +107,9 @@ std::vector<StepRecord> Run::steady() const {
   std::vector<StepRecord> out;
   std::copy_if(steps.begin(), steps.end(), std::back_inserter(out),
                [](const StepRecord& record) { return record.phase == Phase::steady; });
+  std::vector<double> times_s;
+  for (const StepRecord& record : out) times_s.push_back(record.step_time_s);
+  out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(warm_up_length(times_s)));
   return out;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,6 +33,11 @@ struct StepRecord {
   double grad_norm = 0;       ///< L2, before clipping
   double learning_rate = 0;
   Phase phase = Phase::warm_up;  ///< checkpoint: this step's time contains writing one
+  // Of rank 0's GPU, read when the step has been enqueued; in the log only where RunInfo::power_source says whence.
+  double energy_j = std::numeric_limits<double>::quiet_NaN();  ///< since the same moment of the step before
+  double power_w = std::numeric_limits<double>::quiet_NaN();
+  double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();
+  double temperature_c = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// One gradient bucket on one sampled step, on rank 0; times in seconds since the step's start.
@@ -42,6 +48,21 @@ struct BucketRecord {
   double ready_s = 0;      ///< the last gradient in it was finished
   double start_s = 0;      ///< the all-reduce began
   double end_s = 0;        ///< the all-reduce was done
+};
+
+/// All-reduces of one size, from `gpumonth comm`; times in seconds, of the slowest rank.
+struct CommRecord {
+  std::int64_t bytes = 0;    ///< of one rank's fp32 values, summed over all ranks in place
+  std::int64_t repeats = 0;  ///< timed, back to back, after a warm-up
+  double mean_s = 0, median_s = 0;
+  double p99_s = 0;  ///< 99th percentile, nearest rank
+  int correct = 0;   ///< 1: every value on every rank was the exact sum
+};
+
+/// A sweep over sizes. Empty: the log has none.
+struct CommSweep {
+  std::string measured;  ///< what, over what, by which clock: "all-reduce of fp32, in place, back to back; ..."
+  std::vector<CommRecord> rows;
 };
 
 /// The root attributes, known before the first step.
@@ -65,6 +86,7 @@ struct RunInfo {
   std::string start_time_utc;                           ///< ISO 8601
   double start_time_unix_s = 0;  ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
   std::string resumed_from;                             ///< checkpoint path, empty for a fresh start
+  std::string power_source;  ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
 };
 
 /// A run log in memory, as read.
@@ -78,7 +100,8 @@ struct Run {
   std::vector<float>
       rank_step_time_s;  ///< (sampled steps, world_size), row-major: every rank's own busy time, s
   std::vector<std::int64_t> rank_steps;    ///< the step of each of those rows
-  std::vector<StepRecord> steady() const;  ///< steps with phase == steady
+  CommSweep comm;                          ///< all-reduces by size, where they were measured
+  std::vector<StepRecord> steady() const;  ///< phase == steady, less what warm_up_length() finds
 };
 
 }  // namespace gpumonth::runlog

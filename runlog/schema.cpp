@@ -7,7 +7,7 @@ namespace gpumonth::runlog {
 namespace {
 
 using S = StepRecord;
-constexpr std::array<Column<S>, 17> kStepColumns{{
+constexpr std::array<Column<S>, 21> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step},
     {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s},
     {"step_time_s", "s", "wall time from the end of the previous step to the end of this one",
@@ -26,7 +26,13 @@ constexpr std::array<Column<S>, 17> kStepColumns{{
     {"grad_norm", "1", "L2 norm of the gradient before clipping", &S::grad_norm},
     {"learning_rate", "1", "AdamW step size", &S::learning_rate},
     {"phase", "1", "0 warm_up, 1 steady, 2 checkpoint (the step's time contains writing one)", &S::phase},
+    {"energy_j", "J", "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
+     &S::energy_j},
+    {"power_w", "W", "of rank 0's GPU while it worked on the step", &S::power_w},
+    {"sm_clock_mhz", "MHz", "SM clock of rank 0's GPU while it worked on the step", &S::sm_clock_mhz},
+    {"temperature_c", "degC", "of rank 0's GPU while it worked on the step", &S::temperature_c},
 }};
+constexpr std::size_t kPowerColumns = 4;  ///< the last ones
 
 using B = BucketRecord;
 constexpr std::array<Column<B>, 6> kBucketColumns{{
@@ -39,7 +45,18 @@ constexpr std::array<Column<B>, 6> kBucketColumns{{
     {"end_s", "s", "the all-reduce was done, since the step's start, on rank 0", &B::end_s},
 }};
 
+using C = CommRecord;
+constexpr std::array<Column<C>, 6> kCommColumns{{
+    {"bytes", "B", "of one rank's fp32 values, summed over all ranks in place", &C::bytes},
+    {"repeats", "1", "timed all-reduces, back to back, after a warm-up", &C::repeats},
+    {"mean_s", "s", "time of one, mean; of the slowest rank", &C::mean_s},
+    {"median_s", "s", "time of one, median; of the slowest rank", &C::median_s},
+    {"p99_s", "s", "time of one, 99th percentile by nearest rank; of the slowest rank", &C::p99_s},
+    {"correct", "1", "1: every value on every rank was the exact sum", &C::correct},
+}};
+
 constexpr const char* kVersionsGroup = "/library_versions";
+constexpr const char* kPowerSource = "power_source";
 constexpr const char* kProgram = "gpumonth run log";
 
 /// Calls f(name, value) for every number and text of the root: writing and reading in one list.
@@ -69,8 +86,11 @@ hdf5::Handle copy_of(hid_t type) { return {H5Tcopy(type), H5Tclose}; }
 
 }  // namespace
 
-std::span<const Column<StepRecord>> step_columns() { return kStepColumns; }
+std::span<const Column<StepRecord>> step_columns(bool with_power) {
+  return std::span(kStepColumns).first(kStepColumns.size() - (with_power ? 0 : kPowerColumns));
+}
 std::span<const Column<BucketRecord>> bucket_columns() { return kBucketColumns; }
+std::span<const Column<CommRecord>> comm_columns() { return kCommColumns; }
 
 hdf5::Handle column_type(std::int64_t) { return copy_of(hdf5::native_type<std::int64_t>()); }
 hdf5::Handle column_type(double) { return copy_of(hdf5::native_type<double>()); }
@@ -91,6 +111,7 @@ void write_info(hdf5::File& file, const RunInfo& info) {
   for_each_attribute(info,
                      [&](const char* name, const auto& value) { file.set_attribute("/", name, value); });
   file.set_attribute("/", "hostnames", info.hostnames);
+  if (!info.power_source.empty()) file.set_attribute("/", kPowerSource, info.power_source);
   file.create_group(kVersionsGroup);
   for (const auto& [library, version] : info.library_versions) {
     file.set_attribute(kVersionsGroup, library, version);
@@ -119,6 +140,7 @@ RunInfo read_info(const hdf5::File& file) {
     }
   });
   info.hostnames = file.text_list_attribute("/", "hostnames");
+  if (file.has_attribute("/", kPowerSource)) info.power_source = file.text_attribute("/", kPowerSource);
   for (const auto& library : file.attribute_names(kVersionsGroup)) {
     info.library_versions[library] = file.text_attribute(kVersionsGroup, library);
   }

@@ -10,10 +10,13 @@
 namespace gpumonth::runlog {
 
 constexpr const char* kStepsGroup = "/steps";
+constexpr const char* kStepEnergy = "/steps/energy_j";  ///< in logs with a power meter, and three more
 constexpr const char* kBucketsGroup = "/buckets";
 constexpr const char* kRanksGroup = "/ranks";
 constexpr const char* kRankStep = "/ranks/step";             ///< (rows) int64
 constexpr const char* kRankStepTime = "/ranks/step_time_s";  ///< (rows, world_size) float32, s
+constexpr const char* kCommGroup = "/comm";                  ///< only in logs of `gpumonth comm`
+constexpr const char* kCommMeasured = "measured";            ///< its attribute: CommSweep::measured
 constexpr const char* kCleanClose = "/clean_close";          ///< (1) uint8: 1 after a clean end
 
 /// One column of a table: a dataset of one element per record.
@@ -25,8 +28,10 @@ struct Column {
   std::variant<std::int64_t Record::*, double Record::*, int Record::*, Phase Record::*> member;
 };
 
-std::span<const Column<StepRecord>> step_columns();
+/// `with_power`: also the last four, which a log of a run without a power meter lacks.
+std::span<const Column<StepRecord>> step_columns(bool with_power = false);
 std::span<const Column<BucketRecord>> bucket_columns();
+std::span<const Column<CommRecord>> comm_columns();
 
 /// The stored type of a member: int64, float64, int32, or the enumeration of phases.
 hdf5::Handle column_type(std::int64_t);

@@ -97,12 +97,22 @@ hdf5::File& with_info(hdf5::File& file, const RunInfo& info) {
   return file;
 }
 
+/// Known before the first step, so written once.
+void write_comm(hdf5::File& file, const CommSweep& comm) {
+  if (comm.rows.empty()) return;
+  TableWriter<CommRecord> table(file, kCommGroup, comm_columns());
+  file.set_attribute(kCommGroup, kCommMeasured, comm.measured);
+  for (const CommRecord& row : comm.rows) table.add(row);
+  file.reserve(table.bytes_to_write() + kMetadataBytes);
+  table.write();
+}
+
 /// Everything in the file that is written to.
 struct Tables {
-  Tables(hdf5::File& file, int world_size)
-      : steps(file, kStepsGroup, step_columns()),
+  Tables(hdf5::File& file, const RunInfo& info)
+      : steps(file, kStepsGroup, step_columns(!info.power_source.empty())),
         buckets(file, kBucketsGroup, bucket_columns()),
-        ranks(file, world_size),
+        ranks(file, info.world_size),
         clean_close(create_clean_close(file)) {}
 
   bool empty() const { return steps.empty() && buckets.empty() && ranks.empty(); }
@@ -124,10 +134,11 @@ struct Tables {
 }  // namespace
 
 struct Writer::Impl {
-  Impl(const std::filesystem::path& path, const RunInfo& info)
+  Impl(const std::filesystem::path& path, const RunInfo& info, const CommSweep& comm)
       : pending(path, hdf5::PendingFile::Existing::refuse, true),
         file(with_info(pending.file(), info)),
-        tables(std::in_place, file, info.world_size) {
+        tables(std::in_place, file, info) {
+    write_comm(file, comm);
     // From here on HDF5 allows appending and overwriting only: no new datasets, no new attributes.
     file.start_swmr();
     clear_writer_flags(file.descriptor());
@@ -202,8 +213,8 @@ struct Cost {
 
 }  // namespace
 
-Writer::Writer(const std::filesystem::path& file, const RunInfo& info)
-    : impl_(std::make_unique<Impl>(file, info)) {}
+Writer::Writer(const std::filesystem::path& file, const RunInfo& info, const CommSweep& comm)
+    : impl_(std::make_unique<Impl>(file, info, comm)) {}
 
 Writer::~Writer() {
   if (impl_->closed) return;

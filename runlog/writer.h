@@ -13,7 +13,8 @@ namespace gpumonth::runlog {
 class Writer {
  public:
   /// Creates `file` (its folder must exist). Throws UserError where it exists or cannot be written.
-  Writer(const std::filesystem::path& file, const RunInfo& info);
+  /// `comm`: all-reduces by size, where they were measured.
+  Writer(const std::filesystem::path& file, const RunInfo& info, const CommSweep& comm = {});
   ~Writer();  ///< flushes and closes; never throws
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;

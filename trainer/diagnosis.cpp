@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "comm/gpu_assignment.h"
+#include "comm/network.h"
 #include "trainer/ops/onednn.h"
 
 namespace gpumonth::trainer {
@@ -48,6 +50,37 @@ void check_cores(comm::Communicator& communicator, const Machine& machine, int t
   }
 }
 
+std::vector<comm::AllReduceResult> check_sums(comm::Communicator& communicator, std::vector<std::string>& problems) {
+  constexpr std::array<std::int64_t, 5> kSizes = {8, 64 << 10, 1 << 20, 16 << 20, 64 << 20};
+  std::vector<comm::AllReduceResult> results = comm::check_all_reduce(communicator, kSizes);
+  for (const comm::AllReduceResult& result : results) {
+    if (result.correct) continue;
+    problems.push_back(fmt::format("all-reduce of {} bytes over {} gives wrong sums: do not train on these ranks",
+                                   result.bytes, communicator.transport()));
+  }
+  return results;
+}
+
+/// Every rank its own GPU, all at the same time: they share power and cooling. What fails on a GPU is a problem of that
+/// rank's, not the end of the diagnosis.
+void measure_gpu(comm::Communicator& communicator, Diagnosis& found) {
+  std::string problem;
+  communicator.barrier();
+  if (communicator.local_rank() < static_cast<int>(found.cuda.devices.size()) || found.cuda.devices.size() == 1) {
+    const int device = comm::choose_gpu(communicator.local_rank(), static_cast<int>(found.cuda.devices.size()));
+    try {
+      found.gpu_copy_bytes_per_s = measure_gpu_copy_bandwidth(device);
+      found.gpu_gemm_fp32 = measure_gpu_gemm_peak("fp32", device);
+      found.gpu_gemm_bf16 = measure_gpu_gemm_peak("bf16", device);
+    } catch (const std::exception& error) {
+      problem = fmt::format("GPU {}: {}", device, error.what());
+    }
+  }
+  const std::vector<std::string> all = communicator.all_gather(problem);
+  for (std::size_t r = 0; r < all.size(); ++r)
+    if (!all[r].empty()) found.problems.push_back(fmt::format("rank {}: {}", r, all[r]));
+}
+
 void measure_all(comm::Communicator& communicator, Diagnosis& found) {
   found.measured = true;
   communicator.barrier();  // at the same time: ranks of one host share its memory
@@ -56,14 +89,31 @@ void measure_all(comm::Communicator& communicator, Diagnosis& found) {
   found.gemm_fp32 = measure_gemm_peak("fp32", found.threads);
   communicator.barrier();
   found.gemm_bf16 = measure_gemm_peak("bf16", found.threads);
-  if (communicator.size() == 1) return;
-  constexpr std::array<std::int64_t, 5> kSizes = {8, 64 << 10, 1 << 20, 16 << 20, 64 << 20};
-  found.all_reduce = comm::check_all_reduce(communicator, kSizes);
-  for (const comm::AllReduceResult& result : found.all_reduce) {
-    if (result.correct) continue;
-    found.problems.push_back(
-        fmt::format("all-reduce of {} bytes gives wrong sums: do not train on these ranks", result.bytes));
+  measure_gpu(communicator, found);
+  if (communicator.size() > 1) found.all_reduce = check_sums(communicator, found.problems);
+}
+
+/// One problem for every rank whose library cannot be loaded.
+void check_gpu_libraries(comm::Communicator& communicator, Diagnosis& found) {
+  std::string missing;
+  if (!found.cuda.devices.empty()) found.gpu_libraries = comm::gpu_libraries();
+  for (const comm::GpuLibrary& library : found.gpu_libraries)
+    if (library.version.empty()) missing += (missing.empty() ? "" : ", ") + library.name;
+  const std::vector<std::string> all = communicator.all_gather(missing);
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (!all[r].empty())
+      found.problems.push_back(fmt::format("rank {}: {} cannot be loaded: is its folder in LD_LIBRARY_PATH?", r, all[r]));
   }
+}
+
+void look_at_gpus(comm::Communicator& communicator, Diagnosis& found) {
+  found.cuda = comm::cuda_devices();
+  std::vector<std::string> pci_ids;
+  for (const comm::CudaDevice& gpu : found.cuda.devices) pci_ids.push_back(gpu.pci_id);
+  if (!pci_ids.empty()) found.topology = comm::gpu_topology(pci_ids);
+  check_gpu_libraries(communicator, found);
+  check_same(communicator, "GPUs", fmt::format("{}", found.cuda.devices.size()), found.problems);
+  check_same(communicator, "GPU driver", found.topology.driver.empty() ? "none" : found.topology.driver, found.problems);
 }
 
 }  // namespace
@@ -81,13 +131,13 @@ Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) 
   found.hdf5 = hdf5_version();
   found.onednn = ops::onednn_version();
   found.onednn_isa = ops::onednn_isa();
-  found.cuda = comm::cuda_devices();
+  found.network = comm::network_cards();
   found.hosts = communicator.all_gather(found.machine.host);
   check_same(communicator, "CPU", found.machine.cpu, found.problems);
   check_same(communicator, "MPI", found.mpi.library, found.problems);
   check_same(communicator, "HDF5", found.hdf5, found.problems);
   check_same(communicator, "oneDNN", found.onednn + " " + found.onednn_isa, found.problems);
-  check_same(communicator, "GPUs", fmt::format("{}", found.cuda.devices.size()), found.problems);
+  look_at_gpus(communicator, found);
   check_same(communicator, "threads per rank", fmt::format("{}", found.threads), found.problems);
   check_cores(communicator, found.machine, found.threads, found.problems);
   if (found.ranks > 1 && found.mpi.thread_level != "multiple") {
@@ -96,6 +146,11 @@ Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) 
   }
   if (measure) measure_all(communicator, found);
   return found;
+}
+
+void diagnose_nccl(comm::Communicator& gpus, bool measure, Diagnosis& found) {
+  found.nccl_description = gpus.description();
+  if (measure && gpus.size() > 1) found.nccl_all_reduce = check_sums(gpus, found.problems);
 }
 
 }  // namespace gpumonth::trainer

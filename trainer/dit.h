@@ -28,7 +28,7 @@ template <class Device, class T>
 class Dit {
  public:
   Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch,
-      StateMemory<Device>& memory);
+      StateMemory<Device>& memory, bool recompute = false);
 
   /// The flat parameter buffers that forward and backward will read: fp32 masters and, where the device's products
   /// read weights in place (Device::kPacksWeights is false), the same in T. They must outlive this.
@@ -50,6 +50,10 @@ class Dit {
   ops::LinearWeights weights(const LinearOffsets& at, const std::byte* packed = nullptr) const;
   void condition(const std::int32_t* t, const std::int32_t* labels);
   void block_forward(int layer);
+  /// From a1 on: what follows the norm in front of the block.
+  void block_branches(int layer);
+  /// Fills the block's activations again from x_in, which was kept.
+  void block_again(int layer);
   void block_backward(int layer, float* gradients, const GradientReady& ready);
   void condition_backward(const std::int32_t* labels, float* gradients);
   /// The norm in front of block `layer`'s attention (layer == depth: of the final layer): what lies before it is

@@ -9,9 +9,9 @@ namespace gpumonth::trainer {
 template <class Device, class T>
 ops::ResidualNormForward<T> Dit<Device, T>::norm_before(int layer) {
   const bool is_final = layer == model_.depth;
-  auto* block = is_final ? nullptr : &act_.blocks[layer];
-  auto* below = layer == 0 ? nullptr : &act_.blocks[layer - 1];
-  float* x = is_final ? act_.x_final.get() : block->x_in.get();
+  auto* block = is_final ? nullptr : &act_.block(layer);
+  auto* below = layer == 0 ? nullptr : &act_.block(layer - 1);
+  float* x = is_final ? act_.x_final.get() : act_.x_in[layer].get();
   NormStatistics<Device>& norm = is_final ? act_.norm_final : block->norm1;
   float* shift = is_final ? act_.modulation.get() : modulation(layer, kShiftAttention);
   float* scale = is_final ? act_.modulation.get() + shape_.h : modulation(layer, kScaleAttention);
@@ -48,14 +48,29 @@ ops::ResidualNormBackward<T> Dit<Device, T>::norm_before_backward(int layer, flo
 
 template <class Device, class T>
 void Dit<Device, T>::block_forward(int l) {
-  BlockActivations<Device, T>& a = act_.blocks[l];
+  ops::residual_norm_forward(device_, shape_.norm(), norm_before(l));  // a1 (B, T, h)
+  block_branches(l);
+}
+
+template <class Device, class T>
+void Dit<Device, T>::block_again(int l) {
+  ops::ResidualNormForward<T> norm = norm_before(l);
+  norm.x_in = norm.x_out;  // the sum was kept
+  norm.branch = nullptr;
+  norm.gate = nullptr;
+  ops::residual_norm_forward(device_, shape_.norm(), norm);
+  block_branches(l);
+}
+
+template <class Device, class T>
+void Dit<Device, T>::block_branches(int l) {
+  BlockActivations<Device, T>& a = act_.block(l);
   const BlockWeights& w = block_weights_[l];
-  ops::residual_norm_forward(device_, shape_.norm(), norm_before(l));                // a1 (B, T, h)
   qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());             // (B, T, 3h)
   attention_.forward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get());           // (B, T, h)
   proj_.forward(a.attention.get(), w.proj, a.proj.get());  // (B, T, h)
   ops::residual_norm_forward<Device, T>(device_, shape_.norm(),                      // a2 (B, T, h)
-                                        {.x_in = a.x_in.get(),
+                                        {.x_in = act_.x_in[l].get(),
                                          .branch = a.proj.get(),
                                          .gate = modulation(l, kGateAttention),
                                          .scale = modulation(l, kScaleMlp),
@@ -70,7 +85,7 @@ void Dit<Device, T>::block_forward(int l) {
 
 template <class Device, class T>
 void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady& ready) {
-  BlockActivations<Device, T>& a = act_.blocks[l];
+  BlockActivations<Device, T>& a = act_.block(l);
   const BlockOffsets& o = offsets_.blocks[l];
   const BlockWeights& w = block_weights_[l];
   const DitEvents& events = offsets_.events;
@@ -109,6 +124,9 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
   qkv_.backward_weights_bias(wide, a.a1.get(), gradients + o.qkv.weight, gradients + o.qkv.bias, scratch);
   ready(events.block(l, DitEvents::kQkv));
   qkv_.backward_data(wide, w.qkv, narrow);  // (B, T, h)
+  // The norm's backward reads the branch of the block below. Its turn of the two sets comes now: this block is done
+  // with its own, and the two topmost are still there from forward.
+  if (act_.sets < model_.depth && l > 0 && l - 1 < model_.depth - 2) block_again(l - 1);
   ops::residual_norm_backward(device_, shape_.norm(), norm_before_backward(l, gradients), scratch);
 
   // All six modulation gradients of this block are in place, but for the MLP gate, which came from above.

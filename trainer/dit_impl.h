@@ -9,12 +9,12 @@ namespace gpumonth::trainer {
 
 template <class Device, class T>
 Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table,
-                    std::int64_t batch, StateMemory<Device>& memory)
+                    std::int64_t batch, StateMemory<Device>& memory, bool recompute)
     : device_(device),
       model_(m),
       shape_(m, batch),
       offsets_(m, table),
-      act_(device, m, shape_),
+      act_(device, m, shape_, recompute),
       grad_(device, m, shape_),
       patch_(device, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(), ops::Dtype::fp32,
                       ops::dtype_of<T>(), 0, true, false}),
@@ -140,7 +140,7 @@ void Dit<Device, T>::forward(const float* x_t, const std::int32_t* t, const std:
   const DitShape& s = shape_;
   condition(t, labels);
   ops::patchify(device_, x_t, ops::latent_shape(model_), s.batch, act_.patches.get());  // (B, T, p c)
-  float* x = act_.blocks[0].x_in.get();                                                 // (B, T, h)
+  float* x = act_.x_in[0].get();                                                 // (B, T, h)
   patch_.forward(act_.patches.get(), patch_weights_, x);
   ops::add_broadcast(device_, s.batch, s.tokens * s.h, positions_.get(), x);
   for (int l = 0; l < model_.depth; ++l) block_forward(l);

@@ -1,7 +1,9 @@
 // Step over Dit<Device, T>: noising, forward, loss, backward, AdamW. Included only where it is instantiated.
 #pragma once
 
+#include <array>
 #include <numeric>
+#include <span>
 #include <type_traits>
 
 #include "trainer/diffusion.h"
@@ -25,7 +27,7 @@ class DitStep : public Step {
         setup_(setup),
         flat_size_(table.flat_size()),
         memory_(device_, setup.ranks),
-        dit_(device_, setup.model, table, setup.local_batch, memory_),
+        dit_(device_, setup.model, table, setup.local_batch, memory_, setup.recompute),
         parameters_(memory_.template take<float>(flat_size_)),
         exp_avg_(memory_.template take<float>(flat_size_)),
         exp_avg_sq_(memory_.template take<float>(flat_size_)),
@@ -52,10 +54,29 @@ class DitStep : public Step {
 
   const std::vector<comm::Segment>& events() const override { return dit_.offsets().segments; }
 
-  void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step,
-             comm::GradientReducer& reducer) override {
+  void attach(comm::GradientReducer& reducer, comm::Communicator& ranks) override {
     reducer_ = &reducer;
-    reducer.begin_step(step);
+    ranks_ = &ranks;
+    std::int64_t owned = 0, all = 0;
+    for (const comm::Segment& part : reducer.owned()) owned += part.count;
+    for (const comm::Segment& event : events()) all += event.count;
+    if (owned == all || shares_state()) return;
+    shard_ = reducer.owned();
+    ops::Buffer<Device, float> ema(device_, owned);
+    std::int64_t at = 0;
+    for (const comm::Segment& part : shard_) {
+      ops::convert(device_, part.count, ema_.get() + part.offset, ema.get() + at);
+      at += part.count;
+    }
+    ema_ = std::move(ema);
+    exp_avg_ = ops::Buffer<Device, float>(device_, owned);
+    exp_avg_sq_ = ops::Buffer<Device, float>(device_, owned);
+    partial_norms_ = ops::Buffer<Device, double>(device_, shard_norm_blocks());
+  }
+
+  void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step) override {
+    fetched_ = false;
+    reducer_->begin_step(step);
     timeline_.mark(kStarted);
     load(batch, settings, step);
     recording_.run([this, clip_norm = settings.clip_norm] {
@@ -97,21 +118,37 @@ class DitStep : public Step {
   }
 
   double update(const OptimizerSettings& settings, std::int64_t step) override {
+    fetched_ = false;
     load_constants(settings, step);
     enqueue_update(settings.clip_norm);
     return fetch_norm();
   }
 
   bool owns_state() const override { return memory_.part() == 0; }
+  bool shares_state() const override { return memory_.parts() > 1; }
+
+  TrainingState state() override {
+    if (Device::kHostMemory && shard_.empty())
+      return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()};
+    if (!fetched_) {  // once for all who ask between two steps
+      host_[0] = to_host(parameters_.get(), flat_size_);
+      host_[1] = collect(ema_);
+      host_[2] = collect(exp_avg_);
+      host_[3] = collect(exp_avg_sq_);
+      fetched_ = true;
+    }
+    return {host_[0].data(), host_[1].data(), host_[2].data(), host_[3].data()};
+  }
 
   void state_changed() override {
     memory_.barrier();
-    const std::vector<comm::Segment>& all = events();
-    for (const int event : owned_) {
-      const auto [at, count] = all[event];
-      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, parameters_.get() + at, typed(at));
-      dit_.pack(typed(at), event);
+    if (fetched_) {  // somebody may have written to it
+      ops::copy_to_device(device_, parameters_.get(), host_[0].data(), parameters_.bytes());
+      distribute(host_[1], ema_);
+      distribute(host_[2], exp_avg_);
+      distribute(host_[3], exp_avg_sq_);
     }
+    pack_events();
     ops::synchronize(device_);
     memory_.barrier();
   }
@@ -128,6 +165,13 @@ class DitStep : public Step {
   std::vector<float> gradients() override { return to_host(setup_.gradients, flat_size_); }
 
  protected:
+  /// Initial weights, from host memory.
+  void set_parameters(const float* values) {
+    ops::copy_to_device(device_, parameters_.get(), values, parameters_.bytes());
+    ops::copy_to_device(device_, ema_.get(), values, ema_.bytes());
+    ops::synchronize(device_);
+  }
+
   std::vector<float> to_host(const float* values, std::int64_t count) {
     std::vector<float> host(static_cast<std::size_t>(count));
     ops::copy_to_host(device_, host.data(), values, host.size() * sizeof(float));
@@ -177,8 +221,32 @@ class DitStep : public Step {
                         loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
   }
 
+  void enqueue_update(double clip_norm) { shard_.empty() ? update_all(clip_norm) : update_shard(clip_norm); }
+
+  /// This rank's part; then every rank gets everybody's parameters, and packs them all.
+  void update_shard(double clip_norm) {
+    // The ranks' partial sums lie one on the other and are added by position.
+    std::int64_t block = 0;
+    for (const auto& [at, count] : shard_) {
+      const std::int64_t blocks = ops::norm_blocks(count);
+      ops::squares_by_block(device_, setup_.gradients + at, count, 0, blocks, partial_norms_.get() + block);
+      block += blocks;
+    }
+    reducer_->sum(partial_norms_.get(), partial_norms_.size());
+    ops::clipping(device_, partial_norms_.get(), partial_norms_.size(), clip_norm, clipping_.get());
+    std::int64_t state_at = 0;
+    for (const auto& [at, count] : shard_) {
+      ops::adamw(device_, adamw_.get(), clipping_.get(), count, setup_.gradients + at, parameters_.get() + at,
+                 exp_avg_.get() + state_at, exp_avg_sq_.get() + state_at, ema_.get() + state_at,
+                 static_cast<ops::bf16*>(nullptr));
+      state_at += count;
+    }
+    reducer_->gather(parameters_.get());
+    pack_events();
+  }
+
   /// The norm's blocks, then AdamW's events, are shared out over the ranks that hold the state in common.
-  void enqueue_update(double clip_norm) {
+  void update_all(double clip_norm) {
     const std::int64_t blocks = ops::norm_blocks(flat_size_);
     const std::int64_t first = blocks * memory_.part() / memory_.parts();
     const std::int64_t last = blocks * (memory_.part() + 1) / memory_.parts();
@@ -203,6 +271,47 @@ class DitStep : public Step {
     if constexpr (!std::is_same_v<T, float>) rounded = typed(at);
     ops::adamw(device_, adamw_.get(), clipping_.get(), count, setup_.gradients + at, parameters_.get() + at,
                exp_avg_.get() + at, exp_avg_sq_.get() + at, ema_.get() + at, rounded);
+  }
+
+  /// From the fp32 parameters to what the products read.
+  void pack_events() {
+    if constexpr (!Device::kPacksWeights) {
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size_, parameters_.get(), typed(0));
+      return;
+    }
+    const std::vector<comm::Segment>& all = events();
+    for (const int event : owned_) {
+      const auto [at, count] = all[event];
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, parameters_.get() + at, typed(at));
+      dit_.pack(typed(at), event);
+    }
+  }
+
+  /// The same on every rank: no rank owns more than an equal part and a block a segment.
+  std::int64_t shard_norm_blocks() const {
+    return ops::norm_blocks(flat_size_) + 2 * static_cast<std::int64_t>(events().size() + reducer_->buckets().size());
+  }
+
+  /// A flat host copy of a state buffer; with sharding every rank's part of it.
+  std::vector<float> collect(const ops::Buffer<Device, float>& buffer) {
+    if (shard_.empty()) return to_host(buffer.get(), flat_size_);
+    std::vector<float> flat(static_cast<std::size_t>(flat_size_));
+    std::int64_t state_at = 0;
+    for (const auto& [at, count] : shard_) {
+      ops::copy_to_host(device_, flat.data() + at, buffer.get() + state_at, static_cast<std::size_t>(count) * 4);
+      state_at += count;
+    }
+    ranks_->all_reduce_sum(std::span<float>(flat));  // the others hold zeros there
+    return flat;
+  }
+
+  void distribute(const std::vector<float>& flat, const ops::Buffer<Device, float>& buffer) {
+    if (shard_.empty()) return ops::copy_to_device(device_, buffer.get(), flat.data(), buffer.bytes());
+    std::int64_t state_at = 0;
+    for (const auto& [at, count] : shard_) {
+      ops::copy_to_device(device_, buffer.get() + state_at, flat.data() + at, static_cast<std::size_t>(count) * 4);
+      state_at += count;
+    }
   }
 
   /// The parameters in T from flat offset `at` on: the masters themselves, a copy of the whole, or, where products
@@ -239,6 +348,10 @@ class DitStep : public Step {
   ops::Recording<Device> recording_;
   ops::Timeline<Device> timeline_;
   comm::GradientReducer* reducer_ = nullptr;
+  comm::Communicator* ranks_ = nullptr;
+  std::vector<comm::Segment> shard_;              // with sharding, what this rank updates; else empty
+  std::array<std::vector<float>, 4> host_;        // what state() hands out, in the order of TrainingState
+  bool fetched_ = false;                          // it is what the device holds, or will after state_changed()
   std::vector<double> losses_;
 };
 

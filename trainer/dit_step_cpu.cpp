@@ -18,9 +18,6 @@ class CpuDitStep final : public DitStep<ops::Cpu, T> {
     this->state_changed();
   }
   void* stream() override { return nullptr; }
-  TrainingState state() override {
-    return {this->parameters_.get(), this->ema_.get(), this->exp_avg_.get(), this->exp_avg_sq_.get()};
-  }
 };
 
 }  // namespace

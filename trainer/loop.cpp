@@ -11,9 +11,11 @@
 #include "comm/gradient_reducer.h"
 #include "model/flops.h"
 #include "runlog/writer.h"
+#include "trainer/backend.h"
 #include "trainer/checkpoints.h"
 #include "trainer/data.h"
 #include "trainer/diffusion.h"
+#include "trainer/power.h"
 #include "trainer/progress.h"
 #include "trainer/run_info.h"
 #include "trainer/signals.h"
@@ -67,13 +69,14 @@ class Loop {
         resolved_(resolve(config, communicator)),
         table_(config.model),
         gradients_(communicator.allocate(table_.flat_size())),
-        step_(make_cpu_dit_step(setup(), table_)),
+        step_(make_dit_step(resolved_.backend, setup(), table_)),
         reducer_(communicator.make_reducer(gradients_.get(), step_->events(),
                                            static_cast<std::int64_t>(config.comm.bucket_mib * 1048576),
-                                           step_->stream())),
+                                           step_->stream(), reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
         extras_(communicator.size()) {
+    step_->attach(*reducer_, communicator);
     const std::int64_t local = config.batch.global / communicator.size();
     batch_.latents.resize(local * config.model.latent_size());
     batch_.labels.resize(local);
@@ -90,6 +93,8 @@ class Loop {
     run_start_ = Clock::now();
     Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_);
     const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.seed, config_.run.steps);
+    if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = PowerMeter::open(resolved_.gpu);
+    if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
     announce(info, start);
     watch_stop_signals();
@@ -126,7 +131,12 @@ class Loop {
  private:
   StepSetup setup() const {
     return {config_.model, config_.batch.global / comm_.size(), config_.batch.global, config_.run.seed,
-            resolved_.dtype, resolved_.threads, gradients_.get(), &comm_};
+            resolved_.dtype, resolved_.threads, gradients_.get(), &comm_, config_.run.recompute, resolved_.device};
+  }
+
+  comm::ReducerOptions reducer_options() const {
+    return {.bf16_wire = config_.comm.wire == "bf16",
+            .shard_optimizer = config_.comm.sharding == "optimizer" && !step_->shares_state()};
   }
 
   /// Data, forward, backward with communication beside it, update. A GPU works on a step while the next one's data is
@@ -137,13 +147,16 @@ class Loop {
     r.start_time_s = seconds(run_start_, step_end_);
     r.samples = config_.batch.global;
     r.tokens = r.samples * config_.model.tokens();
-    r.model_flops = r.hardware_flops =
-        static_cast<double>(model::train_flops(config_.model)) * static_cast<double>(r.samples);
+    r.model_flops = static_cast<double>(model::train_flops(config_.model)) * static_cast<double>(r.samples);
+    r.hardware_flops = r.model_flops;
+    if (config_.run.recompute)
+      r.hardware_flops += static_cast<double>(model::recompute_flops(config_.model)) * static_cast<double>(r.samples);
     r.learning_rate = optimizer_.learning_rate = learning_rate(config_, s);
 
     comm_.set_context("step", s);
-    step_->start(batch_, optimizer_, s, *reducer_);
+    step_->start(batch_, optimizer_, s);
     const auto started = Clock::now();
+    if (power_) log_power(r);
     comm_.set_context("data", s);
     if (s < config_.run.steps) load_batch(config_, *dataset_, s + 1, batch_);
     const double load_s = seconds(started, Clock::now());
@@ -155,10 +168,23 @@ class Loop {
     r.exposed_comm_s = result.communication.exposed_s;
     r.optimizer_s = result.optimizer_s;
     r.grad_norm = result.grad_norm;
+    // gathering the parameters of other ranks is communication that nothing overlaps
+    r.comm_s += result.communication.gather_s;
+    r.exposed_comm_s += result.communication.gather_s;
+    r.optimizer_s = std::max(0.0, r.optimizer_s - result.communication.gather_s);
     const double on_device_s = r.forward_s + r.backward_s + r.exposed_comm_s + r.optimizer_s;
     r.data_s = std::clamp(seconds(step_end_, Clock::now()) - on_device_s, 0.0, load_s);
     sum_over_ranks(r, result.loss_sum);
     return r;
+  }
+
+  /// While the GPU works on the step that was just started.
+  void log_power(runlog::StepRecord& r) {
+    const PowerSample p = power_->sample();
+    r.energy_j = p.energy_j;
+    r.power_w = p.power_w;
+    r.sm_clock_mhz = p.sm_clock_mhz;
+    r.temperature_c = p.temperature_c;
   }
 
   void sum_over_ranks(runlog::StepRecord& r, double loss_sum) {
@@ -168,7 +194,11 @@ class Loop {
     extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
     const auto begin = Clock::now();
     comm_.all_reduce_sum(extras_.values);
-    r.exposed_comm_s += seconds(begin, Clock::now());
+    if (comm_.size() > 1) {
+      const double took_s = seconds(begin, Clock::now());
+      r.comm_s += took_s;
+      r.exposed_comm_s += took_s;
+    }
     r.loss = extras_.values[Extras::kLoss] / static_cast<double>(config_.batch.global);
     stop_signal_of_all_ = decode_signal(extras_.values[Extras::kStop]);
   }
@@ -255,6 +285,7 @@ class Loop {
   Batch batch_;
   OptimizerSettings optimizer_;
   std::unique_ptr<runlog::Writer> log_;  // rank 0
+  std::unique_ptr<PowerMeter> power_;    // rank 0, on a GPU
   std::string log_path_;
   Clock::time_point run_start_, step_end_;
   int stop_signal_of_all_ = 0;

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "comm/self_communicator.h"
+#include "trainer/backend.h"
 #include "trainer/checkpoint.h"
 #include "trainer/probe_io.h"
 #include "trainer/run_config.h"
@@ -15,14 +17,15 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
     user_error("{} exists: remove it or choose another --out", options.out.string());
   const model::ParameterTable table(model);
   const ProbeBatch given = read_probe_batch(options.batch, model);
-  std::vector<float> gradients(table.flat_size());
-  const auto step = make_cpu_dit_step({.model = model,
-                                       .local_batch = given.size,
-                                       .global_batch = given.size,
-                                       .dtype = options.dtype,
-                                       .threads = options.threads,
-                                       .gradients = gradients.data()},
-                                      table);
+  std::vector<float> buffer(table.flat_size());
+  const auto step = make_dit_step(choose_backend(options.backend, comm::SelfCommunicator()).name,
+                                  {.model = model,
+                                   .local_batch = given.size,
+                                   .global_batch = given.size,
+                                   .dtype = options.dtype,
+                                   .threads = options.threads,
+                                   .gradients = buffer.data()},
+                                  table);
   read_checkpoint(options.checkpoint, table, {.parameters = step->state().parameters});
   step->state_changed();
 
@@ -30,6 +33,7 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
   const Batch batch{given.x_start, given.y, given.t, given.noise, 0};
   const double sum = step->forward(batch, 1, &losses);
   step->backward();
+  const std::vector<float> gradients = step->gradients();
   ProbeResult result{step->prediction(), {losses.begin(), losses.end()}, gradients.data()};
   write_probe_result(options.out, model, table, result);
   double square = 0;

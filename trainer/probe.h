@@ -11,6 +11,7 @@ namespace gpumonth::trainer {
 struct ProbeOptions {
   std::filesystem::path checkpoint, batch, out;
   std::string dtype = "fp32";  ///< fp32 | bf16
+  std::string backend = "cpu";  ///< cpu | cuda: the first GPU
   int threads = 1;
 };
 
@@ -19,7 +20,7 @@ struct ProbeSummary {
   double mean_loss = 0, grad_norm = 0;
 };
 
-/// UserError: bad or mismatched files, `out` exists.
+/// UserError: bad or mismatched files, `out` exists, no GPU for "cuda".
 ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options);
 
 /// The [model] of the configuration that a checkpoint carries. UserError where it has none.

@@ -16,6 +16,7 @@ void declare(config::Table& root, RunConfig& c) {
   run.field("backend", c.run.backend, {.one_of = {"auto", "cpu", "cuda"}, .help = "where the model runs; auto: a GPU where there is one"});
   run.field("dtype", c.run.dtype, {.one_of = {"auto", "fp32", "bf16"}, .help = "compute type; masters are fp32; auto: bf16 where hardware has it"});
   run.field("threads", c.run.threads, {.unit = "threads", .min = 0, .max = 4096, .help = "per rank; 0: this host's cores / ranks on it"});
+  run.field("recompute", c.run.recompute, {.help = "backward computes the blocks' activations again instead of keeping them: less memory, up to a third more work"});
   run.field("resume", c.run.resume, {.help = "checkpoint to go on from"});
   run.field("progress_s", c.run.progress_s, {.unit = "s", .min = 0.1, .help = "between progress lines where there is no terminal"});
 
@@ -35,6 +36,9 @@ void declare(config::Table& root, RunConfig& c) {
   config::Table& comm = root.table("comm");
   comm.field("transport", c.comm.transport, {.one_of = {"auto", "self", "mpi", "nccl"}, .help = "what gradients travel over"});
   comm.field("bucket_mib", c.comm.bucket_mib, {.unit = "MiB", .min = 0.001, .max = 16384, .help = "size of a gradient bucket"});
+  comm.field("wire", c.comm.wire, {.one_of = {"fp32", "bf16"}, .help = "type of gradients on their way between GPUs; bf16, nccl only: half the bytes, sums rounded on the way"});
+  comm.field("sharding", c.comm.sharding, {.one_of = {"none", "optimizer"}, .help = "optimizer: every rank updates its share of the parameters, then all gather them"});
+  comm.field("allow_shared_gpu", c.comm.allow_shared_gpu, {.help = "two nccl ranks may use one GPU, over sockets: for tests, slow"});
   comm.field("watchdog_s", c.comm.watchdog_s, {.unit = "s", .min = 0, .help = "longest time one collective may take; 0: no limit"});
 
   config::Table& log = root.table("log");

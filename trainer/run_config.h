@@ -21,6 +21,7 @@ struct RunConfig {
     std::string backend = "auto";  ///< auto | cpu | cuda
     std::string dtype = "auto";    ///< auto | fp32 | bf16
     int threads = 0;               ///< per rank; 0: the cores of this host / ranks on it
+    bool recompute = false;        ///< activations of the blocks are computed again in backward
     std::string resume = "";       ///< checkpoint to go on from
     double progress_s = 5;         ///< seconds between plain progress lines
   } run;
@@ -40,6 +41,9 @@ struct RunConfig {
     std::string transport = "auto";  ///< auto | self | mpi | nccl
     double bucket_mib = 4;
     double watchdog_s = 300;
+    std::string wire = "fp32";      ///< fp32 | bf16: what gradients are while they travel (comm/nccl_reducer.h)
+    std::string sharding = "none";  ///< none | optimizer: who updates which parameters (comm/shard.h)
+    bool allow_shared_gpu = false;
   } comm;
   struct Log {
     std::int64_t steady_after = 3;        ///< steps of warm-up left out of every average

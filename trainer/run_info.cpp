@@ -5,11 +5,16 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <ctime>
 
 #include "base/error.h"
+#include "comm/cuda_devices.h"
+#include "comm/gpu_libraries.h"
 #include "comm/launch.h"
+#include "model/hardware.h"
+#include "trainer/backend.h"
 #include "trainer/gemm_peak.h"
 #include "trainer/machine.h"
 #include "trainer/ops/onednn.h"
@@ -33,14 +38,65 @@ std::string hdf5_version() {
   return fmt::format("{}.{}.{}", major, minor, release);
 }
 
+/// Compute capability 8.0 is the first with bf16 tensor cores.
+bool gpu_has_bf16(const comm::CudaDevice& gpu) { return std::stoi(gpu.compute_capability) >= 8; }
+
+comm::CudaDevice gpu_of(const ResolvedRun& resolved) {
+  return comm::cuda_devices().devices.at(static_cast<std::size_t>(resolved.device));
+}
+
+/// The datasheet's peak, where the device is known and the datasheet's type is the run's.
+void describe_peak(const std::string& device_name, const std::string& dtype, runlog::RunInfo& info) {
+  info.peak_flops_per_s = std::nan("");
+  if (dtype != "bf16") {
+    info.peak_source = "unknown: configs/hardware has bf16 peaks, this run computes in " + dtype;
+    return;
+  }
+  const std::filesystem::path folder = model::shipped_hardware();
+  if (folder.empty()) {
+    info.peak_source = "unknown: no configs/hardware beside the program";
+    return;
+  }
+  const auto known = model::load_hardware(folder);
+  if (const model::Hardware* hardware = model::match(known, device_name)) {
+    info.peak_flops_per_s = hardware->peak_flops_per_s;
+    info.peak_source = "datasheet: " + hardware->name + ", dense bf16; " + hardware->source;
+  } else {
+    info.peak_source = "unknown: no file in configs/hardware names this device";
+  }
+}
+
+void describe_cpu(const ResolvedRun& resolved, const Machine& machine, bool measure, runlog::RunInfo& info) {
+  info.device_name = machine.cpu;
+  info.peak_flops_per_s = std::nan("");
+  info.peak_source = "unknown: a CPU's datasheet peak is not one that it holds; see gemm_peak_flops_per_s";
+  info.gemm_peak_flops_per_s =
+      measure ? measure_gemm_peak(resolved.dtype, resolved.threads).flops_per_s : std::nan("");
+  info.library_versions["oneDNN"] = ops::onednn_version() + " " + ops::onednn_isa();
+}
+
+void describe_gpu(const ResolvedRun& resolved, bool measure, runlog::RunInfo& info) {
+  info.device_name = gpu_of(resolved).name;
+  describe_peak(info.device_name, resolved.dtype, info);
+  info.gemm_peak_flops_per_s =
+      measure ? measure_gpu_gemm_peak(resolved.dtype, resolved.device).flops_per_s : std::nan("");
+  const comm::CudaDevices found = comm::cuda_devices();
+  info.library_versions["CUDA runtime"] = found.runtime;
+  info.library_versions["CUDA driver"] = found.driver;
+  for (const comm::GpuLibrary& library : comm::gpu_libraries())
+    if (!library.version.empty()) info.library_versions[library.name] = library.version;
+}
+
 }  // namespace
 
 ResolvedRun resolve(const RunConfig& c, const comm::Communicator& communicator) {
   ResolvedRun r;
-  if (c.run.backend == "cuda")
-    user_error("run.backend = \"cuda\": this build trains on CPU ranks only: set run.backend = \"cpu\"");
-  r.backend = "cpu";
-  r.dtype = c.run.dtype != "auto" ? c.run.dtype : ops::has_bf16_hardware() ? "bf16" : "fp32";
+  const Backend backend = choose_backend(c.run.backend, communicator);
+  r.backend = backend.name;
+  r.device = backend.device;
+  if (r.backend == "cuda") r.gpu = gpu_of(r).uuid;
+  const auto has_bf16 = [&] { return r.backend == "cuda" ? gpu_has_bf16(gpu_of(r)) : ops::has_bf16_hardware(); };
+  r.dtype = c.run.dtype != "auto" ? c.run.dtype : has_bf16() ? "bf16" : "fp32";
   r.threads = c.run.threads > 0 ? c.run.threads : default_threads(this_machine(), communicator.local_size());
   r.directory = fill_in(c.run.directory, "{name}", c.run.name);
   r.directory = fill_in(r.directory, "{ranks}", std::to_string(communicator.size()));
@@ -70,17 +126,34 @@ runlog::RunInfo run_info(const RunConfig& c, const ResolvedRun& resolved, const 
   info.backend = resolved.backend;
   info.transport = communicator.transport();
   info.dtype = resolved.dtype;
-  info.device_name = machine.cpu;
-  info.peak_flops_per_s = std::nan("");
-  info.peak_source = "unknown: a CPU's datasheet peak is not one that it holds; see gemm_peak_flops_per_s";
-  info.gemm_peak_flops_per_s =
-      c.log.measure_gemm_peak ? measure_gemm_peak(resolved.dtype, resolved.threads).flops_per_s : std::nan("");
-  info.library_versions = {{"oneDNN", ops::onednn_version() + " " + ops::onednn_isa()},
-                           {"HDF5", hdf5_version()},
-                           {"MPI", comm::mpi_version().library}};
+  info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
+  if (resolved.backend == "cuda") {
+    describe_gpu(resolved, c.log.measure_gemm_peak, info);
+  } else {
+    describe_cpu(resolved, machine, c.log.measure_gemm_peak, info);
+  }
   info.hostnames = communicator.all_gather(machine.host);
   info.start_time_utc = utc("%Y-%m-%dT%H:%M:%SZ");
   info.resumed_from = c.run.resume;
+  return info;
+}
+
+runlog::RunInfo machine_info(comm::Communicator& communicator) {
+  const Machine machine = this_machine();
+  const int gpu = communicator.gpu();
+  runlog::RunInfo info;
+  info.gpumonth_version = GPUMONTH_VERSION;
+  info.git_commit = GPUMONTH_GIT_COMMIT;
+  info.world_size = communicator.size();
+  info.transport = communicator.transport();
+  info.backend = gpu >= 0 ? "cuda" : "cpu";
+  info.device_name = gpu >= 0 ? comm::cuda_devices().devices.at(static_cast<std::size_t>(gpu)).name : machine.cpu;
+  info.peak_flops_per_s = info.gemm_peak_flops_per_s = std::nan("");
+  info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
+  info.hostnames = communicator.all_gather(machine.host);
+  info.start_time_utc = utc("%Y-%m-%dT%H:%M:%SZ");
+  info.start_time_unix_s =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   return info;
 }
 

@@ -12,13 +12,19 @@ namespace gpumonth::trainer {
 struct ResolvedRun {
   std::string backend, dtype, directory;
   int threads = 1;
+  int device = 0;   ///< backend "cuda": this rank's GPU
+  std::string gpu;  ///< its UUID; empty on the CPU
 };
 
-/// Decides backend, dtype, threads and directory, the same on every rank. UserError: cuda asked for but absent.
+/// Decides backend (backend.h), dtype, threads and directory, the same on every rank; "auto" dtype is bf16 on GPUs with
+/// tensor cores for it. UserError: cuda asked for but absent.
 ResolvedRun resolve(const RunConfig& config, const comm::Communicator& communicator);
 
 /// Collective. The measured peak is this rank's, taken while all ranks of the host measure theirs.
 runlog::RunInfo run_info(const RunConfig& config, const ResolvedRun& resolved, const model::ParameterTable& table,
                          comm::Communicator& communicator);
+
+/// Collective. What a log that is not of a training run says: versions, hosts, transport and this rank's device.
+runlog::RunInfo machine_info(comm::Communicator& communicator);
 
 }  // namespace gpumonth::trainer

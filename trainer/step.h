@@ -44,10 +44,12 @@ class Step {
   /// What work is ordered on: a cudaStream_t, null on the CPU.
   virtual void* stream() = 0;
 
+  /// Once, before the first start(). With a sharding reducer (owned() is not everything) moments and EMA shrink to what
+  /// this rank owns. `ranks` is who state() collects them from.
+  virtual void attach(comm::GradientReducer& reducer, comm::Communicator& ranks) = 0;
   /// One training step: noising, forward, loss, backward with its buckets reduced beside it, AdamW, EMA. Steps count
   /// from 1. A GPU has only been given the work when this returns; `batch` may be changed then.
-  virtual void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step,
-                     comm::GradientReducer& reducer) = 0;
+  virtual void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step) = 0;
   /// Waits for what start() began.
   virtual StepResult finish() = 0;
 
@@ -60,10 +62,12 @@ class Step {
   virtual double update(const OptimizerSettings& settings, std::int64_t step) = 0;
 
   /// Host copies of the state for checkpoints: the buffers themselves on the CPU, where ranks that share a host may
-  /// hold them in common. Collective on a GPU with sharding.
+  /// hold them in common. Collective with sharding. Valid until the next start(), update() or state().
   virtual TrainingState state() = 0;
   /// False where another rank of this host holds the state in common with this one and answers for it.
   virtual bool owns_state() const = 0;
+  /// Whether ranks hold the state in common, so that sharding has nothing to add.
+  virtual bool shares_state() const = 0;
   /// Collective, after state() was written to: brings it to the device and packs the weights.
   virtual void state_changed() = 0;
   /// The model's output of the last forward, (B, C_out, [F,] H, W).
@@ -81,6 +85,10 @@ struct StepSetup {
   int threads = 1;             ///< of a CPU rank
   float* gradients = nullptr;  ///< flat buffer (table.flat_size()) on the device, from Communicator::allocate
   comm::Communicator* ranks = nullptr;  ///< who may hold the state in common; null: nobody
+  bool recompute = false;  ///< backward runs the blocks' forward again instead of keeping their activations
+  int device = 0;                       ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
+  bool deterministic = false;           ///< GPU: the same bits in every run, where that costs time
+  bool graphs = true;                   ///< GPU: the step is replayed as a CUDA graph; false for debuggers
 };
 
 /// The DiT on CPU threads, weights initialised from the seed. Collective over setup.ranks.

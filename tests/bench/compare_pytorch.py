@@ -22,7 +22,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ import h5py
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/reference"))
 from config import forward_macs, load_config  # noqa: E402
+from side_by_side import RunFailed, machine, run_pair  # noqa: E402
 
 STEADY = 1  # /steps/phase
 MODES = ("eager-fused", "eager-matmul", "compile-fused", "compile-matmul")
@@ -58,10 +58,6 @@ class Case:
 
 CASES = [Case(model, batch, dtype, ranks, threads) for model, batch in (("dit-s-2", 8), ("dit-b-4", 32))
          for dtype in ("bf16", "fp32") for ranks, threads in ((1, 2), (2, 1))]
-
-
-class RunFailed(RuntimeError):
-    pass
 
 
 def run(command, environment, folder):
@@ -154,9 +150,7 @@ def compare(arguments, case):
              "pytorch": lambda: run_pytorch(arguments, case, arguments.steps, arguments.warmup, mode)}
     pairs = []
     for index in range(arguments.pairs):
-        order = list(sides) if index % 2 == 0 else list(sides)[::-1]
-        pair = {side: sides[side]() for side in order}
-        pair["ratio"] = pair["pytorch"]["median_step_time_s"] / pair["gpumonth"]["median_step_time_s"]
+        pair = run_pair(sides, index)
         pairs.append(pair)
         print(f"  {case.name} pair {index + 1}/{arguments.pairs}: gpumonth "
               f"{pair['gpumonth']['median_step_time_s']:.3f} s/step, PyTorch "
@@ -187,12 +181,6 @@ def print_table(rows):
         memory = " ".join(f"{r[s]['peak_rss_bytes'] / 2**30:8.2f}" for s in ("gpumonth", "pytorch"))
         print(f"{r['case']:14s} {sides} {r['pytorch_mode']:>14s} {r['ratio']:6.2f} "
               f"{min(r['ratios']):5.2f}-{max(r['ratios']):5.2f} {memory} {100 * r['share_of_gemm']:12.1f}")
-
-
-def machine():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return dict(cpu=name, cores=os.cpu_count(), kernel=platform.release(), python=platform.python_version())
 
 
 def parse_arguments():

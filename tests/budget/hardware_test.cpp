@@ -15,6 +15,8 @@ TEST_CASE("the shipped devices are found by the driver's name", "[hardware]") {
     INFO(hardware.name);
     CHECK(hardware.peak_flops_per_s > 1e14);
     CHECK(hardware.memory_gb >= 40);
+    CHECK(hardware.memory_bandwidth_bytes_per_s > 0.8e12);
+    CHECK(hardware.power_w >= 250);
     CHECK_FALSE(hardware.source.empty());
   }
   const auto* h100 = model::match(all, "nvidia h100 80gb hbm3 ");
@@ -23,6 +25,15 @@ TEST_CASE("the shipped devices are found by the driver's name", "[hardware]") {
   REQUIRE(model::match(all, "NVIDIA H200") != nullptr);
   REQUIRE(model::match(all, "NVIDIA H200 NVL") != nullptr);
   CHECK(model::match(all, "NVIDIA H200")->name != model::match(all, "NVIDIA H200 NVL")->name);
+}
+
+TEST_CASE("a program finds the devices that it came with", "[hardware]") {
+  const auto folder = model::shipped_hardware();
+  if (folder.empty()) {
+    WARN("this test runs from outside the source tree: no configs/hardware above it");
+    return;
+  }
+  CHECK(model::match(model::load_hardware(folder), "NVIDIA H100 80GB HBM3") != nullptr);
 }
 
 TEST_CASE("an unknown device has no peak", "[hardware]") {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <filesystem>
 #include <string>
 
 #include "budget/scenario.h"
@@ -10,7 +11,7 @@
 namespace gpumonth::tests {
 
 inline std::string source_path(const std::string& file) {
-  return std::string(GPUMONTH_SOURCE_DIR) + "/" + file;
+  return (std::filesystem::absolute(GPUMONTH_SOURCE_DIR) / file).lexically_normal();
 }
 
 inline budget::Scenario sora(const std::vector<std::string>& overrides = {}) {

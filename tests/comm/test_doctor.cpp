@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/catch.h"
 #include "tests/command.h"
@@ -43,6 +44,20 @@ TEST_CASE("doctor under mpirun measures all ranks at once") {
     REQUIRE(row["correct"] == true);
     REQUIRE(row["bus_bytes_per_s"] > 0);
   }
+}
+
+TEST_CASE("doctor says in exactly one line why there is no GPU") {
+  const CommandResult result = run_command("CUDA_VISIBLE_DEVICES= " GPUMONTH_BINARY " doctor --quick");
+  INFO(result.out);
+  REQUIRE(result.exit_code == 0);
+  std::istringstream lines(result.out);
+  int about_gpus = 0;
+  for (std::string line; std::getline(lines, line);) {
+    for (const char* start : {"GPU", "CUDA", "NCCL", "cuBLAS", "cuDNN"}) about_gpus += line.starts_with(start) ? 1 : 0;
+    if (line.starts_with("GPU")) REQUIRE(line.size() > 20);
+  }
+  REQUIRE(about_gpus == 1);
+  REQUIRE_THAT(result.out, contains("network"));
 }
 
 TEST_CASE("doctor says what is wrong with the ranks") {

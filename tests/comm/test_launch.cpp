@@ -3,7 +3,9 @@
 #include <string>
 
 #include "base/error.h"
+#include "comm/cuda_devices.h"
 #include "comm/launch.h"
+#include "comm/nccl_transport.h"
 #include "tests/catch.h"
 
 using namespace gpumonth;
@@ -104,7 +106,11 @@ TEST_CASE("a PMI launcher says size and rank") {
 
 TEST_CASE("transports that cannot be are refused") {
   const Variables none({});
-  REQUIRE_THAT(error_of({.transport = "nccl"}), tests::contains("without NCCL"));
+  if (comm::cuda_devices().devices.empty()) {  // no NCCL, or no GPU
+    const std::string error = error_of({.transport = "nccl"});
+    REQUIRE_THAT(error, tests::contains("comm.transport = \"nccl\": "));
+    REQUIRE_THAT(error, tests::contains(comm::nccl_is_built() ? "no GPU used" : "without NCCL"));
+  }
   REQUIRE_THAT(error_of({.transport = "gloo"}), tests::contains("auto, self, mpi, nccl"));
   const Variables four({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "0"}});
   REQUIRE_THAT(error_of({.transport = "self"}), tests::contains("started 4 processes"));

@@ -83,3 +83,11 @@ TEST_CASE("attention dominates a minute of video") {
   const double parameters = static_cast<double>(ParameterTable(sora).count());
   CHECK(parameters == Approx(20.4e9).epsilon(0.02));
 }
+
+TEST_CASE("recompute repeats the blocks' layers but for the last two blocks") {
+  const ModelConfig model = load_model(std::string(GPUMONTH_SOURCE_DIR) + "/configs/models/dit-s-2.toml");
+  std::int64_t blocks = 0;
+  for (const auto& layer : layer_flops(model))
+    if (layer.name.starts_with("blocks.") && layer.name != "blocks.adaLN") blocks += 2 * layer.forward_macs;
+  CHECK(recompute_flops(model) * model.depth == blocks * (model.depth - 2));
+}

@@ -48,6 +48,25 @@ TEST_CASE("activations grow with the batch and the tokens, state does not") {
   CHECK(one < blocks + blocks / 10);
 }
 
+TEST_CASE("what ranks hold in common is shared out, gradients and activations are not") {
+  const ModelConfig model = load("dit-s-2");
+  const auto alone = memory_parts(model, 4, Dtype::bf16);
+  const auto shared = memory_parts(model, 4, Dtype::bf16, {.weight_ranks = 2, .optimizer_ranks = 4});
+  CHECK(2 * sum(shared, MemoryKind::weights) == sum(alone, MemoryKind::weights));
+  CHECK(2 * sum(shared, MemoryKind::packed_weights) == sum(alone, MemoryKind::packed_weights));
+  CHECK(4 * sum(shared, MemoryKind::optimizer) == sum(alone, MemoryKind::optimizer));
+  CHECK(4 * sum(shared, MemoryKind::ema) == sum(alone, MemoryKind::ema));
+  CHECK(sum(shared, MemoryKind::gradients) == sum(alone, MemoryKind::gradients));
+  CHECK(sum(shared, MemoryKind::activations) == sum(alone, MemoryKind::activations));
+}
+
+TEST_CASE("a GPU holds one bf16 copy of the weights, and none in fp32") {
+  const ModelConfig model = load("dit-s-2");
+  const std::int64_t flat = ParameterTable(model).flat_size();
+  CHECK(sum(memory_parts(model, 1, Dtype::bf16, {.packed = false}), MemoryKind::packed_weights) == 2 * flat);
+  CHECK(sum(memory_parts(model, 1, Dtype::fp32, {.packed = false}), MemoryKind::packed_weights) == 0);
+}
+
 TEST_CASE("the parts sum to the total") {
   const auto parts = memory_parts(load("dit-tiny-video"), 4, Dtype::fp32);
   std::int64_t total = 0;

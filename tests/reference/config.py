@@ -1,7 +1,14 @@
 """Model configurations as the binary reads them: the [model] table of a TOML file."""
 import dataclasses
 import pathlib
-import tomllib
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10 and older: `pip install tomli`, or the copy that pip itself brings
+    try:
+        import tomli as tomllib
+    except ModuleNotFoundError:
+        from pip._vendor import tomli as tomllib
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,6 +106,40 @@ TEST_CASE("every column has its unit, and phase is an enumeration") {
   CHECK(H5Tget_class(type.get()) == H5T_ENUM);
 }
 
+TEST_CASE("energy and power are columns of runs that have a meter, and only of those") {
+  const TemporaryFolder folder;
+  const auto metered = folder.path() / "metered.h5", plain = folder.path() / "plain.h5";
+  RunInfo info = samples::info();
+  for (const auto& file : {plain, metered}) {
+    info.power_source = file == metered ? "NVML, driver 1.2, energy counter of GPU 0000:65:00.0" : "";
+    Writer writer(file, info);
+    for (int n = 1; n <= 20; ++n) writer.step(samples::metered_step(n));
+    writer.close();
+  }
+  const Run run = read(metered);
+  CHECK(run.info.power_source == info.power_source);
+  REQUIRE(run.steps.size() == 20);
+  for (int n = 1; n <= 20; ++n) {
+    const StepRecord expected = samples::metered_step(n), &got = run.steps[static_cast<std::size_t>(n) - 1];
+    CHECK(samples::same(got, expected));
+    CHECK(got.energy_j == expected.energy_j);
+    CHECK(got.power_w == expected.power_w);
+    CHECK(got.sm_clock_mhz == expected.sm_clock_mhz);
+    CHECK((got.temperature_c == expected.temperature_c || n % 5 == 0));
+    CHECK(std::isnan(got.temperature_c) == (n % 5 == 0));
+  }
+  const auto file = hdf5::File::open(metered);
+  CHECK(file.names("/steps").size() == 21);
+  CHECK(file.text_attribute("/steps/energy_j", "unit") == "J");
+
+  const Run without = read(plain);
+  CHECK(without.info.power_source.empty());
+  REQUIRE(without.steps.size() == 20);
+  CHECK(samples::same(without.steps[7], samples::step(8)));
+  CHECK(std::isnan(without.steps[7].energy_j));
+  CHECK(hdf5::File::open(plain).names("/steps").size() == 17);
+}
+
 TEST_CASE("numbers that are not finite are stored as they are") {
   const TemporaryFolder folder;
   StepRecord record = samples::step(1);

@@ -59,6 +59,17 @@ inline StepRecord step(std::int64_t n) {
   return record;
 }
 
+/// step(n) of a run with a power meter.
+inline StepRecord metered_step(std::int64_t n) {
+  StepRecord record = step(n);
+  const auto x = static_cast<double>(n);
+  record.energy_j = n % 2 == 0 ? 0 : 35 * x;
+  record.power_w = 600 + x;
+  record.sm_clock_mhz = 1980 - x;
+  record.temperature_c = n % 5 == 0 ? std::nan("") : 40 + x;
+  return record;
+}
+
 inline bool same(const StepRecord& a, const StepRecord& b) {
   return a.step == b.step && a.start_time_s == b.start_time_s && a.step_time_s == b.step_time_s &&
          a.data_s == b.data_s && a.forward_s == b.forward_s && a.backward_s == b.backward_s &&

@@ -41,8 +41,8 @@ class TwoRanks : public comm::Communicator {
     return std::shared_ptr<float[]>(new float[static_cast<std::size_t>(count)]());
   }
   std::shared_ptr<std::byte[]> allocate_common(std::size_t) override { return nullptr; }
-  std::unique_ptr<comm::GradientReducer> make_reducer(float*, std::vector<comm::Segment>, std::int64_t,
-                                                      void*) override {
+  std::unique_ptr<comm::GradientReducer> make_reducer(float*, std::vector<comm::Segment>, std::int64_t, void*,
+                                                      const comm::ReducerOptions&) override {
     return nullptr;
   }
   std::unique_ptr<Communicator> duplicate(const char*) override { return nullptr; }

@@ -1,6 +1,7 @@
 // The whole model in fp32: the gradient of every parameter tensor against central differences along random
 // directions.
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <random>
 
@@ -165,6 +166,37 @@ void check_model(bool video, bool learn_sigma) {
     for (std::size_t i = 0; i < weights.size(); ++i) sum += double{weights[i]} * double{dit.tokens()[i]};
     return sum;
   });
+}
+
+/// Gradients of one step from random parameters.
+std::vector<float> gradients_of(const model::ModelConfig& m, bool recompute) {
+  const model::ParameterTable table(m);
+  std::vector<float> gradients(table.flat_size());
+  const auto step = make_cpu_dit_step({.model = m,
+                                       .local_batch = kBatch,
+                                       .global_batch = kBatch,
+                                       .dtype = "fp32",
+                                       .gradients = gradients.data(),
+                                       .recompute = recompute},
+                                      table);
+  randomize(table, step->state().parameters);
+  step->state_changed();
+  const Inputs in(m);
+  for (int twice = 0; twice < 2; ++twice) {
+    step->forward({in.x, in.labels, in.t, in.noise, 0}, 1);
+    step->backward();
+  }
+  return gradients;
+}
+
+TEST_CASE("recompute changes no bit of the gradients") {
+  for (const int depth : {1, 2, 3, 6}) {
+    CAPTURE(depth);
+    auto m = model_of(false, true);
+    m.depth = depth;
+    const auto kept = gradients_of(m, false), again = gradients_of(m, true);
+    CHECK(std::memcmp(kept.data(), again.data(), kept.size() * sizeof(float)) == 0);
+  }
 }
 
 TEST_CASE("the gradient of the image model's loss") { check_step(false); }

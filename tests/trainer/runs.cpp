@@ -25,6 +25,7 @@ num_classes = 10
 [run]
 directory = "{}"
 steps = 10
+backend = "cpu"
 dtype = "fp32"
 threads = 1
 

@@ -17,6 +17,10 @@ namespace gpumonth::ops {
 struct CudaError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+/// The GPU's memory is full.
+struct CudaOutOfMemory : CudaError {
+  using CudaError::CudaError;
+};
 
 /// Throws CudaError where `status` is not success; clears the runtime's last error.
 void check_cuda(cudaError_t status, const char* call, const char* file, int line);
@@ -30,6 +34,9 @@ void check_cublas(cublasStatus_t status, const char* call, const char* file, int
 #define GPUMONTH_CUDA_LAUNCHED() \
   ::gpumonth::ops::check_cuda(cudaGetLastError(), "kernel launch", __FILE__, __LINE__)
 
+/// Pinned host memory on its way to the GPU; copy_to_device's own (buffer_cuda.cu).
+struct StagingRing;
+
 struct CudaContext {
   int ordinal = 0;                 ///< of the device, as CUDA_VISIBLE_DEVICES numbers them
   cudaStream_t stream = nullptr;   ///< where every op enqueues
@@ -40,6 +47,7 @@ struct CudaContext {
   void* workspace = nullptr;       ///< for cuBLASLt and cuDNN, one user at a time in stream order
   std::size_t workspace_bytes = 0;
   std::shared_ptr<void> cudnn;     ///< the attention op's own handle, made by it at first use
+  std::shared_ptr<StagingRing> staging;  ///< made by copy_to_device at first use
 
   CudaContext(int ordinal, bool deterministic);  ///< 64 MiB of workspace; throws CudaError
   ~CudaContext();

@@ -14,6 +14,7 @@ namespace gpumonth::ops {
 /// CPU ranks: OpenMP threads; `threads` is what parallel_for and oneDNN use.
 struct Cpu {
   static constexpr bool kPacksWeights = true;  ///< matrix products read a layout of their own, not (out, in)
+  static constexpr bool kHostMemory = true;    ///< device pointers are host pointers
   int threads = 1;
 };
 
@@ -22,6 +23,7 @@ struct Cpu {
 struct CudaContext;
 struct Cuda {
   static constexpr bool kPacksWeights = false;
+  static constexpr bool kHostMemory = false;
   std::shared_ptr<CudaContext> context;
 };
 

@@ -15,6 +15,7 @@ struct ResidualNormShape {
   std::int64_t modulation_stride = 0;             ///< elements between two samples' modulation rows
 };
 
+/// Outputs must not overlap inputs, but for dx, which is both.
 template <class T>
 struct ResidualNormForward {
   const float* x_in;     ///< (B, T, h)

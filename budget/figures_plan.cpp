@@ -1,0 +1,114 @@
+// What the range of the result comes from, as a tornado; and the same training on several numbers of GPUs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "budget/figures.h"
+#include "budget/format.h"
+#include "budget/html.h"
+#include "budget/svg.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr int kWidth = 980;
+constexpr std::size_t kMostBars = 10;
+constexpr double kThickness = 0.56;
+
+double row(std::size_t i) { return -static_cast<double>(i); }
+
+std::string ticks(double low, double high) {
+  std::string text;
+  const bool crowded = high / low > 300;
+  for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
+    for (const double step : {1.0, 2.0, 3.0, 5.0}) {
+      const double at = decade * step;
+      if (at < low || at > high || (crowded && step > 1)) continue;
+      text += fmt::format("{}{} {:.9g}", text.empty() ? "" : ", ", quoted(grouped(at)), at);
+    }
+  return text;
+}
+
+double median_of(const Budget& budget) { return budget.rungs.back().median; }
+
+/// A band of low .. high over the number of GPUs, and its median.
+std::string band_figure(const Budget& budget, const char* id, const char* title, const char* unit,
+                        Number SweepRow::* range, double SweepRow::* median) {
+  std::vector<std::vector<double>> rows;
+  std::string gpus;
+  double low = INFINITY, high = 0;
+  for (const auto& r : budget.sweep) {
+    if (!r.refused.empty()) continue;
+    rows.push_back({static_cast<double>(r.gpus), (r.*range).low, r.*median, (r.*range).high});
+    gpus += fmt::format("{}{} {}", gpus.empty() ? "" : ", ", quoted(grouped(static_cast<double>(r.gpus))), r.gpus);
+    low = std::min(low, rows.back()[1]);
+    high = std::max(high, rows.back()[3]);
+  }
+  if (rows.size() < 2) return "";
+  Plot plot(480, 340);
+  plot.data("band", rows).line("set logscale xy").line("unset key");
+  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", rows.front()[0] / 1.15, rows.back()[0] * 1.15));
+  plot.line(fmt::format("set yrange [{:.9g}:{:.9g}]", low / 1.25, high * 1.25));
+  plot.line("set xtics (" + gpus + ")").line("set ytics (" + ticks(low / 1.25, high * 1.25) + ")");
+  plot.line("set xlabel 'GPUs'").line(fmt::format("set ylabel {}", quoted(unit)));
+  plot.line(fmt::format("plot $band using 1:2:4 with filledcurves lc rgb '{}' fs solid 0.35, $band using 1:3 with "
+                        "linespoints pt 7 ps 0.7 lw 2 lc rgb '{}'",
+                        colour::kForward, colour::kBackward));
+  return plot.svg(id, title);
+}
+
+}  // namespace
+
+std::string tornado_figure(const Budget& budget) {
+  if (budget.months_shares.empty() || !(median_of(budget) > 0)) return "";
+  auto shares = budget.months_shares;
+  std::stable_sort(shares.begin(), shares.end(), [](const auto& a, const auto& b) {
+    return a.share.high / a.share.low > b.share.high / b.share.low;
+  });
+  shares.resize(std::min(shares.size(), kMostBars));
+  const double middle = median_of(budget);
+  Plot plot(kWidth, 110 + 34 * static_cast<int>(shares.size()));
+  std::vector<std::vector<double>> below, above;
+  std::string names;
+  double low = middle, high = middle;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const VarianceShare& share = shares[i].share;
+    names += fmt::format("{}{} {}", i ? ", " : "", quoted(share.input), row(i));
+    const double y0 = row(i) - kThickness / 2, y1 = row(i) + kThickness / 2;
+    below.push_back({share.low, row(i), share.low, std::clamp(middle, share.low, share.high), y0, y1});
+    above.push_back({share.high, row(i), std::clamp(middle, share.low, share.high), share.high, y0, y1});
+    plot.label(fmt::format("{:.0f} % of the variance", 100 * share.first_order),
+               fmt::format("first {:.9g},first {}", share.high, row(i)),
+               fmt::format("offset 1,0 textcolor rgb '{}'", colour::kInk));
+    low = std::min(low, share.low);
+    high = std::max(high, share.high);
+  }
+  const double left = low / 1.12, right = high * std::pow(high / low, 0.35) * 1.12;
+  plot.data("below", below).data("above", above);
+  plot.line("set border 1").line("unset grid").line("set logscale x").line("unset key");
+  plot.line(fmt::format("set ytics ({}) scale 0 textcolor rgb '{}'", names, colour::kInk));
+  plot.line(fmt::format("set yrange [{}:0.7]", row(shares.size()) + 0.3));
+  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", left, right)).line("set xtics (" + ticks(left, right) + ")");
+  plot.line(fmt::format("set xlabel {}", quoted(fmt::format("GPU-months of the {}, with one input at its 5 % or 95 % "
+                                                            "quantile and all others at their medians",
+                                                            budget.scenario.hardware.name))));
+  plot.line(fmt::format("set arrow from first {0:.9g},graph 0 to first {0:.9g},graph 1 nohead lc rgb '{1}' dt (4,4) back",
+                        middle, colour::kMuted));
+  plot.line(fmt::format("plot $below using 1:2:3:4:5:6 with boxxyerror lc rgb '{}', $above using 1:2:3:4:5:6 with "
+                        "boxxyerror lc rgb '{}'",
+                        colour::kForward, colour::kBackward));
+  return plot.svg("fig-tornado", "Which input the range of the GPU-months comes from");
+}
+
+std::string sweep_months_figure(const Budget& budget) {
+  return band_figure(budget, "fig-sweep-months", "GPU-months against the number of GPUs", "GPU-months",
+                     &SweepRow::gpu_months, &SweepRow::gpu_months_median);
+}
+
+std::string sweep_days_figure(const Budget& budget) {
+  return band_figure(budget, "fig-sweep-days", "Days against the number of GPUs", "days", &SweepRow::days,
+                     &SweepRow::days_median);
+}
+
+}  // namespace gpumonth::budget

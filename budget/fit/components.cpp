@@ -1,0 +1,240 @@
+#include "budget/fit/components.h"
+
+#include <algorithm>
+#include <boost/math/distributions/normal.hpp>
+#include <cmath>
+#include <map>
+
+#include "budget/fit/component_data.h"
+#include "budget/fit/nnls.h"
+#include "budget/statistics.h"
+
+namespace gpumonth::budget {
+namespace {
+
+double median(const std::vector<double>& values) { return values.empty() ? 0 : quantile(values, 0.5); }
+
+template <class Value>
+bool varies(const std::vector<ComponentData>& all, const Value& value) {
+  return std::any_of(all.begin(), all.end(), [&](const auto& d) { return value(d) != value(all.front()); });
+}
+
+double ranks_per_host(const ComponentData& d) { return static_cast<double>(d.ranks) / d.hosts; }
+
+/// Relative least squares of compute over batch and ranks on a host.
+void estimate_compute(const std::vector<ComponentData>& all, ComponentEstimate& e) {
+  const bool batch = varies(all, [](const auto& d) { return d.batch_per_rank; });
+  const bool share = varies(all, ranks_per_host);
+  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(std::ssize(all), 3);
+  for (Eigen::Index i = 0; i < a.rows(); ++i) {
+    const auto& d = all[static_cast<std::size_t>(i)];
+    const double measured = median(d.compute_s);
+    a(i, 0) = d.batch_per_rank / measured;
+    if (batch) a(i, 1) = 1 / measured;
+    if (share) a(i, 2) = d.batch_per_rank * std::log2(ranks_per_host(d)) / measured;
+  }
+  const Eigen::VectorXd x = non_negative_least_squares(a, Eigen::VectorXd::Ones(a.rows()));
+  e.c1_s = x[0];
+  e.c0_s = x[1];
+  e.c2_s = x[2];
+}
+
+struct RingTerms {
+  double latency = 0, bytes = 0;  // what alpha and s/byte are multiplied by
+};
+
+RingTerms ring(double members, double bytes) {
+  return members > 1 ? RingTerms{2 * (members - 1), 2 * (members - 1) / members * bytes} : RingTerms{};
+}
+
+void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimate& e) {
+  std::vector<std::array<double, 4>> rows;
+  for (const auto& d : all) {
+    if (d.ranks < 2) continue;
+    for (const auto& b : d.buckets) {
+      const double measured = median(b.duration_s);
+      if (!(measured > 0)) continue;
+      const RingTerms in = ring(ranks_per_host(d), b.bytes), across = ring(d.hosts, b.bytes);
+      rows.push_back({in.latency / measured, in.bytes / measured, across.latency / measured, across.bytes / measured});
+    }
+  }
+  if (rows.empty()) return;
+  Eigen::MatrixXd a(std::ssize(rows), 4);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (std::size_t j = 0; j < 4; ++j) a(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = rows[i][j];
+  const Eigen::VectorXd x = non_negative_least_squares(a, Eigen::VectorXd::Ones(a.rows()));
+  e.alpha_s = x[0];
+  e.s_per_byte = x[1];
+  e.host_alpha_s = x[2];
+  e.host_s_per_byte = x[3];
+}
+
+/// Variance over ranks of their means, and over steps around them, of busy time relative to its mean.
+void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimate& e) {
+  double between = 0, between_freedom = 0, within = 0, within_freedom = 0;
+  for (const auto& d : all) {
+    const auto rows = static_cast<double>(d.busy_s.size());
+    if (rows < 2 || d.ranks < 2) continue;
+    const auto ranks = static_cast<std::size_t>(d.ranks);
+    std::vector<double> rank_mean(ranks, 0);
+    double mean = 0;
+    for (const auto& row : d.busy_s)
+      for (std::size_t r = 0; r < ranks; ++r) rank_mean[r] += row[r] / rows, mean += row[r] / rows / d.ranks;
+    double run_within = 0, run_between = 0;
+    for (const auto& row : d.busy_s) {
+      double common = 0;  // what slows all ranks alike is no straggler
+      for (std::size_t r = 0; r < ranks; ++r) common += (row[r] - rank_mean[r]) / d.ranks;
+      for (std::size_t r = 0; r < ranks; ++r) run_within += std::pow((row[r] - rank_mean[r] - common) / mean, 2);
+    }
+    const double freedom = (rows - 1) * (d.ranks - 1);
+    for (std::size_t r = 0; r < ranks; ++r) run_between += std::pow(rank_mean[r] / mean - 1, 2);
+    within += run_within;
+    within_freedom += freedom;
+    between += std::max(0.0, run_between - (d.ranks - 1) * run_within / freedom / rows);
+    between_freedom += d.ranks - 1;
+  }
+  if (within_freedom > 0) e.per_step = std::sqrt(within / within_freedom);
+  if (between_freedom > 0) e.persistent = std::sqrt(between / between_freedom);
+}
+
+ComponentEstimate estimate(const std::vector<ComponentData>& all) {
+  ComponentEstimate e;
+  estimate_compute(all, e);
+  estimate_all_reduce(all, e);
+  estimate_stragglers(all, e);
+  std::vector<double> data, optimizer, other;
+  const ComponentData* timeline = nullptr;  // of the most ranks
+  for (const auto& d : all) {
+    data.push_back(median(d.data_s));
+    optimizer.push_back(median(d.optimizer_s));
+    other.push_back(median(d.other_s));
+    if (!d.buckets.empty() && (!timeline || d.ranks > timeline->ranks)) timeline = &d;
+  }
+  e.data_s = median(data);
+  e.optimizer_s = median(optimizer);
+  e.other_s = median(other);
+  if (timeline) {
+    const double busy = median(timeline->data_s) + median(timeline->compute_s);
+    for (const auto& b : timeline->buckets) e.buckets.push_back({b.bytes, std::min(1.0, median(b.ready_s) / busy)});
+  }
+  return e;
+}
+
+double compute_s(const Components& c, const ComponentEstimate& e, double ranks, double batch) {
+  return e.c0_s + e.c1_s * batch + e.c2_s * batch * std::log2(std::min<double>(ranks, c.ranks_per_host));
+}
+
+double exposed_s(const Components& c, const ComponentEstimate& e, double ranks, double busy_s) {
+  const double inside = c.several_hosts ? std::min<double>(ranks, c.ranks_per_host) : ranks;
+  const double hosts = ranks / inside;
+  double end = 0;
+  for (const auto& b : e.buckets) {
+    const RingTerms in = ring(inside, b.bytes), across = ring(hosts, b.bytes);
+    end = std::max(end, b.ready * busy_s) + e.alpha_s * in.latency + e.s_per_byte * in.bytes +
+          e.host_alpha_s * across.latency + e.host_s_per_byte * across.bytes;
+  }
+  return ranks > 1 ? std::max(0.0, end - busy_s) : 0;
+}
+
+void add_parameter(Components& c, const std::string& name, const std::string& unit, double ComponentEstimate::*member,
+                   bool inverse = false) {
+  const auto value = [&](const ComponentEstimate& e) { return inverse ? 1 / (e.*member) : e.*member; };
+  if (!(c.best.*member > 0)) return;
+  std::vector<double> drawn;
+  for (const auto& r : c.replicates)
+    if (!inverse || r.*member > 0) drawn.push_back(value(r));
+  Component& p = c.parameters.emplace_back();
+  p.name = name;
+  p.unit = unit;
+  p.value = p.low = p.high = value(c.best);
+  if (drawn.size() > 1) {
+    p.low = std::min(p.value, quantile(drawn, 0.05));
+    p.high = std::max(p.value, quantile(drawn, 0.95));
+  }
+}
+
+void add_parameters(Components& c) {
+  using E = ComponentEstimate;
+  add_parameter(c, "compute_per_step", "s", &E::c0_s);
+  add_parameter(c, "compute_per_sample", "s", &E::c1_s);
+  add_parameter(c, "compute_per_sample_and_doubling_on_a_host", "s", &E::c2_s);
+  add_parameter(c, "all_reduce_alpha", "s", &E::alpha_s);
+  add_parameter(c, "all_reduce_bandwidth", "B/s", &E::s_per_byte, true);
+  add_parameter(c, "host_all_reduce_alpha", "s", &E::host_alpha_s);
+  add_parameter(c, "host_all_reduce_bandwidth", "B/s", &E::host_s_per_byte, true);
+  add_parameter(c, "straggler_persistent", "1", &E::persistent);
+  add_parameter(c, "straggler_per_step", "1", &E::per_step);
+  add_parameter(c, "data", "s", &E::data_s);
+  add_parameter(c, "optimizer", "s", &E::optimizer_s);
+  add_parameter(c, "other", "s", &E::other_s);
+}
+
+}  // namespace
+
+double expected_maximum(double n) {
+  if (n <= 1) return 0;
+  return boost::math::quantile(boost::math::normal(), (n - 0.375) / (n + 0.25));
+}
+
+double step_s(const Components& c, const ComponentEstimate& e, double ranks, double batch) {
+  const double compute = compute_s(c, e, ranks, batch);
+  const double wait = std::hypot(e.persistent, e.per_step) * expected_maximum(ranks) * compute;
+  return e.data_s + compute + e.optimizer_s + e.other_s + exposed_s(c, e, ranks, e.data_s + compute) + wait;
+}
+
+Components fit_components(const std::vector<runlog::Run>& runs, int replicates) {
+  Components c;
+  std::vector<ComponentData> all;
+  for (const auto& run : runs) {
+    all.push_back(component_data(run));
+    if (all.back().step_s.empty() || !(median(all.back().compute_s) > 0)) all.pop_back();
+  }
+  const bool timeline = std::any_of(all.begin(), all.end(), [](const auto& d) {
+    return d.ranks > 1 && !d.buckets.empty();
+  });
+  if (!timeline) {
+    c.why_unusable = "no log of several ranks has steady steps and bucket times";
+    c.notes.push_back("no component model: " + c.why_unusable);
+    return c;
+  }
+  for (const auto& d : all) {
+    c.ranks_per_host = std::max(c.ranks_per_host, static_cast<int>(std::ceil(ranks_per_host(d))));
+    c.several_hosts = c.several_hosts || d.hosts > 1;
+  }
+  if (!c.several_hosts)
+    c.notes.push_back("all runs were on one host: the component model takes its link for that between hosts too");
+  c.best = estimate(all);
+  std::mt19937_64 random(20240302);
+  for (int i = 0; i < replicates; ++i) {
+    std::vector<ComponentData> drawn;
+    for (const auto& d : all) drawn.push_back(resample(d, random));
+    c.replicates.push_back(estimate(drawn));
+  }
+  add_parameters(c);
+  for (const auto& d : all)
+    c.runs.push_back({d.path, d.ranks, d.batch_per_rank, median(d.step_s), median(d.data_s), median(d.compute_s),
+                      median(d.optimizer_s), median(d.exposed_s), median(d.other_s),
+                      step_s(c, c.best, d.ranks, d.batch_per_rank)});
+  return c;
+}
+
+std::shared_ptr<const StepModel> step_model(std::shared_ptr<const Components> components) {
+  if (!components->why_unusable.empty()) return nullptr;
+  // A fit asks for the same few places again and again.
+  auto known = std::make_shared<std::map<std::pair<double, double>, StepForecast>>();
+  return std::make_shared<const StepModel>([components, known](double ranks, double batch) {
+    const auto [place, is_new] = known->try_emplace({ranks, batch});
+    if (is_new) {
+      StepForecast& f = place->second;
+      f.step_s = step_s(*components, components->best, ranks, batch);
+      double square = 0;
+      for (const auto& r : components->replicates)
+        square += std::pow(std::log(step_s(*components, r, ranks, batch) / f.step_s), 2);
+      const auto count = static_cast<double>(components->replicates.size());
+      if (count > 0) f.relative_sd = std::sqrt(square / count);
+    }
+    return place->second;
+  });
+}
+
+}  // namespace gpumonth::budget

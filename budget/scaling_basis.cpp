@@ -1,0 +1,196 @@
+#include "budget/scaling_basis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <set>
+#include <tuple>
+
+#include "base/error.h"
+#include "budget/fit/components.h"
+#include "budget/scaling_csv.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr std::size_t kDraws = 4096;
+constexpr std::uint64_t kSeed = 20240302;
+/// How far runs reach, in multiples of their most ranks: six doublings. Published curves test a fit to x 16 at most.
+constexpr std::int64_t kReach = 64;
+
+using Runs = std::vector<const Efficiency*>;
+
+/// Usable runs of one model, type and device, on the most rank counts; of several such the one with the most ranks.
+Runs widest_group(const std::vector<Efficiency>& runs) {
+  std::map<std::tuple<std::string, std::string, std::string>, Runs> groups;
+  for (const auto& run : runs)
+    if (run.has_mfu() && run.samples_per_s > 0)
+      groups[{run.model_name, run.dtype, run.device_name}].push_back(&run);
+  Runs best;
+  std::pair<std::size_t, int> best_size{1, 0};  // one rank count says nothing about scaling
+  for (const auto& [key, group] : groups) {
+    std::set<int> ranks;
+    for (const auto* run : group) ranks.insert(run->ranks);
+    const std::pair size{ranks.size(), *ranks.rbegin()};
+    if (ranks.size() < 2 || size <= best_size) continue;
+    best = group;
+    best_size = size;
+  }
+  return best;
+}
+
+ScalingCurve as_curve(const Runs& group) {
+  ScalingCurve curve;
+  curve.name = "runs";
+  for (const auto* run : group) {
+    ScalingPoint point{.ranks = run->ranks, .samples_per_s = run->samples_per_s, .run = run->path};
+    if (run->global_batch > 0) point.batch_per_rank = static_cast<double>(run->global_batch) / run->ranks;
+    curve.points.push_back(point);
+  }
+  sort(curve);
+  return curve;
+}
+
+/// A fit is a function of its curve; several budgets of one process (back-tests) read the same published one.
+Fit cached_fit(const ScalingCurve& curve) {
+  static std::mutex mutex;
+  static std::map<std::string, Fit> fits;
+  const std::lock_guard lock(mutex);
+  const std::string key = curve.source + "\n" + curve.name + "\n" + to_csv(curve);
+  const auto found = fits.find(key);
+  return found != fits.end() ? found->second : fits.emplace(key, fit_curve(curve)).first->second;
+}
+
+ScalingCurve published_curve(const Scenario& s) {
+  const auto curves = read_scaling_csv(s.curve.file);
+  std::string names;
+  for (const auto& curve : curves) {
+    if (curve.name == s.curve.name || (s.curve.name.empty() && curves.size() == 1)) {
+      if (!is_throughput(curve.unit))
+        user_error("{}: curve '{}' is in {}, which is no throughput: name another with scaling.curve_name",
+                   s.curve.file, curve.name, curve.unit);
+      return curve;
+    }
+    names += (names.empty() ? "" : ", ") + curve.name;
+  }
+  if (s.curve.name.empty())
+    user_error("{}: holds {} curves: name one with scaling.curve_name: {}", s.curve.file, curves.size(), names);
+  user_error("{}: there is no curve '{}' (scaling.curve_name), it holds {}", s.curve.file, s.curve.name, names);
+}
+
+std::int64_t fewest(const ScalingCurve& curve) { return groups(curve).front().ranks; }
+
+Number range_of(const Runs& group, int ranks) {
+  std::vector<Efficiency> chosen;
+  for (const auto* run : group)
+    if (run->ranks == ranks) chosen.push_back(*run);
+  return pooled_mfu(chosen);
+}
+
+ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, const Runs& group,
+                       std::shared_ptr<const StepModel> components) {
+  const ScalingCurve curve = as_curve(group);
+  FitOptions options;
+  options.components = std::move(components);
+  ScalingBasis basis{.fit = fit_curve(curve, options)};
+  basis.input = "scaling of the runs";
+  basis.reference = fewest(curve);
+  basis.utilisation = range_of(group, static_cast<int>(basis.reference));
+  basis.recompute = group.front()->hardware_over_model_flops;
+  const auto& run = *group.front();
+  basis.source = fmt::format("fit of {} run logs of {} on {} .. {} x {}", group.size(), run.model_name,
+                             basis.reference, curve.points.back().ranks, run.device_name);
+  if (is_carried_over(all, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
+  if (is_carried_over(all, s.hardware))
+    basis.carried = fmt::format("the scaling of {} on {} to this model on the {}", run.model_name, run.device_name,
+                                s.hardware.name);
+  return basis;
+}
+
+/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that holds.
+void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, ScalingBasis& basis) {
+  basis.reference = fewest(basis.fit.curve());
+  int ranks = 0;
+  for (const auto& run : runs)
+    if (run.has_mfu() && run.ranks >= ranks) ranks = run.ranks, basis.recompute = run.hardware_over_model_flops;
+  if (ranks > 0) {
+    basis.utilisation = pooled_mfu(runs);
+    if (is_carried_over(runs, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
+    basis.reference = ranks;
+  } else if (s.has("scaling.reference_gpus")) {
+    basis.reference = std::llround(s.at("scaling.reference_gpus").low);
+  }
+}
+
+ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs) {
+  const ScalingCurve curve = published_curve(s);
+  ScalingBasis basis{.fit = cached_fit(curve)};
+  basis.input = "curve " + curve.name;
+  set_utilisation(s, runs, basis);
+  basis.source = fmt::format("fit of {}, {} .. {} GPUs: {}", curve.name, fewest(curve), groups(curve).back().ranks,
+                             curve.source.empty() ? s.curve.file : curve.source);
+  basis.carried = fmt::format("the scaling of {} to this model on the {}", curve.name, s.hardware.name);
+  return basis;
+}
+
+/// The batch per rank at which the curve is read: that of its point at these ranks, or at the most before them. So that
+/// beyond its end every rank keeps the work it had there, also where the global batch was the same on all points.
+double batch_at(const ScalingCurve& curve, std::int64_t ranks) {
+  if (!has_batch(curve)) return kUnknownBatch;
+  double batch = kUnknownBatch;
+  for (const auto& group : groups(curve))
+    if (std::isnan(batch) || group.ranks <= ranks) batch = group.batch_per_rank;
+  return batch;
+}
+
+}  // namespace
+
+std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs) {
+  std::vector<Efficiency> efficiencies;
+  for (const auto& run : runs) efficiencies.push_back(efficiency_of(run));
+  std::vector<runlog::Run> group;
+  for (const auto* chosen : widest_group(efficiencies))
+    group.push_back(runs[static_cast<std::size_t>(chosen - efficiencies.data())]);
+  if (group.empty()) return nullptr;
+  return step_model(std::make_shared<const Components>(fit_components(group)));
+}
+
+std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<Efficiency>& runs, std::int64_t gpus,
+                                          std::shared_ptr<const StepModel> components,
+                                          std::vector<std::string>& notes) {
+  const Runs group = widest_group(runs);
+  const bool has_curve = !s.curve.file.empty();
+  if (group.empty() && !has_curve) {
+    notes.push_back(
+        "scaling: left out, there are no runs on two or more rank counts (--runs) and the scenario names no published "
+        "curve (scaling.curve)");
+    return std::nullopt;
+  }
+  if (group.empty()) return from_curve(s, runs);
+  const std::int64_t most = as_curve(group).points.back().ranks;
+  const bool reach = gpus <= kReach * most;
+  if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach))
+    return from_runs(s, runs, group, std::move(components));
+  if (!reach)
+    notes.push_back(fmt::format(
+        "scaling: the runs' {} ranks say little about {} GPUs, more than {} times as many; the scenario's published "
+        "curve is taken (--set scaling.source=runs takes the runs)",
+        most, gpus, kReach));
+  return from_curve(s, runs);
+}
+
+std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus) {
+  // The same seed picks the same posterior draws at both places, so that what they share cancels.
+  const ScalingCurve& curve = basis.fit.curve();
+  auto there = basis.fit.draws(gpus, batch_at(curve, gpus), kDraws, kSeed);
+  const auto here = basis.fit.draws(basis.reference, batch_at(curve, basis.reference), kDraws, kSeed);
+  const double ratio = static_cast<double>(basis.reference) / static_cast<double>(gpus);
+  for (std::size_t i = 0; i < there.size(); ++i) there[i] = there[i] / here[i] * ratio;
+  std::sort(there.begin(), there.end());
+  return there;
+}
+
+}  // namespace gpumonth::budget

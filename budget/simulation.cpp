@@ -1,0 +1,149 @@
+#include "budget/simulation.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "budget/goodput.h"
+#include "budget/ladder.h"
+#include "model/flops.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr double kTrainingFlopsPerForwardMac = 6, kSecondsPerDay = 86400, kHoursPerDay = 24, kWattHoursPerMwh = 1e6;
+
+/// Inverse of the distribution function that ascending draws have.
+double empirical_quantile(const std::vector<double>& ascending, double u) {
+  const double place = u * static_cast<double>(ascending.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, ascending.size() - 1);
+  return ascending[below] + (place - static_cast<double>(below)) * (ascending[above] - ascending[below]);
+}
+
+bool is_drawn(const std::string& key) {
+  // What the utilisation stands for, what is chosen, and what is only compared with.
+  return key != "cost.gpus" && !key.starts_with("utilisation.") && !key.starts_with("disclosed.");
+}
+
+}  // namespace
+
+Simulation::Simulation(const Scenario& scenario, const MemoryPlan& plan, const Number& utilisation,
+                       const ScalingBasis* basis, std::int64_t gpus)
+    : scenario_(scenario), plan_(plan), utilisation_(utilisation), basis_(basis), gpus_(gpus) {
+  const Scenario& s = scenario_;
+  if (!s.has("training.flop_per_sample")) {
+    clip_flop_ = kTrainingFlopsPerForwardMac * clip_forward_macs(s).low;
+    image_flop_ = kTrainingFlopsPerForwardMac * image_forward_macs(s).low;
+  }
+  for (const auto& [key, input] : s.inputs)
+    if (is_drawn(key) && input.distribution.shape != DistributionShape::fixed)
+      inputs_.push_back({key, [d = input.distribution](double u) { return d.quantile(u); }});
+  Distribution d = distribution_of(utilisation_.low, utilisation_.high, 0, 1);
+  for (const auto& [key, input] : s.inputs)  // a scenario's own utilisation brings its own distribution
+    if (key == "utilisation.published_mfu" && utilisation_.inputs == std::vector<std::string>{key})
+      d = input.distribution;
+  inputs_.push_back({kUtilisationInput, [d](double u) { return d.quantile(u); }});
+  if (basis_ != nullptr)
+    inputs_.push_back({kEfficiencyInput, [draws = efficiency_draws(*basis_, gpus_)](double u) {
+                         return empirical_quantile(draws, u);
+                       }});
+}
+
+bool Simulation::has_goodput() const {
+  return scenario_.has_all({"goodput.failure_rate", "goodput.checkpoint", "goodput.restart"});
+}
+
+double Simulation::global_batch() const {
+  return static_cast<double>(gpus_ / plan_.replica_gpus) * plan_.batch_per_replica;
+}
+
+double Simulation::extra_recompute() const {
+  if (basis_ == nullptr || !(basis_->recompute > 0) || !plan_.recompute || clip_flop_ == 0) return 1;
+  const double plan = 1 + static_cast<double>(model::recompute_flops(scenario_.model)) /
+                              static_cast<double>(model::train_flops(scenario_.model));
+  return std::max(1.0, plan / basis_->recompute);
+}
+
+Column Simulation::at(const Sample& sample, const std::string& key) const {
+  const auto found = sample.values.find(key);
+  return found != sample.values.end() ? found->second : Column::Constant(sample.draws, scenario_.at(key).low);
+}
+
+/// As the last of the rungs as-published, flops-counted, attention-counted has it.
+Column Simulation::compute(const Sample& x) const {
+  const Scenario& s = scenario_;
+  const Column share = s.has("video.share") ? at(x, "video.share")
+                                            : Column::Constant(x.draws, s.model.is_video() ? 1.0 : 0.0);
+  if (s.has("training.samples") || s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"})) {
+    const Column samples = s.has("training.samples") ? at(x, "training.samples")
+                                                     : Column(at(x, "training.base_batch") * at(x, "training.base_steps") *
+                                                              at(x, "training.data_factor"));
+    if (s.has("training.flop_per_sample")) return samples * at(x, "training.flop_per_sample");
+    return samples * (share * clip_flop_ + (1 - share) * image_flop_);
+  }
+  Column product = at(x, "training.base_operations") * at(x, "training.model_factor") * at(x, "training.data_factor");
+  if (s.model.is_video()) product *= latent_frames(s).low * share;
+  if (s.has("training.flops_per_operation")) product *= at(x, "training.flops_per_operation");
+  return product;
+}
+
+void Simulation::add_scaling(const Sample& x, Outcome& out) const {
+  const Scenario& s = scenario_;
+  Column efficiency = at(x, kEfficiencyInput);
+  if (s.has("scaling.transfer") && !basis_->carried.empty()) {
+    const Column lost = 1 / efficiency - 1;  // time per sample beyond the reference's
+    efficiency = (lost > 0).select(1 / (1 + at(x, "scaling.transfer") * lost), efficiency);
+  }
+  out.efficiency = efficiency / extra_recompute();
+  out.samples_factor = Column::Ones(x.draws);
+  if (s.has("batch.critical")) {
+    const Column critical = at(x, "batch.critical");
+    // The samples are meant for the base batch; where that is not known, for one far below the critical one.
+    const char* base = s.has("batch.base") ? "batch.base" : "training.base_batch";
+    const Column base_factor =
+        s.has(base) ? Column(1 + at(x, base) / critical) : Column(Column::Ones(x.draws));
+    out.samples_factor = samples_over_minimum(global_batch(), critical) / base_factor;
+  }
+  out.months = out.scaling_months = out.measured_months * out.samples_factor / out.efficiency;
+}
+
+void Simulation::add_goodput(const Sample& x, Outcome& out) const {
+  const Column write = at(x, "goodput.checkpoint"), restart = at(x, "goodput.restart");
+  out.mtbf_s = mean_time_between_failures_s(at(x, "goodput.failure_rate"), static_cast<double>(gpus_));
+  out.interval_s = daly_interval_s(write, out.mtbf_s);
+  out.goodput = forward_share(out.interval_s, write, restart, out.mtbf_s);
+  if (scenario_.has("goodput.other_stops")) out.goodput *= 1 - at(x, "goodput.other_stops");
+  out.months = out.goodput_months = out.months / out.goodput;
+}
+
+void Simulation::add_costs(const Sample& x, Outcome& out) const {
+  const Scenario& s = scenario_;
+  const Column gpu_days = out.months * at(x, "time.days_per_month");
+  const Column gpu_hours = gpu_days * kHoursPerDay;
+  out.days = gpu_days / static_cast<double>(gpus_);
+  if (s.has("cost.price")) out.usd = gpu_hours * at(x, "cost.price");
+  const char* power = s.has("cost.power") ? "cost.power" : "hardware.power_w";
+  if (!s.has(power)) return;
+  out.board_mwh = gpu_hours * at(x, power) / kWattHoursPerMwh;
+  if (s.has("cost.pue")) out.building_mwh = out.board_mwh * at(x, "cost.pue");
+}
+
+Outcome Simulation::evaluate(const Sample& x) const {
+  Outcome out;
+  out.compute_flop = compute(x);
+  out.utilisation = at(x, kUtilisationInput);
+  const Column month_s = at(x, "time.days_per_month") * kSecondsPerDay;
+  out.months = out.measured_months =
+      out.compute_flop / (scenario_.hardware.peak_flops_per_s * out.utilisation * month_s);
+  if (has_scaling()) add_scaling(x, out);
+  if (has_goodput()) add_goodput(x, out);
+  add_costs(x, out);
+  return out;
+}
+
+Outcome Simulation::draw() const {
+  return evaluate(
+      sample_at(inputs_, latin_hypercube(kDraws, static_cast<Eigen::Index>(inputs_.size()), kMonteCarloSeed)));
+}
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,119 @@
+#include "budget/fit/fit.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "budget/fit/components.h"
+#include "budget/fit/fit_json.h"
+#include "budget/fit/validate.h"
+#include "budget/scaling_csv.h"
+#include "budget/scaling_runs.h"
+#include "budget/text_file.h"
+#include "cli/commands.h"
+#include "runlog/reader.h"
+
+namespace gpumonth::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> runs;
+  std::string csv, curve, predict, validate, export_extrap, export_csv;
+  bool json = false, force = false;
+};
+
+budget::ScalingCurve choose(std::vector<budget::ScalingCurve> curves, const Options& options) {
+  std::vector<std::string> names;
+  for (const auto& curve : curves) names.push_back(curve.name);
+  if (options.curve.empty()) {
+    if (curves.size() == 1) return curves.front();
+    user_error("{}: has {} curves: choose one with --curve, e.g. --curve {}", options.csv, curves.size(), names.front());
+  }
+  for (auto& curve : curves)
+    if (curve.name == options.curve) return std::move(curve);
+  const std::string near = config::nearest(options.curve, names);
+  user_error("{}: has no curve '{}'{}", options.csv, options.curve,
+             near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
+}
+
+void print_validation(const Options& options) {
+  const auto validation = budget::validate(budget::read_scaling_csv(options.validate));
+  fmt::print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
+}
+
+void check_sources(const Options& options) {
+  const int sources = !options.runs.empty() + !options.csv.empty() + !options.validate.empty();
+  if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE");
+  if (!options.curve.empty() && options.csv.empty()) user_error("--curve chooses a curve of --csv FILE: give that too");
+}
+
+void run(const Options& options) {
+  check_sources(options);
+  if (!options.validate.empty()) return print_validation(options);
+  for (const auto* file : {&options.export_extrap, &options.export_csv})
+    if (!file->empty()) budget::check_output(*file, options.force);
+  std::vector<budget::Target> targets;
+  if (!options.predict.empty()) targets = budget::parse_targets(options.predict);
+
+  budget::ScalingCurve curve;
+  budget::FitOptions fit_options;
+  std::shared_ptr<const budget::Components> components;
+  if (!options.csv.empty()) {
+    curve = choose(budget::read_scaling_csv(options.csv), options);
+  } else {
+    std::vector<runlog::Run> runs;
+    for (const auto& path : options.runs) runs.push_back(runlog::read(path));
+    curve = budget::curve_of_runs(runs);
+    components = std::make_shared<const budget::Components>(budget::fit_components(runs));
+    fit_options.components = budget::step_model(components);
+    curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
+  }
+  const auto fit = budget::fit_curve(curve, fit_options);
+  if (targets.empty()) targets = budget::default_targets(fit);
+  if (options.json) {
+    Json json = budget::to_json(fit, targets);
+    if (components) json["components"] = budget::to_json(*components);
+    fmt::print("{}", gpumonth::to_text(json));
+  } else {
+    fmt::print("{}{}", budget::to_text(fit, targets), components ? fmt::format("\n{}", budget::to_text(*components)) : "");
+  }
+  if (!options.export_extrap.empty())
+    budget::write_text_file(options.export_extrap, budget::to_extrap(fit.curve()), options.force);
+  if (!options.export_csv.empty())
+    budget::write_text_file(options.export_csv, budget::to_csv(fit.curve()), options.force);
+}
+
+}  // namespace
+
+void add_fit(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("fit", "scaling curve, fitted model, prediction with interval");
+  command->footer(
+      "The curve comes from run logs, or from a table with the columns ranks,samples_per_s[,batch_per_rank,run].\n"
+      "Several rows per rank count are repeats. The 90 % interval is that of one more measurement.\n\n"
+      "  gpumonth fit runs/*/run.h5 --predict 64,512:4\n"
+      "  gpumonth fit --csv sweep.csv --predict 1024 --json\n"
+      "  gpumonth fit --csv configs/published/scaling.csv --curve mlperf_flux1_b200_v5.1_uflorida\n"
+      "  gpumonth fit --validate configs/published/scaling.csv");
+  command->add_option("runs", options->runs, "run logs")->type_name("RUN.h5");
+  command->add_option("--csv", options->csv, "a table instead of run logs")->type_name("FILE");
+  command->add_option("--curve", options->curve, "which curve of a table that has several")->type_name("NAME");
+  command
+      ->add_option("--predict", options->predict,
+                   "ranks, with the batch per rank in samples where it differs; default: 2, 4 and 8 times the most "
+                   "ranks")
+      ->type_name("N[:BATCH],...");
+  command
+      ->add_option("--validate", options->validate,
+                   "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
+      ->type_name("FILE");
+  command->add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")->type_name("FILE");
+  command->add_option("--export-csv", options->export_csv, "write the curve as CSV")->type_name("FILE");
+  command->add_flag("--force", options->force, "overwrite exported files");
+  add_json_flag(*command, options->json);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace gpumonth::cli

@@ -1,0 +1,38 @@
+# gpumonth_nccl: NCCL 2.20 or newer, and GPUMONTH_HAVE_NCCL. Looked for below NCCL_ROOT (CMake or environment), in the
+# CUDA Toolkit, in the system, and in the PyPI wheel nvidia-nccl-cu*, which has no libnccl.so but libnccl.so.2.
+include_guard()
+set(GPUMONTH_HAVE_NCCL OFF)
+
+set(nccl_hints ${NCCL_ROOT} $ENV{NCCL_ROOT} ${CUDAToolkit_TARGET_DIR} ${CUDAToolkit_LIBRARY_ROOT})
+foreach(directory IN LISTS CUDAToolkit_INCLUDE_DIRS)
+  list(APPEND nccl_hints ${directory}/..)
+endforeach()
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${nccl_hints} PATH_SUFFIXES include)
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${nccl_hints} PATH_SUFFIXES lib64 lib)
+if(NOT NCCL_INCLUDE_DIR OR NOT NCCL_LIBRARY)
+  find_program(GPUMONTH_PYTHON python3)
+  if(GPUMONTH_PYTHON)
+    execute_process(OUTPUT_VARIABLE nccl_wheel OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET COMMAND ${GPUMONTH_PYTHON} -c
+      "import importlib.util as u; print(list(u.find_spec('nvidia.nccl').submodule_search_locations)[0])")
+    find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${nccl_wheel} PATH_SUFFIXES include)
+    find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${nccl_wheel} PATH_SUFFIXES lib)
+  endif()
+endif()
+mark_as_advanced(NCCL_INCLUDE_DIR NCCL_LIBRARY GPUMONTH_PYTHON)
+
+if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
+  file(STRINGS ${NCCL_INCLUDE_DIR}/nccl.h nccl_lines REGEX "^#define NCCL_(MAJOR|MINOR|PATCH) ")
+  string(REGEX REPLACE ".*NCCL_MAJOR ([0-9]+).*NCCL_MINOR ([0-9]+).*NCCL_PATCH ([0-9]+).*" "\\1.\\2.\\3"
+    nccl_version "${nccl_lines}")
+  if(nccl_version VERSION_LESS 2.20)
+    message(STATUS "NCCL ${nccl_version} in ${NCCL_INCLUDE_DIR} is too old (2.20 or newer): built without NCCL")
+  else()
+    message(STATUS "NCCL ${nccl_version}: ${NCCL_LIBRARY}")
+    set(GPUMONTH_HAVE_NCCL ON)
+    add_library(gpumonth_nccl INTERFACE)
+    target_include_directories(gpumonth_nccl SYSTEM INTERFACE ${NCCL_INCLUDE_DIR})
+    target_link_libraries(gpumonth_nccl INTERFACE ${NCCL_LIBRARY} CUDA::cudart_static)
+  endif()
+else()
+  message(STATUS "NCCL not found (set NCCL_ROOT): built without it")
+endif()

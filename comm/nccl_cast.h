@@ -1,0 +1,14 @@
+// fp32 <-> bf16 of a bucket on its way to the wire and back. Both only enqueue on `stream`; any alignment.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+namespace gpumonth::comm {
+
+/// Rounded to nearest even; `bf16` holds `count` 2-byte values.
+void cast_to_bf16(const float* values, void* bf16, std::int64_t count, cudaStream_t stream);
+void cast_from_bf16(const void* bf16, float* values, std::int64_t count, cudaStream_t stream);
+
+}  // namespace gpumonth::comm

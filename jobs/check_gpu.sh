@@ -1,0 +1,252 @@
+#!/usr/bin/env bash
+# Everything that can only be checked on a machine with an NVIDIA GPU, from a build directory or from an unpacked bundle.
+#
+#   jobs/check_gpu.sh [-o OUT] [-t SECONDS] [-d DIR] [STEP...]
+#
+#   doctor      what gpumonth says of the machine and measures on it
+#   tests       the tests labelled gpu and gpu-mpi
+#   memcheck    compute-sanitizer's memcheck on the tests labelled gpu (ops and step); racecheck the same with racecheck
+#   racecheck
+#   ranks       2 and 4 NCCL ranks on one GPU against as many MPI ranks on the CPU and against one GPU rank with the whole
+#               batch: loss and gradient norm of each of 20 steps within the tolerances at `tolerance` below
+#   bench       jobs/bench_gpu.sh
+#
+#   -o OUT      folder for everything that the steps print and write; default runs/check-gpu. Going on in the same
+#               folder leaves out the sanitized tests and benchmark cases that are done
+#   -t SECONDS  for this call; default 36000. What does not fit is unfinished: the same command goes on
+#   -d DIR      build directory or unpacked bundle; default this bundle, else build/cuda
+#
+# In calls of ten minutes:  for each of  "doctor tests"  memcheck  racecheck  ranks  bench:  jobs/check_gpu.sh -t 570 STEP
+# Exit status: 0 where every step passed, 1 where one failed, 75 where something is unfinished, 2 for a mistake in the call.
+# A step that cannot run here is reported as skipped with the reason, and is no failure.
+set -uo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+fail() {
+  echo "check_gpu.sh: $*" >&2
+  exit 2
+}
+
+readonly all_steps=(doctor tests memcheck racecheck ranks bench)
+out=runs/check-gpu seconds=36000 dir=$root/build/cuda
+if [[ -x $root/run-tests.sh ]]; then dir=$root; fi
+while getopts o:t:d: option; do
+  case $option in
+    o) out=$OPTARG ;;
+    t) seconds=$OPTARG ;;
+    d) dir=$OPTARG ;;
+    *) fail "usage: jobs/check_gpu.sh [-o OUT] [-t SECONDS] [-d DIR] [STEP...], steps: ${all_steps[*]}" ;;
+  esac
+done
+shift $((OPTIND - 1))
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "-t $seconds: give a number of seconds"
+for step in "$@"; do
+  [[ " ${all_steps[*]} " == *" $step "* ]] || fail "unknown step '$step'; one of: ${all_steps[*]}"
+done
+steps=("$@")
+if [[ $# == 0 ]]; then steps=("${all_steps[@]}"); fi
+
+dir=$(cd "$dir" 2>/dev/null && pwd) || fail "$dir is no folder: give a build directory or a bundle with -d"
+if [[ -x $dir/run-tests.sh ]]; then
+  bundle=yes gpumonth=$dir/bin/gpumonth mpirun=$dir/bin/mpirun
+else
+  bundle='' gpumonth=$dir/gpumonth mpirun=$(type -P mpirun)
+  [[ -e $dir/CTestTestfile.cmake ]] || fail "$dir is neither a build directory nor a bundle"
+  source "$root/jobs/mpi_env.sh"
+fi
+[[ -x $gpumonth ]] || fail "$gpumonth is not built"
+mkdir -p "$out" || fail "$out cannot be written"
+out=$(cd "$out" && pwd)
+summary=$out/summary.txt
+deadline=$((SECONDS + seconds))
+
+left() { echo $((deadline > SECONDS ? deadline - SECONDS : 0)); }
+# limited COMMAND...: until the time of this call is over; 75 then
+limited() {
+  local status=0
+  (($(left) > 5)) || return 75
+  timeout -k 10 "$(left)" "$@" </dev/null || status=$?
+  if [[ $status == 124 || $status == 137 ]] && (($(left) == 0)); then return 75; fi
+  return $status
+}
+# First line of the reason goes to the summary.
+why=''
+skip() { why=$* && return 77; }
+
+h5dump_program() { if [[ -x $dir/bin/h5dump ]]; then echo "$dir/bin/h5dump"; else type -P h5dump; fi; }
+
+sanitizer() {
+  local path
+  for path in "$(type -P compute-sanitizer)" "${CUDA_HOME:-/usr/local/cuda}"/bin/compute-sanitizer \
+    /usr/local/cuda*/bin/compute-sanitizer "${CUDA_HOME:-/usr/local/cuda}"/compute-sanitizer/compute-sanitizer; do
+    if [[ -x $path ]]; then echo "$path" && return; fi
+  done
+  return 1
+}
+
+# Lines "name|command" of the tests labelled gpu that are a program of their own. Tests that time something are left out.
+gpu_tests() {
+  if [[ $bundle ]]; then
+    awk -F'|' '("," $3 ",") ~ /,gpu,/ {print $1 "|" $6}' "$dir/tests/manifest"
+  else
+    ctest --test-dir "$dir" -L '^gpu$' --show-only=json-v1 | python3 -c '
+import json, sys
+for test in json.load(sys.stdin)["tests"]:
+    if "command" in test:
+        print(test["name"] + "|" + " ".join(test["command"]))'
+  fi | grep -v 'rate'
+}
+
+doctor() {
+  limited "$gpumonth" doctor
+  local status=$?
+  limited "$gpumonth" doctor --json >"$out/doctor.json"
+  if [[ $status == 0 ]] && ! grep -q compute_capability "$out/doctor.json"; then
+    why="gpumonth sees no GPU" && status=1
+  fi
+  if type -P nvidia-smi >/dev/null; then nvidia-smi; fi
+  return $status
+}
+
+tests() {
+  if [[ $bundle ]]; then
+    (cd "$dir" && limited ./run-tests.sh gpu gpu-mpi)
+  else
+    limited ctest --test-dir "$dir" -L '^gpu(-mpi)?$' --output-on-failure --no-tests=error -j1
+  fi
+}
+
+# sanitized TOOL: each gpu test under it; what is done stays done.
+sanitized() {
+  local tool=$1 program name command status count=0 failed=() skipped=() words
+  program=$(sanitizer) || { skip "compute-sanitizer was not found: it comes with the CUDA Toolkit"; return; }
+  mkdir -p "$out/$tool"
+  if [[ $bundle ]]; then
+    local root=$dir
+    # shellcheck disable=SC1091
+    source "$dir/libexec/environment.sh" && find_cuda
+  fi
+  while IFS='|' read -r name command <&3; do
+    count=$((count + 1))
+    if [[ -e $out/$tool/$name.done ]]; then continue; fi
+    read -ra words <<<"$command"
+    status=0
+    (cd "$dir" && limited "$program" --tool "$tool" --error-exitcode 9 --target-processes all "${words[@]}") \
+      >"$out/$tool/$name.log" 2>&1 || status=$?
+    echo "$tool $name: exit status $status"
+    case $status in
+      0) touch "$out/$tool/$name.done" ;;
+      75) return 75 ;;
+      77) skipped+=("$name") ;;
+      *) failed+=("$name") && grep -m 20 -E '=========|FAILED|error' "$out/$tool/$name.log" ;;
+    esac
+  done 3< <(gpu_tests)
+  ((count > 0)) || { skip "no tests labelled gpu in $dir: it was built without CUDA"; return; }
+  if [[ ${#failed[@]} != 0 ]]; then why="${failed[*]}" && return 1; fi
+  if [[ ${#skipped[@]} != 0 ]]; then skip "${skipped[*]}: $(grep -h -m 1 skipped "$out/$tool/${skipped[0]}.log")"; fi
+}
+memcheck() { sanitized memcheck; }
+racecheck() { sanitized racecheck; }
+
+# Allowed relative difference of a step's loss or grad_norm. For scale, on CPU ranks with this run: a learning rate wrong by
+# 10 % changes the loss by 17 % and the norm by 94 %; bf16 instead of fp32 by 0.7 % and 5 %; 4 ranks instead of one by
+# 3e-8 and 4e-7 in fp32, by 0.03 % and 0.4 % in bf16.
+declare -A tolerance=(
+  [cpu-gpu-fp32-loss]=1e-3 [cpu-gpu-fp32-grad_norm]=1e-2 [cpu-gpu-bf16-loss]=2e-2 [cpu-gpu-bf16-grad_norm]=1.5e-1
+  [ranks-fp32-loss]=1e-4 [ranks-fp32-grad_norm]=1e-3 [ranks-bf16-loss]=5e-3 [ranks-bf16-grad_norm]=5e-2)
+
+# column FILE NAME: one value of /steps/NAME a line
+column() {
+  "$(h5dump_program)" -y -w 1 -m %.9g -d "/steps/$2" "$1" |
+    awk '/DATA \{/ {++data; next} data == 1 && /\}/ {++data} data == 1 {gsub(/[ ,]/, ""); print}'  # attributes follow
+}
+
+# trained DTYPE BACKEND RANKS: trains; losses and norms go to $out/ranks/DTYPE-BACKEND-RANKS.{loss,grad_norm}
+trained() {
+  local dtype=$1 backend=$2 ranks=$3 name=$1-$2-$3 launch=() transport=auto
+  if ((ranks > 1)); then
+    launch=("$mpirun" --bind-to none --oversubscribe -n "$ranks")
+    transport=mpi
+    if [[ $backend == cuda ]]; then transport=nccl; fi
+  fi
+  rm -rf "$out/ranks/$name"
+  limited "${launch[@]}" "$gpumonth" train "$root/configs/runs/tiny.toml" --set "run.directory=$out/ranks/$name" \
+    --set run.steps=20 --set "run.dtype=$dtype" --set "run.backend=$backend" --set "comm.transport=$transport" \
+    --set comm.allow_shared_gpu=true --set comm.watchdog_s=60 --set optimizer.learning_rate=1e-3 \
+    --set optimizer.warmup_steps=0 --set run.threads=1 --set checkpoint.at_end=false --set log.measure_gemm_peak=false \
+    >"$out/ranks/$name.log" 2>&1 || {
+    local status=$?
+    tail -n 5 "$out/ranks/$name.log"
+    return $status
+  }
+  local what
+  for what in loss grad_norm; do
+    column "$out/ranks/$name/run.h5" $what >"$out/ranks/$name.$what"
+    [[ $(wc -l <"$out/ranks/$name.$what") == 20 ]] || { echo "$name: its log does not hold 20 steps" && return 1; }
+  done
+}
+
+# compared A B KIND-DTYPE: largest relative difference of two runs
+compared() {
+  local what bad=0
+  for what in loss grad_norm; do
+    paste "$out/ranks/$1.$what" "$out/ranks/$2.$what" | awk -v a="$1" -v b="$2" -v what=$what -v limit="${tolerance[$3-$what]}" '
+      {d = ($1 - $2) / $1; if (d < 0) d = -d; if (NR == 1 || !(d <= worst)) {worst = d; step = NR}}
+      END {good = NR == 20 && worst <= limit && worst == worst
+           printf "%-12s against %-12s %-9s largest relative difference %.2e at step %d, allowed %.1e: %s\n",
+                  a, b, what, worst, step, limit, good ? "ok" : "FAILED"
+           exit !good}' || bad=1
+  done
+  return $bad
+}
+
+ranks() {
+  local dtype count run bad=0
+  [[ -x $mpirun ]] || { skip "mpirun is missing: apt-get install openmpi-bin"; return; }
+  [[ -n $(h5dump_program) ]] || { skip "h5dump is missing: apt-get install hdf5-tools"; return; }
+  mkdir -p "$out/ranks"
+  for dtype in fp32 bf16; do
+    for run in "cpu 1" "cuda 1" "cpu 2" "cuda 2" "cpu 4" "cuda 4"; do
+      # shellcheck disable=SC2086
+      trained $dtype $run || { local status=$?; why="$dtype $run did not train, see $out/ranks" && return $status; }
+    done
+    compared $dtype-cpu-1 $dtype-cuda-1 cpu-gpu-$dtype || bad=1
+    for count in 2 4; do
+      compared $dtype-cpu-$count $dtype-cuda-$count cpu-gpu-$dtype || bad=1
+      compared $dtype-cuda-1 $dtype-cuda-$count ranks-$dtype || bad=1
+    done
+  done
+  if ((bad)); then why="training differs, see $out/ranks.log"; fi
+  return $bad
+}
+
+bench() {
+  (($(left) > 60)) || return 75
+  # Its own budget ends it a little earlier than ours, with its results written.
+  "$root/jobs/bench_gpu.sh" "$gpumonth" "$out/bench" --budget-s $(($(left) - 20))
+}
+
+any_failed=0 any_unfinished=0
+if ! nvidia-smi -L >/dev/null 2>&1 && [[ ! -e /dev/nvidia0 && ! -e /dev/dxg ]]; then
+  echo "check_gpu.sh: no NVIDIA GPU on this machine (neither nvidia-smi nor /dev/nvidia0): nothing here can be checked" >&2
+  exit 2
+fi
+printf '%s  %s, GPU: %s\n' "$(date -u +%FT%TZ)" "$dir" "$(nvidia-smi -L 2>/dev/null | head -n 1)" | tee -a "$summary"
+for step in "${steps[@]}"; do
+  echo "== $step"
+  started=$SECONDS why=''
+  # In this shell, so that `why` comes back; the output goes to the terminal and to a file.
+  "$step" > >(tee "$out/$step.log") 2>&1
+  status=$?
+  sleep 0.2  # for tee
+  case $status in
+    0) result=passed ;;
+    75) result="unfinished: the ${seconds} s are over, the same command goes on" any_unfinished=1 ;;
+    77) result="skipped: $why" ;;
+    *) result="FAILED with $status${why:+: $why}, see $out/$step.log" any_failed=1 ;;
+  esac
+  printf '  %-10s %5d s  %s\n' "$step" $((SECONDS - started)) "$result" | tee -a "$summary"
+done
+echo "summary: $summary"
+if ((any_failed)); then exit 1; fi
+if ((any_unfinished)); then exit 75; fi

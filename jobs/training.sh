@@ -1,0 +1,67 @@
+# For sourcing, by bash: one training run, taken to its end over interruptions. Needs jobs/mpi_env.sh sourced first.
+#
+#   launch=auto|mpirun|srun          auto: srun inside a Slurm allocation that has PMIx, else mpirun; 1 rank alone: neither
+#   train_to_end GPUMONTH RANKS FOLDER ARGUMENTS...   `gpumonth train ARGUMENTS`, writing into FOLDER; goes on from the
+#       newest checkpoint there, does nothing where FOLDER/finished exists. Returns 0 finished, 3 stopped by a
+#       signal (a checkpoint was written: call again to go on), else the exit code of the failure.
+#   stop_training SIGNAL             for a trap: passes a signal on to the run in progress
+
+training_pid=
+
+# The words in front of the program that start RANKS ranks.
+set_launcher() {
+  local ranks=$1 how=${launch:-auto}
+  if [[ $how == auto ]]; then
+    if [[ -n ${SLURM_JOB_ID:-} ]] && srun --mpi=list 2>&1 | grep -q pmix; then how=srun; else how=mpirun; fi
+  fi
+  case $how in
+    srun) launcher=(srun --mpi=pmix --kill-on-bad-exit=1 --ntasks="$ranks"
+      --nodes="$((ranks < ${SLURM_JOB_NUM_NODES:-1} ? ranks : ${SLURM_JOB_NUM_NODES:-1}))"
+      --cpu-bind=none --overlap) ;;
+    mpirun) launcher=(mpirun "${mpi_options[@]}" -n "$ranks") ;;
+    *) echo "launch=$how: use auto, mpirun or srun" >&2; return 2 ;;
+  esac
+  if [[ $how == mpirun && $ranks == 1 && -z ${SLURM_JOB_ID:-} ]]; then launcher=(); fi
+}
+
+newest_checkpoint() {  # of FOLDER, by step; nothing where there is none
+  find "$1" -maxdepth 1 -name 'checkpoint-*.h5' 2>/dev/null | sed 's/.*checkpoint-\([0-9]*\)\.h5$/\1 &/' | sort -n |
+    tail -n1 | cut -d' ' -f2-
+}
+
+stop_training() {
+  if [[ -n $training_pid ]]; then kill -s "$1" "$training_pid" 2>/dev/null || true; fi
+}
+
+train_to_end() {
+  local gpumonth=$1 ranks=$2 folder=$3 checkpoint arguments code=0
+  shift 3
+  arguments=("$@")
+  if [[ -e $folder/finished ]]; then return 0; fi
+  checkpoint=$(newest_checkpoint "$folder")
+  if [[ -n $checkpoint ]]; then
+    local step=${checkpoint##*checkpoint-}
+    # of an attempt that wrote no newer checkpoint: its steps come again
+    rm -f "$folder/run-from-${step%.h5}.h5"
+    arguments+=(--set "run.resume=$checkpoint")
+  else
+    rm -f "$folder"/run*.h5
+  fi
+  mkdir -p "$folder"
+  set_launcher "$ranks" || return
+  # mpirun hands SIGUSR1 and SIGTERM on to its ranks; srun does with SIGTERM through scancel, so ranks get SIGUSR1
+  "${launcher[@]}" "$gpumonth" train "${arguments[@]}" --set "run.directory=$folder" </dev/null >"$folder/output" 2>&1 &
+  training_pid=$!
+  while :; do  # `wait` ends at each trapped signal
+    code=0
+    wait "$training_pid" || code=$?
+    kill -0 "$training_pid" 2>/dev/null || break
+  done
+  training_pid=
+  if [[ $code != 0 ]]; then
+    tail -n 3 "$folder/output" >&2
+    return $((code == 3 ? 1 : code))
+  fi
+  if grep -q '^stopped by ' "$folder/output"; then return 3; fi
+  : >"$folder/finished"
+}

@@ -1,0 +1,78 @@
+// A step without arithmetic: backward copies given values into the flat gradients, event by event, on a stream of its
+// own, so that what comes out is known exactly. May be captured.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "comm/gradient_reducer.h"
+#include "comm/nccl_cuda.h"
+
+namespace gpumonth::tests {
+
+class GpuStep {
+ public:
+  GpuStep(comm::Communicator& ranks, std::vector<comm::Segment> events, std::int64_t size, std::int64_t bucket_bytes,
+          const comm::ReducerOptions& options = {})
+      : events_(std::move(events)),
+        size_(size),
+        source_(ranks.allocate(size)),
+        gradients_(ranks.allocate(size)),
+        reducer_(ranks.make_reducer(gradients_.get(), events_, bucket_bytes, stream_.get(), options)) {}
+  ~GpuStep() {
+    if (graph_) cudaGraphExecDestroy(graph_);  // before the communicator: NCCL waits for graphs
+  }
+  GpuStep(const GpuStep&) = delete;
+  GpuStep& operator=(const GpuStep&) = delete;
+
+  comm::GradientReducer& reducer() { return *reducer_; }
+  cudaStream_t stream() const { return stream_.get(); }
+  float* gradients() const { return gradients_.get(); }
+
+  /// What backward will give on this rank.
+  void set(const std::vector<float>& values) {
+    GPUMONTH_CUDART(cudaMemcpyAsync, source_.get(), values.data(), 4 * values.size(), cudaMemcpyHostToDevice, stream());
+    GPUMONTH_CUDART(cudaStreamSynchronize, stream());
+  }
+  /// `after` is enqueued behind wait().
+  void enqueue(const std::function<void()>& after = {}) {
+    GPUMONTH_CUDART(cudaMemsetAsync, gradients_.get(), 0xff, 4 * static_cast<std::size_t>(size_), stream());  // NaN
+    reducer_->begin_backward();
+    for (std::size_t e = 0; e < events_.size(); ++e) {
+      const auto [at, count] = events_[e];
+      GPUMONTH_CUDART(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at, 4 * static_cast<std::size_t>(count),
+                      cudaMemcpyDeviceToDevice, stream());
+      reducer_->ready(static_cast<int>(e));
+    }
+    reducer_->wait();
+    if (after) after();
+  }
+  void capture(const std::function<void()>& after = {}) {
+    cudaGraph_t graph = nullptr;
+    GPUMONTH_CUDART(cudaStreamBeginCapture, stream(), cudaStreamCaptureModeThreadLocal);
+    enqueue(after);
+    GPUMONTH_CUDART(cudaStreamEndCapture, stream(), &graph);
+    GPUMONTH_CUDART(cudaGraphInstantiate, &graph_, graph, 0);
+    GPUMONTH_CUDART(cudaGraphDestroy, graph);
+  }
+  void replay() { GPUMONTH_CUDART(cudaGraphLaunch, graph_, stream()); }
+
+  std::vector<float> sums() const { return fetch(gradients_.get()); }
+  std::vector<float> fetch(const float* device) const {
+    std::vector<float> values(static_cast<std::size_t>(size_));
+    GPUMONTH_CUDART(cudaMemcpyAsync, values.data(), device, 4 * values.size(), cudaMemcpyDeviceToHost, stream());
+    GPUMONTH_CUDART(cudaStreamSynchronize, stream());
+    return values;
+  }
+
+ private:
+  std::vector<comm::Segment> events_;
+  std::int64_t size_;
+  comm::PriorityStream stream_;
+  std::shared_ptr<float[]> source_, gradients_;
+  std::unique_ptr<comm::GradientReducer> reducer_;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+}  // namespace gpumonth::tests

@@ -1,0 +1,248 @@
+// NCCL ranks: sums of small integers, exact whatever the order, through eager and captured steps, sharded and in bf16.
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "comm/all_reduce_check.h"
+#include "tests/catch.h"
+#include "tests/comm/gpu_step.h"
+#include "tests/comm/ranks.h"
+
+using namespace gpumonth::comm;
+using gpumonth::tests::contains;
+using gpumonth::tests::GpuStep;
+using gpumonth::tests::ranks;
+
+namespace {
+
+constexpr int kSteps = 6;
+
+/// Two regions in turn, as the DiT's backward gives them, and sizes that leave a rest on any number of ranks.
+std::vector<Segment> make_events(std::int64_t& size) {
+  std::vector<Segment> events;
+  const std::int64_t block = 20000, adaln = 6403;
+  const int depth = 5;
+  for (int i = 0; i < depth; ++i) {
+    events.push_back({i * block, block});
+    events.push_back({depth * block + i * adaln, adaln});
+  }
+  events.push_back({depth * (block + adaln), 1001});
+  size = depth * (block + adaln) + 1001;
+  return events;
+}
+
+/// At most 15 a rank: sums over 16 ranks are exact in bf16 too.
+float value(std::int64_t i, int rank, int step) { return static_cast<float>((i * 7 + 3 * step + 5 * rank) % 16); }
+
+std::vector<float> values_of(std::int64_t size, int rank, int step) {
+  std::vector<float> values(static_cast<std::size_t>(size));
+  for (std::int64_t i = 0; i < size; ++i) values[i] = value(i, rank, step);
+  return values;
+}
+
+std::vector<float> sums_of(std::int64_t size, int step) {
+  std::vector<float> sums(static_cast<std::size_t>(size));
+  for (int r = 0; r < ranks().size(); ++r)
+    for (std::int64_t i = 0; i < size; ++i) sums[i] += value(i, r, step);
+  return sums;
+}
+
+/// Wrong values inside `where`; the first one is printed.
+std::size_t count_wrong(const std::vector<float>& got, const std::vector<float>& expected,
+                        const std::vector<Segment>& where) {
+  std::size_t wrong = 0;
+  for (const Segment& s : where) {
+    for (std::int64_t i = s.offset; i < s.offset + s.count; ++i) {
+      if (got[i] == expected[i]) continue;
+      if (wrong++ == 0)
+        UNSCOPED_INFO("rank " << ranks().rank() << ", element " << i << ": " << got[i] << " in place of " << expected[i]);
+    }
+  }
+  return wrong;
+}
+
+void check_times(GradientReducer& reducer, const StepCommunication& cost) {
+  CHECK(cost.exposed_s >= 0);
+  REQUIRE(reducer.timeline().size() == (ranks().size() > 1 ? reducer.buckets().size() : 0));
+  double before_s = 0, sum_s = 0;
+  constexpr double kResolution_s = 2e-6;  // of an event, 0.5 us, and the rounding of two differences
+  for (const BucketTimes& bucket : reducer.timeline()) {
+    CHECK(bucket.ready_s >= 0);
+    CHECK(bucket.ready_s <= bucket.start_s + kResolution_s);
+    CHECK(before_s <= bucket.start_s + kResolution_s);
+    CHECK(bucket.start_s <= bucket.end_s);
+    before_s = bucket.end_s;
+    sum_s += bucket.end_s - bucket.start_s;
+  }
+  CHECK(cost.comm_s == Approx(sum_s));
+}
+
+/// Steps with new values each: two eager ones, then a capture and its replays.
+void check_steps(std::int64_t bucket_bytes, const ReducerOptions& options, bool captured) {
+  std::int64_t size = 0;
+  const std::vector<Segment> events = make_events(size);
+  GpuStep step(ranks(), events, size, bucket_bytes, options);
+  GradientReducer& reducer = step.reducer();
+  const auto gather = [&] { reducer.gather(step.gradients()); };  // gradients in the part of parameters
+  INFO("buckets of " << bucket_bytes << " bytes, bf16 " << options.bf16_wire << ", sharded " << options.shard_optimizer
+                     << ", captured " << captured);
+  for (int s = 1; s <= kSteps; ++s) {
+    INFO("step " << s);
+    step.set(values_of(size, ranks().rank(), s));
+    reducer.begin_step(s);
+    const bool gathers = options.shard_optimizer && (captured || s % 2 == 0);
+    if (captured && s > 2) {
+      if (s == 3) step.capture(gather);
+      step.replay();
+    } else {
+      step.enqueue(gathers ? std::function<void()>(gather) : nullptr);
+    }
+    const StepCommunication cost = reducer.finish();
+    const std::vector<float> expected = sums_of(size, s), got = step.sums();
+    REQUIRE(count_wrong(got, expected, reducer.owned()) == 0);
+    if (gathers || !options.shard_optimizer) REQUIRE(count_wrong(got, expected, events) == 0);
+    check_times(reducer, cost);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every rank is on a GPU, and says which transport it is") {
+  REQUIRE(ranks().transport() == "nccl");
+  REQUIRE(ranks().gpu() >= 0);
+  REQUIRE(ranks().allocate_common(64) == nullptr);
+}
+
+TEST_CASE("all-reduces of 4 B to 64 MiB are exact") {
+  const std::vector<std::int64_t> sizes = {4, 8, 4096, 65540, 1 << 20, 64 << 20};
+  for (const AllReduceResult& r : check_all_reduce(ranks(), sizes, {.warmup = 1, .repeats = 3})) {
+    INFO(r.bytes << " bytes");
+    CHECK(r.correct);
+    CHECK(r.seconds > 0);
+    CHECK(r.median_s <= r.p99_s);
+  }
+}
+
+TEST_CASE("memory is zeroed, and host values go another way") {
+  const auto memory = ranks().allocate(1000);
+  std::vector<float> values(1000, 1.0f);
+  GPUMONTH_CUDART(cudaMemcpy, values.data(), memory.get(), 4000, cudaMemcpyDeviceToHost);
+  REQUIRE(values == std::vector<float>(1000));
+  std::vector<double> one = {1.0};
+  ranks().all_reduce_sum(std::span<double>(one));
+  REQUIRE(one[0] == ranks().size());
+}
+
+TEST_CASE("enqueued steps hold exact sums in every bucket") {
+  for (const std::int64_t bucket : {4096, 100000, 1 << 22}) check_steps(bucket, {}, false);
+}
+
+TEST_CASE("a captured step, replayed with other values, does too") {
+  for (const std::int64_t bucket : {4096, 100000, 1 << 22}) check_steps(bucket, {}, true);
+}
+
+TEST_CASE("bf16 on the wire is exact for what bf16 holds") {
+  check_steps(100000, {.bf16_wire = true}, false);
+  check_steps(100000, {.bf16_wire = true}, true);
+}
+
+TEST_CASE("sharded, every rank holds its share, and gather() brings all together") {
+  for (const std::int64_t bucket : {64, 100000}) {
+    check_steps(bucket, {.shard_optimizer = true}, false);
+    check_steps(bucket, {.shard_optimizer = true}, true);
+  }
+  check_steps(100000, {.bf16_wire = true, .shard_optimizer = true}, true);
+}
+
+TEST_CASE("sums of any values are the same bits on every rank") {
+  std::int64_t size = 0;
+  const std::vector<Segment> events = make_events(size);
+  GpuStep step(ranks(), events, size, 100000);
+  std::vector<float> values(static_cast<std::size_t>(size));
+  for (std::int64_t i = 0; i < size; ++i) values[i] = std::sin(static_cast<float>(i * (ranks().rank() + 1)));
+  step.set(values);
+  step.reducer().begin_step(1);
+  step.enqueue();
+  step.reducer().finish();
+  const std::vector<float> sums = step.sums();
+  std::uint64_t hash = 1469598103934665603u;  // FNV-1a
+  for (const float sum : sums) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &sum, sizeof bits);
+    hash = (hash ^ bits) * 1099511628211u;
+  }
+  const auto all = ranks().all_gather(std::to_string(hash));
+  for (const std::string& other : all) REQUIRE(other == all[0]);
+}
+
+TEST_CASE("sum() adds doubles over the ranks behind wait()") {
+  GpuStep step(ranks(), {{0, 64}}, 64, 4096);
+  const double mine[] = {1.0 + ranks().rank(), 1e-12};
+  double* device = nullptr;
+  GPUMONTH_CUDART(cudaMalloc, &device, sizeof mine);
+  GPUMONTH_CUDART(cudaMemcpy, device, mine, sizeof mine, cudaMemcpyHostToDevice);
+  step.reducer().begin_step(1);
+  step.enqueue([&] { step.reducer().sum(device, 2); });
+  step.reducer().finish();
+  double sums[2];
+  GPUMONTH_CUDART(cudaMemcpy, sums, device, sizeof sums, cudaMemcpyDeviceToHost);
+  cudaFree(device);
+  const double n = ranks().size();
+  REQUIRE(sums[0] == n * (n + 1) / 2);
+  REQUIRE(sums[1] == Approx(n * 1e-12).epsilon(1e-12));
+}
+
+TEST_CASE("the wait for a late rank is exposed") {
+  if (ranks().size() == 1) return;  // nothing is waited for
+  GpuStep step(ranks(), {{0, 1024}}, 1024, 4096);
+  for (int s = 1; s <= 2; ++s) {  // the first opens connections
+    ranks().barrier();
+    if (s == 2 && ranks().rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    step.reducer().begin_step(s);
+    step.enqueue();
+    const StepCommunication cost = step.reducer().finish();
+    if (s == 2 && ranks().rank() > 0) CHECK(cost.exposed_s > 0.3);
+  }
+}
+
+TEST_CASE("a capture that fails is given up, and the step is enqueued") {
+  std::int64_t size = 0;
+  const std::vector<Segment> events = make_events(size);
+  GpuStep step(ranks(), events, size, 100000);
+  step.set(values_of(size, ranks().rank(), 1));
+  step.reducer().begin_step(1);
+  step.enqueue();
+  step.reducer().finish();
+
+  step.reducer().begin_step(2);
+  GPUMONTH_CUDART(cudaStreamBeginCapture, step.stream(), cudaStreamCaptureModeThreadLocal);
+  step.reducer().begin_backward();
+  cudaStreamSynchronize(step.stream());  // not allowed in a capture: it fails, and all that follows
+  if (ranks().size() > 1) REQUIRE_THROWS_AS(([&] {
+                            for (std::size_t e = 0; e < events.size(); ++e) step.reducer().ready(static_cast<int>(e));
+                          }()),
+                                            std::runtime_error);
+  cudaGraph_t graph = nullptr;
+  REQUIRE(cudaStreamEndCapture(step.stream(), &graph) != cudaSuccess);
+  cudaGetLastError();
+  step.enqueue();
+  step.reducer().finish();
+  REQUIRE(count_wrong(step.sums(), sums_of(size, 1), events) == 0);
+}
+
+TEST_CASE("calls out of order are refused") {
+  GpuStep step(ranks(), {{0, 16}, {16, 48}}, 64, 64);
+  GradientReducer& reducer = step.reducer();
+  REQUIRE_THROWS_AS(reducer.finish(), std::logic_error);
+  REQUIRE_THROWS_AS(reducer.ready(0), std::logic_error);
+  reducer.begin_step(1);
+  REQUIRE_THROWS_AS(reducer.begin_step(2), std::logic_error);
+  reducer.begin_backward();
+  REQUIRE_THROWS_AS(reducer.ready(1), std::logic_error);
+  reducer.ready(0);
+  REQUIRE_THROWS_AS(reducer.wait(), std::logic_error);
+  reducer.ready(1);
+  reducer.wait();
+  reducer.finish();
+  ranks().barrier();
+}

@@ -1,0 +1,95 @@
+// run.backend = "cuda" where there is no GPU: refused in one line that says why. GPUs of this machine are
+// hidden.
+#include "trainer/backend.h"
+
+#include <cstdlib>
+
+#include "base/error.h"
+#include "comm/cuda_devices.h"
+#include "comm/self_communicator.h"
+#include "tests/catch.h"
+#include "tests/trainer/runs.h"
+#include "trainer/run_info.h"
+
+using namespace gpumonth;
+using namespace gpumonth::tests;
+using namespace gpumonth::trainer;
+
+namespace {
+
+/// Before the first call into CUDA: this program makes none before.
+const bool hidden = setenv("CUDA_VISIBLE_DEVICES", "", 1) == 0;
+
+/// Ranks that only say what they are.
+class Ranks final : public comm::SelfCommunicator {
+ public:
+  Ranks(int size, std::string transport, int gpu)
+      : size_(size), transport_(std::move(transport)), gpu_(gpu) {}
+  int size() const override { return size_; }
+  std::string transport() const override { return transport_; }
+  int gpu() const override { return gpu_; }
+
+ private:
+  int size_;
+  std::string transport_;
+  int gpu_;
+};
+
+std::string refusal(const std::string& asked, const comm::Communicator& ranks) {
+  try {
+    choose_backend(asked, ranks);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_CASE("auto and cpu are the CPU where there is no GPU") {
+  REQUIRE(hidden);
+  REQUIRE(comm::cuda_devices().devices.empty());
+  CHECK(choose_backend("auto", comm::SelfCommunicator()).name == "cpu");
+  CHECK(choose_backend("cpu", comm::SelfCommunicator()).name == "cpu");
+  CHECK(choose_backend("auto", Ranks(2, "mpi", -1)).name == "cpu");
+  RunConfig config;
+  CHECK(resolve(config, comm::SelfCommunicator()).backend == "cpu");
+}
+
+TEST_CASE("cuda without a GPU is refused in one line with the reason") {
+  for (const std::string& message :
+       {refusal("cuda", comm::SelfCommunicator()), refusal("cuda", Ranks(2, "mpi", -1))}) {
+    INFO(message);
+    CHECK_THAT(message, contains("run.backend = \"cuda\": " + comm::cuda_devices().why_none));
+    CHECK_THAT(message, contains("set run.backend = \"cpu\""));
+    CHECK(message.find('\n') == std::string::npos);
+  }
+}
+
+TEST_CASE("ranks over NCCL compute where their communicator has its GPU") {
+  const Backend backend = choose_backend("auto", Ranks(4, "nccl", 3));
+  CHECK(backend.name == "cuda");
+  CHECK(backend.device == 3);
+  CHECK(choose_backend("cuda", Ranks(4, "nccl", 1)).device == 1);
+  CHECK_THAT(refusal("cpu", Ranks(4, "nccl", 3)), contains("comm.transport = \"mpi\""));
+}
+
+TEST_CASE("train and probe say it and leave nothing behind") {
+  const TemporaryFolder folder;
+  const auto file = write_run_file(folder);
+  const auto out = folder.path() / "out";
+  check_refused(run_command(train_command(0, file, {"run.backend=cuda"})),
+                {"run.backend = \"cuda\"", comm::cuda_devices().why_none, "run.backend = \"cpu\""}, out);
+  const auto ranks = run_command(train_command(2, file, {"run.backend=cuda"}));
+  CHECK(ranks.exit_code == 2);
+  CHECK_THAT(ranks.err, contains("run.backend = \"cuda\": " + comm::cuda_devices().why_none));
+  CHECK_FALSE(std::filesystem::exists(out));
+  const std::filesystem::path golden = std::filesystem::path(GPUMONTH_SOURCE_DIR) / "tests/golden/image";
+  const auto result = run_command(
+      std::string(GPUMONTH_BINARY) + " probe " + (golden / "checkpoint.h5").string() + " --model " +
+      (golden / "model.toml").string() + " --batch " + (golden / "batch.h5").string() + " --out " +
+      (folder.path() / "o.h5").string() + " --backend cuda");
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.err, contains(comm::cuda_devices().why_none));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "o.h5"));
+}
+
+}  // namespace

@@ -1,0 +1,289 @@
+// Attention on a GPU against the CPU's: cuDNN's plans, the plain kernels, and both through a recorded graph.
+#include "trainer/ops/attention.h"
+
+#include "tests/catch.h"
+#include "tests/trainer/cuda/compare.h"
+#include "tests/trainer/cuda/gpu.h"
+#include "tests/trainer/ops/reference.h"
+#include "trainer/ops/attention_cudnn_cuda.h"
+#include "trainer/ops/attention_plain_cuda.h"
+#include "trainer/ops/recording.h"
+
+namespace gpumonth::ops {
+namespace {
+
+using tests::doubles, tests::gpu, tests::on_gpu, tests::on_host, tests::random_values,
+    tests::relative_distance, tests::same_bits, tests::typed;
+
+template <class T>
+struct Inputs {
+  std::vector<T> qkv, dout;
+  explicit Inputs(const AttentionShape& s, float scale = 1)
+      : qkv(typed<T>(random_values(s.batch * s.tokens * 3 * s.heads * s.head_dim, 1, scale))),
+        dout(typed<T>(random_values(s.batch * s.tokens * s.heads * s.head_dim, 2))) {}
+};
+
+template <class T>
+struct Results {
+  std::vector<T> out, dqkv;
+  std::vector<float> log_sum_exp;
+};
+
+template <class T>
+Results<T> run_on_cpu(const AttentionShape& s, const Inputs<T>& in) {
+  Results<T> r{std::vector<T>(in.dout.size()), std::vector<T>(in.qkv.size()),
+               std::vector<float>(static_cast<std::size_t>(s.batch * s.heads * s.tokens))};
+  Cpu cpu{2};
+  Attention<Cpu, T> attention(cpu, s);
+  attention.forward(in.qkv.data(), r.out.data(), r.log_sum_exp.data());
+  attention.backward(in.qkv.data(), r.out.data(), r.log_sum_exp.data(), in.dout.data(), r.dqkv.data());
+  return r;
+}
+
+template <class T>
+struct OnGpu {
+  Buffer<Cuda, T> qkv, dout;
+  tests::Output<T> out, dqkv;
+  tests::Output<float> log_sum_exp;
+  OnGpu(const AttentionShape& s, const Inputs<T>& in)
+      : qkv(on_gpu(in.qkv)),
+        dout(on_gpu(in.dout)),
+        out(static_cast<std::int64_t>(in.dout.size())),
+        dqkv(static_cast<std::int64_t>(in.qkv.size())),
+        log_sum_exp(s.batch * s.heads * s.tokens) {
+    synchronize(gpu());  // other streams read it
+  }
+
+  template <class A>
+  void forward_and_backward(A& attention) {
+    attention.forward(qkv.get(), out.get(), log_sum_exp.get());
+    attention.backward(qkv.get(), out.get(), log_sum_exp.get(), dout.get(), dqkv.get());
+  }
+  Results<T> results() const {
+    return {out.values("out"), dqkv.values("dqkv"), log_sum_exp.values("log_sum_exp")};
+  }
+};
+
+template <class A, class T>
+Results<T> run_on_gpu(Cuda& device, A& attention, const AttentionShape& s, const Inputs<T>& in) {
+  OnGpu<T> memory(s, in);
+  memory.forward_and_backward(attention);
+  synchronize(device);
+  return memory.results();
+}
+template <class A, class T>
+Results<T> run_on_gpu(Cuda& device, const AttentionShape& s, const Inputs<T>& in) {
+  A attention(device, s);
+  return run_on_gpu(device, attention, s, in);
+}
+
+template <class T>
+void same_results(const Results<T>& a, const Results<T>& b) {
+  tests::check_same_bits("out", a.out, b.out);
+  tests::check_same_bits("log_sum_exp", a.log_sum_exp, b.log_sum_exp);
+  tests::check_same_bits("dqkv", a.dqkv, b.dqkv);
+}
+
+/// Q's, K's or V's part of dqkv.
+template <class T>
+std::vector<T> part(const AttentionShape& s, const std::vector<T>& dqkv, std::int64_t which) {
+  const std::int64_t width = s.heads * s.head_dim;
+  std::vector<T> values;
+  for (std::int64_t row = 0; row < s.batch * s.tokens; ++row)
+    for (std::int64_t i = 0; i < width; ++i)
+      values.push_back(dqkv[static_cast<std::size_t>((row * 3 + which) * width + i)]);
+  return values;
+}
+
+/// Between CPU and GPU. fp32: both are below 1e-6 from double code; sums of 1024 terms in two orders and two
+/// exp to 2 ulp leave ten times less than 1e-5. bf16: one rounding is off by at most 2^-9 of a value, 1.1e-3
+/// in the mean square. Each side rounds probabilities, gradients of scores and results: sqrt(6) x 1.1e-3
+/// = 2.8e-3. dS = P (dP - D) adds what rounding `out` does to D. 1e-2 is three times that; a wrong stride,
+/// scale or token is off by 1e-1 or more. One element of a million may lie far out, as its sum cancels.
+template <class T>
+constexpr tests::Tolerance kTolerance = sizeof(T) == 4 ? tests::Tolerance{1e-5, 1e-3}
+                                                       : tests::Tolerance{1e-2, 1e-1};
+/// fp32 in both types: sums of exact products.
+constexpr tests::Tolerance kLogSumExpTolerance = {2e-5, 1e-4};
+
+template <class T>
+void compare(const AttentionShape& s, const Results<T>& got, const Results<T>& expected) {
+  tests::check_close("out", got.out, expected.out, kTolerance<T>);
+  tests::check_close("log_sum_exp", got.log_sum_exp, expected.log_sum_exp, kLogSumExpTolerance);
+  tests::check_close("dV", part(s, got.dqkv, 2), part(s, expected.dqkv, 2), kTolerance<T>);
+  for (std::int64_t which : {0, 1}) {
+    const char* name = which == 0 ? "dQ" : "dK";
+    if (s.tokens > 1) {
+      tests::check_close(name, part(s, got.dqkv, which), part(s, expected.dqkv, which), kTolerance<T>);
+      continue;
+    }
+    // One token's score has no gradient: what is left is the rounding of dP - D, of order sqrt(head_dim).
+    INFO(name << " of one token");
+    const double largest = sizeof(T) == 4 ? 1e-4 : 0.2;
+    for (T v : part(s, got.dqkv, which)) REQUIRE(std::abs(double{to_float(v)}) < largest);
+  }
+}
+
+/// Three heads, so that no stride is another one's double.
+template <class F>
+void for_each_shape(F&& f) {
+  for (std::int64_t head_dim : {32, 64, 72, 96, 128})
+    for (std::int64_t tokens : {1, 17, 64, 256, 300, 1024})
+      for (std::int64_t batch : {1, 3}) {
+        const AttentionShape s{batch, tokens, 3, head_dim};
+        INFO(batch << " x " << tokens << " tokens, 3 heads of " << head_dim);
+        f(s);
+      }
+}
+
+/// The deterministic device's twin that times plans and takes the fastest.
+Cuda& timing_gpu() {
+  gpu();  // ends the program where there is none
+  static Cuda device{std::make_shared<CudaContext>(0, false)};
+  return device;
+}
+
+TEST_CASE("attention in fp32 on the GPU agrees with the CPU's, the same bits twice") {
+  gpu();
+  for_each_shape([](const AttentionShape& s) {
+    const Inputs<float> in(s);
+    Attention<Cuda, float> attention(gpu(), s);
+    const auto first = run_on_gpu(gpu(), attention, s, in);
+    compare(s, first, run_on_cpu(s, in));
+    same_results(first, run_on_gpu(gpu(), attention, s, in));
+  });
+}
+
+TEST_CASE("attention in bf16 on the GPU agrees with the CPU's; deterministic, the same bits twice") {
+  gpu();
+  for_each_shape([](const AttentionShape& s) {
+    const FusedAttention plans = make_fused_attention(gpu(), s);
+    INFO("forward: " << plans.forward_plan << ", backward: " << plans.backward_plan);
+    const Inputs<bf16> in(s);
+    Attention<Cuda, bf16> attention(gpu(), s);
+    const auto first = run_on_gpu(gpu(), attention, s, in);
+    compare(s, first, run_on_cpu(s, in));
+    same_results(first, run_on_gpu(gpu(), attention, s, in));
+  });
+}
+
+TEST_CASE("a second deterministic attention chooses the same plans") {
+  gpu();
+  const AttentionShape s{3, 300, 3, 72};
+  const Inputs<bf16> in(s);
+  same_results(run_on_gpu<Attention<Cuda, bf16>>(gpu(), s, in),
+               run_on_gpu<Attention<Cuda, bf16>>(gpu(), s, in));
+}
+
+TEST_CASE("the fastest plans in bf16 agree with the CPU's") {
+  gpu();
+  for (std::int64_t head_dim : {64, 72, 128})
+    for (std::int64_t tokens : {17, 256, 300, 1024}) {
+      const AttentionShape s{3, tokens, 3, head_dim};
+      const FusedAttention plans = make_fused_attention(timing_gpu(), s);
+      INFO("3 x " << tokens << " tokens, 3 heads of " << head_dim << "; the last choice was forward: "
+                  << plans.forward_plan << ", backward: " << plans.backward_plan);
+      const Inputs<bf16> in(s);
+      compare(s, run_on_gpu<Attention<Cuda, bf16>>(timing_gpu(), s, in), run_on_cpu(s, in));
+    }
+}
+
+TEST_CASE("the plain kernels in bf16 agree with the CPU's, for every width of tile") {
+  gpu();
+  for (std::int64_t head_dim : {8, 32, 64, 72, 80, 96, 128, 200, 256})
+    for (std::int64_t tokens : {1, 33, 130}) {
+      const AttentionShape s{2, tokens, 3, head_dim};
+      INFO("2 x " << tokens << " tokens, 3 heads of " << head_dim);
+      const Inputs<bf16> in(s);
+      compare(s, run_on_gpu<PlainAttention<bf16>>(gpu(), s, in), run_on_cpu(s, in));
+    }
+}
+
+TEST_CASE("cuDNN takes the shapes of the published models") {
+  gpu();
+  if (!has_fused_attention()) {
+    WARN("built without cuDNN or cudnn-frontend: nothing to check here");
+    return;
+  }
+  for (Cuda* device : {&gpu(), &timing_gpu()})
+    for (std::int64_t head_dim : {64, 72})
+      for (std::int64_t tokens : {64, 256, 1024}) {
+        const FusedAttention plans = make_fused_attention(*device, {2, tokens, 6, head_dim});
+        INFO(tokens << " tokens, heads of " << head_dim << (device == &gpu() ? ", deterministic" : "")
+                    << ": forward: " << plans.forward_plan << ", backward: " << plans.backward_plan);
+        CHECK(plans.forward);
+        CHECK(plans.backward);
+      }
+}
+
+/// Records forward and backward, then replays them on other inputs.
+template <class T>
+void check_recorded(bool deterministic, const AttentionShape& s) {
+  INFO(sizeof(T) << " bytes per value, " << (deterministic ? "deterministic, " : "") << s.tokens
+                 << " tokens");
+  Cuda device{std::make_shared<CudaContext>(0, deterministic)};
+  Attention<Cuda, T> attention(device, s);
+  const Inputs<T> in(s), other(s, 0.5f);
+  OnGpu<T> memory(s, in);
+  Recording<Cuda> recording(device);
+  for (int i = 0; i < 8 && !recording.replays(); ++i) {
+    recording.run([&] { memory.forward_and_backward(attention); });
+    synchronize(device);
+  }
+  REQUIRE(recording.replays());
+  synchronize(device);
+  copy_to_device(device, memory.qkv.get(), other.qkv.data(), memory.qkv.bytes());
+  recording.run([&] { memory.forward_and_backward(attention); });
+  synchronize(device);
+  compare(s, memory.results(), run_on_cpu(s, other));
+}
+
+TEST_CASE("attention can be recorded and replayed") {
+  gpu();
+  for (std::int64_t tokens : {256, 300}) {  // 128 divides one of them
+    const AttentionShape s{3, tokens, 3, 72};
+    for (bool deterministic : {true, false}) {
+      check_recorded<float>(deterministic, s);
+      check_recorded<bf16>(deterministic, s);
+    }
+  }
+}
+
+TEST_CASE("a deterministic backward of more than a gibibyte of score gradients goes piece by piece") {
+  gpu();
+  // 3 x 9216^2 x 2 B = 0.5 GB a sample: two of the four samples fit. A sample alone must give the same.
+  const AttentionShape four{4, 9216, 3, 32}, one{1, 9216, 3, 32};
+  const Inputs<bf16> in(four);
+  const auto all = run_on_gpu<Attention<Cuda, bf16>>(gpu(), four, in);
+  for (std::size_t sample = 0; sample < 4; ++sample) {
+    const auto slice = [&](const std::vector<bf16>& v) {
+      const auto n = static_cast<std::ptrdiff_t>(v.size() / 4),
+                 first = static_cast<std::ptrdiff_t>(sample) * n;
+      return std::vector<bf16>(v.begin() + first, v.begin() + first + n);
+    };
+    Inputs<bf16> alone(one);
+    alone.qkv = slice(in.qkv);
+    alone.dout = slice(in.dout);
+    const auto got = run_on_gpu<Attention<Cuda, bf16>>(gpu(), one, alone);
+    INFO("sample " << sample);
+    tests::check_close("out", slice(all.out), got.out, kTolerance<bf16>);
+    tests::check_close("dqkv", slice(all.dqkv), got.dqkv, kTolerance<bf16>);
+  }
+}
+
+TEST_CASE("scores far apart do not overflow on the GPU") {
+  gpu();
+  const AttentionShape s{1, 64, 1, 64};
+  const Inputs<float> in(s, 20);  // scores of some thousands
+  const auto run = run_on_gpu<Attention<Cuda, float>>(gpu(), s, in);
+  for (const auto* values : {&run.out, &run.log_sum_exp, &run.dqkv})
+    CHECK(std::all_of(values->begin(), values->end(), [](float v) { return std::isfinite(v); }));
+}
+
+TEST_CASE("heads that are too large for the GPU are the user's mistake") {
+  CHECK_THROWS_WITH((Attention<Cuda, float>(gpu(), AttentionShape{1, 4, 1, 264})),
+                    tests::contains("model.num_heads"));
+}
+
+}  // namespace
+}  // namespace gpumonth::ops

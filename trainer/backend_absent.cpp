@@ -1,0 +1,23 @@
+// Built without CUDA: choose_backend() refuses "cuda" before any of this is called.
+#include <stdexcept>
+
+#include "base/error.h"
+#include "comm/cuda_devices.h"
+#include "trainer/backend.h"
+#include "trainer/gemm_peak.h"
+
+namespace gpumonth::trainer {
+
+std::unique_ptr<Step> make_cuda_dit_step(const StepSetup&, const model::ParameterTable&) {
+  user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", comm::cuda_devices().why_none);
+}
+
+GemmPeak measure_gpu_gemm_peak(const std::string&, int) {
+  throw std::logic_error("measure_gpu_gemm_peak() in a build without CUDA");
+}
+
+double measure_gpu_copy_bandwidth(int) {
+  throw std::logic_error("measure_gpu_copy_bandwidth() in a build without CUDA");
+}
+
+}  // namespace gpumonth::trainer

@@ -1,0 +1,216 @@
+// How close the memory-bound CUDA ops come to this GPU's copy bandwidth, on the shapes of DiT-XL/2 at batch
+// 64 and of a model of 20 billion parameters (width 6144, 1,024 tokens) at batch 4:
+//   bench_ops_cuda
+// GB/s are the bytes that an op has to move at least, over the median of its times; the copy moves 1 GiB.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "trainer/diffusion.h"
+#include "trainer/ops/adamw.h"
+#include "trainer/ops/bf16.h"
+#include "trainer/ops/buffer.h"
+#include "trainer/ops/convert.h"
+#include "trainer/ops/cuda_context.h"
+#include "trainer/ops/diffusion_loss.h"
+#include "trainer/ops/gelu.h"
+#include "trainer/ops/grad_norm.h"
+#include "trainer/ops/linear.h"
+#include "trainer/ops/noising.h"
+#include "trainer/ops/patchify.h"
+#include "trainer/ops/residual_norm.h"
+#include "trainer/ops/silu.h"
+
+namespace {
+
+using namespace gpumonth;
+using ops::bf16, ops::Cuda;
+
+template <class T>
+using Buffer = ops::Buffer<Cuda, T>;
+
+/// Times work on the stream, each call by itself; the host stays ahead of the GPU, so launches cost it
+/// nothing.
+class Bench {
+ public:
+  explicit Bench(Cuda& cuda) : cuda_(cuda) {
+    for (auto* events : {&begin_, &end_})
+      for (cudaEvent_t& event : *events) GPUMONTH_CUDA(cudaEventCreate, &event);
+    std::printf("%-44s%12s%12s%12s\n", "op", "us", "GB/s", "% of copy");
+  }
+  ~Bench() {
+    for (auto* events : {&begin_, &end_})
+      for (cudaEvent_t event : *events) cudaEventDestroy(event);
+  }
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
+
+  void add(const char* name, double bytes, const std::function<void()>& op) {
+    for (int i = 0; i < 3; ++i) op();
+    for (int i = 0; i < kCalls; ++i) {
+      GPUMONTH_CUDA(cudaEventRecord, begin_[i], ops::stream_of(cuda_));
+      op();
+      GPUMONTH_CUDA(cudaEventRecord, end_[i], ops::stream_of(cuda_));
+    }
+    ops::synchronize(cuda_);
+    std::vector<float> times(kCalls);
+    for (int i = 0; i < kCalls; ++i) GPUMONTH_CUDA(cudaEventElapsedTime, &times[i], begin_[i], end_[i]);
+    std::nth_element(times.begin(), times.begin() + kCalls / 2, times.end());
+    const double seconds = 1e-3 * static_cast<double>(times[kCalls / 2]), rate = bytes / seconds;
+    if (copy_bytes_per_s_ == 0) copy_bytes_per_s_ = rate;
+    std::printf("%-44s%12.1f%12.0f%12.1f\n", name, seconds * 1e6, rate / 1e9, 100 * rate / copy_bytes_per_s_);
+    std::fflush(stdout);
+  }
+
+ private:
+  static constexpr int kCalls = 31;
+  Cuda& cuda_;
+  cudaEvent_t begin_[kCalls], end_[kCalls];
+  double copy_bytes_per_s_ = 0;  // the first entry's
+};
+
+void copy(Bench& bench, Cuda& cuda) {
+  const std::int64_t n = std::int64_t{1} << 30;
+  Buffer<char> from(cuda, n), to(cuda, n);
+  bench.add("cudaMemcpyAsync, device to device", 2.0 * static_cast<double>(n), [&] {
+    GPUMONTH_CUDA(cudaMemcpyAsync, to.get(), from.get(), from.bytes(), cudaMemcpyDeviceToDevice,
+                  ops::stream_of(cuda));
+  });
+}
+
+/// Over a flat buffer of n parameters.
+void optimizer(Bench& bench, Cuda& cuda, std::int64_t n) {
+  Buffer<float> g(cuda, n), p(cuda, n), m(cuda, n), v(cuda, n), e(cuda, n);
+  Buffer<bf16> rounded(cuda, n);
+  Buffer<ops::AdamWStep> step(cuda, 1);
+  Buffer<ops::Clipping> clipping(cuda, 1);
+  Buffer<double> partial(cuda, ops::norm_blocks(n));
+  const ops::AdamWStep constants = ops::adamw_step({}, 1);
+  const ops::Clipping unclipped;
+  ops::copy_to_device(cuda, step.get(), &constants, sizeof constants);
+  ops::copy_to_device(cuda, clipping.get(), &unclipped, sizeof unclipped);
+  const auto count = static_cast<double>(n);
+  bench.add("adamw, with bf16 weights", 38 * count, [&] {
+    ops::adamw(cuda, step.get(), clipping.get(), n, g.get(), p.get(), m.get(), v.get(), e.get(),
+               rounded.get());
+  });
+  bench.add("adamw, fp32", 36 * count, [&] {
+    ops::adamw(cuda, step.get(), clipping.get(), n, g.get(), p.get(), m.get(), v.get(), e.get(), nullptr);
+  });
+  bench.add("squares_by_block", 4 * count,
+            [&] { ops::squares_by_block(cuda, g.get(), n, 0, ops::norm_blocks(n), partial.get()); });
+  bench.add("clipping", 8 * static_cast<double>(ops::norm_blocks(n)),
+            [&] { ops::clipping(cuda, partial.get(), ops::norm_blocks(n), 1.0, clipping.get()); });
+}
+
+/// The ops of one block on activations (B, T, h) in T.
+template <class T>
+void block(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t tokens, std::int64_t h) {
+  const std::int64_t rows = batch * tokens, n = rows * h, mlp = 4 * h;
+  const ops::ResidualNormShape shape{batch, tokens, h, 6 * h};
+  Buffer<float> x(cuda, n), x_out(cuda, n), modulation(cuda, batch * 6 * h),
+      d_modulation(cuda, batch * 6 * h), mean(cuda, rows), rstd(cuda, rows), bias(cuda, mlp),
+      positions(cuda, tokens * h),
+      scratch(cuda, std::max(ops::residual_norm_scratch(shape), ops::column_sum_scratch(rows, mlp)));
+  Buffer<T> branch(cuda, n), y(cuda, n), wide(cuda, rows * mlp), wide_too(cuda, rows * mlp);
+  const auto count = static_cast<double>(n), mlp_count = static_cast<double>(rows * mlp),
+             size = double{sizeof(T)};
+  float* m = modulation.get();
+  float* d = d_modulation.get();
+  bench.add("residual_norm_forward", (8 + 2 * size) * count, [&] {
+    ops::residual_norm_forward<Cuda, T>(
+        cuda, shape,
+        {x.get(), branch.get(), m, m + h, m + 2 * h, x_out.get(), y.get(), mean.get(), rstd.get()});
+  });
+  bench.add("residual_norm_forward, no branch", (4 + size) * count, [&] {
+    ops::residual_norm_forward<Cuda, T>(
+        cuda, shape, {x.get(), nullptr, nullptr, m + h, m + 2 * h, nullptr, y.get(), mean.get(), rstd.get()});
+  });
+  bench.add("residual_norm_backward", (12 + 3 * size) * count, [&] {
+    ops::residual_norm_backward<Cuda, T>(cuda, shape,
+                                         {y.get(), x_out.get(), false, x.get(), mean.get(), rstd.get(), m, d,
+                                          d + h, branch.get(), m + h, wide.get(), d + 2 * h, bias.get()},
+                                         scratch.get());
+  });
+  bench.add("gelu_forward (rows, 4h)", 2 * size * mlp_count,
+            [&] { ops::gelu_forward<Cuda, T>(cuda, rows * mlp, wide.get(), wide_too.get()); });
+  bench.add("gelu_backward (rows, 4h)", 3 * size * mlp_count, [&] {
+    ops::gelu_backward<Cuda, T>(cuda, rows, mlp, wide.get(), wide_too.get(), bias.get(), scratch.get());
+  });
+  bench.add("column_sum (rows, 3h)", size * 3 * count, [&] {
+    ops::column_sum<Cuda, T>(cuda, rows, 3 * h, 3 * h, wide.get(), bias.get(), scratch.get());
+  });
+  bench.add("convert to T", (4 + size) * count, [&] { ops::convert<Cuda, T>(cuda, n, x.get(), y.get()); });
+  bench.add("add_broadcast", 8 * count,
+            [&] { ops::add_broadcast(cuda, batch, tokens * h, positions.get(), x.get()); });
+}
+
+/// The ops of latents: small beside the rest, so their launch shows.
+void latents(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t side) {
+  const ops::LatentShape shape{4, 1, side, side, 1, 2};
+  const std::int64_t sample = shape.channels * shape.plane(), n = batch * sample;
+  Buffer<float> x_0(cuda, n), noise(cuda, n), x_t(cuda, n), tokens(cuda, 2 * n);
+  Buffer<bf16> patches(cuda, n), gradient(cuda, 2 * n);
+  Buffer<std::int32_t> t(cuda, batch);
+  Buffer<double> loss(cuda, batch);
+  Buffer<trainer::StepCoefficients> table(cuda, trainer::kDiffusionSteps);
+  const auto coefficients = trainer::step_coefficients(trainer::DiffusionSchedule());
+  ops::copy_to_device(cuda, table.get(), coefficients.data(), table.bytes());
+  const std::vector<std::int32_t> steps(static_cast<std::size_t>(batch), 500);
+  ops::copy_to_device(cuda, t.get(), steps.data(), t.bytes());
+  const auto count = static_cast<double>(n);
+  bench.add("draw_noise", 4 * count, [&] { ops::draw_noise(cuda, 1, 1, 0, batch, sample, noise.get()); });
+  bench.add("add_noise", 12 * count, [&] {
+    ops::add_noise(cuda, x_0.get(), noise.get(), t.get(), table.get(), batch, sample, x_t.get());
+  });
+  bench.add("patchify, bf16", 6 * count,
+            [&] { ops::patchify<Cuda, bf16>(cuda, x_t.get(), shape, batch, patches.get()); });
+  bench.add("diffusion_loss, bf16 gradient", (8 + 4 + 4) * count, [&] {
+    ops::diffusion_loss<Cuda, bf16>(
+        cuda, {tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), shape, batch, true}, 1.0f,
+        gradient.get(), loss.get(), nullptr, nullptr);
+  });
+}
+
+int run() {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::puts("bench_ops_cuda: no GPU here");
+    return 77;
+  }
+  Cuda cuda{std::make_shared<ops::CudaContext>(0, true)};
+  cudaDeviceProp properties{};
+  GPUMONTH_CUDA(cudaGetDeviceProperties, &properties, 0);
+  std::printf("%s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
+  Bench bench(cuda);
+  copy(bench, cuda);
+  std::puts("-- 675 M parameters (DiT-XL/2)");
+  optimizer(bench, cuda, 675'000'000);
+  std::puts("-- batch 64, 256 tokens, width 1152, bf16 (DiT-XL/2)");
+  block<bf16>(bench, cuda, 64, 256, 1152);
+  std::puts("-- batch 64, 256 tokens, width 1152, fp32");
+  block<float>(bench, cuda, 64, 256, 1152);
+  std::puts("-- batch 4, 1,024 tokens, width 6144, bf16 (20 B)");
+  block<bf16>(bench, cuda, 4, 1024, 6144);
+  std::puts("-- latents: batch 64, 4 x 32 x 32");
+  latents(bench, cuda, 64, 32);
+  std::puts("-- latents: batch 64, 4 x 512 x 512, where launches do not count");
+  latents(bench, cuda, 64, 512);
+  return 0;
+}
+
+}  // namespace
+
+int main() {
+  try {
+    return run();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bench_ops_cuda: %s\n", e.what());
+    return 1;
+  }
+}
