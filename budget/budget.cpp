@@ -43,6 +43,13 @@ void choose_gpus(Budget& budget, const BudgetOptions& options) {
   budget.scenario.inputs["cost.gpus"] = {gpus, fmt::format("--gpus {}", options.gpus.front()), {}};
 }
 
+/// The FLOP per sample cancel between compute and utilisation; a range of them would count twice.
+void check_benchmark(const Scenario& s) {
+  if (!s.has("utilisation.gpu_seconds")) return;
+  if (!s.has("training.flop_per_sample") || s.at("training.flop_per_sample").is_range())
+    user_error("{}: utilisation.gpu_seconds needs training.flop_per_sample as one value: it cancels", s.path);
+}
+
 /// Nothing where the scenario gives none, or a range.
 std::optional<std::int64_t> planned_gpus(const Scenario& s) {
   if (!s.has("cost.gpus") || s.at("cost.gpus").is_range()) return std::nullopt;
@@ -58,8 +65,10 @@ void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
   budget.fitted[kScalingCarriedOver] = {fitted, basis.carried, {}};
 }
 
-std::vector<InputShare> shares_of(const Scenario& s, const Cluster& cluster, const Column Outcome::* result) {
-  const auto model = [&](const Sample& sample) { return Column(cluster.simulation.evaluate(sample).*result); };
+std::vector<InputShare> shares_of(const Scenario& s, const Cluster& cluster, const Column Outcome::*result) {
+  const auto model = [&](const Sample& sample) {
+    return Column(cluster.simulation.evaluate(sample).*result);
+  };
   std::vector<InputShare> shares;
   for (auto& share : variance_shares(cluster.simulation.inputs(), model, kShareDraws, kMonteCarloSeed)) {
     if (!(share.total > kLeastShare)) continue;
@@ -85,6 +94,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   const Scenario& s = budget.scenario;
   note_unusable_runs(budget);
   choose_gpus(budget, options);
+  check_benchmark(s);
   const auto gpus = planned_gpus(s);
   std::optional<ScalingBasis> basis;
   std::optional<Cluster> cluster;
@@ -96,15 +106,14 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
     add_shares(budget, *cluster);
     if (options.gpus.size() > 1)
       budget.sweep = sweep(s, utilisation, basis ? &*basis : nullptr, options.gpus, budget.notes);
-  } else {
-    budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
   }
   const Cluster* on_gpus = cluster ? &*cluster : nullptr;
   budget.rungs = climb({s, budget.runs, budget.notes, on_gpus});
-  for (auto& group :
-       {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
-        inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
-        demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
+  if (!gpus)
+    budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
+  for (auto& group : {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
+                      inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
+                      demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
 }

@@ -36,7 +36,8 @@ struct InputShare {
 
 struct BudgetOptions {
   std::vector<std::int64_t> gpus = {};  ///< one: instead of cost.gpus; several: a row of the sweep each
-  std::shared_ptr<const StepModel> components = nullptr;  ///< components_of(runs), for the fit of their scaling
+  std::shared_ptr<const StepModel> components =
+      nullptr;  ///< components_of(runs), for the fit of their scaling
 };
 
 struct Budget {
@@ -45,12 +46,14 @@ struct Budget {
   std::vector<Rung> rungs;
   std::vector<Group> groups;       ///< training, inference, outputs, demand, cost; empty ones are left out
   std::vector<std::string> notes;  ///< what is unknown or left out, and why
-  std::map<std::string, Input> fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
+  std::map<std::string, Input>
+      fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
   std::vector<SweepRow> sweep;
   std::vector<InputShare> months_shares, usd_shares;  ///< of GPU-months and money, the most important first
 };
 
-/// Throws UserError where the plan on these GPUs does not fit (budget/cluster.h). Runs without an MFU are named in the notes.
+/// Throws UserError where the plan on these GPUs does not fit (budget/cluster.h). Runs without an MFU are
+/// named in the notes.
 Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const BudgetOptions& options = {});
 
 /// Tag and source of an input as rungs and lines name it: a scenario key, "run <path>", or "carried over".

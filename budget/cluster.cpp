@@ -22,7 +22,8 @@ std::string changes(const MemoryPlan& from, const MemoryPlan& to) {
   if (to.recompute != from.recompute) text += " --set plan.recompute=true";
   if (to.batch_per_replica != from.batch_per_replica)
     text += fmt::format(" --set plan.batch_per_replica={}", to.batch_per_replica);
-  if (to.replica_gpus != from.replica_gpus) text += fmt::format(" --set plan.replica_gpus={}", to.replica_gpus);
+  if (to.replica_gpus != from.replica_gpus)
+    text += fmt::format(" --set plan.replica_gpus={}", to.replica_gpus);
   return text;
 }
 
@@ -49,19 +50,20 @@ MemoryPlan checked_plan(const Scenario& s, std::int64_t gpus) {
   const bool fits = fitting && changes(asked, *fitting).empty();
   if (fits || (fitting && s.plan.sharding == "auto")) return *fitting;
   const MemoryNeed need = memory_need(s.model, asked, gpus);
-  const std::string what = fmt::format("{}: the plan ({}) needs {:.3g} GB on each of {} GPUs, {:.3g} of it activations; "
-                                       "the {} has room for {:.3g} GB of its {:g}",
-                                       s.path, describe(asked), need.total() / kGigabyte, gpus,
-                                       need.activation_bytes / kGigabyte, s.hardware.name,
-                                       s.hardware.memory_gb * (1 - asked.memory_reserve), s.hardware.memory_gb);
-  if (!fitting) user_error("{}: no plan with up to 64 GPUs per replica fits: take GPUs with more memory", what);
+  const std::string what = fmt::format(
+      "{}: the plan ({}) needs {:.3g} GB on each of {} GPUs, {:.3g} of it activations; "
+      "the {} has room for {:.3g} GB of its {:g}",
+      s.path, describe(asked), need.total() / kGigabyte, gpus, need.activation_bytes / kGigabyte,
+      s.hardware.name, s.hardware.memory_gb * (1 - asked.memory_reserve), s.hardware.memory_gb);
+  if (!fitting)
+    user_error("{}: no plan with up to 64 GPUs per replica fits: take GPUs with more memory", what);
   user_error("{}; the smallest that fits:{}", what, changes(asked, *fitting));
 }
 
 }  // namespace
 
-Cluster make_cluster(const Scenario& s, const Number& utilisation, const ScalingBasis* basis, std::int64_t gpus,
-                     std::vector<std::string>& notes) {
+Cluster make_cluster(const Scenario& s, const Number& utilisation, const ScalingBasis* basis,
+                     std::int64_t gpus, std::vector<std::string>& notes) {
   check_replicas(s, gpus);
   MemoryPlan plan = s.plan;
   std::optional<MemoryNeed> memory;
@@ -72,8 +74,10 @@ Cluster make_cluster(const Scenario& s, const Number& utilisation, const Scaling
     plan = checked_plan(s, gpus);
     memory = memory_need(s.model, plan, gpus);
   }
-  const Number& at_reference = basis != nullptr && basis->utilisation.known() ? basis->utilisation : utilisation;
-  Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus), {}};
+  const Number& at_reference =
+      basis != nullptr && basis->utilisation.known() ? basis->utilisation : utilisation;
+  Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus),
+                  {}};
   cluster.outcome = cluster.simulation.draw();
   return cluster;
 }

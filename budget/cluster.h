@@ -1,5 +1,5 @@
-// The planned training on N GPUs: its memory checked, its draws made. The rungs scaling and goodput, costs and the sweep
-// over N read it.
+// The planned training on N GPUs: its memory checked, its draws made. The rungs scaling and goodput, costs
+// and the sweep over N read it.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,9 @@ struct Cluster {
   Outcome outcome;
 };
 
-/// `gpus` GPUs with the scenario's plan, or the least that fits where its sharding is auto. Throws UserError, with the
-/// smallest change that fits, where the plan does not; where `gpus` is no multiple of replica_gpus; where nothing fits.
+/// `gpus` GPUs with the scenario's plan, or the least that fits where its sharding is auto. Throws UserError,
+/// with the smallest change that fits, where the plan does not; where `gpus` is no multiple of replica_gpus;
+/// where nothing fits.
 Cluster make_cluster(const Scenario& scenario, const Number& utilisation, const ScalingBasis* basis,
                      std::int64_t gpus, std::vector<std::string>& notes);
 

@@ -13,9 +13,9 @@ namespace gpumonth::budget {
 /// One row: its fields, and the line of the file on which it starts (1 is the first).
 using CsvRow = std::function<void(std::span<const std::string_view> fields, std::size_t line)>;
 
-/// Calls `row` for each row of `text`, the header included. Empty lines, and lines that start with '#', are skipped;
-/// a UTF-8 mark at the start and CR before LF are ignored; blanks around an unquoted field are not part of it. Throws
-/// UserError with `name` and line where a quoted field does not end.
+/// Calls `row` for each row of `text`, the header included. Empty lines, and lines that start with '#', are
+/// skipped; a UTF-8 mark at the start and CR before LF are ignored; blanks around an unquoted field are not
+/// part of it. Throws UserError with `name` and line where a quoted field does not end.
 void parse_csv(std::string_view text, const std::string& name, const CsvRow& row);
 
 /// The whole file. Throws UserError where it cannot be read.

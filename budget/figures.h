@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "budget/backtest.h"
 #include "budget/budget.h"
 #include "runlog/record.h"
 
@@ -26,6 +27,8 @@ std::string ladder_figure(const Budget& budget);
 std::string outputs_figure(const Budget& budget);
 /// GPU-months with one input at a time at the ends of its range, the widest on top.
 std::string tornado_figure(const Budget& budget);
+/// Predicted over disclosed cost of known trainings, with 90 % intervals.
+std::string backtest_figure(const Backtest& backtest);
 /// 90 % band and median against the number of GPUs; empty without a sweep of two.
 std::string sweep_months_figure(const Budget& budget);
 std::string sweep_days_figure(const Budget& budget);

@@ -50,8 +50,10 @@ std::string arrow(double x, double y0, double y1) {
 }
 
 std::string factor_text(const Rung& rung, const Rung& before) {
-  const std::string low = fmt::format("{:.3g}", rung.gpu_months.low / before.gpu_months.low);
-  const std::string high = fmt::format("{:.3g}", rung.gpu_months.high / before.gpu_months.high);
+  const Number factor = rung.is_drawn() ? rung.factor
+                                        : Number{rung.gpu_months.low / before.gpu_months.low,
+                                                 rung.gpu_months.high / before.gpu_months.high};
+  const std::string low = fmt::format("{:.3g}", factor.low), high = fmt::format("{:.3g}", factor.high);
   return low == high ? "× " + low : "× " + low + " – " + high;
 }
 

@@ -30,18 +30,17 @@ std::string ticks(double low, double high) {
   return text;
 }
 
-double median_of(const Budget& budget) { return budget.rungs.back().median; }
-
 /// A band of low .. high over the number of GPUs, and its median.
 std::string band_figure(const Budget& budget, const char* id, const char* title, const char* unit,
-                        Number SweepRow::* range, double SweepRow::* median) {
+                        Number SweepRow::*range, double SweepRow::*median) {
   std::vector<std::vector<double>> rows;
   std::string gpus;
   double low = INFINITY, high = 0;
   for (const auto& r : budget.sweep) {
     if (!r.refused.empty()) continue;
     rows.push_back({static_cast<double>(r.gpus), (r.*range).low, r.*median, (r.*range).high});
-    gpus += fmt::format("{}{} {}", gpus.empty() ? "" : ", ", quoted(grouped(static_cast<double>(r.gpus))), r.gpus);
+    gpus += fmt::format("{}{} {}", gpus.empty() ? "" : ", ", quoted(grouped(static_cast<double>(r.gpus))),
+                        r.gpus);
     low = std::min(low, rows.back()[1]);
     high = std::max(high, rows.back()[3]);
   }
@@ -52,22 +51,23 @@ std::string band_figure(const Budget& budget, const char* id, const char* title,
   plot.line(fmt::format("set yrange [{:.9g}:{:.9g}]", low / 1.25, high * 1.25));
   plot.line("set xtics (" + gpus + ")").line("set ytics (" + ticks(low / 1.25, high * 1.25) + ")");
   plot.line("set xlabel 'GPUs'").line(fmt::format("set ylabel {}", quoted(unit)));
-  plot.line(fmt::format("plot $band using 1:2:4 with filledcurves lc rgb '{}' fs solid 0.35, $band using 1:3 with "
-                        "linespoints pt 7 ps 0.7 lw 2 lc rgb '{}'",
-                        colour::kForward, colour::kBackward));
+  plot.line(
+      fmt::format("plot $band using 1:2:4 with filledcurves lc rgb '{}' fs solid 0.35, $band using 1:3 with "
+                  "linespoints pt 7 ps 0.7 lw 2 lc rgb '{}'",
+                  colour::kForward, colour::kBackward));
   return plot.svg(id, title);
 }
 
 }  // namespace
 
 std::string tornado_figure(const Budget& budget) {
-  if (budget.months_shares.empty() || !(median_of(budget) > 0)) return "";
+  if (budget.months_shares.empty()) return "";
   auto shares = budget.months_shares;
   std::stable_sort(shares.begin(), shares.end(), [](const auto& a, const auto& b) {
     return a.share.high / a.share.low > b.share.high / b.share.low;
   });
   shares.resize(std::min(shares.size(), kMostBars));
-  const double middle = median_of(budget);
+  const double middle = shares.front().share.middle;
   Plot plot(kWidth, 110 + 34 * static_cast<int>(shares.size()));
   std::vector<std::vector<double>> below, above;
   std::string names;
@@ -78,7 +78,8 @@ std::string tornado_figure(const Budget& budget) {
     const double y0 = row(i) - kThickness / 2, y1 = row(i) + kThickness / 2;
     below.push_back({share.low, row(i), share.low, std::clamp(middle, share.low, share.high), y0, y1});
     above.push_back({share.high, row(i), std::clamp(middle, share.low, share.high), share.high, y0, y1});
-    plot.label(fmt::format("{:.0f} % of the variance", 100 * share.first_order),
+    plot.label(share.first_order < 0.005 ? std::string("below 1 %")
+                                         : fmt::format("{:.0f} % of the variance", 100 * share.first_order),
                fmt::format("first {:.9g},first {}", share.high, row(i)),
                fmt::format("offset 1,0 textcolor rgb '{}'", colour::kInk));
     low = std::min(low, share.low);
@@ -89,16 +90,47 @@ std::string tornado_figure(const Budget& budget) {
   plot.line("set border 1").line("unset grid").line("set logscale x").line("unset key");
   plot.line(fmt::format("set ytics ({}) scale 0 textcolor rgb '{}'", names, colour::kInk));
   plot.line(fmt::format("set yrange [{}:0.7]", row(shares.size()) + 0.3));
-  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", left, right)).line("set xtics (" + ticks(left, right) + ")");
-  plot.line(fmt::format("set xlabel {}", quoted(fmt::format("GPU-months of the {}, with one input at its 5 % or 95 % "
-                                                            "quantile and all others at their medians",
-                                                            budget.scenario.hardware.name))));
-  plot.line(fmt::format("set arrow from first {0:.9g},graph 0 to first {0:.9g},graph 1 nohead lc rgb '{1}' dt (4,4) back",
-                        middle, colour::kMuted));
-  plot.line(fmt::format("plot $below using 1:2:3:4:5:6 with boxxyerror lc rgb '{}', $above using 1:2:3:4:5:6 with "
-                        "boxxyerror lc rgb '{}'",
-                        colour::kForward, colour::kBackward));
+  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", left, right))
+      .line("set xtics (" + ticks(left, right) + ")");
+  plot.line(fmt::format("set xlabel {}",
+                        quoted(fmt::format("GPU-months of the {}, with one input at its 5 % or 95 % "
+                                           "quantile and all others at their medians",
+                                           budget.scenario.hardware.name))));
+  plot.line(fmt::format(
+      "set arrow from first {0:.9g},graph 0 to first {0:.9g},graph 1 nohead lc rgb '{1}' dt (4,4) back",
+      middle, colour::kMuted));
+  plot.line(
+      fmt::format("plot $below using 1:2:3:4:5:6 with boxxyerror lc rgb '{}', $above using 1:2:3:4:5:6 with "
+                  "boxxyerror lc rgb '{}'",
+                  colour::kForward, colour::kBackward));
   return plot.svg("fig-tornado", "Which input the range of the GPU-months comes from");
+}
+
+std::string backtest_figure(const Backtest& backtest) {
+  std::vector<std::vector<double>> rows;
+  std::string names;
+  double low = INFINITY, high = 0;
+  for (std::size_t i = 0; i < backtest.rows.size(); ++i) {
+    const auto& r = backtest.rows[i];
+    rows.push_back({r.ratio(), row(i), r.low_hours / r.disclosed_hours, r.high_hours / r.disclosed_hours});
+    names += fmt::format("{}{} {}", i ? ", " : "", quoted(r.title), row(i));
+    low = std::min(low, rows.back()[2]);
+    high = std::max(high, rows.back()[3]);
+  }
+  Plot plot(kWidth, 110 + 26 * static_cast<int>(rows.size()));
+  plot.data("rows", rows).line("set border 1").line("unset grid").line("set logscale x").line("unset key");
+  plot.line(fmt::format("set ytics ({}) scale 0 textcolor rgb '{}'", names, colour::kInk));
+  plot.line(fmt::format("set yrange [{}:0.7]", row(rows.size()) + 0.3));
+  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", std::min(0.4, low / 1.2), std::max(2.5, high * 1.2)));
+  plot.line("set xtics ('1/10' 0.1, '1/5' 0.2, '1/2' 0.5, '1' 1, '2' 2, '5' 5, '10' 10)");
+  plot.line("set xlabel 'predicted over disclosed GPU-hours'");
+  plot.line(fmt::format("set arrow from first 1,graph 0 to first 1,graph 1 nohead lc rgb '{}' dt (4,4) back",
+                        colour::kMuted));
+  plot.line(fmt::format(
+      "plot $rows using 3:2:($4-$3):(0) with vectors nohead lw 6 lc rgb '{}', $rows using 1:2 with points "
+      "pt 7 ps 0.8 lc rgb '{}'",
+      colour::kForward, colour::kBackward));
+  return plot.svg("fig-backtest", "Predicted over disclosed GPU-hours of known trainings");
 }
 
 std::string sweep_months_figure(const Budget& budget) {

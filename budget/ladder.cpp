@@ -5,8 +5,8 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted, measured_mfu,
-                                   scaling,      goodput};
+constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted,
+                                   measured_mfu, scaling,       goodput};
 
 Number counted(const Scenario& scenario, const model::ModelConfig& model) {
   return (scenario.at("model") * exactly(static_cast<double>(model::forward_macs(model))))

@@ -24,8 +24,8 @@ struct Rung {
   Number compute = {};                   ///< FLOP (or what is taken for it) of the whole training
   Number utilisation = {};               ///< share of the peak that is reached
   Number gpu_months = {};
-  /// Where the rung is a Monte Carlo: low and high of its numbers are the 5 % and 95 % quantiles, `median` the 50 % one
-  /// and `factor` the same of the ratio to the rung before, draw by draw.
+  /// Where the rung is a Monte Carlo: low and high of its numbers are the 5 % and 95 % quantiles, `median`
+  /// the 50 % one and `factor` the same of the ratio to the rung before, draw by draw.
   double median = std::numeric_limits<double>::quiet_NaN();
   Number factor = {};
   bool is_drawn() const { return factor.known(); }

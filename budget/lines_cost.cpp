@@ -11,7 +11,9 @@ class Costs {
       : outcome_(cluster != nullptr && last.is_drawn() ? &cluster->outcome : nullptr),
         gpu_days_(last.gpu_months * s.at("time.days_per_month")) {}
 
-  Number gpu_hours() const { return (gpu_days_ * exactly(24)).as("GPU-hour", "GPU-months x days per month x 24"); }
+  Number gpu_hours() const {
+    return (gpu_days_ * exactly(24)).as("GPU-hour", "GPU-months x days per month x 24");
+  }
   Number days(const Number& gpus) const {
     return of(&Outcome::days, (gpu_days_ / gpus).as("day", "GPU-days / GPUs"));
   }
@@ -27,7 +29,7 @@ class Costs {
   }
 
  private:
-  Number of(const Column Outcome::* column, const Number& ends) const {
+  Number of(const Column Outcome::*column, const Number& ends) const {
     return outcome_ != nullptr ? drawn(outcome_->*column, ends, ends.unit, ends.formula) : ends;
   }
   const Outcome* outcome_;

@@ -28,8 +28,8 @@ void add_failures(const Scenario& s, const Cluster& cluster, Group& group) {
   const Outcome& out = cluster.outcome;
   if (out.goodput.size() == 0) return;
   const Number rate = s.at("goodput.failure_rate");
-  group.lines.push_back({"mtbf_h", "time between failures",
-                         drawn(out.mtbf_s / 3600, rate, "h", "1 / (failure rate x GPUs)")});
+  group.lines.push_back(
+      {"mtbf_h", "time between failures", drawn(out.mtbf_s / 3600, rate, "h", "1 / (failure rate x GPUs)")});
   group.lines.push_back({"checkpoint_interval_min", "time between checkpoints",
                          drawn(out.interval_s / 60, rate * s.at("goodput.checkpoint"), "min", "Daly 2006")});
   group.lines.push_back({"goodput", "share of the time that goes forward",
@@ -49,14 +49,16 @@ Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const Cluste
   Number batch = gpus.as("sample", "replicas x plan.batch_per_replica");
   batch.low = batch.high = cluster->simulation.global_batch();
   group.lines.push_back({"global_batch", "batch of a step", batch});
-  if (s.has("batch.critical") && cluster->basis != nullptr)
-    group.lines.push_back({"samples_factor", "samples needed against a small batch",
-                           drawn(out.samples_factor, gpus * s.at("batch.critical"), "1", "McCandlish et al. 2018")});
+  if (s.has("batch.critical") && cluster->simulation.has_scaling())
+    group.lines.push_back(
+        {"samples_factor", "samples needed against a small batch",
+         drawn(out.samples_factor, gpus * s.at("batch.critical"), "1", "McCandlish et al. 2018")});
   add_memory(s, *cluster, group);
   for (const auto& rung : rungs)
-    if (rung.id == "scaling") {
+    if (rung.id == "scaling" && cluster->basis != nullptr) {
       Number from = rung.factor;
-      group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", cluster->basis->reference),
+      group.lines.push_back({"efficiency",
+                             fmt::format("efficiency against {} GPUs", cluster->basis->reference),
                              drawn(out.efficiency, from, "1", "throughput per GPU, from the fit")});
     }
   add_failures(s, *cluster, group);

@@ -1,8 +1,8 @@
 // How a training is laid out on GPUs, and whether it fits in their memory.
 //
-// A replica is the smallest set of GPUs that makes a step on samples of its own: one GPU, or several that split the
-// tokens of each sample (context parallelism). All GPUs together may split the state (Rajbhandari et al. 2020, "ZeRO:
-// memory optimizations toward training trillion parameter models"):
+// A replica is the smallest set of GPUs that makes a step on samples of its own: one GPU, or several that
+// split the tokens of each sample (context parallelism). All GPUs together may split the state (Rajbhandari
+// et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models"):
 //   none       every GPU holds parameters, gradients, moments and EMA
 //   optimizer  ZeRO-1: fp32 masters, moments and EMA are split
 //   full       ZeRO-3, FSDP: everything is split; the weights and gradients of two blocks are whole at a time
@@ -20,8 +20,8 @@ struct MemoryPlan {
   std::string sharding = "auto";  ///< "none", "optimizer", "full"; auto: fitting_plan chooses
   bool recompute = false;         ///< of a block only its input is kept
   int replica_gpus = 1;
-  int batch_per_replica = 1;      ///< samples per step
-  double memory_reserve = 0.1;    ///< share of the memory that the plan must leave free
+  int batch_per_replica = 1;    ///< samples per step
+  double memory_reserve = 0.1;  ///< share of the memory that the plan must leave free
 };
 
 /// "full sharding, recompute, 1 sample per 8 GPUs".
@@ -33,13 +33,14 @@ struct MemoryNeed {
   double total() const { return state_bytes + activation_bytes; }
 };
 
-/// Per GPU, of `gpus` in all, training in bf16 over fp32 masters; model/memory.h has the list of buffers. The sharding
-/// must not be auto.
+/// Per GPU, of `gpus` in all, training in bf16 over fp32 masters; model/memory.h has the list of buffers. The
+/// sharding must not be auto.
 MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus);
 
-/// The plan nearest to `plan` that needs at most `bytes` per GPU, reserve left free; nothing where none does. Tried in this
-/// order: more sharding, recompute, smaller batches, more GPUs per replica (powers of two that divide `gpus`, to 64).
-std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
-                                       double bytes);
+/// The plan nearest to `plan` that needs at most `bytes` per GPU, reserve left free; nothing where none does.
+/// Tried in this order: more sharding, recompute, smaller batches, more GPUs per replica (powers of two that
+/// divide `gpus`, to 64).
+std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan,
+                                       std::int64_t gpus, double bytes);
 
 }  // namespace gpumonth::budget

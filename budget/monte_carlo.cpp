@@ -31,8 +31,8 @@ Eigen::MatrixXd latin_hypercube(Eigen::Index n, Eigen::Index d, std::uint64_t se
     std::iota(slices.begin(), slices.end(), Eigen::Index{0});
     for (std::size_t i = slices.size(); i > 1; --i) std::swap(slices[i - 1], slices[random() % i]);
     for (Eigen::Index row = 0; row < n; ++row)
-      points(row, column) =
-          (static_cast<double>(slices[static_cast<std::size_t>(row)]) + uniform(random)) / static_cast<double>(n);
+      points(row, column) = (static_cast<double>(slices[static_cast<std::size_t>(row)]) + uniform(random)) /
+                            static_cast<double>(n);
   }
   return points;
 }
@@ -61,12 +61,13 @@ std::vector<VarianceShare> variance_shares(const std::vector<UncertainInput>& in
     VarianceShare share{.input = input.name};
     share.first_order = std::max(0.0, ((log_b - log_b.mean()) * (log_mixed - log_a)).mean() / all);
     share.total = 0.5 * (log_a - log_mixed).square().mean() / all;
-    Eigen::MatrixXd ends = Eigen::MatrixXd::Constant(2, d, 0.5);
+    Eigen::MatrixXd ends = Eigen::MatrixXd::Constant(3, d, 0.5);
     ends(0, &input - inputs.data()) = 0.05;
     ends(1, &input - inputs.data()) = 0.95;
     const Column result = model(sample_at(inputs, ends));
-    share.low = result.minCoeff();
-    share.high = result.maxCoeff();
+    share.low = result.head(2).minCoeff();
+    share.high = result.head(2).maxCoeff();
+    share.middle = result[2];
     shares.push_back(share);
   }
   std::stable_sort(shares.begin(), shares.end(),

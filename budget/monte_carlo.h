@@ -1,5 +1,5 @@
-// Monte Carlo over uncertain inputs, and which share of the result's variance each of them is responsible for.
-// A model works on columns: one value per draw, so that a formula stands there as it stands on paper.
+// Monte Carlo over uncertain inputs, and which share of the result's variance each of them is responsible
+// for. A model works on columns: one value per draw, so that a formula stands there as it stands on paper.
 #pragma once
 
 #include <Eigen/Core>
@@ -14,8 +14,8 @@ namespace gpumonth::budget {
 using Column = Eigen::ArrayXd;
 
 struct UncertainInput {
-  std::string name;                         ///< scenario key, or what it is: "scaling efficiency"
-  std::function<double(double)> quantile;   ///< inverse of its distribution function, for 0 < u < 1
+  std::string name;                        ///< scenario key, or what it is: "scaling efficiency"
+  std::function<double(double)> quantile;  ///< inverse of its distribution function, for 0 < u < 1
 };
 
 /// Drawn values by input; every column has the same length.
@@ -24,8 +24,8 @@ struct Sample {
   std::map<std::string, Column> values;
 };
 
-/// n points in the unit cube of d dimensions, one in each of n equal slices of every axis (McKay, Beckman and Conover
-/// 1979). The same seed gives the same bits on every machine.
+/// n points in the unit cube of d dimensions, one in each of n equal slices of every axis (McKay, Beckman and
+/// Conover 1979). The same seed gives the same bits on every machine.
 Eigen::MatrixXd latin_hypercube(Eigen::Index n, Eigen::Index d, std::uint64_t seed);
 
 /// Turns points of the unit cube, one row each, into values.
@@ -36,13 +36,17 @@ using Model = std::function<Column(const Sample&)>;
 struct VarianceShare {
   std::string input;
   double first_order = 0;  ///< share of Var(log result) that is gone once this input alone is known
-  double total = 0;        ///< share that stays while this input alone is unknown; more than first_order: interactions
-  double low = 0, high = 0;  ///< result with this input at its 5 % or 95 % quantile, the others at their medians; low <= high
+  double total =
+      0;  ///< share that stays while this input alone is unknown; more than first_order: interactions
+  double low = 0, high = 0;  ///< result with this input at its 5 % or 95 % quantile, the others at their
+                             ///< medians; low <= high
+  double middle = 0;         ///< result with all inputs at their medians; not the median of the result
 };
 
-/// Sobol indices of the logarithm of a positive result, because a budget is a product: there the shares of independent
-/// factors add up to 1. First order by Saltelli et al. 2010 (table 2 b), total by Jansen 1999; n (d + 2) evaluations,
-/// error about 1 / sqrt(n); a share that comes out below 0 is 0. Largest first. Without any variance: empty.
+/// Sobol indices of the logarithm of a positive result, because a budget is a product: there the shares of
+/// independent factors add up to 1. First order by Saltelli et al. 2010 (table 2 b), total by Jansen 1999; n
+/// (d + 2) evaluations, error about 1 / sqrt(n); a share that comes out below 0 is 0. Largest first. Without
+/// any variance: empty.
 std::vector<VarianceShare> variance_shares(const std::vector<UncertainInput>& inputs, const Model& model,
                                            Eigen::Index n, std::uint64_t seed);
 

@@ -29,8 +29,9 @@ std::string budget_cards(const Budget& budget) {
   for (const auto& group : budget.groups)
     for (const auto& line : group.lines) {
       if (line.id == "days")
-        out += html::card("days", en_dash(line.number, compact),
-                          fmt::format("{}, {} GPUs", line.label, range_text(budget.scenario.at("cost.gpus"), grouped)));
+        out += html::card(
+            "days", en_dash(line.number, compact),
+            fmt::format("{}, {} GPUs", line.label, range_text(budget.scenario.at("cost.gpus"), grouped)));
       if (line.id == "usd") out += html::card("USD", en_dash(line.number, compact), "compute alone");
     }
   return out;
@@ -67,7 +68,8 @@ std::string header(const std::vector<runlog::Run>& runs, const Budget* budget) {
 
 }  // namespace
 
-std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget) {
+std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget,
+                        const Backtest* backtest) {
   std::vector<Efficiency> efficiencies;
   for (const auto& run : runs) efficiencies.push_back(efficiency_of(run));
   std::string body = header(runs, budget);
@@ -79,6 +81,7 @@ std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budg
     body +=
         "<p class=\"muted\">No scenario was given, so that there is no budget here: add --scenario "
         "configs/scenarios/sora-2024.toml.</p>\n";
+  if (backtest) body += backtest_section(*backtest);
   body += runs_section(runs, efficiencies);
   body += machines_section(runs);
   body += "<footer>Made by gpumonth. Every formula stands in docs/method.md.</footer>\n";

@@ -4,18 +4,21 @@
 #include <string>
 #include <vector>
 
+#include "budget/backtest.h"
 #include "budget/budget.h"
 #include "runlog/record.h"
 
 namespace gpumonth::budget {
 
-/// `budget` may be nullptr: then the page shows the runs alone, and says how to add a scenario. Needs
-/// gnuplot.
-std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget);
+/// `budget` may be nullptr: then the page shows the runs alone, and says how to add a scenario. `backtest`
+/// may be nullptr too. Needs gnuplot.
+std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget,
+                        const Backtest* backtest = nullptr);
 
 // The page's parts (report_*.cpp).
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies);
 std::string budget_section(const Budget& budget);
+std::string backtest_section(const Backtest& backtest);
 std::string machines_section(const std::vector<runlog::Run>& runs);
 
 }  // namespace gpumonth::budget

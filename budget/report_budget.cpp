@@ -1,6 +1,8 @@
 // The report's part that follows from the scenario: ladder, outputs, tables with provenance.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "budget/figures.h"
 #include "budget/format.h"
 #include "budget/html.h"
@@ -51,13 +53,14 @@ std::string sweep_html(const Budget& budget) {
       return n.known() ? html::dashes(range_text(n, format)) : std::string();
     };
     if (r.refused.empty())
-      rows.push_back({grouped(static_cast<double>(r.gpus)), grouped(r.global_batch), text(r.efficiency, percent),
-                      text(r.goodput, percent), text(r.gpu_months, compact), text(r.days, compact),
-                      text(r.usd, compact), text(r.energy_mwh, compact)});
+      rows.push_back({grouped(static_cast<double>(r.gpus)), grouped(r.global_batch),
+                      text(r.efficiency, percent), text(r.goodput, percent), text(r.gpu_months, compact),
+                      text(r.days, compact), text(r.usd, compact), text(r.energy_mwh, compact)});
     else
       rows.push_back({grouped(static_cast<double>(r.gpus)), "", "", "", "does not fit", "", "", ""});
   }
-  return "<h2>How many GPUs</h2>\n<p>More GPUs finish sooner and cost more: they wait for each other, fail more often, "
+  return "<h2>How many GPUs</h2>\n<p>More GPUs finish sooner and cost more: they wait for each other, fail "
+         "more often, "
          "and a larger batch needs more samples.</p>\n<div class=\"pair\">" +
          html::figure(sweep_months_figure(budget), "GPU-months: median, and 90 % of the draws.") +
          html::figure(sweep_days_figure(budget), "Days: median, and 90 % of the draws.") + "</div>\n" +
@@ -68,11 +71,13 @@ std::string shares_html(const Budget& budget) {
   if (budget.months_shares.empty()) return "";
   return "<h2>What the range comes from</h2>\n<p>The three inputs that matter most for the GPU-months: " +
          html::escape(most_important(budget.months_shares)) +
-         (budget.usd_shares.empty() ? "" : "; for the money: " + html::escape(most_important(budget.usd_shares))) +
+         (budget.usd_shares.empty() ? ""
+                                    : "; for the money: " + html::escape(most_important(budget.usd_shares))) +
          ".</p>\n" +
-         html::figure(tornado_figure(budget),
-                      "Bars: the result with this input at its 5 % and 95 % quantile and all others at their medians. "
-                      "Numbers: the share of the result's variance that would be gone were this input known.");
+         html::figure(
+             tornado_figure(budget),
+             "Bars: the result with this input at its 5 % and 95 % quantile and all others at their medians. "
+             "Numbers: the share of the result's variance that would be gone were this input known.");
 }
 
 std::string inputs_html(const Budget& budget) {
@@ -98,6 +103,26 @@ std::string inputs_html(const Budget& budget) {
 }
 
 }  // namespace
+
+std::string backtest_section(const Backtest& backtest) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& r : backtest.rows)
+    rows.push_back({r.title, grouped(r.gpus), grouped(std::round(r.predicted_hours)),
+                    grouped(std::round(r.low_hours)) + " – " + grouped(std::round(r.high_hours)),
+                    grouped(r.disclosed_hours), fmt::format("{:.2f}", r.ratio()), r.covered() ? "yes" : "no",
+                    r.own_benchmark ? "its own" : "of its device"});
+  return fmt::format(
+             "<h2>How good such budgets are</h2>\n<p>Trainings whose cost was disclosed, through the same "
+             "code: median error "
+             "{:.0f} %, and {:.0f} % of the disclosed costs lie in their 90 % interval.</p>\n",
+             100 * backtest.median_error, 100 * backtest.coverage) +
+         html::figure(backtest_figure(backtest),
+                      "Points: median of the prediction. Bars: 90 % of the draws. Nothing was "
+                      "fitted to the disclosed costs.") +
+         html::table({"training", "GPUs", "predicted, GPU-hours", "90 %", "disclosed", "ratio", "inside",
+                      "utilisation"},
+                     rows, 1, 6);
+}
 
 std::string budget_section(const Budget& budget) {
   std::string out =

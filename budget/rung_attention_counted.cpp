@@ -46,9 +46,10 @@ Rung stated_per_sample(const Scenario& s, const Rung* before, const Number& samp
   rung.utilisation = before ? before->utilisation : exactly(1);
   rung.gpu_months = gpu_months(s, rung.compute, rung.utilisation);
   rung.replaces = what_is_scaled(s, before);
-  rung.replacement = fmt::format("{} FLOP to train on a sample, as the scenario says; {} samples seen: {} FLOP",
-                                 range_text(s.at("training.flop_per_sample"), scientific),
-                                 range_text(samples, compact), range_text(rung.compute, scientific));
+  rung.replacement =
+      fmt::format("{} FLOP to train on a sample, as the scenario says; {} samples seen: {} FLOP",
+                  range_text(s.at("training.flop_per_sample"), scientific), range_text(samples, compact),
+                  range_text(rung.compute, scientific));
   rung.inputs = rung.compute.inputs;
   return rung;
 }

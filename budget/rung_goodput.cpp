@@ -1,5 +1,5 @@
-// Rung 6: machines fail. Work since the last checkpoint is lost, and restarting takes time; checkpoints that would save
-// work cost time themselves. Daly's interval makes the best of it (budget/goodput.h).
+// Rung 6: machines fail. Work since the last checkpoint is lost, and restarting takes time; checkpoints that
+// would save work cost time themselves. Daly's interval makes the best of it (budget/goodput.h).
 #include <fmt/format.h>
 
 #include "budget/cluster.h"
@@ -20,7 +20,8 @@ std::string what_stands_now(const Scenario& s, const Cluster& cluster) {
     return range_text(drawn(column, {}, "", ""), format);
   };
   std::string text = fmt::format(
-      "one failure in {} h on {} GPUs ({} per GPU-hour); a checkpoint of {} s every {} min (Daly), restart in {} min",
+      "one failure in {} h on {} GPUs ({} per GPU-hour); a checkpoint of {} s every {} min (Daly), restart "
+      "in {} min",
       text_of(out.mtbf_s / 3600, compact), grouped(static_cast<double>(cluster.gpus)),
       range_text(s.at("goodput.failure_rate"), scientific), range_text(s.at("goodput.checkpoint"), compact),
       text_of(out.interval_s / 60, compact), range_text(s.at("goodput.restart") / exactly(60), compact));
@@ -37,19 +38,21 @@ std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
   const Cluster& cluster = *context.cluster;
   if (!cluster.simulation.has_goodput()) {
     context.notes.push_back(
-        "goodput: left out, the scenario has no goodput.failure_rate, checkpoint and restart: add [goodput] from = "
+        "goodput: left out, the scenario has no goodput.failure_rate, checkpoint and restart: add [goodput] "
+        "from = "
         "\"../published/goodput.toml\"");
     return std::nullopt;
   }
   const Outcome& out = cluster.outcome;
   const Number from = provenance(s);
-  const Column before_months = cluster.basis != nullptr ? out.scaling_months : out.measured_months;
+  const Column before_months = cluster.simulation.has_scaling() ? out.scaling_months : out.measured_months;
   Rung rung{.id = "goodput"};
   rung.replaces = "the cluster never stops";
   rung.replacement = what_stands_now(s, cluster);
   rung.inputs = from.inputs;
   rung.compute = before->compute;
-  const Column used = cluster.basis != nullptr ? Column(out.utilisation * out.efficiency) : out.utilisation;
+  const Column used =
+      cluster.simulation.has_scaling() ? Column(out.utilisation * out.efficiency) : out.utilisation;
   rung.utilisation = drawn(used * out.goodput, before->utilisation * from, "1", "utilisation x goodput");
   rung.gpu_months = drawn(out.goodput_months, before->gpu_months * from, "GPU-month",
                           "GPU-months of the rung before / goodput, 5 % .. 95 % of the draws");

@@ -1,5 +1,5 @@
-// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs; without any from a benchmark that the
-// scenario has of this training, or from what others have published.
+// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs; without any from a benchmark that
+// the scenario has of this training, or from what others have published.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,8 +52,9 @@ std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* befor
   if (measured.known())
     rung.replacement = what_was_measured(context, measured);
   else if (s.has("utilisation.gpu_seconds"))
-    rung.replacement = fmt::format("{} MFU: {} GPU-seconds per sample in a benchmark of this training",
-                                   range_text(mfu, percent), range_text(s.at("utilisation.gpu_seconds"), compact));
+    rung.replacement =
+        fmt::format("{} MFU: {} GPU-seconds per sample in a benchmark of this training",
+                    range_text(mfu, percent), range_text(s.at("utilisation.gpu_seconds"), compact));
   rung.utilisation = (before->utilisation * mfu).as("1", "model FLOPs / (time x peak)");
   rung.gpu_months = gpu_months(s, rung.compute, rung.utilisation);
   rung.inputs = mfu.inputs;

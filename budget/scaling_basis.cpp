@@ -18,12 +18,14 @@ namespace {
 
 constexpr std::size_t kDraws = 4096;
 constexpr std::uint64_t kSeed = 20240302;
-/// How far runs reach, in multiples of their most ranks: six doublings. Published curves test a fit to x 16 at most.
+/// How far runs reach, in multiples of their most ranks: six doublings. Published curves test a fit to x 16
+/// at most.
 constexpr std::int64_t kReach = 64;
 
 using Runs = std::vector<const Efficiency*>;
 
-/// Usable runs of one model, type and device, on the most rank counts; of several such the one with the most ranks.
+/// Usable runs of one model, type and device, on the most rank counts; of several such the one with the most
+/// ranks.
 Runs widest_group(const std::vector<Efficiency>& runs) {
   std::map<std::tuple<std::string, std::string, std::string>, Runs> groups;
   for (const auto& run : runs)
@@ -77,8 +79,10 @@ ScalingCurve published_curve(const Scenario& s) {
     names += (names.empty() ? "" : ", ") + curve.name;
   }
   if (s.curve.name.empty())
-    user_error("{}: holds {} curves: name one with scaling.curve_name: {}", s.curve.file, curves.size(), names);
-  user_error("{}: there is no curve '{}' (scaling.curve_name), it holds {}", s.curve.file, s.curve.name, names);
+    user_error("{}: holds {} curves: name one with scaling.curve_name: {}", s.curve.file, curves.size(),
+               names);
+  user_error("{}: there is no curve '{}' (scaling.curve_name), it holds {}", s.curve.file, s.curve.name,
+             names);
 }
 
 std::int64_t fewest(const ScalingCurve& curve) { return groups(curve).front().ranks; }
@@ -105,17 +109,19 @@ ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, co
                              basis.reference, curve.points.back().ranks, run.device_name);
   if (is_carried_over(all, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
   if (is_carried_over(all, s.hardware))
-    basis.carried = fmt::format("the scaling of {} on {} to this model on the {}", run.model_name, run.device_name,
-                                s.hardware.name);
+    basis.carried = fmt::format("the scaling of {} on {} to this model on the {}", run.model_name,
+                                run.device_name, s.hardware.name);
   return basis;
 }
 
-/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that holds.
+/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that
+/// holds.
 void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, ScalingBasis& basis) {
   basis.reference = fewest(basis.fit.curve());
   int ranks = 0;
   for (const auto& run : runs)
-    if (run.has_mfu() && run.ranks >= ranks) ranks = run.ranks, basis.recompute = run.hardware_over_model_flops;
+    if (run.has_mfu() && run.ranks >= ranks)
+      ranks = run.ranks, basis.recompute = run.hardware_over_model_flops;
   if (ranks > 0) {
     basis.utilisation = pooled_mfu(runs);
     if (is_carried_over(runs, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
@@ -130,14 +136,15 @@ ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs) 
   ScalingBasis basis{.fit = cached_fit(curve)};
   basis.input = "curve " + curve.name;
   set_utilisation(s, runs, basis);
-  basis.source = fmt::format("fit of {}, {} .. {} GPUs: {}", curve.name, fewest(curve), groups(curve).back().ranks,
-                             curve.source.empty() ? s.curve.file : curve.source);
+  basis.source = fmt::format("fit of {}, {} .. {} GPUs: {}", curve.name, fewest(curve),
+                             groups(curve).back().ranks, curve.source.empty() ? s.curve.file : curve.source);
   basis.carried = fmt::format("the scaling of {} to this model on the {}", curve.name, s.hardware.name);
   return basis;
 }
 
-/// The batch per rank at which the curve is read: that of its point at these ranks, or at the most before them. So that
-/// beyond its end every rank keeps the work it had there, also where the global batch was the same on all points.
+/// The batch per rank at which the curve is read: that of its point at these ranks, or at the most before
+/// them. So that beyond its end every rank keeps the work it had there, also where the global batch was the
+/// same on all points.
 double batch_at(const ScalingCurve& curve, std::int64_t ranks) {
   if (!has_batch(curve)) return kUnknownBatch;
   double batch = kUnknownBatch;
@@ -158,14 +165,16 @@ std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& r
   return step_model(std::make_shared<const Components>(fit_components(group)));
 }
 
-std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<Efficiency>& runs, std::int64_t gpus,
-                                          std::shared_ptr<const StepModel> components,
+std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<Efficiency>& runs,
+                                          std::int64_t gpus, std::shared_ptr<const StepModel> components,
                                           std::vector<std::string>& notes) {
   const Runs group = widest_group(runs);
   const bool has_curve = !s.curve.file.empty();
+  if (group.empty() && !has_curve && s.has("step.bandwidth")) return std::nullopt;  // a step's parts stand in
   if (group.empty() && !has_curve) {
     notes.push_back(
-        "scaling: left out, there are no runs on two or more rank counts (--runs) and the scenario names no published "
+        "scaling: left out, there are no runs on two or more rank counts (--runs) and the scenario names no "
+        "published "
         "curve (scaling.curve)");
     return std::nullopt;
   }
@@ -175,10 +184,11 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
   if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach))
     return from_runs(s, runs, group, std::move(components));
   if (!reach)
-    notes.push_back(fmt::format(
-        "scaling: the runs' {} ranks say little about {} GPUs, more than {} times as many; the scenario's published "
-        "curve is taken (--set scaling.source=runs takes the runs)",
-        most, gpus, kReach));
+    notes.push_back(
+        fmt::format("scaling: the runs' {} ranks say little about {} GPUs, more than {} times as many; the "
+                    "scenario's published "
+                    "curve is taken (--set scaling.source=runs takes the runs)",
+                    most, gpus, kReach));
   return from_curve(s, runs);
 }
 

@@ -1,6 +1,7 @@
-// Where the efficiency on many GPUs comes from: a fit of the given run logs, or of a published curve that the scenario
-// names. Either gives how the throughput per GPU changes from a reference number of GPUs, at which the utilisation is
-// known, to the planned one; that ratio is carried over to the scenario's model and device.
+// Where the efficiency on many GPUs comes from: a fit of the given run logs, or of a published curve that the
+// scenario names. Either gives how the throughput per GPU changes from a reference number of GPUs, at which
+// the utilisation is known, to the planned one; that ratio is carried over to the scenario's model and
+// device.
 #pragma once
 
 #include <cstdint>
@@ -19,28 +20,29 @@ namespace gpumonth::budget {
 
 struct ScalingBasis {
   Fit fit;
-  std::string input = {};   ///< as provenance names it: "curve flux1-b200", "scaling of the runs"
-  std::string source = {};  ///< who measured it
+  std::string input = {};      ///< as provenance names it: "curve flux1-b200", "scaling of the runs"
+  std::string source = {};     ///< who measured it
   std::int64_t reference = 1;  ///< GPUs (ranks) at which the utilisation holds
-  Number utilisation = {};  ///< there; model FLOPs over peak
-  std::string carried = {}; ///< what had to be carried over, in words; empty where nothing
-  double recompute = 0;     ///< hardware over model FLOPs at the reference; 0: as much as the plan needs
+  Number utilisation = {};     ///< there; model FLOPs over peak
+  std::string carried = {};    ///< what had to be carried over, in words; empty where nothing
+  double recompute = 0;        ///< hardware over model FLOPs at the reference; 0: as much as the plan needs
 };
 
 constexpr const char* kScalingCarriedOver = "scaling carried over";
 
-/// Nothing, and a note, where there is neither a curve nor runs on two rank counts. Runs of one model, type and device
-/// on the most rank counts are fitted; a published curve stands in where there are none, and where `gpus` is more than 64
-/// times their ranks (scaling.source = "runs" or "curve" decides otherwise). Throws UserError: the scenario's curve
-/// cannot be read, or is not one.
+/// Nothing, and a note, where there is neither a curve nor runs on two rank counts. Runs of one model, type
+/// and device on the most rank counts are fitted; a published curve stands in where there are none, and where
+/// `gpus` is more than 64 times their ranks (scaling.source = "runs" or "curve" decides otherwise). Throws
+/// UserError: the scenario's curve cannot be read, or is not one.
 std::optional<ScalingBasis> scaling_basis(const Scenario& scenario, const std::vector<Efficiency>& runs,
-                                          std::int64_t gpus,
-                                          std::shared_ptr<const StepModel> components, std::vector<std::string>& notes);
+                                          std::int64_t gpus, std::shared_ptr<const StepModel> components,
+                                          std::vector<std::string>& notes);
 
 /// The parts of a step as the logs of those runs have them, for the fit; null where they do not say enough.
 std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs);
 
-/// Draws of throughput per GPU on `gpus` over the same on the reference, ascending: quantiles for the Monte Carlo.
+/// Draws of throughput per GPU on `gpus` over the same on the reference, ascending: quantiles for the Monte
+/// Carlo.
 std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus);
 
 }  // namespace gpumonth::budget

@@ -40,10 +40,14 @@ Columns columns_of(Fields header, const std::string& name, std::size_t line) {
   c.kind = find(header, {"kind"});
   c.source = find(header, {"source"});
   c.count = header.size();
-  const char* missing = c.ranks == Columns::kNone ? "ranks" : c.throughput == Columns::kNone ? "samples_per_s" : nullptr;
+  const char* missing = c.ranks == Columns::kNone        ? "ranks"
+                        : c.throughput == Columns::kNone ? "samples_per_s"
+                                                         : nullptr;
   if (missing)
-    user_error("{}:{}: no column '{}': the first line must name the columns ranks,samples_per_s[,batch_per_rank,run]",
-               name, line, missing);
+    user_error(
+        "{}:{}: no column '{}': the first line must name the columns "
+        "ranks,samples_per_s[,batch_per_rank,run]",
+        name, line, missing);
   return c;
 }
 
@@ -57,8 +61,8 @@ class CurveReader {
       return;
     }
     if (fields.size() != columns_.count)
-      user_error("{}:{}: {} fields where the header names {}: quote a field that has a comma in it", name_, line,
-                 fields.size(), columns_.count);
+      user_error("{}:{}: {} fields where the header names {}: quote a field that has a comma in it", name_,
+                 line, fields.size(), columns_.count);
     add(curve_of(fields, line), fields, line);
   }
 
@@ -76,7 +80,8 @@ class CurveReader {
 
   ScalingCurve& curve_of(Fields fields, std::size_t line) {
     const std::string_view id = text(fields, columns_.curve);
-    if (columns_.curve != Columns::kNone && id.empty()) user_error("{}:{}: the curve has no name", name_, line);
+    if (columns_.curve != Columns::kNone && id.empty())
+      user_error("{}:{}: the curve has no name", name_, line);
     if (curves_.empty() || curves_[last_].name != (columns_.curve == Columns::kNone ? name_ : id)) {
       const std::string key(columns_.curve == Columns::kNone ? std::string_view(name_) : id);
       const auto [found, is_new] = index_.try_emplace(key, curves_.size());
@@ -92,7 +97,8 @@ class CurveReader {
     ScalingCurve& curve = curves_[last_];
     const auto unit = text(fields, columns_.unit);
     if (!unit.empty() && unit != curve.unit)
-      user_error("{}:{}: curve '{}' mixes units: '{}' here, '{}' before", name_, line, curve.name, unit, curve.unit);
+      user_error("{}:{}: curve '{}' mixes units: '{}' here, '{}' before", name_, line, curve.name, unit,
+                 curve.unit);
     return curve;
   }
 
@@ -112,7 +118,8 @@ class CurveReader {
   void add(ScalingCurve& curve, Fields fields, std::size_t line) {
     const auto ranks = number(fields, columns_.ranks, "ranks", line);
     if (!ranks || *ranks != std::floor(*ranks) || *ranks > 1e9)
-      user_error("{}:{}: ranks '{}' is not a whole number from 1 to 1e9", name_, line, text(fields, columns_.ranks));
+      user_error("{}:{}: ranks '{}' is not a whole number from 1 to 1e9", name_, line,
+                 text(fields, columns_.ranks));
     const auto throughput = number(fields, columns_.throughput, "throughput", line);
     if (!throughput) {
       if (columns_.curve == Columns::kNone) user_error("{}:{}: samples_per_s is empty", name_, line);
@@ -123,7 +130,8 @@ class CurveReader {
     ScalingPoint& point = curve.points.emplace_back();
     point.ranks = static_cast<std::int64_t>(*ranks);
     point.samples_per_s = *throughput;
-    if (const auto batch = number(fields, columns_.batch, "batch_per_rank", line)) point.batch_per_rank = *batch;
+    if (const auto batch = number(fields, columns_.batch, "batch_per_rank", line))
+      point.batch_per_rank = *batch;
     point.run = text(fields, columns_.run);
   }
 
@@ -171,8 +179,8 @@ std::string to_extrap(const ScalingCurve& curve) {
       data += fmt::format(" {}", static_cast<double>(ranks) / curve.points[i].samples_per_s);
     data += "\n";
   }
-  return "PARAMETER ranks\n\nPOINTS" + points + "\n\nREGION " + curve.name + "\nMETRIC seconds_per_sample_and_rank\n" +
-         data;
+  return "PARAMETER ranks\n\nPOINTS" + points + "\n\nREGION " + curve.name +
+         "\nMETRIC seconds_per_sample_and_rank\n" + data;
 }
 
 }  // namespace gpumonth::budget

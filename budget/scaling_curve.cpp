@@ -27,7 +27,8 @@ bool has_batch(const ScalingCurve& curve) {
 }
 
 void check(const ScalingCurve& curve) {
-  if (curve.points.empty()) user_error("curve '{}' has no points: give at least one measured throughput", curve.name);
+  if (curve.points.empty())
+    user_error("curve '{}' has no points: give at least one measured throughput", curve.name);
   std::size_t without_batch = 0;
   for (const auto& p : curve.points) {
     if (p.ranks < 1) user_error("{}: the number of ranks must be at least 1", place(curve, p));
@@ -42,8 +43,8 @@ void check(const ScalingCurve& curve) {
     }
   }
   if (without_batch != 0 && without_batch != curve.points.size())
-    user_error("curve '{}': {} of {} points do not say their batch per rank: give it for all or for none", curve.name,
-               without_batch, curve.points.size());
+    user_error("curve '{}': {} of {} points do not say their batch per rank: give it for all or for none",
+               curve.name, without_batch, curve.points.size());
 }
 
 void sort(ScalingCurve& curve) {
@@ -60,10 +61,11 @@ std::vector<ScalingGroup> groups(const ScalingCurve& curve) {
   for (std::size_t i = 0; i < points.size();) {
     std::vector<double> repeats;
     const std::size_t first = i;
-    for (; i < points.size() && same_place(points[i], points[first]); ++i) repeats.push_back(points[i].samples_per_s);
+    for (; i < points.size() && same_place(points[i], points[first]); ++i)
+      repeats.push_back(points[i].samples_per_s);
     const auto [low, high] = std::minmax_element(repeats.begin(), repeats.end());
-    result.push_back({points[first].ranks, points[first].batch_per_rank, quantile(repeats, 0.5), *high / *low - 1,
-                      repeats.size()});
+    result.push_back({points[first].ranks, points[first].batch_per_rank, quantile(repeats, 0.5),
+                      *high / *low - 1, repeats.size()});
   }
   return result;
 }

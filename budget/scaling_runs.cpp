@@ -11,8 +11,9 @@ namespace {
 void check_same(const runlog::Run& a, const runlog::Run& b) {
   const auto differ = [&](const char* what, const auto& x, const auto& y) {
     if (x == y) return;
-    user_error("{} and {} do not belong on one curve: {} is '{}' in one and '{}' in the other; fit them apart", a.path,
-               b.path, what, x, y);
+    user_error(
+        "{} and {} do not belong on one curve: {} is '{}' in one and '{}' in the other; fit them apart",
+        a.path, b.path, what, x, y);
   };
   differ("the model", a.info.model_name, b.info.model_name);
   differ("the number of parameters", a.info.parameters, b.info.parameters);
@@ -34,8 +35,8 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
     check_same(runs.front(), run);
     const auto summary = runlog::summarize(run);
     if (summary.steps == 0 || !(summary.samples_per_s > 0)) {
-      curve.notes.push_back(fmt::format("{} has {} steps, none of them steady, and was left out", run.path,
-                                        run.steps.size()));
+      curve.notes.push_back(
+          fmt::format("{} has {} steps, none of them steady, and was left out", run.path, run.steps.size()));
       continue;
     }
     ScalingPoint& point = curve.points.emplace_back();
@@ -45,7 +46,8 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
     point.run = run.path;
   }
   if (curve.points.empty())
-    user_error("{}: {} steps, none of them steady: train for longer", runs.front().path, runs.front().steps.size());
+    user_error("{}: {} steps, none of them steady: train for longer", runs.front().path,
+               runs.front().steps.size());
   sort(curve);
   check(curve);
   return curve;

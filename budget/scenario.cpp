@@ -46,8 +46,9 @@ void declare_number(config::Table& root, RawNumber& raw) {
               {.one_of = {"measured", "published", "fitted", "simulated", "assumed"},
                .help = "where the number comes from"});
   table.field("source", raw.source, {.help = "who says so"});
-  table.field("distribution", raw.distribution,
-              {.one_of = shape_names(), .help = "of the range; left out: log-normal, of shares logit-normal"});
+  table.field(
+      "distribution", raw.distribution,
+      {.one_of = shape_names(), .help = "of the range; left out: log-normal, of shares logit-normal"});
 }
 
 void declare_plan(config::Table& table, MemoryPlan& plan) {
@@ -55,19 +56,22 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
               {.one_of = {"auto", "none", "optimizer", "full"},
                .help = "what the GPUs split among them; auto: the least that fits in the memory"});
   table.field("recompute", plan.recompute, {.help = "activations inside blocks are computed a second time"});
-  table.field("replica_gpus", plan.replica_gpus,
-              {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
+  table.field(
+      "replica_gpus", plan.replica_gpus,
+      {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
   table.field("batch_per_replica", plan.batch_per_replica,
               {.unit = "samples", .min = 1, .max = 1e6, .help = "samples per step of these GPUs"});
-  table.field("memory_reserve", plan.memory_reserve,
-              {.min = 0, .max = 0.9, .help = "share of the memory for libraries, communication, fragmentation"});
+  table.field(
+      "memory_reserve", plan.memory_reserve,
+      {.min = 0, .max = 0.9, .help = "share of the memory for libraries, communication, fragmentation"});
 }
 
 void declare_curve(config::Table& table, CurveReference& curve) {
   table.field("curve", curve.file, {.help = "CSV of a published scaling curve, relative to this file"});
-  table.field("source", curve.choice,
-              {.one_of = {"auto", "runs", "curve"},
-               .help = "what efficiency on many GPUs is taken from; auto: run logs, to 64 times their ranks"});
+  table.field(
+      "source", curve.choice,
+      {.one_of = {"auto", "runs", "curve"},
+       .help = "what efficiency on many GPUs is taken from; auto: run logs, to 64 times their ranks"});
   table.field("curve_name", curve.name, {.help = "which curve of the CSV, where it holds several"});
 }
 
@@ -86,7 +90,8 @@ void declare(Raw& raw, Scenario& scenario) {
   declare_plan(raw.root.table("plan"), scenario.plan);
   declare_curve(raw.root.table("scaling"), scenario.curve);
   for (std::size_t i = 0; i < kSharedTables.size(); ++i)
-    raw.root.table(kSharedTables[i]).field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
+    raw.root.table(kSharedTables[i])
+        .field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
   for (const auto& key : scenario_keys()) {
     raw.numbers.push_back({.key = &key});
     declare_number(raw.root, raw.numbers.back());

@@ -1,7 +1,8 @@
 // A scenario: every assumption of a budget, read from configs/scenarios/*.toml. A number there is a table
 //   data_factor = { low = 4, high = 10, unit = "1", tag = "published", source = "..." }
-// (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. A range is a 90 %
-// interval for the Monte Carlo; median = and distribution = say more about it (budget/distribution.h).
+// (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. A range
+// is a 90 % interval for the Monte Carlo; median = and distribution = say more about it
+// (budget/distribution.h).
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,8 @@ struct Input {
 
 /// Where the scaling of a training on many GPUs is read from when there are no run logs of it.
 struct CurveReference {
-  std::string file;  ///< CSV of budget/scaling_csv.h, relative to the scenario; empty: none
-  std::string name;  ///< which curve of the file; may be empty where it holds one
+  std::string file;             ///< CSV of budget/scaling_csv.h, relative to the scenario; empty: none
+  std::string name;             ///< which curve of the file; may be empty where it holds one
   std::string choice = "auto";  ///< "runs" or "curve" goes first; auto: runs as far as they reach
 };
 

@@ -41,9 +41,14 @@ constexpr ScenarioKey kKeys[] = {
     {"scaling.transfer", "1", 0, kAny, false,
      "time that scaling costs here over what it costs on the curve that is carried over"},
 
+    {"step.bandwidth", "B/s", kPositive, kAny, false,
+     "bus bandwidth of the gradients' all-reduce, per GPU; given where the utilisation is one of large "
+     "batches"},
+
     {"batch.critical", "sample", 1, kAny, false,
      "critical batch: there twice the samples of a small batch are needed"},
-    {"batch.base", "sample", 1, kAny, false, "batch for which the samples seen are meant; else training.base_batch"},
+    {"batch.base", "sample", 1, kAny, false,
+     "batch for which the samples seen are meant; else training.base_batch"},
 
     {"goodput.failure_rate", "1/GPU-hour", 0, 1, false, "interruptions of the job per GPU and hour"},
     {"goodput.checkpoint", "s", 1e-3, kAny, false, "time for which training stands still per checkpoint"},

@@ -6,11 +6,15 @@
 #include "budget/goodput.h"
 #include "budget/ladder.h"
 #include "model/flops.h"
+#include "model/parameters.h"
 
 namespace gpumonth::budget {
 namespace {
 
-constexpr double kTrainingFlopsPerForwardMac = 6, kSecondsPerDay = 86400, kHoursPerDay = 24, kWattHoursPerMwh = 1e6;
+constexpr double kTrainingFlopsPerForwardMac = 6, kSecondsPerDay = 86400, kHoursPerDay = 24,
+                 kWattHoursPerMwh = 1e6;
+constexpr double kGradientBytes = 4,
+                 kUpdateBytes = 36;  // fp32: gradient read; weight, two moments, EMA read and written
 
 /// Inverse of the distribution function that ascending draws have.
 double empirical_quantile(const std::vector<double>& ascending, double u) {
@@ -34,6 +38,9 @@ Simulation::Simulation(const Scenario& scenario, const MemoryPlan& plan, const N
   if (!s.has("training.flop_per_sample")) {
     clip_flop_ = kTrainingFlopsPerForwardMac * clip_forward_macs(s).low;
     image_flop_ = kTrainingFlopsPerForwardMac * image_forward_macs(s).low;
+    parameters_ = static_cast<double>(model::ParameterTable(s.model).count());
+  } else if (s.has("training.parameters")) {
+    parameters_ = s.at("training.parameters").low;
   }
   for (const auto& [key, input] : s.inputs)
     if (is_drawn(key) && input.distribution.shape != DistributionShape::fixed)
@@ -69,32 +76,59 @@ Column Simulation::at(const Sample& sample, const std::string& key) const {
   return found != sample.values.end() ? found->second : Column::Constant(sample.draws, scenario_.at(key).low);
 }
 
+Column Simulation::samples(const Sample& x) const {
+  if (scenario_.has("training.samples")) return at(x, "training.samples");
+  return at(x, "training.base_batch") * at(x, "training.base_steps") * at(x, "training.data_factor");
+}
+
 /// As the last of the rungs as-published, flops-counted, attention-counted has it.
 Column Simulation::compute(const Sample& x) const {
   const Scenario& s = scenario_;
-  const Column share = s.has("video.share") ? at(x, "video.share")
-                                            : Column::Constant(x.draws, s.model.is_video() ? 1.0 : 0.0);
-  if (s.has("training.samples") || s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"})) {
-    const Column samples = s.has("training.samples") ? at(x, "training.samples")
-                                                     : Column(at(x, "training.base_batch") * at(x, "training.base_steps") *
-                                                              at(x, "training.data_factor"));
-    if (s.has("training.flop_per_sample")) return samples * at(x, "training.flop_per_sample");
-    return samples * (share * clip_flop_ + (1 - share) * image_flop_);
+  const Column share =
+      s.has("video.share") ? at(x, "video.share") : Column::Constant(x.draws, s.model.is_video() ? 1.0 : 0.0);
+  if (s.has("training.samples") ||
+      s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"})) {
+    if (s.has("training.flop_per_sample")) return samples(x) * at(x, "training.flop_per_sample");
+    return samples(x) * (share * clip_flop_ + (1 - share) * image_flop_);
   }
-  Column product = at(x, "training.base_operations") * at(x, "training.model_factor") * at(x, "training.data_factor");
+  Column product =
+      at(x, "training.base_operations") * at(x, "training.model_factor") * at(x, "training.data_factor");
   if (s.model.is_video()) product *= latent_frames(s).low * share;
   if (s.has("training.flops_per_operation")) product *= at(x, "training.flops_per_operation");
   return product;
 }
 
+bool Simulation::has_step() const {
+  return scenario_.has("step.bandwidth") && parameters_ > 0 &&
+         std::isfinite(scenario_.hardware.memory_bandwidth_bytes_per_s);
+}
+
+/// The update reads and writes the state once, whatever the batch; the exchange of the gradients hides behind
+/// backward, two thirds of the products' time, and shows where that is too short.
+Column Simulation::step_factor(const Sample& x, const Outcome& out) const {
+  if (!has_step()) return Column::Ones(x.draws);
+  const auto n = static_cast<double>(gpus_);
+  const Column flop = out.compute_flop / samples(x) * (global_batch() / n);  // of a GPU, per step
+  const Column products_s = flop / (scenario_.hardware.peak_flops_per_s * out.utilisation);
+  const double shards = plan_.sharding == "none" ? 1 : n;
+  const double update_s =
+      kUpdateBytes * parameters_ / shards / scenario_.hardware.memory_bandwidth_bytes_per_s;
+  const Column exchange_s = 2 * (n - 1) / n * kGradientBytes * parameters_ / at(x, "step.bandwidth");
+  return 1 + ((exchange_s - products_s * 2 / 3).max(0) + update_s) / products_s;
+}
+
+Column Simulation::curve_efficiency(const Sample& x) const {
+  if (!has_curve()) return Column::Ones(x.draws);
+  const Column efficiency = at(x, kEfficiencyInput);
+  if (!scenario_.has("scaling.transfer") || basis_->carried.empty()) return efficiency;
+  const Column lost = 1 / efficiency - 1;  // time per sample beyond the reference's
+  return (lost > 0).select(1 / (1 + at(x, "scaling.transfer") * lost), efficiency);
+}
+
 void Simulation::add_scaling(const Sample& x, Outcome& out) const {
   const Scenario& s = scenario_;
-  Column efficiency = at(x, kEfficiencyInput);
-  if (s.has("scaling.transfer") && !basis_->carried.empty()) {
-    const Column lost = 1 / efficiency - 1;  // time per sample beyond the reference's
-    efficiency = (lost > 0).select(1 / (1 + at(x, "scaling.transfer") * lost), efficiency);
-  }
-  out.efficiency = efficiency / extra_recompute();
+  out.step_factor = step_factor(x, out);
+  out.efficiency = curve_efficiency(x) / (extra_recompute() * out.step_factor);
   out.samples_factor = Column::Ones(x.draws);
   if (s.has("batch.critical")) {
     const Column critical = at(x, "batch.critical");
@@ -142,8 +176,8 @@ Outcome Simulation::evaluate(const Sample& x) const {
 }
 
 Outcome Simulation::draw() const {
-  return evaluate(
-      sample_at(inputs_, latin_hypercube(kDraws, static_cast<Eigen::Index>(inputs_.size()), kMonteCarloSeed)));
+  return evaluate(sample_at(
+      inputs_, latin_hypercube(kDraws, static_cast<Eigen::Index>(inputs_.size()), kMonteCarloSeed)));
 }
 
 }  // namespace gpumonth::budget

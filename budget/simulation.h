@@ -1,5 +1,5 @@
-// The budget on a number of GPUs as a Monte Carlo: the formulas of the ladder once more, on columns of draws, with
-// scaling, batch and failures. docs/method.md, "From a scaling curve to a budget", derives each.
+// The budget on a number of GPUs as a Monte Carlo: the formulas of the ladder once more, on columns of draws,
+// with scaling, batch and failures. docs/method.md, "From a scaling curve to a budget", derives each.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,17 @@ constexpr std::uint64_t kMonteCarloSeed = 20240303;
 
 /// One column per quantity, one row per draw. Empty columns: inputs are missing.
 struct Outcome {
-  Column compute_flop;       ///< of the whole training, before the batch's part
-  Column utilisation;        ///< on the reference number of GPUs
-  Column measured_months;    ///< GPU-months of the rung measured-mfu
-  Column efficiency;         ///< utilisation on these GPUs over that on the reference
-  Column samples_factor;     ///< samples that this batch needs over those that the scenario counts
+  Column compute_flop;     ///< of the whole training, before the batch's part
+  Column utilisation;      ///< on the reference number of GPUs
+  Column measured_months;  ///< GPU-months of the rung measured-mfu
+  Column step_factor;      ///< time of a step over that of its products: update and exchange that the batch
+                           ///< cannot hide
+  Column efficiency;       ///< utilisation on these GPUs over that on the reference
+  Column samples_factor;   ///< samples that this batch needs over those that the scenario counts
   Column scaling_months;
   Column mtbf_s, interval_s, goodput;
   Column goodput_months;
-  Column months;             ///< of the last rung that could be computed
+  Column months;  ///< of the last rung that could be computed
   Column days, usd, board_mwh, building_mwh;
 };
 
@@ -35,13 +37,15 @@ class Simulation {
  public:
   /// `utilisation` is what the rung measured-mfu has, of which `basis` (may be nullptr) may know better.
   /// Scenario and basis must live longer than this.
-  Simulation(const Scenario& scenario, const MemoryPlan& plan, const Number& utilisation, const ScalingBasis* basis,
-             std::int64_t gpus);
+  Simulation(const Scenario& scenario, const MemoryPlan& plan, const Number& utilisation,
+             const ScalingBasis* basis, std::int64_t gpus);
 
   const std::vector<UncertainInput>& inputs() const { return inputs_; }
   Outcome evaluate(const Sample& sample) const;
   Outcome draw() const;
-  bool has_scaling() const { return basis_ != nullptr; }
+  bool has_curve() const { return basis_ != nullptr; }
+  bool has_step() const;  ///< the parts of a step that do not shrink with the batch are counted
+  bool has_scaling() const { return has_curve() || has_step(); }
   bool has_goodput() const;
   std::int64_t gpus() const { return gpus_; }
   double global_batch() const;     ///< samples per step
@@ -49,7 +53,10 @@ class Simulation {
 
  private:
   Column at(const Sample& sample, const std::string& key) const;
+  Column samples(const Sample& sample) const;
   Column compute(const Sample& sample) const;
+  Column step_factor(const Sample& sample, const Outcome& outcome) const;
+  Column curve_efficiency(const Sample& sample) const;
   void add_scaling(const Sample& sample, Outcome& outcome) const;
   void add_goodput(const Sample& sample, Outcome& outcome) const;
   void add_costs(const Sample& sample, Outcome& outcome) const;
@@ -59,7 +66,7 @@ class Simulation {
   Number utilisation_;
   const ScalingBasis* basis_;
   std::int64_t gpus_;
-  double clip_flop_ = 0, image_flop_ = 0;
+  double clip_flop_ = 0, image_flop_ = 0, parameters_ = 0;
   std::vector<UncertainInput> inputs_;
 };
 

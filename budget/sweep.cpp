@@ -38,7 +38,8 @@ std::vector<std::int64_t> usual_sweep(const Scenario& s) {
   std::vector<std::int64_t> gpus;
   for (const double factor : {0.125, 0.25, 0.5, 1.0, 2.0, 4.0}) {
     const auto replicas = std::llround(s.at("cost.gpus").low * factor) / replica;
-    if (replicas >= 1 && (gpus.empty() || gpus.back() < replicas * replica)) gpus.push_back(replicas * replica);
+    if (replicas >= 1 && (gpus.empty() || gpus.back() < replicas * replica))
+      gpus.push_back(replicas * replica);
   }
   return gpus;
 }

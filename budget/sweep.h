@@ -6,8 +6,8 @@
 
 namespace gpumonth::budget {
 
-/// A row per number of GPUs, in their order. Where the plan does not fit a row says so; throws UserError where it fits
-/// nowhere.
+/// A row per number of GPUs, in their order. Where the plan does not fit a row says so; throws UserError
+/// where it fits nowhere.
 std::vector<SweepRow> sweep(const Scenario& scenario, const Number& utilisation, const ScalingBasis* basis,
                             const std::vector<std::int64_t>& gpus, std::vector<std::string>& notes);
 

@@ -89,9 +89,7 @@ void add_runs(std::string& out, const Budget& budget) {
 
 }  // namespace
 
-std::string heading(const std::string& text) {
-  return "\n" + text + "\n" + std::string(kWidth, '-') + "\n";
-}
+std::string heading(const std::string& text) { return "\n" + text + "\n" + std::string(kWidth, '-') + "\n"; }
 
 std::string to_text(const Budget& budget) {
   const Scenario& s = budget.scenario;

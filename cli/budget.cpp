@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "budget/backtest.h"
 #include "budget/scaling_basis.h"
 #include "cli/commands.h"
 #include "runlog/reader.h"
@@ -16,10 +17,24 @@ struct Options {
   std::string scenario;
   std::vector<std::string> runs, overrides;
   std::string gpus;
+  std::vector<std::string> recipes;
   bool json = false;
 };
 
+void run_backtest(const Options& options) {
+  if (!options.scenario.empty())
+    user_error("{}: a back-test takes no scenario: name recipes behind --backtest", options.scenario);
+  std::vector<std::filesystem::path> files;
+  for (const auto& recipe : options.recipes)
+    if (!recipe.empty()) files.push_back(recipe);  // CLI11 has one empty value for --backtest alone
+  if (files.empty()) files = budget::shipped_recipes();
+  const auto result = budget::backtest(files);
+  fmt::print("{}", options.json ? gpumonth::to_text(to_json(result)) : to_text(result));
+}
+
 void run(const Options& options) {
+  if (options.scenario.empty())
+    user_error("budget: give a scenario, as configs/scenarios/sora-2024.toml, or --backtest");
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus)};
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
   std::vector<runlog::Run> runs;
@@ -51,17 +66,23 @@ void add_budget(CLI::App& app) {
       "scenario's published one.\n\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --runs runs/*/run.h5\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --gpus 512,1024,2048,4096,8192,16384\n"
+      "  gpumonth budget --backtest\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --set training.data_factor=3..6 --set "
       "cost.gpus=4096");
   command->add_option("scenario", options->scenario, "scenario file, see configs/scenarios/")
-      ->required()
       ->type_name("SCENARIO.toml");
   command->add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
       ->type_name("RUN.h5");
   add_gpus_option(*command, options->gpus);
   add_set_option(*command, options->overrides);
   add_json_flag(*command, options->json);
-  command->callback([options] { run(*options); });
+  CLI::Option* backtest = command
+                              ->add_option("--backtest", options->recipes,
+                                           "instead: recipes whose cost is known, predicted against "
+                                           "disclosed; without files: the shipped ones")
+                              ->type_name("RECIPE.toml")
+                              ->expected(0, 1000);
+  command->callback([options, backtest] { backtest->count() > 0 ? run_backtest(*options) : run(*options); });
 }
 
 }  // namespace gpumonth::cli

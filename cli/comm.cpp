@@ -35,15 +35,16 @@ struct Sweep {
 
   std::string measured() const {
     return fmt::format(
-        "all-reduce, sum of fp32, in place, back to back; {} rank{} over {} ({}); {}; times of the slowest rank", ranks,
-        ranks == 1 ? "" : "s", transport, path, clock);
+        "all-reduce, sum of fp32, in place, back to back; {} rank{} over {} ({}); {}; times of the slowest "
+        "rank",
+        ranks, ranks == 1 ? "" : "s", transport, path, clock);
   }
 };
 
 std::vector<std::int64_t> sizes(const Options& o) {
   if (o.min_bytes < 4 || o.min_bytes > o.max_bytes) {
-    user_error("comm: sizes from {} to {} bytes: --min-bytes must be at least 4 and at most --max-bytes", o.min_bytes,
-               o.max_bytes);
+    user_error("comm: sizes from {} to {} bytes: --min-bytes must be at least 4 and at most --max-bytes",
+               o.min_bytes, o.max_bytes);
   }
   std::vector<std::int64_t> all;
   for (std::uint64_t bytes = o.min_bytes; bytes <= o.max_bytes; bytes *= static_cast<std::uint64_t>(o.factor))
@@ -64,22 +65,26 @@ void require_memory(const Options& o, const comm::Communicator& ranks) {
   const auto needed = 2.0 * static_cast<double>(o.max_bytes) * ranks.local_size();
   const auto there = static_cast<double>(trainer::this_machine().memory_bytes);
   if (needed <= 0.8 * there) return;
-  user_error("comm: {} rank{} on this host need {} for --max-bytes {}, and it has {}: use a smaller --max-bytes",
-             ranks.local_size(), ranks.local_size() == 1 ? "" : "s", binary_bytes(needed),
-             binary_bytes(static_cast<double>(o.max_bytes)), binary_bytes(there));
+  user_error(
+      "comm: {} rank{} on this host need {} for --max-bytes {}, and it has {}: use a smaller --max-bytes",
+      ranks.local_size(), ranks.local_size() == 1 ? "" : "s", binary_bytes(needed),
+      binary_bytes(static_cast<double>(o.max_bytes)), binary_bytes(there));
 }
 
 std::string microseconds(double seconds) { return fmt::format("{:.1f} us", 1e6 * seconds); }
 
 void print_text(const Sweep& sweep) {
   fmt::print("{}\n", sweep.measured());
-  fmt::print("algbw = bytes / mean, busbw = algbw x 2 (n-1)/n with n = {}, as nccl-tests defines them\n\n", sweep.ranks);
-  std::vector<std::vector<std::string>> rows = {{"bytes", "", "repeats", "mean", "median", "p99", "algbw", "busbw", "sums"}};
+  fmt::print("algbw = bytes / mean, busbw = algbw x 2 (n-1)/n with n = {}, as nccl-tests defines them\n\n",
+             sweep.ranks);
+  std::vector<std::vector<std::string>> rows = {
+      {"bytes", "", "repeats", "mean", "median", "p99", "algbw", "busbw", "sums"}};
   for (const comm::AllReduceResult& r : sweep.results) {
-    rows.push_back({std::to_string(r.bytes), binary_bytes(static_cast<double>(r.bytes)), std::to_string(r.repeats),
-                    microseconds(r.seconds), microseconds(r.median_s), microseconds(r.p99_s),
-                    si(r.alg_bytes_per_s(), "B/s"),
-                    sweep.ranks > 1 ? si(r.bus_bytes_per_s(sweep.ranks), "B/s") : "n/a", r.correct ? "exact" : "WRONG"});
+    rows.push_back({std::to_string(r.bytes), binary_bytes(static_cast<double>(r.bytes)),
+                    std::to_string(r.repeats), microseconds(r.seconds), microseconds(r.median_s),
+                    microseconds(r.p99_s), si(r.alg_bytes_per_s(), "B/s"),
+                    sweep.ranks > 1 ? si(r.bus_bytes_per_s(sweep.ranks), "B/s") : "n/a",
+                    r.correct ? "exact" : "WRONG"});
   }
   fmt::print("{}", table_text(rows));
   if (sweep.ranks == 1) fmt::print("one rank has nothing to reduce: these are the costs of the call\n");
@@ -121,7 +126,8 @@ void run(const Options& options) {
   const auto ranks = environment.make_communicator(options.comm);
   require_memory(options, *ranks);
   const runlog::RunInfo info = trainer::machine_info(*ranks);
-  Sweep sweep{ranks->size(), ranks->transport(), ranks->description(), ranks->make_timed_all_reduce(1)->clock(), {}};
+  Sweep sweep{
+      ranks->size(), ranks->transport(), ranks->description(), ranks->make_timed_all_reduce(1)->clock(), {}};
   sweep.results = comm::check_all_reduce(*ranks, all_sizes, options.plan);
   if (ranks->rank() == 0) {
     options.json ? print_json(sweep, options.plan, info.hostnames) : print_text(sweep);
@@ -131,16 +137,19 @@ void run(const Options& options) {
   ranks->barrier();
   for (const comm::AllReduceResult& r : sweep.results) {
     if (!r.correct)
-      throw std::runtime_error(fmt::format("all-reduce of {} bytes gives wrong sums: do not train on these ranks", r.bytes));
+      throw std::runtime_error(
+          fmt::format("all-reduce of {} bytes gives wrong sums: do not train on these ranks", r.bytes));
   }
 }
 
 }  // namespace
 
 void add_comm(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("comm", "all-reduces by size: bandwidth, latency, sums checked exactly");
+  CLI::App* command =
+      app.add_subcommand("comm", "all-reduces by size: bandwidth, latency, sums checked exactly");
   command->footer(
-      "Every rank sums fp32 values over all ranks, in the kind of memory that gradients live in. --log writes the times\n"
+      "Every rank sums fp32 values over all ranks, in the kind of memory that gradients live in. --log "
+      "writes the times\n"
       "to the group /comm of a new run log.\n\n"
       "  mpirun --bind-to none -n 2 gpumonth comm --max-bytes 64M\n"
       "  mpirun -n 8 gpumonth comm --transport nccl --log comm.h5");
@@ -150,7 +159,9 @@ void add_comm(CLI::App& app) {
       ->type_name("NAME")
       ->check(CLI::IsMember({"auto", "self", "mpi", "nccl"}))
       ->capture_default_str();
-  command->add_option("--min-bytes", o->min_bytes, "smallest size, of one rank's values; K, M and G are powers of 1024")
+  command
+      ->add_option("--min-bytes", o->min_bytes,
+                   "smallest size, of one rank's values; K, M and G are powers of 1024")
       ->type_name("BYTES")
       ->transform(CLI::AsSizeValue(false).description(""))
       ->capture_default_str();
@@ -162,7 +173,9 @@ void add_comm(CLI::App& app) {
       ->type_name("FACTOR")
       ->check(CLI::Range(2, 1 << 20).description(""))
       ->capture_default_str();
-  command->add_option("--iterations", o->plan.repeats, "timed all-reduces of each size; 0: as many as take 0.1 s, 5 to 1000")
+  command
+      ->add_option("--iterations", o->plan.repeats,
+                   "timed all-reduces of each size; 0: as many as take 0.1 s, 5 to 1000")
       ->type_name("COUNT")
       ->check(CLI::Range(0, 1'000'000).description(""))
       ->capture_default_str();
@@ -170,11 +183,14 @@ void add_comm(CLI::App& app) {
       ->type_name("COUNT")
       ->check(CLI::Range(0, 1'000'000).description(""))
       ->capture_default_str();
-  command->add_option("--watchdog-s", o->comm.watchdog_s, "longest time that the all-reduces of one size may take together, s; 0: no limit")
+  command
+      ->add_option("--watchdog-s", o->comm.watchdog_s,
+                   "longest time that the all-reduces of one size may take together, s; 0: no limit")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 1e9).description(""))
       ->capture_default_str();
-  command->add_flag("--allow-shared-gpu", o->comm.allow_shared_gpu, "nccl: several ranks may use one GPU, over sockets: a test");
+  command->add_flag("--allow-shared-gpu", o->comm.allow_shared_gpu,
+                    "nccl: several ranks may use one GPU, over sockets: a test");
   command->add_option("--log", o->log, "run log to write, a new file")->type_name("FILE.h5");
   add_json_flag(*command, o->json);
   command->callback([o] { run(*o); });

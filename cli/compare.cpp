@@ -45,7 +45,10 @@ void add_compare(CLI::App& app) {
       "  gpumonth compare runs/cluster-a runs/cluster-b --plot compare.svg\n"
       "  gpumonth compare 'runs/old/*/run*.h5' 'runs/new/*/run*.h5' --json\n"
       "  gpumonth compare a.csv b.csv");
-  command->add_option("sets", options->sets, "the two sets of runs")->required()->type_name("A B");
+  command->add_option("sets", options->sets, "the two sets of runs")
+      ->required()
+      ->type_name("A B")
+      ->option_text("A B");
   command->add_option("--curve-a", options->curve_a, "which curve of table A, where it has several")
       ->type_name("NAME");
   command->add_option("--curve-b", options->curve_b, "which curve of table B")->type_name("NAME");

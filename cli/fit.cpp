@@ -29,13 +29,15 @@ budget::ScalingCurve choose(std::vector<budget::ScalingCurve> curves, const Opti
   for (const auto& curve : curves) names.push_back(curve.name);
   if (options.curve.empty()) {
     if (curves.size() == 1) return curves.front();
-    user_error("{}: has {} curves: choose one with --curve, e.g. --curve {}", options.csv, curves.size(), names.front());
+    user_error("{}: has {} curves: choose one with --curve, e.g. --curve {}", options.csv, curves.size(),
+               names.front());
   }
   for (auto& curve : curves)
     if (curve.name == options.curve) return std::move(curve);
   const std::string near = config::nearest(options.curve, names);
-  user_error("{}: has no curve '{}'{}", options.csv, options.curve,
-             near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
+  user_error(
+      "{}: has no curve '{}'{}", options.csv, options.curve,
+      near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
 }
 
 void print_validation(const Options& options) {
@@ -46,7 +48,8 @@ void print_validation(const Options& options) {
 void check_sources(const Options& options) {
   const int sources = !options.runs.empty() + !options.csv.empty() + !options.validate.empty();
   if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE");
-  if (!options.curve.empty() && options.csv.empty()) user_error("--curve chooses a curve of --csv FILE: give that too");
+  if (!options.curve.empty() && options.csv.empty())
+    user_error("--curve chooses a curve of --csv FILE: give that too");
 }
 
 void run(const Options& options) {
@@ -77,7 +80,8 @@ void run(const Options& options) {
     if (components) json["components"] = budget::to_json(*components);
     fmt::print("{}", gpumonth::to_text(json));
   } else {
-    fmt::print("{}{}", budget::to_text(fit, targets), components ? fmt::format("\n{}", budget::to_text(*components)) : "");
+    fmt::print("{}{}", budget::to_text(fit, targets),
+               components ? fmt::format("\n{}", budget::to_text(*components)) : "");
   }
   if (!options.export_extrap.empty())
     budget::write_text_file(options.export_extrap, budget::to_extrap(fit.curve()), options.force);
@@ -91,7 +95,8 @@ void add_fit(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("fit", "scaling curve, fitted model, prediction with interval");
   command->footer(
-      "The curve comes from run logs, or from a table with the columns ranks,samples_per_s[,batch_per_rank,run].\n"
+      "The curve comes from run logs, or from a table with the columns "
+      "ranks,samples_per_s[,batch_per_rank,run].\n"
       "Several rows per rank count are repeats. The 90 % interval is that of one more measurement.\n\n"
       "  gpumonth fit runs/*/run.h5 --predict 64,512:4\n"
       "  gpumonth fit --csv sweep.csv --predict 1024 --json\n"
@@ -99,17 +104,21 @@ void add_fit(CLI::App& app) {
       "  gpumonth fit --validate configs/published/scaling.csv");
   command->add_option("runs", options->runs, "run logs")->type_name("RUN.h5");
   command->add_option("--csv", options->csv, "a table instead of run logs")->type_name("FILE");
-  command->add_option("--curve", options->curve, "which curve of a table that has several")->type_name("NAME");
+  command->add_option("--curve", options->curve, "which curve of a table that has several")
+      ->type_name("NAME");
   command
-      ->add_option("--predict", options->predict,
-                   "ranks, with the batch per rank in samples where it differs; default: 2, 4 and 8 times the most "
-                   "ranks")
+      ->add_option(
+          "--predict", options->predict,
+          "ranks, with the batch per rank in samples where it differs; default: 2, 4 and 8 times the most "
+          "ranks")
       ->type_name("N[:BATCH],...");
   command
-      ->add_option("--validate", options->validate,
-                   "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
+      ->add_option(
+          "--validate", options->validate,
+          "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
       ->type_name("FILE");
-  command->add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")->type_name("FILE");
+  command->add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")
+      ->type_name("FILE");
   command->add_option("--export-csv", options->export_csv, "write the curve as CSV")->type_name("FILE");
   command->add_flag("--force", options->force, "overwrite exported files");
   add_json_flag(*command, options->json);

@@ -1,10 +1,9 @@
 // Options that mean the same in every command.
 #include <fmt/format.h>
 
-#include <utility>
-
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/commands.h"
@@ -38,8 +37,9 @@ CLI::Option* add_help_config_flag(CLI::App& command, std::function<std::string()
 
 CLI::Option* add_gpus_option(CLI::App& command, std::string& gpus) {
   return command
-      .add_option("--gpus", gpus,
-                  "GPUs that train at the same time, instead of the scenario's cost.gpus; several: a table of them")
+      .add_option(
+          "--gpus", gpus,
+          "GPUs that train at the same time, instead of the scenario's cost.gpus; several: a table of them")
       ->type_name("N,N,...");
 }
 
@@ -51,8 +51,9 @@ std::vector<std::int64_t> parse_gpus(const std::string& text) {
     std::int64_t n = 0;
     const auto [rest, error] = std::from_chars(text.data() + begin, text.data() + end, n);
     if (error != std::errc{} || rest != text.data() + end || n < 1 || n > kMostGpus)
-      user_error("--gpus {}: '{}' is not a number of GPUs: give whole numbers from 1 to {:d}, as in --gpus 512,1024",
-                 text, text.substr(begin, end - begin), kMostGpus);
+      user_error(
+          "--gpus {}: '{}' is not a number of GPUs: give whole numbers from 1 to {:d}, as in --gpus 512,1024",
+          text, text.substr(begin, end - begin), kMostGpus);
     numbers.push_back(n);
     begin = end + 1;
   }

@@ -38,9 +38,12 @@ void run(const Options& options) {
     efficiencies.push_back(budget::efficiency_of(runs.back()));
   }
   std::optional<budget::Budget> budget;
-  if (!options.scenario.empty())
-    budget = make_budget(options, runs, efficiencies);
-  budget::write_text_file(options.output, budget::report_html(runs, budget ? &*budget : nullptr),
+  std::optional<budget::Backtest> known;  // a program copied away from its recipes makes a page without them
+  if (!options.scenario.empty() && !budget::shipped_recipes_folder().empty())
+    known = budget::backtest(budget::shipped_recipes());
+  if (!options.scenario.empty()) budget = make_budget(options, runs, efficiencies);
+  budget::write_text_file(options.output,
+                          budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr),
                           options.force);
   fmt::print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
              budget ? ", " + budget->scenario.title : "");

@@ -51,7 +51,7 @@ void run(const Options& options) {
   comm::Environment environment;
   const int world = comm::detect_launch().size;
   const trainer::RunConfig config = trainer::load_run(options.file, options.overrides, world);
-  const auto communicator = environment.make_communicator({config.comm.transport, config.comm.watchdog_s});
+  const auto communicator = environment.make_communicator({config.comm.transport, config.comm.watchdog_s, config.comm.allow_shared_gpu});
   const trainer::TrainResult result = trainer::train(config, *communicator);
   if (communicator->rank() == 0) print_result(options, result);
 }

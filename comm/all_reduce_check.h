@@ -1,7 +1,8 @@
 // All-reduces of several sizes, timed, with sums that are checked exactly.
 //
-// As nccl-tests defines them (doc/PERFORMANCE.md there): algorithm bandwidth = bytes / time; bus bandwidth = that x
-// 2 (P-1)/P, what the slowest link carries in a ring, comparable over rank counts and with the link's own rate.
+// As nccl-tests defines them (doc/PERFORMANCE.md there): algorithm bandwidth = bytes / time; bus bandwidth =
+// that x 2 (P-1)/P, what the slowest link carries in a ring, comparable over rank counts and with the link's
+// own rate.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ struct AllReduceResult {
   int repeats = 0;         ///< timed, back to back, after the warm-up
   double seconds = 0;      ///< of one, mean over the repeats; this and the next two: of the slowest rank
   double median_s = 0;
-  double p99_s = 0;  ///< 99th percentile, nearest rank: the longest where repeats <= 100
+  double p99_s = 0;      ///< 99th percentile, nearest rank: the longest where repeats <= 100
   bool correct = false;  ///< every value on every rank
 
   double alg_bytes_per_s() const { return static_cast<double>(bytes) / seconds; }
@@ -25,13 +26,14 @@ struct AllReduceResult {
 };
 
 struct AllReducePlan {
-  int warmup = 5;        ///< untimed ones of each size
-  int repeats = 0;       ///< timed ones of each size; 0: as many as take budget_s, between 5 and 1000
+  int warmup = 5;   ///< untimed ones of each size
+  int repeats = 0;  ///< timed ones of each size; 0: as many as take budget_s, between 5 and 1000
   double budget_s = 0.1;
 };
 
 /// Collective. One result per size (multiples of 4), the same on every rank.
-std::vector<AllReduceResult> check_all_reduce(Communicator& communicator, std::span<const std::int64_t> sizes_bytes,
+std::vector<AllReduceResult> check_all_reduce(Communicator& communicator,
+                                              std::span<const std::int64_t> sizes_bytes,
                                               const AllReducePlan& plan = {});
 
 }  // namespace gpumonth::comm

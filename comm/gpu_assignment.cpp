@@ -17,7 +17,8 @@ using Gpu = std::pair<std::string, std::string>;  // host, uuid: a virtual machi
 /// "0, 1, 2, ... (12 ranks)": the first few.
 std::string list(const std::vector<int>& ranks) {
   std::string text;
-  for (std::size_t i = 0; i < ranks.size() && i < 4; ++i) text += fmt::format("{}{}", i ? ", " : "", ranks[i]);
+  for (std::size_t i = 0; i < ranks.size() && i < 4; ++i)
+    text += fmt::format("{}{}", i ? ", " : "", ranks[i]);
   return ranks.size() > 4 ? fmt::format("{}, ... ({} ranks)", text, ranks.size()) : text;
 }
 
@@ -27,15 +28,17 @@ void check_all_have_one(const std::vector<RankGpu>& ranks) {
     if (!ranks[r].why_none.empty()) without.push_back(static_cast<int>(r));
   if (without.empty()) return;
   const RankGpu& first = ranks[without[0]];
-  user_error("comm.transport = \"nccl\": rank {} on {}: {}; start every rank where it sees a GPU, or use \"auto\"",
-             list(without), first.host, first.why_none);
+  user_error(
+      "comm.transport = \"nccl\": rank {} on {}: {}; start every rank where it sees a GPU, or use \"auto\"",
+      list(without), first.host, first.why_none);
 }
 
 void check_models(const std::vector<RankGpu>& ranks) {
   for (std::size_t r = 1; r < ranks.size(); ++r) {
     if (ranks[r].name == ranks[0].name) continue;
     user_error(
-        "comm.transport = \"nccl\": rank 0 on {} has a {}, rank {} on {} a {}: the slower decides, so give all ranks one "
+        "comm.transport = \"nccl\": rank 0 on {} has a {}, rank {} on {} a {}: the slower decides, so give "
+        "all ranks one "
         "model (CUDA_VISIBLE_DEVICES, or other hosts)",
         ranks[0].host, ranks[0].name, r, ranks[r].host, ranks[r].name);
   }
@@ -58,7 +61,8 @@ RankGpu RankGpu::from_text(const std::string& text) {
   std::istringstream fields(text);
   RankGpu gpu;
   std::string count;
-  for (std::string* field : {&gpu.host, &gpu.why_none, &gpu.name, &gpu.uuid, &count}) std::getline(fields, *field, '\t');
+  for (std::string* field : {&gpu.host, &gpu.why_none, &gpu.name, &gpu.uuid, &count})
+    std::getline(fields, *field, '\t');
   gpu.visible = count.empty() ? 0 : std::stoi(count);
   return gpu;
 }
@@ -89,7 +93,8 @@ void check_gpus(const std::vector<RankGpu>& ranks, bool allow_shared_gpu) {
           on_host, host, visible, visible);
     }
     user_error(
-        "comm.transport = \"nccl\": ranks {} on {} use the same GPU ({}): start one rank per GPU and show each its own "
+        "comm.transport = \"nccl\": ranks {} on {} use the same GPU ({}): start one rank per GPU and show "
+        "each its own "
         "(CUDA_VISIBLE_DEVICES, srun --gpus-per-task=1), or for a test set comm.allow_shared_gpu = true",
         list(sharing), host, gpu.second);
   }

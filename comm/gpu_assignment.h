@@ -1,5 +1,5 @@
-// Which GPU belongs to which rank, and what of that is a mistake. No CUDA here: it is decided from what every rank
-// says of itself, so all ranks come to the same answer.
+// Which GPU belongs to which rank, and what of that is a mistake. No CUDA here: it is decided from what every
+// rank says of itself, so all ranks come to the same answer.
 #pragma once
 
 #include <string>
@@ -19,12 +19,12 @@ struct RankGpu {
   static RankGpu from_text(const std::string& text);
 };
 
-/// The device of a rank among `visible` ones: its local rank, and where the launcher shows each rank a single GPU
-/// (srun --gpus-per-task=1), that.
+/// The device of a rank among `visible` ones: its local rank, and where the launcher shows each rank a single
+/// GPU (srun --gpus-per-task=1), that.
 int choose_gpu(int local_rank, int visible);
 
-/// Throws UserError, one line that says what to do: a rank without a GPU, ranks on different GPU models, more ranks
-/// than GPUs on a host, two ranks on one GPU. The last two are allowed with `allow_shared_gpu`.
+/// Throws UserError, one line that says what to do: a rank without a GPU, ranks on different GPU models, more
+/// ranks than GPUs on a host, two ranks on one GPU. The last two are allowed with `allow_shared_gpu`.
 void check_gpus(const std::vector<RankGpu>& ranks, bool allow_shared_gpu);
 
 /// Whether two ranks of one host use the same GPU.

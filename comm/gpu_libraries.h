@@ -1,5 +1,5 @@
-// Which GPU libraries this process gets at run time. Loaded by name, so that a missing one is a line of `doctor` and not
-// a program that does not start.
+// Which GPU libraries this process gets at run time. Loaded by name, so that a missing one is a line of
+// `doctor` and not a program that does not start.
 #pragma once
 
 #include <string>

@@ -8,14 +8,14 @@
 namespace gpumonth::comm {
 namespace {
 
-// The part of nvml.h that is used here, written from NVIDIA's "NVML API Reference Guide" (docs.nvidia.com/deploy/
-// nvml-api): neither building nor starting needs NVML.
-using Device = struct NvmlDevice*;     // nvmlDevice_t
-using Return = int;                    // nvmlReturn_t
-constexpr Return kSuccess = 0;         // NVML_SUCCESS
-constexpr unsigned kMostNvlinks = 18;  // NVML_NVLINK_MAX_LINKS
-constexpr int kP2pNvlink = 2;          // NVML_P2P_CAPS_INDEX_NVLINK
-constexpr int kP2pOk = 0;              // NVML_P2P_STATUS_OK
+// The part of nvml.h that is used here, written from NVIDIA's "NVML API Reference Guide"
+// (docs.nvidia.com/deploy/ nvml-api): neither building nor starting needs NVML.
+using Device = struct NvmlDevice*;      // nvmlDevice_t
+using Return = int;                     // nvmlReturn_t
+constexpr Return kSuccess = 0;          // NVML_SUCCESS
+constexpr unsigned kMostNvlinks = 18;   // NVML_NVLINK_MAX_LINKS
+constexpr int kP2pNvlink = 2;           // NVML_P2P_CAPS_INDEX_NVLINK
+constexpr int kP2pOk = 0;               // NVML_P2P_STATUS_OK
 constexpr unsigned kVersionChars = 80;  // NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
 
 class Nvml {
@@ -100,7 +100,8 @@ GpuTopology gpu_topology(const std::vector<std::string>& pci_ids, const std::str
     return found;
   }
   char version[kVersionChars] = "";
-  if (nvml.ask("nvmlSystemGetDriverVersion", static_cast<char*>(version), kVersionChars)) found.driver = version;
+  if (nvml.ask("nvmlSystemGetDriverVersion", static_cast<char*>(version), kVersionChars))
+    found.driver = version;
   std::vector<Device> devices;
   for (const std::string& id : pci_ids) {
     Device device = nullptr;

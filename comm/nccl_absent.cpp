@@ -7,7 +7,8 @@ bool nccl_is_built() { return false; }
 
 void require_nccl() {
   user_error(
-      "comm.transport = \"nccl\": this gpumonth is built without NCCL (no nvcc, no NCCL 2.20+ or GPUMONTH_CUDA=OFF at "
+      "comm.transport = \"nccl\": this gpumonth is built without NCCL (no nvcc, no NCCL 2.20+ or "
+      "GPUMONTH_CUDA=OFF at "
       "configure time); use \"auto\" or \"mpi\"");
 }
 

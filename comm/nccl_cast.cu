@@ -38,7 +38,8 @@ void cast(const From* from, To* to, std::int64_t count, cudaStream_t stream) {
   const std::int64_t fours = aligned ? count / 4 : 0;
   constexpr int kThreads = 256;
   // few blocks: it runs beside backward and is bound by memory
-  const std::int64_t blocks = std::clamp<std::int64_t>((std::max(fours, count - 4 * fours) + kThreads - 1) / kThreads, 1, 264);
+  const std::int64_t blocks =
+      std::clamp<std::int64_t>((std::max(fours, count - 4 * fours) + kThreads - 1) / kThreads, 1, 264);
   cast_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(from, to, count, fours);
   check_cudart(cudaGetLastError(), "kernel launch", __FILE__, __LINE__);
 }

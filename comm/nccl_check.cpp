@@ -15,7 +15,8 @@ const char* hint(ncclResult_t result) {
     case ncclUnhandledCudaError:
       return "GPU memory may be full, or driver and NCCL do not fit: `nvidia-smi`; NCCL_DEBUG=INFO says more";
     case ncclSystemError:
-      return "network or shared memory: NCCL_SOCKET_IFNAME names the interface to use, /dev/shm may be too small; "
+      return "network or shared memory: NCCL_SOCKET_IFNAME names the interface to use, /dev/shm may be too "
+             "small; "
              "NCCL_DEBUG=INFO says more";
     case ncclInvalidArgument:
     case ncclInvalidUsage:
@@ -30,7 +31,8 @@ const char* hint(ncclResult_t result) {
 const char* hint(cudaError_t status) {
   switch (status) {
     case cudaErrorMemoryAllocation:
-      return "GPU memory is full: fewer samples per rank or a smaller model; `nvidia-smi` shows who else uses the GPU";
+      return "GPU memory is full: fewer samples per rank or a smaller model; `nvidia-smi` shows who else "
+             "uses the GPU";
     case cudaErrorInsufficientDriver:
       return "the driver is older than the CUDA runtime of this program";
     default:
@@ -63,7 +65,8 @@ namespace {
 
 [[noreturn]] void report(const std::string& call, const std::string& text, const char* file, int line,
                          const char* what_to_do) {
-  const std::string message = fmt::format("{}: {} at {}:{} - {}", call, text, short_path(file), line, what_to_do);
+  const std::string message =
+      fmt::format("{}: {} at {}:{} - {}", call, text, short_path(file), line, what_to_do);
   if (ThrowErrors::enabled()) throw std::runtime_error(message);
   abort_job(rank_prefix() + message, 1);
 }

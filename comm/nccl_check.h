@@ -1,5 +1,6 @@
 // Every NCCL and CUDA call of the nccl transport is checked:
-// `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`, and the job ends.
+// `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`, and the job
+// ends.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -18,8 +19,8 @@ std::string nccl_text(ncclResult_t result);
 /// "2.28.9", of the library that is loaded; "?" where it does not say.
 std::string nccl_version();
 
-/// While one lives, failed calls of this thread throw std::runtime_error in place of ending the job: inside a stream
-/// capture, which whoever captures can give up.
+/// While one lives, failed calls of this thread throw std::runtime_error in place of ending the job: inside a
+/// stream capture, which whoever captures can give up.
 class ThrowErrors {
  public:
   explicit ThrowErrors(bool on) : before_(enabled_) { enabled_ = on; }

@@ -9,7 +9,9 @@ namespace gpumonth::comm {
 
 class CudaEvent {
  public:
-  explicit CudaEvent(unsigned flags = cudaEventDefault) { GPUMONTH_CUDART(cudaEventCreateWithFlags, &event_, flags); }
+  explicit CudaEvent(unsigned flags = cudaEventDefault) {
+    GPUMONTH_CUDART(cudaEventCreateWithFlags, &event_, flags);
+  }
   ~CudaEvent() {
     if (event_) cudaEventDestroy(event_);
   }
@@ -21,8 +23,8 @@ class CudaEvent {
   cudaEvent_t event_ = nullptr;
 };
 
-/// Not synchronised with the default stream. Of the highest priority: what is due there goes before the compute
-/// kernels' next blocks.
+/// Not synchronised with the default stream. Of the highest priority: what is due there goes before the
+/// compute kernels' next blocks.
 class PriorityStream {
  public:
   PriorityStream() {

@@ -18,8 +18,9 @@ struct Connection {
   ncclComm_t handle = nullptr;
 };
 
-/// In a thread of its own, with a deadline. NCCL's non-blocking mode would give a deadline too, but there each later
-/// collective is enqueued by another thread at some later time, and the event recorded right behind it may come first.
+/// In a thread of its own, with a deadline. NCCL's non-blocking mode would give a deadline too, but there
+/// each later collective is enqueued by another thread at some later time, and the event recorded right
+/// behind it may come first.
 ncclComm_t connect(const ncclUniqueId& id, int rank, int size, int device, double deadline_s) {
   const auto connection = std::make_shared<Connection>();
   std::thread([connection, id, rank, size, device] {
@@ -37,12 +38,15 @@ ncclComm_t connect(const ncclUniqueId& id, int rank, int size, int device, doubl
   }).detach();
 
   std::unique_lock lock(connection->mutex);
-  if (!connection->changed.wait_for(lock, std::chrono::duration<double>(deadline_s), [&] { return connection->done; })) {
-    abort_job(fmt::format("{}ncclCommInitRankConfig: {} ranks not connected after {:.0f} s: {} - a rank that did not get "
-                          "here, or no network between the hosts (NCCL_SOCKET_IFNAME names the interface to use); "
-                          "NCCL_DEBUG=INFO says more",
-                          rank_prefix(), size, deadline_s, nccl_text(ncclInProgress)),
-              1);
+  if (!connection->changed.wait_for(lock, std::chrono::duration<double>(deadline_s),
+                                    [&] { return connection->done; })) {
+    abort_job(
+        fmt::format(
+            "{}ncclCommInitRankConfig: {} ranks not connected after {:.0f} s: {} - a rank that did not get "
+            "here, or no network between the hosts (NCCL_SOCKET_IFNAME names the interface to use); "
+            "NCCL_DEBUG=INFO says more",
+            rank_prefix(), size, deadline_s, nccl_text(ncclInProgress)),
+        1);
   }
   check_nccl(connection->result, "ncclCommInitRankConfig", __FILE__, __LINE__);
   return connection->handle;
@@ -95,8 +99,8 @@ void NcclWatch::run() {
     if (result == ncclSuccess || result == ncclInProgress) continue;
     // A peer that failed by a fault of its own says so itself, and more precisely: let it speak first.
     if (result == ncclRemoteError) std::this_thread::sleep_for(std::chrono::seconds(1));
-    abort_job(fmt::format("{}NCCL: {} - a rank, host or link went down; look for the rank that ended first", rank_prefix(),
-                          nccl_text(result)),
+    abort_job(fmt::format("{}NCCL: {} - a rank, host or link went down; look for the rank that ended first",
+                          rank_prefix(), nccl_text(result)),
               1, [ranks = ranks_] { ranks->abort(); });
   }
 }

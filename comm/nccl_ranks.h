@@ -14,12 +14,12 @@
 
 namespace gpumonth::comm {
 
-/// Ends with ncclCommDestroy, which waits for CUDA graphs that hold collectives of it: destroy those first. Where an
-/// exception is passing through, with ncclCommAbort, since the other ranks may not come.
+/// Ends with ncclCommDestroy, which waits for CUDA graphs that hold collectives of it: destroy those first.
+/// Where an exception is passing through, with ncclCommAbort, since the other ranks may not come.
 class NcclRanks {
  public:
-  /// Collective over `host`. One rank connects to nothing: handle() is null. A NCCL that has not connected after
-  /// `deadline_s` ends the job.
+  /// Collective over `host`. One rank connects to nothing: handle() is null. A NCCL that has not connected
+  /// after `deadline_s` ends the job.
   NcclRanks(Communicator& host, int device, double deadline_s);
   ~NcclRanks();
   NcclRanks(const NcclRanks&) = delete;
@@ -37,8 +37,8 @@ class NcclRanks {
   std::atomic<bool> aborted_{false};
 };
 
-/// A thread that asks NCCL every 0.25 s for an error that a collective met while it was under way, such as a peer that
-/// closed its connection, and then ends the job with NCCL's text.
+/// A thread that asks NCCL every 0.25 s for an error that a collective met while it was under way, such as a
+/// peer that closed its connection, and then ends the job with NCCL's text.
 class NcclWatch {
  public:
   explicit NcclWatch(std::shared_ptr<NcclRanks> ranks);
@@ -56,8 +56,8 @@ class NcclWatch {
   std::thread thread_;
 };
 
-/// The host's watchdog looks after a step's collectives too: one that does not end ends the job, and the message says
-/// which ranks were waited for. Null watchdog (one rank): nothing to wait for.
+/// The host's watchdog looks after a step's collectives too: one that does not end ends the job, and the
+/// message says which ranks were waited for. Null watchdog (one rank): nothing to wait for.
 class NcclStepWatch {
  public:
   NcclStepWatch(std::shared_ptr<Watchdog> watchdog, const std::shared_ptr<NcclRanks>& ranks);

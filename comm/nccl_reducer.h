@@ -3,17 +3,18 @@
 //   compute stream   backward ... | ready(e): record | backward goes on ...        | wait(): join | update
 //   comm stream                        '--> wait, [cast,] ncclAllReduce, [cast] ...  --'
 //
-// Everything between begin_step() and finish() may be captured into a CUDA graph that begins on the compute stream.
-// Events that fork and join the streams become edges there; events that take times are recorded as external nodes, so
-// that a replay takes them again. A call that fails inside a capture throws std::runtime_error, so that the capture can be
-// given up and the step enqueued anew from begin_backward() on; elsewhere it ends the job.
+// Everything between begin_step() and finish() may be captured into a CUDA graph that begins on the compute
+// stream. Events that fork and join the streams become edges there; events that take times are recorded as
+// external nodes, so that a replay takes them again. A call that fails inside a capture throws
+// std::runtime_error, so that the capture can be given up and the step enqueued anew from begin_backward()
+// on; elsewhere it ends the job.
 //
-// Accumulation. fp32 wire: NCCL adds in fp32, in an order that depends on its version, algorithm and the number of
-// ranks, and gives every rank the same bits. bf16 wire: every rank's gradients are rounded to bf16 once, and NCCL adds
-// bf16 values with its own kernels: round a ring or up a tree each partial sum is rounded to bf16 again, so the error
-// grows with the number of ranks; where NVLink switches reduce (NVLS) they add in fp32 and round the result once. The
-// sum that AdamW reads is fp32 memory with a bf16 value. It halves the bytes on the wire, and is a choice to be made
-// for each run (comm.wire), never a default.
+// Accumulation. fp32 wire: NCCL adds in fp32, in an order that depends on its version, algorithm and the
+// number of ranks, and gives every rank the same bits. bf16 wire: every rank's gradients are rounded to bf16
+// once, and NCCL adds bf16 values with its own kernels: round a ring or up a tree each partial sum is rounded
+// to bf16 again, so the error grows with the number of ranks; where NVLink switches reduce (NVLS) they add in
+// fp32 and round the result once. The sum that AdamW reads is fp32 memory with a bf16 value. It halves the
+// bytes on the wire, and is a choice to be made for each run (comm.wire), never a default.
 #pragma once
 
 #include <memory>
@@ -27,8 +28,9 @@ namespace gpumonth::comm {
 
 class NcclReducer final : public GradientReducer {
  public:
-  /// `gradients`, the flat buffer on the GPU, is valid as long as this object; `stream` is the compute stream. One rank
-  /// enqueues nothing. The first step may block the host while NCCL opens connections; it must not be captured.
+  /// `gradients`, the flat buffer on the GPU, is valid as long as this object; `stream` is the compute
+  /// stream. One rank enqueues nothing. The first step may block the host while NCCL opens connections; it
+  /// must not be captured.
   NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, float* gradients,
               std::vector<Segment> events, std::int64_t bucket_bytes, cudaStream_t stream,
               const ReducerOptions& options);
@@ -74,12 +76,13 @@ class NcclReducer final : public GradientReducer {
   std::unique_ptr<PriorityStream> comm_stream_;
   std::vector<BucketEvents> bucket_events_;
   CudaEvent backward_begins_, wait_begins_, wait_ends_, gather_begins_, gather_ends_;
-  CudaEvent joined_{cudaEventDisableTiming}, gather_fork_{cudaEventDisableTiming}, gather_joined_{cudaEventDisableTiming},
-      sum_fork_{cudaEventDisableTiming}, sum_joined_{cudaEventDisableTiming};
+  CudaEvent joined_{cudaEventDisableTiming}, gather_fork_{cudaEventDisableTiming},
+      gather_joined_{cudaEventDisableTiming}, sum_fork_{cudaEventDisableTiming},
+      sum_joined_{cudaEventDisableTiming};
   void* staging_ = nullptr;  // bf16 wire: room for the biggest bucket
 
   bool open_ = false;
-  bool passed_ = false;          // one whole step has been enqueued or captured: later ones may be replays
+  bool passed_ = false;           // one whole step has been enqueued or captured: later ones may be replays
   bool gathers_in_step_ = false;  // so do replays
   int next_event_ = 0;
   std::size_t next_bucket_ = 0;

@@ -1,9 +1,9 @@
 // Optimizer sharding: which part of each gradient bucket a rank holds and updates.
 //
-// Every bucket is cut into one equal share per rank, so that a reduce-scatter leaves each rank its sums and an
-// all-gather brings the updated parameters back (ZeRO stage 1 with bucketed gradients: Rajbhandari et al. 2020,
-// section 5). Shares are whole multiples of 16 bytes, which collectives move best; the few values left over belong to
-// the last rank.
+// Every bucket is cut into one equal share per rank, so that a reduce-scatter leaves each rank its sums and
+// an all-gather brings the updated parameters back (ZeRO stage 1 with bucketed gradients: Rajbhandari et al.
+// 2020, section 5). Shares are whole multiples of 16 bytes, which collectives move best; the few values left
+// over belong to the last rank.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace gpumonth::comm {
 /// Elements in every rank's equal share of a bucket; a multiple of 4, 0 for a small bucket.
 std::int64_t share_of(const Segment& bucket, int ranks);
 
-/// What is left after `ranks` equal shares; fewer than 5 x ranks elements, at the end of the bucket, the last rank's.
+/// What is left after `ranks` equal shares; fewer than 5 x ranks elements, at the end of the bucket, the last
+/// rank's.
 Segment rest_of(const Segment& bucket, int ranks);
 
 /// The part of the bucket that `rank` owns: its share, and for the last rank the rest behind it.

@@ -125,7 +125,8 @@ struct ThreadReducer::Impl {
 
   void sum(double* values, std::int64_t count) {
     require_waited("sum");
-    if (communicator) communicator->all_reduce_sum(std::span<double>(values, static_cast<std::size_t>(count)));
+    if (communicator)
+      communicator->all_reduce_sum(std::span<double>(values, static_cast<std::size_t>(count)));
   }
 
   void post() {
@@ -210,7 +211,7 @@ struct ThreadReducer::Impl {
 
   std::atomic<std::uint32_t> signal{0};  // events ready, since the start
   std::atomic<std::uint32_t> done{0};    // steps reduced
-  std::uint32_t steps_waited = 0;         // steps waited for
+  std::uint32_t steps_waited = 0;        // steps waited for
   std::uint32_t taken = 0;               // value of `signal` at the start of the step being reduced
   std::atomic<bool> stop{false}, ended{false};
   std::thread thread;

@@ -12,11 +12,12 @@ namespace gpumonth::comm {
 
 class ThreadReducer final : public GradientReducer {
  public:
-  /// Collective. `gradients` is the flat buffer, valid as long as this object; memory from communicator.allocate() is
-  /// reduced without a copy where ranks share a host. With one rank nothing is started. Sharded, buckets are still
-  /// all-reduced, so that every rank holds more than it owns. UserError: options.bf16_wire.
-  ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events, std::int64_t bucket_bytes,
-                const ReducerOptions& options = {});
+  /// Collective. `gradients` is the flat buffer, valid as long as this object; memory from
+  /// communicator.allocate() is reduced without a copy where ranks share a host. With one rank nothing is
+  /// started. Sharded, buckets are still all-reduced, so that every rank holds more than it owns. UserError:
+  /// options.bf16_wire.
+  ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
+                std::int64_t bucket_bytes, const ReducerOptions& options = {});
   ~ThreadReducer() override;
 
   void begin_step(std::int64_t step) override;
@@ -24,7 +25,7 @@ class ThreadReducer final : public GradientReducer {
   void ready(int event) override;
   void wait() override;  ///< blocks
   const std::vector<Segment>& owned() const override;
-  void gather(float* parameters) override;          ///< blocks
+  void gather(float* parameters) override;                ///< blocks
   void sum(double* values, std::int64_t count) override;  ///< blocks
   StepCommunication finish() override;
   const std::vector<BucketTimes>& timeline() const override;

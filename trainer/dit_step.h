@@ -54,14 +54,14 @@ class DitStep : public Step {
 
   const std::vector<comm::Segment>& events() const override { return dit_.offsets().segments; }
 
-  void attach(comm::GradientReducer& reducer, comm::Communicator& ranks) override {
+  void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override {
     reducer_ = &reducer;
     ranks_ = &ranks;
-    std::int64_t owned = 0, all = 0;
-    for (const comm::Segment& part : reducer.owned()) owned += part.count;
-    for (const comm::Segment& event : events()) all += event.count;
-    if (owned == all || shares_state()) return;
+    sharded_ = sharded && ranks.size() > 1;
+    if (!sharded_) return;
     shard_ = reducer.owned();
+    std::int64_t owned = 0;
+    for (const comm::Segment& part : shard_) owned += part.count;
     ops::Buffer<Device, float> ema(device_, owned);
     std::int64_t at = 0;
     for (const comm::Segment& part : shard_) {
@@ -128,7 +128,7 @@ class DitStep : public Step {
   bool shares_state() const override { return memory_.parts() > 1; }
 
   TrainingState state() override {
-    if (Device::kHostMemory && shard_.empty())
+    if (Device::kHostMemory && !sharded_)
       return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()};
     if (!fetched_) {  // once for all who ask between two steps
       host_[0] = to_host(parameters_.get(), flat_size_);
@@ -221,7 +221,7 @@ class DitStep : public Step {
                         loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
   }
 
-  void enqueue_update(double clip_norm) { shard_.empty() ? update_all(clip_norm) : update_shard(clip_norm); }
+  void enqueue_update(double clip_norm) { sharded_ ? update_shard(clip_norm) : update_all(clip_norm); }
 
   /// This rank's part; then every rank gets everybody's parameters, and packs them all.
   void update_shard(double clip_norm) {
@@ -232,6 +232,8 @@ class DitStep : public Step {
       ops::squares_by_block(device_, setup_.gradients + at, count, 0, blocks, partial_norms_.get() + block);
       block += blocks;
     }
+    // no values, so zero: the last step's sums stand there
+    ops::squares_by_block(device_, setup_.gradients, 0, 0, partial_norms_.size() - block, partial_norms_.get() + block);
     reducer_->sum(partial_norms_.get(), partial_norms_.size());
     ops::clipping(device_, partial_norms_.get(), partial_norms_.size(), clip_norm, clipping_.get());
     std::int64_t state_at = 0;
@@ -294,7 +296,7 @@ class DitStep : public Step {
 
   /// A flat host copy of a state buffer; with sharding every rank's part of it.
   std::vector<float> collect(const ops::Buffer<Device, float>& buffer) {
-    if (shard_.empty()) return to_host(buffer.get(), flat_size_);
+    if (!sharded_) return to_host(buffer.get(), flat_size_);
     std::vector<float> flat(static_cast<std::size_t>(flat_size_));
     std::int64_t state_at = 0;
     for (const auto& [at, count] : shard_) {
@@ -306,7 +308,7 @@ class DitStep : public Step {
   }
 
   void distribute(const std::vector<float>& flat, const ops::Buffer<Device, float>& buffer) {
-    if (shard_.empty()) return ops::copy_to_device(device_, buffer.get(), flat.data(), buffer.bytes());
+    if (!sharded_) return ops::copy_to_device(device_, buffer.get(), flat.data(), buffer.bytes());
     std::int64_t state_at = 0;
     for (const auto& [at, count] : shard_) {
       ops::copy_to_device(device_, buffer.get() + state_at, flat.data() + at, static_cast<std::size_t>(count) * 4);
@@ -349,7 +351,8 @@ class DitStep : public Step {
   ops::Timeline<Device> timeline_;
   comm::GradientReducer* reducer_ = nullptr;
   comm::Communicator* ranks_ = nullptr;
-  std::vector<comm::Segment> shard_;              // with sharding, what this rank updates; else empty
+  bool sharded_ = false;
+  std::vector<comm::Segment> shard_;              // with sharding, what this rank updates: perhaps nothing
   std::array<std::vector<float>, 4> host_;        // what state() hands out, in the order of TrainingState
   bool fetched_ = false;                          // it is what the device holds, or will after state_changed()
   std::vector<double> losses_;

@@ -76,7 +76,7 @@ class Loop {
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
         extras_(communicator.size()) {
-    step_->attach(*reducer_, communicator);
+    step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / communicator.size();
     batch_.latents.resize(local * config.model.latent_size());
     batch_.labels.resize(local);

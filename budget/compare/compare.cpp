@@ -5,27 +5,10 @@
 #include <set>
 
 #include "base/error.h"
-#include "budget/compare/match.h"
+#include "budget/compare/means.h"
 
 namespace gpumonth::budget {
 namespace {
-
-/// The two sets as one vector of cell means: matched cell i of A is i, of B is size + i.
-struct Means {
-  std::vector<MatchedCell> matched;
-  std::vector<Cell> a, b;
-  Eigen::VectorXd logs;  ///< of samples/s per rank
-  std::vector<NoiseComponent> noise;
-
-  Eigen::Index size() const { return static_cast<Eigen::Index>(matched.size()); }
-  Eigen::Index baseline(Eigen::Index i) const {
-    return static_cast<Eigen::Index>(matched[static_cast<std::size_t>(i)].baseline);
-  }
-  const Cell& cell(Eigen::Index i) const {
-    return i < size() ? a[matched[static_cast<std::size_t>(i)].a]
-                      : b[matched[static_cast<std::size_t>(i - size())].b];
-  }
-};
 
 void check_comparable(const RunSet& a, const RunSet& b, std::vector<std::string>& notes) {
   if (a.unit != b.unit)
@@ -61,80 +44,6 @@ void note_shared_runs(const RunSet& a, const RunSet& b, std::vector<std::string>
   if (shared > 0)
     notes.push_back(
         fmt::format("{} of the runs are in both sets: intervals and tests suppose that none is", shared));
-}
-
-/// 1 / runs of each cell of one set, 0 for the other's.
-Eigen::VectorXd weights(const Means& means, bool of_a, bool of_b) {
-  const auto n = means.size();
-  Eigen::VectorXd w = Eigen::VectorXd::Zero(2 * n);
-  for (Eigen::Index i = 0; i < 2 * n; ++i)
-    if (i < n ? of_a : of_b) w[i] = 1 / static_cast<double>(means.cell(i).runs.size());
-  return w;
-}
-
-/// The variance of the mean of each cell that its runs' own steps explain.
-Eigen::VectorXd within_weights(const Means& means) {
-  Eigen::VectorXd w = Eigen::VectorXd::Zero(2 * means.size());
-  for (Eigen::Index i = 0; i < w.size(); ++i) {
-    const auto& runs = means.cell(i).runs;
-    for (const auto* run : runs)
-      if (!std::isnan(run->within))
-        w[i] += run->within * run->within / std::pow(static_cast<double>(runs.size()), 2);
-  }
-  return w;
-}
-
-void set_noise(Means& means, Comparison& c) {
-  c.noise_a.measured = noise_of(means.a);
-  c.noise_b.measured = noise_of(means.b);
-  const RunNoise &a = c.noise_a.measured, &b = c.noise_b.measured;
-  if (a.freedom > 0 && b.freedom > 0) {
-    means.noise = {{weights(means, true, false), a.run_to_run * a.run_to_run, a.freedom},
-                   {weights(means, false, true), b.run_to_run * b.run_to_run, b.freedom}};
-    c.noise_a = {a, NoiseSource::measured, a.run_to_run, a.freedom};
-    c.noise_b = {b, NoiseSource::measured, b.run_to_run, b.freedom};
-  } else if (a.freedom > 0 || b.freedom > 0) {
-    const RunNoise& known = a.freedom > 0 ? a : b;
-    means.noise = {{weights(means, true, true), known.run_to_run * known.run_to_run, known.freedom}};
-    c.noise_a = {a, a.freedom > 0 ? NoiseSource::measured : NoiseSource::other_set, known.run_to_run,
-                 known.freedom};
-    c.noise_b = {b, b.freedom > 0 ? NoiseSource::measured : NoiseSource::other_set, known.run_to_run,
-                 known.freedom};
-  } else {
-    // No run is repeated: between runs by assumption, within them as measured.
-    constexpr double kVariance = AssumedNoise::kBetween * AssumedNoise::kBetween;
-    means.noise = {{weights(means, true, true), kVariance, AssumedNoise::kFreedom},
-                   {within_weights(means), 1}};
-    const auto total = [](const RunNoise& n) {
-      return std::hypot(AssumedNoise::kBetween, std::isnan(n.within) ? 0 : n.within);
-    };
-    c.noise_a = {a, NoiseSource::assumed, total(a), AssumedNoise::kFreedom};
-    c.noise_b = {b, NoiseSource::assumed, total(b), AssumedNoise::kFreedom};
-  }
-}
-
-void note_noise(Comparison& c) {
-  const auto about = [&](const char* name, const CompareNoise& n) {
-    if (n.source == NoiseSource::measured && n.freedom < 3)
-      c.notes.push_back(fmt::format(
-          "{}: {} run more than points: intervals are wide until there are more repeats", name, n.freedom));
-    if (n.measured.uneven_p < 0.01)
-      c.notes.push_back(fmt::format(
-          "{}: some points scatter more than others (Bartlett, p = {:.2g}); one spread is taken for all: the "
-          "true level of a 10 % test may be 13 %",
-          name, n.measured.uneven_p));
-    if (n.source == NoiseSource::measured && n.run_to_run <= 1e-6)
-      c.notes.push_back(fmt::format("{}: repeats agree in all digits: are they copies?", name));
-  };
-  about("A", c.noise_a);
-  about("B", c.noise_b);
-  if (c.noise_a.source == NoiseSource::other_set)
-    c.notes.push_back("A repeats no run: it is assumed to scatter as B does");
-  if (c.noise_b.source == NoiseSource::other_set)
-    c.notes.push_back("B repeats no run: it is assumed to scatter as A does");
-  if (c.noise_a.source == NoiseSource::assumed)
-    c.notes.push_back(fmt::format("no run is repeated: runs are assumed to differ by {:g} % ({})",
-                                  100 * AssumedNoise::kBetween, AssumedNoise::kSource));
 }
 
 CompareSide side_of(const Means& means, Eigen::Index i, Eigen::Index baseline) {
@@ -246,7 +155,7 @@ Eigen::MatrixXd contrasts(const Means& means, bool efficiency) {
 /// and the mean of the rows finds that with fewer repeats than F, which has to guard against every pattern.
 CompareTest whole_test(const Means& means, const Eigen::MatrixXd& L) {
   CompareTest result;
-  result.any_pattern = test_contrasts(L, means.logs, means.noise);
+  result.any_pattern = test_contrasts(L, means.logs, means.pooled);
   const Eigen::VectorXd mean = L.colwise().mean();
   const auto error = contrast_error(mean, means.noise);
   const double log_ratio = mean.dot(means.logs), reach = error.t(kConfidence) * error.standard_error;
@@ -260,6 +169,25 @@ CompareTest whole_test(const Means& means, const Eigen::MatrixXd& L) {
   const double planted = std::log(0.97) / error.standard_error;
   result.power_at_3_percent = power_of_f(planted * planted, 1, error.freedom, kTestLevel);
   return result;
+}
+
+/// Repeats a factor of e^2 apart are not repeats, and exponentials of their intervals would overflow.
+void check_noise(const Comparison& c) {
+  for (const auto* noise : {&c.noise_a, &c.noise_b})
+    if (noise->run_to_run > 2)
+      user_error(
+          "{}: repeats of one point differ by a factor of {:.3g}: they are not of one kind, look at them one "
+          "by one",
+          (noise == &c.noise_a ? c.a : c.b).name, std::exp(noise->run_to_run));
+}
+
+void check_finite(const Comparison& c) {
+  for (const auto& row : c.rows)
+    for (const double value : {row.a.low, row.a.high, row.b.low, row.b.high, row.difference, row.low,
+                               row.high, row.ratio_low, row.ratio_high, row.p_value})
+      if (!std::isfinite(value))
+        user_error("{} and {}: the throughputs at {} ranks and at {} are too far apart to compare", c.a.name,
+                   c.b.name, row.ranks, row.baseline_ranks);
 }
 
 }  // namespace
@@ -282,6 +210,7 @@ Comparison compare(RunSet a, RunSet b) {
   means.logs.resize(2 * n);
   for (Eigen::Index i = 0; i < 2 * n; ++i) means.logs[i] = means.cell(i).log_mean;
   set_noise(means, c);
+  check_noise(c);
   note_noise(c);
   for (Eigen::Index i = 0; i < n; ++i) {
     const auto base = means.baseline(i);
@@ -299,6 +228,7 @@ Comparison compare(RunSet a, RunSet b) {
     // Baselines stand before the rows that count from them.
     row.contributions = contributions(row, c.rows[static_cast<std::size_t>(base)]);
   }
+  check_finite(c);
   c.efficiency = whole_test(means, contrasts(means, true));
   c.throughput = whole_test(means, contrasts(means, false));
   if (!c.rows.back().contributions)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -51,9 +52,10 @@ std::size_t baseline_of(const std::vector<MatchedCell>& matched, const std::vect
 }
 
 bool several_batches(const RunSet& set) {
+  std::map<std::int64_t, double> first;
   for (const auto& run : set.runs)
-    for (const auto& other : set.runs)
-      if (run.ranks == other.ranks && !same_batch(run.batch_per_rank, other.batch_per_rank)) return true;
+    if (!same_batch(first.try_emplace(run.ranks, run.batch_per_rank).first->second, run.batch_per_rank))
+      return true;
   return false;
 }
 

@@ -20,13 +20,21 @@ double squares_of(const Cell& cell) {
   return sum;
 }
 
+}  // namespace
+
+double variance_of(const Cell& cell) {
+  return std::max(squares_of(cell) / static_cast<double>(cell.runs.size() - 1), kResolution * kResolution);
+}
+
+namespace {
+
 /// Snedecor and Cochran, Statistical Methods, 8th edition, 13.10.
 double bartlett(const std::vector<Cell>& cells) {
   double freedom = 0, squares = 0, logs = 0, inverse = 0, count = 0;
   for (const auto& cell : cells) {
     if (cell.runs.size() < 2) continue;
     const double f = static_cast<double>(cell.runs.size() - 1);
-    const double variance = std::max(squares_of(cell) / f, kResolution * kResolution);
+    const double variance = variance_of(cell);
     freedom += f;
     squares += f * variance;
     logs += f * std::log(variance);

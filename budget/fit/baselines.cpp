@@ -18,8 +18,10 @@ std::vector<Point> medians(const ScalingCurve& curve) {
   std::vector<Point> result;
   for (const auto& g : groups(curve)) {
     const auto ranks = static_cast<double>(g.ranks);
-    if (!result.empty() && result.back().ranks == ranks) result.back().throughput = g.samples_per_s;
-    else result.push_back({ranks, g.samples_per_s});
+    if (!result.empty() && result.back().ranks == ranks)
+      result.back().throughput = g.samples_per_s;
+    else
+      result.push_back({ranks, g.samples_per_s});
   }
   return result;
 }
@@ -30,7 +32,8 @@ struct ScalabilityResidual {
   template <class T>
   bool operator()(const T* log_x1, const T* s, const T* k, T* residual) const {
     const double n = point.ranks;
-    residual[0] = log_x1[0] + std::log(n) - log(1.0 + s[0] * (n - 1) + k[0] * n * (n - 1)) - std::log(point.throughput);
+    residual[0] =
+        log_x1[0] + std::log(n) - log(1.0 + s[0] * (n - 1) + k[0] * n * (n - 1)) - std::log(point.throughput);
     return true;
   }
 };
@@ -44,8 +47,8 @@ double fit_scalability(const std::vector<Point>& points, bool with_kappa, double
     ceres::Problem problem;
     for (const Point& point : points)
       problem.AddResidualBlock(
-          new ceres::AutoDiffCostFunction<ScalabilityResidual, 1, 1, 1, 1>(new ScalabilityResidual{point}), nullptr,
-          &log_x1, &s, &k);
+          new ceres::AutoDiffCostFunction<ScalabilityResidual, 1, 1, 1, 1>(new ScalabilityResidual{point}),
+          nullptr, &log_x1, &s, &k);
     problem.SetParameterLowerBound(&s, 0, 0);
     problem.SetParameterLowerBound(&k, 0, 0);
     problem.SetParameterUpperBound(&s, 0, 1);
@@ -101,13 +104,12 @@ double forecast_extrap(const std::vector<Point>& points, double ranks) {
   constexpr std::size_t kNothing = std::numeric_limits<std::size_t>::max();
   // The exponents of Extra-P 4's default single-parameter modeler.
   constexpr Hypothesis kHypotheses[] = {
-      {0, 1},         {0, 2},         {1. / 4, 0}, {1. / 3, 0},    {1. / 4, 1},    {1. / 3, 1},    {1. / 4, 2},
-      {1. / 3, 2},    {1. / 2, 0},    {1. / 2, 1}, {1. / 2, 2},    {2. / 3, 0},    {3. / 4, 0},    {2. / 3, 1},
-      {3. / 4, 1},    {4. / 5, 0},    {4. / 5, 1}, {2. / 3, 2},    {3. / 4, 2},    {1, 0},         {1, 1},
-      {1, 2},         {5. / 4, 0},    {5. / 4, 1}, {4. / 3, 0},    {4. / 3, 1},    {3. / 2, 0},    {3. / 2, 1},
-      {3. / 2, 2},    {5. / 3, 0},    {7. / 4, 0}, {2, 0},         {2, 1},         {2, 2},         {9. / 4, 0},
-      {7. / 3, 0},    {5. / 2, 0},    {5. / 2, 1}, {5. / 2, 2},    {8. / 3, 0},    {11. / 4, 0},   {3, 0},
-      {3, 1}};
+      {0, 1},       {0, 2},      {1. / 4, 0}, {1. / 3, 0}, {1. / 4, 1}, {1. / 3, 1}, {1. / 4, 2}, {1. / 3, 2},
+      {1. / 2, 0},  {1. / 2, 1}, {1. / 2, 2}, {2. / 3, 0}, {3. / 4, 0}, {2. / 3, 1}, {3. / 4, 1}, {4. / 5, 0},
+      {4. / 5, 1},  {2. / 3, 2}, {3. / 4, 2}, {1, 0},      {1, 1},      {1, 2},      {5. / 4, 0}, {5. / 4, 1},
+      {4. / 3, 0},  {4. / 3, 1}, {3. / 2, 0}, {3. / 2, 1}, {3. / 2, 2}, {5. / 3, 0}, {7. / 4, 0}, {2, 0},
+      {2, 1},       {2, 2},      {9. / 4, 0}, {7. / 3, 0}, {5. / 2, 0}, {5. / 2, 1}, {5. / 2, 2}, {8. / 3, 0},
+      {11. / 4, 0}, {3, 0},      {3, 1}};
   const Hypothesis* best = nullptr;
   double smallest = leave_one_out(points, nullptr);
   if (points.size() >= 3)
@@ -123,10 +125,14 @@ double forecast_extrap(const std::vector<Point>& points, double ranks) {
 
 std::string name(Baseline baseline) {
   switch (baseline) {
-    case Baseline::ideal: return "ideal";
-    case Baseline::amdahl: return "Amdahl";
-    case Baseline::usl: return "USL";
-    case Baseline::extrap: return "Extra-P-like";
+    case Baseline::ideal:
+      return "ideal";
+    case Baseline::amdahl:
+      return "Amdahl";
+    case Baseline::usl:
+      return "USL";
+    case Baseline::extrap:
+      return "Extra-P-like";
   }
   return "";
 }
@@ -135,10 +141,14 @@ double forecast(Baseline baseline, const ScalingCurve& curve, std::int64_t ranks
   const auto points = medians(curve);
   const auto n = static_cast<double>(ranks);
   switch (baseline) {
-    case Baseline::ideal: return points.back().throughput / points.back().ranks * n;
-    case Baseline::amdahl: return fit_scalability(points, false, n);
-    case Baseline::usl: return fit_scalability(points, true, n);
-    case Baseline::extrap: return forecast_extrap(points, n);
+    case Baseline::ideal:
+      return points.back().throughput / points.back().ranks * n;
+    case Baseline::amdahl:
+      return fit_scalability(points, false, n);
+    case Baseline::usl:
+      return fit_scalability(points, true, n);
+    case Baseline::extrap:
+      return forecast_extrap(points, n);
   }
   return 0;
 }

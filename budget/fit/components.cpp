@@ -55,13 +55,15 @@ void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimat
       const double measured = median(b.duration_s);
       if (!(measured > 0)) continue;
       const RingTerms in = ring(ranks_per_host(d), b.bytes), across = ring(d.hosts, b.bytes);
-      rows.push_back({in.latency / measured, in.bytes / measured, across.latency / measured, across.bytes / measured});
+      rows.push_back(
+          {in.latency / measured, in.bytes / measured, across.latency / measured, across.bytes / measured});
     }
   }
   if (rows.empty()) return;
   Eigen::MatrixXd a(std::ssize(rows), 4);
   for (std::size_t i = 0; i < rows.size(); ++i)
-    for (std::size_t j = 0; j < 4; ++j) a(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = rows[i][j];
+    for (std::size_t j = 0; j < 4; ++j)
+      a(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = rows[i][j];
   const Eigen::VectorXd x = non_negative_least_squares(a, Eigen::VectorXd::Ones(a.rows()));
   e.alpha_s = x[0];
   e.s_per_byte = x[1];
@@ -84,7 +86,8 @@ void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimat
     for (const auto& row : d.busy_s) {
       double common = 0;  // what slows all ranks alike is no straggler
       for (std::size_t r = 0; r < ranks; ++r) common += (row[r] - rank_mean[r]) / d.ranks;
-      for (std::size_t r = 0; r < ranks; ++r) run_within += std::pow((row[r] - rank_mean[r] - common) / mean, 2);
+      for (std::size_t r = 0; r < ranks; ++r)
+        run_within += std::pow((row[r] - rank_mean[r] - common) / mean, 2);
     }
     const double freedom = (rows - 1) * (d.ranks - 1);
     for (std::size_t r = 0; r < ranks; ++r) run_between += std::pow(rank_mean[r] / mean - 1, 2);
@@ -115,7 +118,8 @@ ComponentEstimate estimate(const std::vector<ComponentData>& all) {
   e.other_s = median(other);
   if (timeline) {
     const double busy = median(timeline->data_s) + median(timeline->compute_s);
-    for (const auto& b : timeline->buckets) e.buckets.push_back({b.bytes, std::min(1.0, median(b.ready_s) / busy)});
+    for (const auto& b : timeline->buckets)
+      e.buckets.push_back({b.bytes, std::min(1.0, median(b.ready_s) / busy)});
   }
   return e;
 }
@@ -136,8 +140,8 @@ double exposed_s(const Components& c, const ComponentEstimate& e, double ranks, 
   return ranks > 1 ? std::max(0.0, end - busy_s) : 0;
 }
 
-void add_parameter(Components& c, const std::string& name, const std::string& unit, double ComponentEstimate::*member,
-                   bool inverse = false) {
+void add_parameter(Components& c, const std::string& name, const std::string& unit,
+                   double ComponentEstimate::*member, bool inverse = false) {
   const auto value = [&](const ComponentEstimate& e) { return inverse ? 1 / (e.*member) : e.*member; };
   if (!(c.best.*member > 0)) return;
   std::vector<double> drawn;
@@ -189,9 +193,8 @@ Components fit_components(const std::vector<runlog::Run>& runs, int replicates) 
     all.push_back(component_data(run));
     if (all.back().step_s.empty() || !(median(all.back().compute_s) > 0)) all.pop_back();
   }
-  const bool timeline = std::any_of(all.begin(), all.end(), [](const auto& d) {
-    return d.ranks > 1 && !d.buckets.empty();
-  });
+  const bool timeline =
+      std::any_of(all.begin(), all.end(), [](const auto& d) { return d.ranks > 1 && !d.buckets.empty(); });
   if (!timeline) {
     c.why_unusable = "no log of several ranks has steady steps and bucket times";
     c.notes.push_back("no component model: " + c.why_unusable);
@@ -202,7 +205,8 @@ Components fit_components(const std::vector<runlog::Run>& runs, int replicates) 
     c.several_hosts = c.several_hosts || d.hosts > 1;
   }
   if (!c.several_hosts)
-    c.notes.push_back("all runs were on one host: the component model takes its link for that between hosts too");
+    c.notes.push_back(
+        "all runs were on one host: the component model takes its link for that between hosts too");
   c.best = estimate(all);
   std::mt19937_64 random(20240302);
   for (int i = 0; i < replicates; ++i) {
@@ -212,8 +216,8 @@ Components fit_components(const std::vector<runlog::Run>& runs, int replicates) 
   }
   add_parameters(c);
   for (const auto& d : all)
-    c.runs.push_back({d.path, d.ranks, d.batch_per_rank, median(d.step_s), median(d.data_s), median(d.compute_s),
-                      median(d.optimizer_s), median(d.exposed_s), median(d.other_s),
+    c.runs.push_back({d.path, d.ranks, d.batch_per_rank, median(d.step_s), median(d.data_s),
+                      median(d.compute_s), median(d.optimizer_s), median(d.exposed_s), median(d.other_s),
                       step_s(c, c.best, d.ranks, d.batch_per_rank)});
   return c;
 }

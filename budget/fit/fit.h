@@ -1,9 +1,10 @@
 // A scaling curve fitted, and what it forecasts.
 //
-// Not one shape by faith: every shape of budget/fit/shapes.h is fitted with priors from physics (budget/fit/priors.h)
-// and a heavy-tailed noise around a level that may walk away from the shape (budget/fit/level_filter.h). Shapes are
-// weighted by prior weight x the product of the densities of each next point given those before it: rolling-origin
-// validation within the curve. A forecast mixes them all. docs/method.md derives it.
+// Not one shape by faith: every shape of budget/fit/shapes.h is fitted with priors from physics
+// (budget/fit/priors.h) and a heavy-tailed noise around a level that may walk away from the shape
+// (budget/fit/level_filter.h). Shapes are weighted by prior weight x the product of the densities of each
+// next point given those before it: rolling-origin validation within the curve. A forecast mixes them all.
+// docs/method.md derives it.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ struct Prediction {
   double samples_per_s = 0;               ///< median
   double low = 0, high = 0;               ///< 90 %: where one more measurement would be
   double mean_low = 0, mean_high = 0;     ///< 90 %: where the mean of many would be
-  double efficiency = 0;                  ///< samples_per_s per rank over the same at the curve's fewest ranks
+  double efficiency = 0;  ///< samples_per_s per rank over the same at the curve's fewest ranks
 };
 
 struct ShapeWeight {
@@ -48,8 +49,10 @@ class Fit {
  public:
   /// `batch_per_rank` NaN: the curve's global batch where that is fixed, else the batch at its most ranks.
   Prediction predict(std::int64_t ranks, double batch_per_rank = kUnknownBatch) const;
-  /// Posterior draws of the mean throughput (no measuring noise), for Monte Carlo. The same seed gives the same bits.
-  std::vector<double> draws(std::int64_t ranks, double batch_per_rank, std::size_t count, std::uint64_t seed) const;
+  /// Posterior draws of the mean throughput (no measuring noise), for Monte Carlo. The same seed gives the
+  /// same bits.
+  std::vector<double> draws(std::int64_t ranks, double batch_per_rank, std::size_t count,
+                            std::uint64_t seed) const;
   /// Log of the forecast density of log throughput at a measured value.
   double log_density(std::int64_t ranks, double batch_per_rank, double samples_per_s) const;
   /// Scaled from the point of most ranks: the baseline.
@@ -57,7 +60,7 @@ class Fit {
   double efficiency(std::int64_t ranks, double samples_per_s) const;
   double default_batch(std::int64_t ranks) const;  ///< NaN where the curve has no batch
 
-  const ScalingCurve& curve() const;  ///< sorted
+  const ScalingCurve& curve() const;                  ///< sorted
   const std::vector<ScalingGroup>& measured() const;  ///< groups(curve())
   const std::vector<ShapeWeight>& shapes() const;
   double noise() const;        ///< posterior median, relative

@@ -15,7 +15,8 @@ constexpr std::size_t kShownPlaces = 40;  // of the curve, in text
 double positive(std::string_view text, const std::string& all) {
   double value = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (result.ec != std::errc() || result.ptr != text.data() + text.size() || !(value > 0) || !std::isfinite(value))
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size() || !(value > 0) ||
+      !std::isfinite(value))
     user_error("--predict {}: '{}' is not a positive number; expected RANKS[:BATCH_PER_RANK],...", all, text);
   return value;
 }
@@ -41,7 +42,8 @@ void add_target_notes(const Fit& fit, const std::vector<Target>& targets, std::v
     notes.push_back("the curve does not say its batch per rank: the batch in --predict has no effect");
   if (defaulted && known) {
     const std::int64_t most = fit.curve().points.back().ranks;
-    const bool fixed = std::abs(fit.default_batch(2 * most) - fit.default_batch(most)) > 1e-9 * fit.default_batch(most);
+    const bool fixed =
+        std::abs(fit.default_batch(2 * most) - fit.default_batch(most)) > 1e-9 * fit.default_batch(most);
     notes.push_back(fixed ? "the batch per rank of a forecast without one keeps the curve's global batch"
                           : "the batch per rank of a forecast without one is the one at the most ranks");
   }
@@ -50,9 +52,12 @@ void add_target_notes(const Fit& fit, const std::vector<Target>& targets, std::v
 Json shapes_json(const Fit& fit) {
   Json shapes = Json::array();
   for (const auto& s : fit.shapes()) {
-    Json shape{{"shape", name(s.growth)}, {"grows", formula(s.growth)}, {"prior", s.prior}, {"weight", s.weight}};
+    Json shape{
+        {"shape", name(s.growth)}, {"grows", formula(s.growth)}, {"prior", s.prior}, {"weight", s.weight}};
     if (s.growth != Growth::components)
-      shape["median"] = {{"all_reduce", s.median[0]}, {"fixed", s.median[1]}, {"growth", s.median[2]},
+      shape["median"] = {{"all_reduce", s.median[0]},
+                         {"fixed", s.median[1]},
+                         {"growth", s.median[2]},
                          {"kappa", s.median[3]}};
     shapes.push_back(shape);
   }
@@ -115,9 +120,12 @@ Json to_json(const Fit& fit, const std::vector<Target>& targets) {
   json["noise"] = fit.noise();
   json["discrepancy_per_doubling"] = fit.discrepancy();
   const Priors& p = fit.priors();
-  json["priors"] = {{"growth", p.growth}, {"fixed", p.fixed},
-                    {"all_reduce", p.all_reduce}, {"noise", p.noise},
-                    {"noise_log_sd", p.noise_log_sd}, {"discrepancy", p.discrepancy},
+  json["priors"] = {{"growth", p.growth},
+                    {"fixed", p.fixed},
+                    {"all_reduce", p.all_reduce},
+                    {"noise", p.noise},
+                    {"noise_log_sd", p.noise_log_sd},
+                    {"discrepancy", p.discrepancy},
                     {"batch_discrepancy", p.batch_discrepancy}};
   std::vector<std::string> notes = fit.notes();
   add_target_notes(fit, targets, notes);
@@ -127,19 +135,23 @@ Json to_json(const Fit& fit, const std::vector<Target>& targets) {
 
 std::string to_text(const Fit& fit, const std::vector<Target>& targets) {
   const ScalingCurve& curve = fit.curve();
-  std::string text = fmt::format("Curve {}: {} points, {}. Source: {}\n\n{:>8}{:>12}{:>16}{:>14}{:>9}\n{:-<59}\n",
-                                 curve.name, curve.points.size(), curve.unit, curve.source, "ranks", "batch/rank",
-                                 curve.unit, "efficiency", "repeats", "");
+  std::string text =
+      fmt::format("Curve {}: {} points, {}. Source: {}\n\n{:>8}{:>12}{:>16}{:>14}{:>9}\n{:-<59}\n",
+                  curve.name, curve.points.size(), curve.unit, curve.source, "ranks", "batch/rank",
+                  curve.unit, "efficiency", "repeats", "");
   const auto& measured = fit.measured();
   for (std::size_t i = 0; i < std::min(measured.size(), kShownPlaces); ++i) {
     const ScalingGroup& g = measured[i];
     text += fmt::format("{:>8}{:>12}{:>16.6g}{:>12.1f} %{:>9}\n", g.ranks, batch_text(g.batch_per_rank),
                         g.samples_per_s, 100 * fit.efficiency(g.ranks, g.samples_per_s), g.repeats);
   }
-  if (measured.size() > kShownPlaces) text += fmt::format("... and {} more\n", measured.size() - kShownPlaces);
+  if (measured.size() > kShownPlaces)
+    text += fmt::format("... and {} more\n", measured.size() - kShownPlaces);
   text += fmt::format("\n{}", describe(fit));
-  text += fmt::format("\nForecast, with the 90 % interval of one more measurement\n{:>8}{:>12}{:>16}{:>14}{:>14}{:>14}{:>16}\n{:-<94}\n",
-                      "ranks", "batch/rank", curve.unit, "low", "high", "efficiency", "ideal", "");
+  text += fmt::format(
+      "\nForecast, with the 90 % interval of one more "
+      "measurement\n{:>8}{:>12}{:>16}{:>14}{:>14}{:>14}{:>16}\n{:-<94}\n",
+      "ranks", "batch/rank", curve.unit, "low", "high", "efficiency", "ideal", "");
   for (const auto& t : targets) {
     const Prediction p = fit.predict(t.ranks, t.batch_per_rank);
     text += fmt::format("{:>8}{:>12}{:>16.6g}{:>14.6g}{:>14.6g}{:>12.1f} %{:>16.6g}\n", p.ranks,

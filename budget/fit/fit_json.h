@@ -18,7 +18,8 @@ std::vector<Target> parse_targets(const std::string& text);
 /// 2, 4 and 8 times the most ranks of the curve.
 std::vector<Target> default_targets(const Fit& fit);
 
-/// predictions[] and baseline_ideal[] of {ranks, samples_per_s, ...}, the curve, the shapes with their weights, notes[].
+/// predictions[] and baseline_ideal[] of {ranks, samples_per_s, ...}, the curve, the shapes with their
+/// weights, notes[].
 Json to_json(const Fit& fit, const std::vector<Target>& targets);
 std::string to_text(const Fit& fit, const std::vector<Target>& targets);
 

@@ -8,8 +8,8 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr double kFreedom = 5;          // of the proposal
-constexpr double kDefensive = 0.1;      // share of draws from the prior
+constexpr double kFreedom = 5;      // of the proposal
+constexpr double kDefensive = 0.1;  // share of draws from the prior
 constexpr int kRoundDraws = 800;
 constexpr int kMaxRounds = 25;
 
@@ -24,8 +24,8 @@ struct Proposal {
     Eigen::MatrixXd scale = covariance;
     scale.diagonal().array() += 1e-9;
     factor = scale.llt().matrixL();
-    log_scale = std::lgamma((kFreedom + d) / 2) - std::lgamma(kFreedom / 2) - d / 2 * std::log(kFreedom * std::numbers::pi) -
-                factor.diagonal().array().log().sum();
+    log_scale = std::lgamma((kFreedom + d) / 2) - std::lgamma(kFreedom / 2) -
+                d / 2 * std::log(kFreedom * std::numbers::pi) - factor.diagonal().array().log().sum();
   }
   double log_density(const Eigen::VectorXd& u) const {
     const auto d = static_cast<double>(mean.size());
@@ -62,8 +62,8 @@ Sample sample(const Proposal& proposal, int draws, const std::function<double(co
     const Eigen::VectorXd u = proposal.draw(random);
     s.u.col(i) = u;
     s.log_likelihood[i] = log_likelihood(u.data());
-    s.log_base[i] =
-        -0.5 * u.squaredNorm() - static_cast<double>(d) / 2 * std::log(2 * std::numbers::pi) - proposal.log_density(u);
+    s.log_base[i] = -0.5 * u.squaredNorm() - static_cast<double>(d) / 2 * std::log(2 * std::numbers::pi) -
+                    proposal.log_density(u);
   }
   return s;
 }
@@ -116,8 +116,8 @@ double NormalDraws::operator()() {  // Box and Muller
   return radius * std::cos(angle);
 }
 
-WeightedDraws importance_sample(int dimension, const std::function<double(const double*)>& log_likelihood, int draws,
-                                std::uint64_t seed) {
+WeightedDraws importance_sample(int dimension, const std::function<double(const double*)>& log_likelihood,
+                                int draws, std::uint64_t seed) {
   NormalDraws random(seed);
   Proposal proposal;
   proposal.set(Eigen::VectorXd::Zero(dimension), Eigen::MatrixXd::Identity(dimension, dimension));
@@ -130,7 +130,8 @@ WeightedDraws importance_sample(int dimension, const std::function<double(const 
     if (power == 1) ++at_full_power;
     const Eigen::VectorXd mean = s.u * weight;
     const Eigen::MatrixXd centred = s.u.colwise() - mean;
-    // A t with 5 degrees of freedom has 5/3 of its scale matrix as covariance; a little wider is safer than narrower.
+    // A t with 5 degrees of freedom has 5/3 of its scale matrix as covariance; a little wider is safer than
+    // narrower.
     proposal.set(mean, 0.8 * (centred * weight.asDiagonal() * centred.transpose()));
   }
   const Sample s = sample(proposal, draws, log_likelihood, random);

@@ -13,7 +13,8 @@ double part_densities(double error, double level_variance, double sigma, std::ar
   double sum = 0;
   for (std::size_t i = 0; i < kParts; ++i) {
     const double variance = level_variance + sigma * sigma * kNoiseScale[i] * kNoiseScale[i];
-    parts[i] = kNoiseShare[i] * std::exp(-0.5 * error * error / variance) / std::sqrt(2 * std::numbers::pi * variance);
+    parts[i] = kNoiseShare[i] * std::exp(-0.5 * error * error / variance) /
+               std::sqrt(2 * std::numbers::pi * variance);
     sum += parts[i];
   }
   return sum;
@@ -55,7 +56,8 @@ double update(Level& level, double residual, double walk_variance, double sigma)
 double noise_cdf(double x, const Level& level, double walk_variance, double sigma) {
   double sum = 0;
   for (std::size_t i = 0; i < kParts; ++i) {
-    const double sd = std::sqrt(level.variance + walk_variance + sigma * sigma * kNoiseScale[i] * kNoiseScale[i]);
+    const double sd =
+        std::sqrt(level.variance + walk_variance + sigma * sigma * kNoiseScale[i] * kNoiseScale[i]);
     sum += kNoiseShare[i] * 0.5 * std::erfc(-(x - level.mean) / (sd * std::numbers::sqrt2));
   }
   return sum;

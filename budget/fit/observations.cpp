@@ -43,8 +43,9 @@ std::vector<Place> thinned(std::vector<Place> places) {
     if (i == first) continue;
     const auto begin = places.begin() + static_cast<std::ptrdiff_t>(first);
     const auto middle = begin + static_cast<std::ptrdiff_t>((i - first) / 2);
-    std::nth_element(begin, middle, places.begin() + static_cast<std::ptrdiff_t>(i),
-                     [](const Place& a, const Place& b) { return a.log_costs.front() < b.log_costs.front(); });
+    std::nth_element(
+        begin, middle, places.begin() + static_cast<std::ptrdiff_t>(i),
+        [](const Place& a, const Place& b) { return a.log_costs.front() < b.log_costs.front(); });
     kept.push_back(*middle);
   }
   return kept;
@@ -52,11 +53,13 @@ std::vector<Place> thinned(std::vector<Place> places) {
 
 }  // namespace
 
-std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std::string>& notes, std::size_t most) {
+std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std::string>& notes,
+                                      std::size_t most) {
   std::vector<Place> places = places_of(curve);
   if (places.size() > kMaxPlaces) {
-    notes.push_back(fmt::format("{} pairs of ranks and batch: the fit takes the middle one of each of {} parts of log N",
-                                places.size(), kMaxPlaces));
+    notes.push_back(
+        fmt::format("{} pairs of ranks and batch: the fit takes the middle one of each of {} parts of log N",
+                    places.size(), kMaxPlaces));
     places = thinned(std::move(places));
   }
   const std::size_t repeats = std::max<std::size_t>(2, most / places.size());
@@ -69,18 +72,20 @@ std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std
       std::sort(place.log_costs.begin(), place.log_costs.end());
       std::vector<double> kept;
       for (std::size_t i = 0; i < count; ++i)
-        kept.push_back(quantile(place.log_costs, (static_cast<double>(i) + 0.5) / static_cast<double>(count)));
+        kept.push_back(
+            quantile(place.log_costs, (static_cast<double>(i) + 0.5) / static_cast<double>(count)));
       place.log_costs = kept;
     }
     for (const double cost : place.log_costs) result.push_back({place.ranks, place.batch, cost});
   }
   if (reduced)
-    notes.push_back(fmt::format("more than {} repeats at one place: the fit takes {} of their quantiles", repeats,
-                                repeats));
+    notes.push_back(fmt::format("more than {} repeats at one place: the fit takes {} of their quantiles",
+                                repeats, repeats));
   return result;
 }
 
-double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b, double batch_discrepancy) {
+double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b,
+                     double batch_discrepancy) {
   return std::abs(std::log2(ranks_b / ranks_a)) +
          batch_discrepancy * batch_discrepancy * std::abs(std::log2(batch_b / batch_a));
 }

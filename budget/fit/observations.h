@@ -13,12 +13,14 @@ struct Observation {
   double log_cost = 0;          ///< log(ranks / samples_per_s): rank-seconds per sample
 };
 
-/// At most about `most` observations, in the order of sort(). Of many repeats their evenly spaced quantiles stay, which
-/// keeps their spread; of many rank counts the median of each of 64 equal parts of log N. Says so in `notes`.
+/// At most about `most` observations, in the order of sort(). Of many repeats their evenly spaced quantiles
+/// stay, which keeps their spread; of many rank counts the median of each of 64 equal parts of log N. Says so
+/// in `notes`.
 std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std::string>& notes,
                                       std::size_t most = 128);
 
 /// Variance of the level's walk between two places, in units of tau^2.
-double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b, double batch_discrepancy);
+double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b,
+                     double batch_discrepancy);
 
 }  // namespace gpumonth::budget

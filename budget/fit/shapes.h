@@ -2,9 +2,10 @@
 //
 //   N / X(N, b) = c s(N, b),   s = 1 + (fixed + all_reduce (N-1)/N + growth L(N)) b_max/b
 //
-// X: samples/s of all ranks, N: ranks, b: batch per rank, b_max: the curve's largest. A step takes c b + (fixed + ...)
-// c b_max seconds: compute in proportion to the batch, and communication that does not shrink with it. So a curve
-// whose batch per rank falls as N grows needs no second kind of model, and with b = B/N this is Amdahl's law.
+// X: samples/s of all ranks, N: ranks, b: batch per rank, b_max: the curve's largest. A step takes c b +
+// (fixed + ...) c b_max seconds: compute in proportion to the batch, and communication that does not shrink
+// with it. So a curve whose batch per rank falls as N grows needs no second kind of model, and with b = B/N
+// this is Amdahl's law.
 #pragma once
 
 #include <array>
@@ -28,12 +29,13 @@ using ShapeParameters = std::array<double, kMaxShapeParameters>;
 
 struct CurveShape {
   Growth growth = Growth::none;
-  double ranks_max = 1, batch_max = 1;  ///< of the curve: references of the scales
-  bool batch_varies = false;            ///< else `fixed` cannot be told from compute and is left out
+  double ranks_max = 1, batch_max = 1;    ///< of the curve: references of the scales
+  bool batch_varies = false;              ///< else `fixed` cannot be told from compute and is left out
   const StepModel* step_model = nullptr;  ///< of Growth::components
 
   int dimension() const;  ///< how many standard normals make the parameters
-  /// {all_reduce, fixed, growth, kappa} under the priors, none negative; of `components` {error in standard errors}.
+  /// {all_reduce, fixed, growth, kappa} under the priors, none negative; of `components` {error in standard
+  /// errors}.
   ShapeParameters parameters(const double* u, const Priors& priors) const;
   double log_value(const ShapeParameters& p, double ranks, double batch) const;  ///< log s(N, b)
 };
@@ -41,8 +43,8 @@ struct CurveShape {
 std::string name(Growth growth);     ///< "log2 N"
 std::string formula(Growth growth);  ///< what grows, for people
 
-/// The value below which a standard normal's probability mass puts a half-t with 2 degrees of freedom and this scale:
-/// scale q sqrt(2 / (1 - q^2)) at q = Phi(u). (Shaw 2006, eq. 35, for the t's quantile.)
+/// The value below which a standard normal's probability mass puts a half-t with 2 degrees of freedom and
+/// this scale: scale q sqrt(2 / (1 - q^2)) at q = Phi(u). (Shaw 2006, eq. 35, for the t's quantile.)
 double half_t2(double u, double scale);
 
 }  // namespace gpumonth::budget

@@ -1,9 +1,10 @@
 // How good the forecasts are, on curves whose end is known: rolling origin.
 //
-// Every curve of throughput with at least 4 rank counts is cut after its third, fourth, ... and every later point is
-// forecast from those before the cut, by this fit and by the baselines. The fit never sees what it forecasts, and its
-// priors are constants. A baseline has no interval of its own; it gets the best simple one: exp(+-q sqrt(log2(N /
-// N_train))) around its forecast, q the 90 % quantile of its own scaled errors on all other curves.
+// Every curve of throughput with at least 4 rank counts is cut after its third, fourth, ... and every later
+// point is forecast from those before the cut, by this fit and by the baselines. The fit never sees what it
+// forecasts, and its priors are constants. A baseline has no interval of its own; it gets the best simple
+// one: exp(+-q sqrt(log2(N / N_train))) around its forecast, q the 90 % quantile of its own scaled errors on
+// all other curves.
 #pragma once
 
 #include <string>

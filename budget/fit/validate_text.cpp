@@ -25,20 +25,25 @@ Json to_json(const Score& s, Json& notes) {
 
 std::string to_text(const Validation& v) {
   std::string text = fmt::format(
-      "Rolling-origin validation: {} forecasts. Errors, widths and scores in per cent of the measured throughput.\n\n"
+      "Rolling-origin validation: {} forecasts. Errors, widths and scores in per cent of the measured "
+      "throughput.\n\n"
       "{:<26}{:>4}  {:<14}{:>8}{:>8}{:>8}{:>10}{:>9}{:>9}\n{:-<96}\n",
-      v.forecasts.size(), "class", "n", "method", "median", "mean", "worst", "coverage", "width", "score", "");
+      v.forecasts.size(), "class", "n", "method", "median", "mean", "worst", "coverage", "width", "score",
+      "");
   for (const auto& c : v.classes)
     for (int m = 0; m < kMethods; ++m) {
       const Score& s = c.method[m];
       text += fmt::format("{:<26}{:>4}  {:<14}{:>8.2f}{:>8.2f}{:>8.2f}{:>10}{:>9}{:>9}\n", m ? "" : c.name,
                           m ? "" : std::to_string(c.forecasts), method_name(m), s.median_error, s.mean_error,
-                          s.worst_error, std::isfinite(s.coverage) ? fmt::format("{:.1f} %", 100 * s.coverage) : "n/a",
+                          s.worst_error,
+                          std::isfinite(s.coverage) ? fmt::format("{:.1f} %", 100 * s.coverage) : "n/a",
                           cell(s.median_width), cell(s.interval_score));
     }
   text +=
-      "\nEvery curve is cut after its third, fourth, ... rank count and all later points are forecast from those before;"
-      "\nnothing is tuned on them. width: median of the 90 % intervals; score: interval score, smaller is better."
+      "\nEvery curve is cut after its third, fourth, ... rank count and all later points are forecast from "
+      "those before;"
+      "\nno parameter is fitted to them. width: median of the 90 % intervals; score: interval score, smaller is "
+      "better."
       "\nBaselines have no interval of their own: theirs comes from their errors on the other curves.\n";
   for (const auto& note : v.notes) text += fmt::format("note: {}\n", note);
   return text;
@@ -56,7 +61,8 @@ Json to_json(const Validation& v) {
   }
   json["forecasts"] = Json::array();
   for (const auto& f : v.forecasts) {
-    Json entry{{"curve", f.curve}, {"ranks_train", f.ranks_train}, {"ranks", f.ranks}, {"measured", f.measured}};
+    Json entry{
+        {"curve", f.curve}, {"ranks_train", f.ranks_train}, {"ranks", f.ranks}, {"measured", f.measured}};
     if (std::isfinite(f.batch_per_rank)) entry["batch_per_rank"] = f.batch_per_rank;
     for (int m = 0; m < kMethods; ++m) {
       Json value{{"samples_per_s", f.method[m].value}};

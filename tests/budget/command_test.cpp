@@ -44,15 +44,43 @@ TEST_CASE("gpumonth budget prints text and JSON", "[command]") {
   CHECK(out["rungs"][0]["low"] == out["rungs"][0]["high"]);
 }
 
+TEST_CASE("gpumonth budget --gpus and --backtest", "[command]") {
+  const auto sweep = run_command(kBinary + " budget " + kScenario + " --json --gpus 512,1024,16384");
+  REQUIRE(sweep.exit_code == 0);
+  const auto out = nlohmann::json::parse(sweep.out);
+  REQUIRE(out["sweep"].size() == 3);
+  CHECK(out["sweep"][2]["gpus"] == 16384);
+  CHECK(out["sweep"][2]["days"]["median"] < out["sweep"][0]["days"]["median"]);
+  const auto one =
+      nlohmann::json::parse(run_command(kBinary + " budget " + kScenario + " --json --gpus 512").out);
+  CHECK(one["rungs"][5]["median"].get<double>() ==
+        Approx(out["sweep"][0]["gpu_months"]["median"].get<double>()));
+  const auto recipe = tests::source_path("configs/published/recipes/opensora2-s1.toml");
+  const auto tested = run_command(kBinary + " budget --json --backtest " + recipe);
+  REQUIRE(tested.exit_code == 0);
+  CHECK(nlohmann::json::parse(tested.out)["rows"][0]["disclosed_gpu_hours"] == 53760);
+  const auto shipped = run_command(kBinary + " budget --backtest");
+  if (shipped.exit_code == 0)
+    CHECK_THAT(shipped.out, contains("PixArt-alpha"));
+  else
+    CHECK_THAT(shipped.err, contains("configs/published/recipes was not found"));
+}
+
 TEST_CASE("mistakes exit with 2 and one line", "[command]") {
   const tests::TemporaryFolder folder;
   const auto foreign = folder.write("foreign.h5", "not HDF5");
-  for (const std::string& arguments :
-       std::vector<std::string>{" budget " + folder.path().string() + "/none.toml",
-                                " budget " + kScenario + " --set training.data_facto=3",
-                                " budget " + kScenario + " --runs " + foreign.string(),
-                                " report " + foreign.string() + " -o " + folder.path().string() + "/r.html",
-                                " report " + foreign.string() + " -o " + foreign.string()}) {
+  for (const std::string& arguments : std::vector<std::string>{
+           " budget " + folder.path().string() + "/none.toml",
+           " budget " + kScenario + " --set training.data_facto=3",
+           " budget " + kScenario + " --runs " + foreign.string(),
+           " budget " + kScenario + " --runs " + folder.path().string() + "/none.h5",
+           " budget " + kScenario + " --gpus 0", " budget " + kScenario + " --gpus 512,,1024",
+           " budget " + kScenario + " --gpus 5.5", " budget " + kScenario + " --gpus 100001",
+           " budget " + kScenario + " --set plan.replica_gpus=1",
+           " budget " + kScenario + " --set scaling.curve_name=none", " budget",
+           " budget --backtest " + kScenario,
+           " report " + foreign.string() + " -o " + folder.path().string() + "/r.html",
+           " report " + foreign.string() + " -o " + foreign.string()}) {
     INFO(arguments);
     const auto result = run_command(kBinary + arguments);
     CHECK(result.exit_code == 2);

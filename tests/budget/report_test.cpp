@@ -54,7 +54,7 @@ class Environment {
 TEST_CASE("the page has every figure with something in it", "[report]") {
   const std::string page = page_of(two_runs());
   for (const char* id : {"fig-loss", "fig-breakdown", "fig-throughput", "fig-efficiency", "fig-stragglers",
-                         "fig-buckets", "fig-ladder", "fig-outputs"}) {
+                         "fig-buckets", "fig-ladder", "fig-outputs", "fig-tornado"}) {
     INFO(id);
     const auto begin = page.find("<svg id=\"" + std::string(id) + "\"");
     REQUIRE(begin != std::string::npos);

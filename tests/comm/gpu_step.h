@@ -1,5 +1,5 @@
-// A step without arithmetic: backward copies given values into the flat gradients, event by event, on a stream of its
-// own, so that what comes out is known exactly. May be captured.
+// A step without arithmetic: backward copies given values into the flat gradients, event by event, on a
+// stream of its own, so that what comes out is known exactly. May be captured.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@ namespace gpumonth::tests {
 
 class GpuStep {
  public:
-  GpuStep(comm::Communicator& ranks, std::vector<comm::Segment> events, std::int64_t size, std::int64_t bucket_bytes,
-          const comm::ReducerOptions& options = {})
+  GpuStep(comm::Communicator& ranks, std::vector<comm::Segment> events, std::int64_t size,
+          std::int64_t bucket_bytes, const comm::ReducerOptions& options = {})
       : events_(std::move(events)),
         size_(size),
         source_(ranks.allocate(size)),
@@ -32,17 +32,19 @@ class GpuStep {
 
   /// What backward will give on this rank.
   void set(const std::vector<float>& values) {
-    GPUMONTH_CUDART(cudaMemcpyAsync, source_.get(), values.data(), 4 * values.size(), cudaMemcpyHostToDevice, stream());
+    GPUMONTH_CUDART(cudaMemcpyAsync, source_.get(), values.data(), 4 * values.size(), cudaMemcpyHostToDevice,
+                    stream());
     GPUMONTH_CUDART(cudaStreamSynchronize, stream());
   }
   /// `after` is enqueued behind wait().
   void enqueue(const std::function<void()>& after = {}) {
-    GPUMONTH_CUDART(cudaMemsetAsync, gradients_.get(), 0xff, 4 * static_cast<std::size_t>(size_), stream());  // NaN
+    GPUMONTH_CUDART(cudaMemsetAsync, gradients_.get(), 0xff, 4 * static_cast<std::size_t>(size_),
+                    stream());  // NaN
     reducer_->begin_backward();
     for (std::size_t e = 0; e < events_.size(); ++e) {
       const auto [at, count] = events_[e];
-      GPUMONTH_CUDART(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at, 4 * static_cast<std::size_t>(count),
-                      cudaMemcpyDeviceToDevice, stream());
+      GPUMONTH_CUDART(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at,
+                      4 * static_cast<std::size_t>(count), cudaMemcpyDeviceToDevice, stream());
       reducer_->ready(static_cast<int>(e));
     }
     reducer_->wait();
@@ -61,7 +63,8 @@ class GpuStep {
   std::vector<float> sums() const { return fetch(gradients_.get()); }
   std::vector<float> fetch(const float* device) const {
     std::vector<float> values(static_cast<std::size_t>(size_));
-    GPUMONTH_CUDART(cudaMemcpyAsync, values.data(), device, 4 * values.size(), cudaMemcpyDeviceToHost, stream());
+    GPUMONTH_CUDART(cudaMemcpyAsync, values.data(), device, 4 * values.size(), cudaMemcpyDeviceToHost,
+                    stream());
     GPUMONTH_CUDART(cudaStreamSynchronize, stream());
     return values;
   }

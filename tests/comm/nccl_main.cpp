@@ -1,5 +1,5 @@
-// The main of tests that run as several NCCL ranks, all on one GPU where there are not more. Without a GPU every rank
-// ends with 77, before MPI starts: CTest reports the test as skipped.
+// The main of tests that run as several NCCL ranks, all on one GPU where there are not more. Without a GPU
+// every rank ends with 77, before MPI starts: CTest reports the test as skipped.
 #include <cstdio>
 
 #include "comm/cuda_devices.h"

@@ -18,7 +18,8 @@ namespace {
 
 std::string comm(int ranks, const std::string& arguments) {
   if (ranks == 0) return GPUMONTH_BINARY " comm " + arguments;
-  return fmt::format("{} --oversubscribe --bind-to none -n {} {} comm {}", MPIRUN, ranks, GPUMONTH_BINARY, arguments);
+  return fmt::format("{} --oversubscribe --bind-to none -n {} {} comm {}", MPIRUN, ranks, GPUMONTH_BINARY,
+                     arguments);
 }
 
 int lines(const std::string& text) { return static_cast<int>(std::count(text.begin(), text.end(), '\n')); }
@@ -36,7 +37,8 @@ void check_refused(const std::string& command, const std::string& part) {
 
 TEST_CASE("every size is summed exactly and timed, on 1, 2 and 4 ranks") {
   for (const int ranks : {0, 1, 2, 4}) {
-    const CommandResult result = run_command(comm(ranks, "--max-bytes 128K --factor 4 --iterations 7 --warmup 1 --json"));
+    const CommandResult result =
+        run_command(comm(ranks, "--max-bytes 128K --factor 4 --iterations 7 --warmup 1 --json"));
     INFO(result.err);
     REQUIRE(result.exit_code == 0);
     const json found = json::parse(result.out);  // rank 0 alone prints
@@ -70,7 +72,8 @@ TEST_CASE("the text says what was measured and how the bandwidths are defined") 
   const CommandResult result = run_command(comm(2, "--min-bytes 1M --max-bytes 2M --iterations 5"));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
-  REQUIRE_THAT(result.out, contains("all-reduce, sum of fp32, in place, back to back; 2 ranks over mpi (shared memory"));
+  REQUIRE_THAT(result.out,
+               contains("all-reduce, sum of fp32, in place, back to back; 2 ranks over mpi (shared memory"));
   REQUIRE_THAT(result.out, contains("host clock; times of the slowest rank"));
   REQUIRE_THAT(result.out, contains("busbw = algbw x 2 (n-1)/n with n = 2"));
   REQUIRE_THAT(result.out, contains("1048576"));
@@ -120,8 +123,8 @@ TEST_CASE("a log without /comm reads as one without a sweep; budget says that it
   const TemporaryFolder folder;
   const std::string file = (folder.path() / "comm.h5").string();
   REQUIRE(run_command(comm(0, "--max-bytes 8 --log " + file)).exit_code == 0);
-  const CommandResult result = run_command(fmt::format("{} budget {}/configs/scenarios/sora-2024.toml --runs {}",
-                                                       GPUMONTH_BINARY, GPUMONTH_SOURCE_DIR, file));
+  const CommandResult result = run_command(fmt::format(
+      "{} budget {}/configs/scenarios/sora-2024.toml --runs {}", GPUMONTH_BINARY, GPUMONTH_SOURCE_DIR, file));
   INFO(result.err);
   REQUIRE(result.exit_code == 2);
   REQUIRE(lines(result.err) == 1);
@@ -140,7 +143,8 @@ TEST_CASE("mistakes are one line and exit code 2") {
 
 TEST_CASE("nccl without a GPU says why") {
   for (const int ranks : {0, 2}) {
-    const CommandResult result = run_command("CUDA_VISIBLE_DEVICES= " + comm(ranks, "--transport nccl --max-bytes 8"));
+    const CommandResult result =
+        run_command("CUDA_VISIBLE_DEVICES= " + comm(ranks, "--transport nccl --max-bytes 8"));
     INFO(result.err);
     REQUIRE(result.exit_code == 2);
     REQUIRE_THAT(result.err, contains("gpumonth: comm.transport = \"nccl\": "));

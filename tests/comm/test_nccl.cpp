@@ -1,4 +1,5 @@
-// NCCL ranks: sums of small integers, exact whatever the order, through eager and captured steps, sharded and in bf16.
+// NCCL ranks: sums of small integers, exact whatever the order, through eager and captured steps, sharded and
+// in bf16.
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -32,7 +33,9 @@ std::vector<Segment> make_events(std::int64_t& size) {
 }
 
 /// At most 15 a rank: sums over 16 ranks are exact in bf16 too.
-float value(std::int64_t i, int rank, int step) { return static_cast<float>((i * 7 + 3 * step + 5 * rank) % 16); }
+float value(std::int64_t i, int rank, int step) {
+  return static_cast<float>((i * 7 + 3 * step + 5 * rank) % 16);
+}
 
 std::vector<float> values_of(std::int64_t size, int rank, int step) {
   std::vector<float> values(static_cast<std::size_t>(size));
@@ -55,7 +58,8 @@ std::size_t count_wrong(const std::vector<float>& got, const std::vector<float>&
     for (std::int64_t i = s.offset; i < s.offset + s.count; ++i) {
       if (got[i] == expected[i]) continue;
       if (wrong++ == 0)
-        UNSCOPED_INFO("rank " << ranks().rank() << ", element " << i << ": " << got[i] << " in place of " << expected[i]);
+        UNSCOPED_INFO("rank " << ranks().rank() << ", element " << i << ": " << got[i] << " in place of "
+                              << expected[i]);
     }
   }
   return wrong;
@@ -84,8 +88,8 @@ void check_steps(std::int64_t bucket_bytes, const ReducerOptions& options, bool 
   GpuStep step(ranks(), events, size, bucket_bytes, options);
   GradientReducer& reducer = step.reducer();
   const auto gather = [&] { reducer.gather(step.gradients()); };  // gradients in the part of parameters
-  INFO("buckets of " << bucket_bytes << " bytes, bf16 " << options.bf16_wire << ", sharded " << options.shard_optimizer
-                     << ", captured " << captured);
+  INFO("buckets of " << bucket_bytes << " bytes, bf16 " << options.bf16_wire << ", sharded "
+                     << options.shard_optimizer << ", captured " << captured);
   for (int s = 1; s <= kSteps; ++s) {
     INFO("step " << s);
     step.set(values_of(size, ranks().rank(), s));
@@ -218,10 +222,12 @@ TEST_CASE("a capture that fails is given up, and the step is enqueued") {
   GPUMONTH_CUDART(cudaStreamBeginCapture, step.stream(), cudaStreamCaptureModeThreadLocal);
   step.reducer().begin_backward();
   cudaStreamSynchronize(step.stream());  // not allowed in a capture: it fails, and all that follows
-  if (ranks().size() > 1) REQUIRE_THROWS_AS(([&] {
-                            for (std::size_t e = 0; e < events.size(); ++e) step.reducer().ready(static_cast<int>(e));
-                          }()),
-                                            std::runtime_error);
+  if (ranks().size() > 1)
+    REQUIRE_THROWS_AS(([&] {
+                        for (std::size_t e = 0; e < events.size(); ++e)
+                          step.reducer().ready(static_cast<int>(e));
+                      }()),
+                      std::runtime_error);
   cudaGraph_t graph = nullptr;
   REQUIRE(cudaStreamEndCapture(step.stream(), &graph) != cudaSuccess);
   cudaGetLastError();

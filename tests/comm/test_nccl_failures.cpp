@@ -1,5 +1,5 @@
-// NCCL ranks that go missing, cannot connect or may not start: the job ends on all of them within 60 s and says why.
-// And what `gpumonth comm` and `doctor` say on a machine with a GPU.
+// NCCL ranks that go missing, cannot connect or may not start: the job ends on all of them within 60 s and
+// says why. And what `gpumonth comm` and `doctor` say on a machine with a GPU.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -92,7 +92,8 @@ TEST_CASE("ranks that cannot connect end with NCCL's text") {
 
 TEST_CASE("two ranks on one GPU are refused unless that is meant") {
   const std::string one_gpu = "CUDA_VISIBLE_DEVICES=0 ";
-  const std::string comm = std::string(GPUMONTH_BINARY) + " comm --transport nccl --max-bytes 1M --factor 16 --json";
+  const std::string comm =
+      std::string(GPUMONTH_BINARY) + " comm --transport nccl --max-bytes 1M --factor 16 --json";
   const CommandResult refused = run_command(one_gpu + mpirun(2, comm));
   INFO(refused.err);
   REQUIRE(refused.exit_code == 2);
@@ -135,5 +136,6 @@ TEST_CASE("doctor knows the GPUs and the libraries") {
   CHECK_THAT(gpu["uuid"].get<std::string>(), contains("GPU-"));
   CHECK(gpu["memory_bytes"] > 1'000'000'000);
   CHECK(gpu["multiprocessors"] > 0);
-  for (const char* library : {"NCCL", "cuBLASLt", "cuda_runtime", "driver"}) CHECK(found["libraries"].contains(library));
+  for (const char* library : {"NCCL", "cuBLASLt", "cuda_runtime", "driver"})
+    CHECK(found["libraries"].contains(library));
 }

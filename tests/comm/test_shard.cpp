@@ -1,5 +1,5 @@
-// Optimizer sharding: every element has one owner, and a sharded step with gather() gives every rank what an unsharded
-// one gives, bit for bit.
+// Optimizer sharding: every element has one owner, and a sharded step with gather() gives every rank what an
+// unsharded one gives, bit for bit.
 #include <algorithm>
 #include <cstring>
 #include <random>
@@ -16,7 +16,8 @@ using gpumonth::tests::ranks;
 
 namespace {
 
-/// Sizes that leave a rest on 2, 3 and 4 ranks, one smaller than the number of ranks, and padding between some.
+/// Sizes that leave a rest on 2, 3 and 4 ranks, one smaller than the number of ranks, and padding between
+/// some.
 std::vector<Segment> odd_events(std::int64_t& size) {
   std::vector<Segment> events;
   std::int64_t at = 0;
@@ -34,7 +35,8 @@ bool inside(const std::vector<Segment>& segments, std::int64_t i) {
 }
 
 /// One step; the reduced gradients.
-void reduce(GradientReducer& reducer, const std::vector<Segment>& events, float* gradients, std::int64_t size, int rank) {
+void reduce(GradientReducer& reducer, const std::vector<Segment>& events, float* gradients, std::int64_t size,
+            int rank) {
   std::mt19937 random(100 + rank);
   std::uniform_real_distribution<float> any(-1, 1);
   for (std::int64_t i = 0; i < size; ++i) gradients[i] = any(random);
@@ -55,13 +57,16 @@ void check_sharding(Communicator& comm, std::int64_t bucket_bytes) {
     reducer->gather(plain.get());  // nothing to gather
     reducer->finish();
   }
-  const auto reducer = comm.make_reducer(sharded.get(), events, bucket_bytes, nullptr, {.shard_optimizer = true});
+  const auto reducer =
+      comm.make_reducer(sharded.get(), events, bucket_bytes, nullptr, {.shard_optimizer = true});
   reduce(*reducer, events, sharded.get(), size, comm.rank());
   // an update that differs from rank to rank outside of what it owns
   std::vector<float> parameters(static_cast<std::size_t>(size), -0.0f);
   for (std::int64_t i = 0; i < size; ++i) {
-    if (inside(reducer->owned(), i)) parameters[i] = sharded[i];
-    else if (inside(events, i)) parameters[i] = 1e30f * static_cast<float>(comm.rank() + 1);
+    if (inside(reducer->owned(), i))
+      parameters[i] = sharded[i];
+    else if (inside(events, i))
+      parameters[i] = 1e30f * static_cast<float>(comm.rank() + 1);
   }
   reducer->gather(parameters.data());
   const StepCommunication cost = reducer->finish();
@@ -124,7 +129,8 @@ TEST_CASE("so it is over MPI messages") {
 
 TEST_CASE("sum() adds doubles over the ranks after wait()") {
   const auto gradients = ranks().allocate(64);
-  const auto reducer = ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.shard_optimizer = true});
+  const auto reducer =
+      ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.shard_optimizer = true});
   reducer->begin_step(1);
   reducer->begin_backward();
   std::vector<double> squares = {1.0 + ranks().rank(), 0.25};
@@ -144,6 +150,7 @@ TEST_CASE("a bf16 wire needs NCCL") {
     ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.bf16_wire = true});
     FAIL("no error");
   } catch (const gpumonth::UserError& error) {
-    REQUIRE_THAT(error.what(), gpumonth::tests::contains("comm.wire = \"bf16\" needs comm.transport = \"nccl\""));
+    REQUIRE_THAT(error.what(),
+                 gpumonth::tests::contains("comm.wire = \"bf16\" needs comm.transport = \"nccl\""));
   }
 }

@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "base/error.h"
-#include "comm/thread_reducer.h"
 #include "comm/launch.h"
 #include "comm/mpi_communicator.h"
+#include "comm/thread_reducer.h"
 
 namespace {
 
@@ -28,8 +28,8 @@ void reduce_for(Communicator& ranks, double seconds) {
   const auto gradients = ranks.allocate(kCount);
   ThreadReducer reducer(ranks, gradients.get(), {{0, kCount / 2}, {kCount / 2, kCount / 2}}, 1 << 20);
   const auto start = std::chrono::steady_clock::now();
-  // rank 0's clock decides, so that all do the same number of steps; its word travels as a gradient, so that a rank that
-  // gets lost is always missed by the gradients' thread
+  // rank 0's clock decides, so that all do the same number of steps; its word travels as a gradient, so that
+  // a rank that gets lost is always missed by the gradients' thread
   for (float more = 1; more > 0; more = gradients[0]) {
     static int step = 0;
     const bool in_time = std::chrono::steady_clock::now() - start < std::chrono::duration<double>(seconds);

@@ -27,7 +27,7 @@ fail() {
 }
 on_slurm() { "$slurm" run "$@"; }
 submit() { on_slurm sbatch --parsable --nodes=2 --ntasks-per-node=1 -o "$work/$1.out" "${@:2}"; }
-state() { on_slurm squeue -h -j "$1" -o %T 2>/dev/null || true; }
+state() { on_slurm scontrol -o show job "$1" 2>/dev/null | grep -o 'JobState=[A-Z]*' | cut -d= -f2 || true; }
 wait_for() {  # SECONDS WHAT COMMAND...
   local limit=$1 what=$2
   shift 2
@@ -37,7 +37,7 @@ wait_for() {  # SECONDS WHAT COMMAND...
   done
   fail "$what: not within $limit s"
 }
-has_left() { [[ -z $(state "$1") ]]; }
+is_complete() { [[ $(state "$1") == COMPLETED ]]; }
 is_pending() { [[ $(state "$1") == PENDING ]]; }
 # Slurm lets a requeued job wait for two minutes
 start_now() { on_slurm scontrol update jobid="$1" StartTime=now; }
@@ -59,7 +59,7 @@ wait_for 60 "the job back in the queue" is_pending "$job"
 sleep 1  # the batch script of the first start ends
 ! exists "$work/slurm/weak-b8-n2-r2/finished" || fail "the sweep was over before it was requeued"
 start_now "$job"
-wait_for 180 "the end of the sweep" has_left "$job"
+wait_for 180 "the end of the sweep" is_complete "$job"
 for run in weak-b8-n1-r1 weak-b8-n2-r1 weak-b8-n1-r2 weak-b8-n2-r2; do
   exists "$work/slurm/$run/finished" || fail "$run is not finished"
   [[ $(steps_of "$work/slurm/$run" | wc -l) == 120 ]] || fail "$run: its logs hold $(steps_of "$work/slurm/$run" | wc -l) of 120 steps"
@@ -74,13 +74,14 @@ diff <(points "$work/slurm/curve.csv" | sort -u) <(points "$work/local/curve.csv
 cat "$work/slurm/curve.csv"
 
 echo "== a training job, signalled as before a preemption"
-job=$(submit train jobs/train.sbatch "$work/train" configs/runs/tiny.toml --set run.steps=400 --set checkpoint.every_steps=50)
+job=$(submit train jobs/train.sbatch "$work/train" configs/runs/tiny.toml --set run.steps=400 --set run.threads=1 \
+  --set checkpoint.every_steps=50)
 wait_for 60 "a first checkpoint" newest "$work/train"
 on_slurm scancel --signal=USR1 --batch "$job"
 wait_for 60 "the job back in the queue" is_pending "$job"
 ! exists "$work/train/finished" || fail "the run was over before the signal"
 start_now "$job"
-wait_for 120 "the end of the run" has_left "$job"
+wait_for 120 "the end of the run" is_complete "$job"
 exists "$work/train/finished" || fail "the run is not finished"
 [[ $(steps_of "$work/train") == "$(seq 400)" ]] || fail "steps are missing from its logs"
 grep -q '^stopped by SIGUSR1' "$work/train.out" || fail "it did not say that it was stopped"

@@ -49,7 +49,8 @@ Batch batch_of(const model::ModelConfig& m, std::int64_t size, int rank, int ste
 }
 
 /// Six steps; after the third the state goes out and comes back in as over a checkpoint.
-State train(comm::Communicator& ranks, bool shard, const std::string& dtype) {
+State train(comm::Communicator& ranks, bool shard, const std::string& dtype,
+            std::int64_t bucket_bytes = 40000) {
   const model::ModelConfig m = small_model();
   const model::ParameterTable table(m);
   constexpr std::int64_t kLocal = 2;
@@ -64,8 +65,8 @@ State train(comm::Communicator& ranks, bool shard, const std::string& dtype) {
   const auto step = make_cpu_dit_step(setup, table);
   REQUIRE_FALSE(step->shares_state());  // over messages every rank has a state of its own
   const auto reducer =
-      ranks.make_reducer(gradients.get(), step->events(), 40000, nullptr, {.shard_optimizer = shard});
-  step->attach(*reducer, ranks);
+      ranks.make_reducer(gradients.get(), step->events(), bucket_bytes, nullptr, {.shard_optimizer = shard});
+  step->attach(*reducer, ranks, shard);
   for (int s = 1; s <= 6; ++s) {
     const OptimizerSettings settings{.learning_rate = 1e-2, .weight_decay = 0.1, .clip_norm = 0.5, .ema_decay = 0.9};
     step->start(batch_of(m, kLocal, ranks.rank(), s), settings, s);
@@ -82,6 +83,13 @@ State train(comm::Communicator& ranks, bool shard, const std::string& dtype) {
 }
 
 }  // namespace
+
+TEST_CASE("so does one with so small buckets that the last rank owns everything") {
+  comm::MpiCommunicator ranks(60, false);
+  const State whole = train(ranks, false, "fp32", 1024), sharded = train(ranks, true, "fp32", 16);
+  REQUIRE(whole.parameters == sharded.parameters);
+  REQUIRE(whole.exp_avg == sharded.exp_avg);
+}
 
 TEST_CASE("a sharded optimizer trains to the same bits") {
   comm::MpiCommunicator ranks(60, false);

@@ -13,7 +13,8 @@ constexpr std::int64_t kNormBlock = 65536;  ///< elements per partial sum
 /// Partial sums of n values.
 constexpr std::int64_t norm_blocks(std::int64_t n) { return (n + kNormBlock - 1) / kNormBlock; }
 
-/// partial[b - first] = sum of values[i]^2 over block b, in double, for blocks first .. last - 1 of n values.
+/// partial[b - first] = sum of values[i]^2 over block b, in double, for blocks first .. last - 1 of n values; 0 for a
+/// block beyond them.
 template <class Device>
 void squares_by_block(Device& device, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
                       double* partial);

@@ -14,7 +14,8 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ double shared[kThreads / 32];
   const std::int64_t begin = (first + blockIdx.x) * kNormBlock;
   const float* block = values + begin;
-  const int count = static_cast<int>(n - begin < kNormBlock ? n - begin : kNormBlock);
+  const std::int64_t left = n > begin ? n - begin : 0;
+  const int count = static_cast<int>(left < kNormBlock ? left : kNormBlock);
   double sums[N] = {};
   const auto add = [&sums](const float(&v)[N]) {
 #pragma unroll

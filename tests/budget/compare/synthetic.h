@@ -16,6 +16,7 @@ struct SyntheticSet {
   std::vector<std::int64_t> ranks = {1, 2, 4, 8};
   int repeats = 3;
   double between = 0.01;     ///< standard deviation of log throughput from run to run
+  double growth = 1;         ///< of `between` from the fewest ranks to the most
   double within = 0.03;      ///< the same of a single step
   double correlation = 0.5;  ///< of a step with the next: AR(1)
   int steps = 60;
@@ -45,8 +46,11 @@ inline budget::RunSet draw(const SyntheticSet& s, std::mt19937_64& random) {
     for (const auto n : s.ranks) {
       const double doublings = std::log2(static_cast<double>(n) / static_cast<double>(s.ranks.front()));
       double efficiency = 1 - s.loss_per_doubling * doublings;
+      const double share =
+          doublings / std::log2(static_cast<double>(s.ranks.back()) / static_cast<double>(s.ranks.front()));
+      const double between = s.between * (1 + (s.growth - 1) * share);
       if (n > s.ranks.front()) efficiency *= 1 - s.planted;
-      const double step_s = kBatch / (s.speed * efficiency * std::exp(s.between * normal(random)));
+      const double step_s = kBatch / (s.speed * efficiency * std::exp(between * normal(random)));
       const double median_s =
           budget::quantile(ar1_steps(step_s, s.within, s.correlation, s.steps, random), 0.5);
       budget::MeasuredRun& run = set.runs.emplace_back();

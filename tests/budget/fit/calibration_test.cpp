@@ -1,5 +1,5 @@
-// 90 % means 90 %: curves drawn from the model itself, discrepancy included, are forecast by it. A forecast is right when
-// the share of later measurements inside the interval is 90 % up to the noise of that share.
+// 90 % means 90 %: curves drawn from the model itself, discrepancy included, are forecast by it. A forecast
+// is right when the share of later measurements inside the interval is 90 % up to the noise of that share.
 #include <cmath>
 
 #include "budget/fit/fit.h"
@@ -15,9 +15,9 @@ namespace {
 /// One curve at 1 .. 256 ranks: parameters, noise and walk drawn from the priors.
 std::vector<double> draw_curve(NormalDraws& normal) {
   const Priors priors;
-  constexpr std::pair<Growth, double> kUpTo[] = {{Growth::none, 0.15},  {Growth::log2_ranks, 0.5},
+  constexpr std::pair<Growth, double> kUpTo[] = {{Growth::none, 0.15},     {Growth::log2_ranks, 0.5},
                                                  {Growth::straggler, 0.7}, {Growth::linear, 0.8},
-                                                 {Growth::amdahl, 0.9}, {Growth::usl, 1.0}};
+                                                 {Growth::amdahl, 0.9},    {Growth::usl, 1.0}};
   const double pick = normal.uniform();
   CurveShape shape;
   for (auto it = std::rbegin(kUpTo); it != std::rend(kUpTo); ++it)
@@ -33,8 +33,9 @@ std::vector<double> draw_curve(NormalDraws& normal) {
   for (int n = 1; n <= 256; n *= 2) {
     if (n > 1) level += tau * normal();
     const double part = normal.uniform();
-    const double scale = part < kNoiseShare[0] ? kNoiseScale[0] : part < kNoiseShare[0] + kNoiseShare[1] ? kNoiseScale[1]
-                                                                                                         : kNoiseScale[2];
+    const double scale = part < kNoiseShare[0]                    ? kNoiseScale[0]
+                         : part < kNoiseShare[0] + kNoiseShare[1] ? kNoiseScale[1]
+                                                                  : kNoiseScale[2];
     const double log_cost = level + shape.log_value(p, n, 1) + sigma * scale * normal();
     throughput.push_back(n / std::exp(log_cost));
   }

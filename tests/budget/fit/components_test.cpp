@@ -22,10 +22,10 @@ std::vector<runlog::Run> logs(const tests::ComponentTruth& truth, NormalDraws& n
 }
 
 std::map<std::string, double> expected(const tests::ComponentTruth& t) {
-  return {{"compute_per_step", t.c0_s},         {"compute_per_sample", t.c1_s},
-          {"all_reduce_alpha", t.alpha_s},      {"all_reduce_bandwidth", t.bytes_per_s},
-          {"straggler_per_step", t.per_step},   {"data", t.data_s},
-          {"optimizer", t.optimizer_s},         {"other", t.other_s}};
+  return {{"compute_per_step", t.c0_s},       {"compute_per_sample", t.c1_s},
+          {"all_reduce_alpha", t.alpha_s},    {"all_reduce_bandwidth", t.bytes_per_s},
+          {"straggler_per_step", t.per_step}, {"data", t.data_s},
+          {"optimizer", t.optimizer_s},       {"other", t.other_s}};
 }
 
 /// Share of parameters inside their 90 % intervals.
@@ -60,7 +60,8 @@ TEST_CASE("components of synthetic logs are recovered within 5 %", "[components]
       ++found;
     }
   CHECK(found == known.size());
-  for (const auto& r : c.runs)  // the timeline played again gives the measured step, but for waiting on stragglers
+  for (const auto& r :
+       c.runs)  // the timeline played again gives the measured step, but for waiting on stragglers
     CHECK(r.modelled_step_s == Approx(r.step_s).epsilon(0.04));
 }
 
@@ -85,8 +86,8 @@ TEST_CASE("components make a forecast of their own", "[components]") {
 TEST_CASE("90 % intervals of components", "[components]") {
   const double share = coverage(20);
   INFO(share);
-  // 160 intervals; those of one draw share data, so that the sd is 2.4 % at the least. Three of them, and the 2 % by
-  // which a percentile bootstrap of medians misses.
+  // 160 intervals; those of one draw share data, so that the sd is 2.4 % at the least. Three of them, and the
+  // 2 % by which a percentile bootstrap of medians misses.
   CHECK(share >= 0.80);
   CHECK(share <= 0.99);
 }

@@ -18,7 +18,8 @@ const std::string kFit = std::string(GPUMONTH_BINARY) + " fit ";
 
 TEST_CASE("gpumonth fit on a table", "[command]") {
   const tests::TemporaryFolder folder;
-  const auto csv = folder.write("sweep.csv", "ranks,samples_per_s,batch_per_rank\n1,10,4\n2,19.5,4\n4,38,4\n4,38.4,4\n");
+  const auto csv =
+      folder.write("sweep.csv", "ranks,samples_per_s,batch_per_rank\n1,10,4\n2,19.5,4\n4,38,4\n4,38.4,4\n");
   const auto json = run_command(kFit + "--csv " + csv.string() + " --predict 8,16:2 --json");
   REQUIRE(json.exit_code == 0);
   const auto out = nlohmann::json::parse(json.out);
@@ -71,9 +72,10 @@ TEST_CASE("mistakes of gpumonth fit exit with 2 and one line", "[command]") {
   const auto bad = folder.write("bad.csv", "ranks,speed\n1,10\n");
   const auto many = tests::source_path("configs/published/scaling.csv");
   for (const std::string& arguments : std::vector<std::string>{
-           "", "--csv " + bad.string(), "--csv none.csv", "--csv " + folder.path().string(),
-           "--csv " + many, "--csv " + many + " --curve mlperf_sd2", "--csv " + csv.string() + " --predict 0",
-           "--csv " + csv.string() + " --validate " + csv.string(), "--validate " + csv.string(), csv.string(),
+           "", "--csv " + bad.string(), "--csv none.csv", "--csv " + folder.path().string(), "--csv " + many,
+           "--csv " + many + " --curve mlperf_sd2", "--csv " + csv.string() + " --predict 0",
+           "--csv " + csv.string() + " --validate " + csv.string(), "--validate " + csv.string(),
+           csv.string(),
            "--csv " + csv.string() + " --export-csv " + (folder.path() / "no" / "x.csv").string()}) {
     INFO(arguments);
     const auto result = run_command(kFit + arguments);

@@ -115,14 +115,18 @@ TEST_CASE("little or bad data gives honest intervals, never a NaN", "[fit]") {
   CHECK_NOTHROW(gpumonth::to_text(to_json(fit, default_targets(fit))));  // throws on nan, inf, null
 
   ScalingCurve disagree = one;
-  disagree.points = {{8, kUnknownBatch, 100, ""}, {8, kUnknownBatch, 180, ""}, {16, kUnknownBatch, 220, ""},
-                     {16, kUnknownBatch, 330, ""}, {32, kUnknownBatch, 500, ""}};
+  disagree.points = {{8, kUnknownBatch, 100, ""},
+                     {8, kUnknownBatch, 180, ""},
+                     {16, kUnknownBatch, 220, ""},
+                     {16, kUnknownBatch, 330, ""},
+                     {32, kUnknownBatch, 500, ""}};
   const Fit wide = fit_curve(disagree);
   CHECK(wide.predict(64).high > 1.5 * wide.predict(64).low);
   CHECK_THAT(wide.notes().front(), contains("differ by 80 %"));
 
   ScalingCurve wild = one;  // throughput that falls by half per doubling
-  wild.points = {{1, kUnknownBatch, 1e-9, ""}, {2, kUnknownBatch, 5e-10, ""}, {1000000000, kUnknownBatch, 1e12, ""}};
+  wild.points = {
+      {1, kUnknownBatch, 1e-9, ""}, {2, kUnknownBatch, 5e-10, ""}, {1000000000, kUnknownBatch, 1e12, ""}};
   const auto w = fit_curve(wild).predict(1000000000);
   CHECK(std::isfinite(w.low));
   CHECK(std::isfinite(w.high));

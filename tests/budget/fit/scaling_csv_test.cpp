@@ -13,8 +13,8 @@ using tests::contains;
 TEST_CASE("CSV fields may be quoted", "[csv]") {
   std::vector<std::vector<std::string>> rows;
   std::vector<std::size_t> lines;
-  parse_csv("\xEF\xBB\xBF# a comment\r\na, b ,c\r\n\n\"1,5\",\"say \"\"hi\"\"\",\"two\nlines\"\n,,\n4,5,6", "t.csv",
-            [&](auto fields, std::size_t line) {
+  parse_csv("\xEF\xBB\xBF# a comment\r\na, b ,c\r\n\n\"1,5\",\"say \"\"hi\"\"\",\"two\nlines\"\n,,\n4,5,6",
+            "t.csv", [&](auto fields, std::size_t line) {
               rows.emplace_back(fields.begin(), fields.end());
               lines.push_back(line);
             });
@@ -28,7 +28,8 @@ TEST_CASE("CSV fields may be quoted", "[csv]") {
 }
 
 TEST_CASE("the contract's columns make one sorted curve", "[csv]") {
-  const auto curves = parse_scaling_csv("samples_per_s,run,ranks,batch_per_rank\n40,x,4,2\n10,y,1,2\n41,z,4,2\n", "t.csv");
+  const auto curves =
+      parse_scaling_csv("samples_per_s,run,ranks,batch_per_rank\n40,x,4,2\n10,y,1,2\n41,z,4,2\n", "t.csv");
   REQUIRE(curves.size() == 1);
   const auto& c = curves.front();
   REQUIRE(c.points.size() == 3);
@@ -42,14 +43,16 @@ TEST_CASE("the contract's columns make one sorted curve", "[csv]") {
   CHECK(g[1].spread == Approx(0.025));
   const auto again = parse_scaling_csv(to_csv(c), "again.csv");
   CHECK(to_csv(again.front()) == to_csv(c));
-  CHECK(to_extrap(c) == "PARAMETER ranks\n\nPOINTS 1 4\n\nREGION t.csv\nMETRIC seconds_per_sample_and_rank\n"
-                        "DATA 0.1\nDATA 0.1 0.0975609756097561\n");
+  CHECK(to_extrap(c) ==
+        "PARAMETER ranks\n\nPOINTS 1 4\n\nREGION t.csv\nMETRIC seconds_per_sample_and_rank\n"
+        "DATA 0.1\nDATA 0.1 0.0975609756097561\n");
 }
 
 TEST_CASE("a table of many curves", "[csv]") {
   const auto curves = parse_scaling_csv(
       "curve_id,kind,n_acc,batch_per_acc,throughput,throughput_unit,source\n"
-      "a,weak,8,,100,images/s,here\nb,\"mixed, odd\",1,2,5,GB/s,there\na,weak,16,,,images/s,here\n", "t.csv");
+      "a,weak,8,,100,images/s,here\nb,\"mixed, odd\",1,2,5,GB/s,there\na,weak,16,,,images/s,here\n",
+      "t.csv");
   REQUIRE(curves.size() == 2);
   CHECK(curves[0].points.size() == 1);
   CHECK_FALSE(has_batch(curves[0]));
