@@ -237,11 +237,9 @@ class DitStep : public Step {
     reducer_->sum(partial_norms_.get(), partial_norms_.size());
     ops::clipping(device_, partial_norms_.get(), partial_norms_.size(), clip_norm, clipping_.get());
     std::int64_t state_at = 0;
-    for (const auto& [at, count] : shard_) {
-      ops::adamw(device_, adamw_.get(), clipping_.get(), count, setup_.gradients + at, parameters_.get() + at,
-                 exp_avg_.get() + state_at, exp_avg_sq_.get() + state_at, ema_.get() + state_at,
-                 static_cast<ops::bf16*>(nullptr));
-      state_at += count;
+    for (const comm::Segment& part : shard_) {
+      update_part(part, state_at, nullptr);
+      state_at += part.count;
     }
     reducer_->gather(parameters_.get());
     pack_events();
@@ -258,21 +256,26 @@ class DitStep : public Step {
     if constexpr (Device::kPacksWeights) {
       for (const int event : owned_) {
         const comm::Segment part = events()[event];
-        update_part(part);
+        update_part(part, part.offset, rounded(part.offset));
         dit_.pack(typed(part.offset), event);
       }
     } else {
-      update_part({0, flat_size_});
+      update_part({0, flat_size_}, 0, rounded(0));
     }
     memory_.barrier();
   }
 
-  void update_part(const comm::Segment& part) {
+  /// `state_at`: where this part's moments and EMA begin. `rounded` as for ops::adamw.
+  void update_part(const comm::Segment& part, std::int64_t state_at, ops::bf16* rounded) {
     const auto [at, count] = part;
-    ops::bf16* rounded = nullptr;
-    if constexpr (!std::is_same_v<T, float>) rounded = typed(at);
     ops::adamw(device_, adamw_.get(), clipping_.get(), count, setup_.gradients + at, parameters_.get() + at,
-               exp_avg_.get() + at, exp_avg_sq_.get() + at, ema_.get() + at, rounded);
+               exp_avg_.get() + state_at, exp_avg_sq_.get() + state_at, ema_.get() + state_at, rounded);
+  }
+
+  /// typed(at) where AdamW fills it, null where it is the masters.
+  ops::bf16* rounded(std::int64_t at) {
+    if constexpr (std::is_same_v<T, float>) return nullptr;
+    else return typed(at);
   }
 
   /// From the fp32 parameters to what the products read.
