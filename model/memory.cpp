@@ -9,13 +9,15 @@ namespace {
 
 constexpr std::int64_t kFp32 = 4;
 
-/// Elements of the weights that matrix products read, biases and the label table left out.
-std::int64_t linear_weights(const ModelConfig& model) {
+/// Elements of the weights that products over all tokens read. The conditioning's few rows read the fp32 masters.
+std::int64_t packed_weights(const ModelConfig& model) {
   const ParameterTable parameters(model);
   std::int64_t count = 0;
   for (const auto& parameter : parameters.all()) {
-    const bool table = parameter.name == "y_embedder.embedding_table.weight";
-    if (parameter.shape.size() >= 2 && !table) count += parameter.count;
+    const std::string& name = parameter.name;
+    const bool over_tokens = name.find(".attn.") != std::string::npos || name.find(".mlp.fc") != std::string::npos ||
+                             name.starts_with("x_embedder.") || name.starts_with("final_layer.linear.");
+    if (parameter.shape.size() >= 2 && over_tokens) count += parameter.count;
   }
   return count;
 }
@@ -29,7 +31,7 @@ void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& lay
   };
   add(MemoryKind::weights, "fp32 master weights", flat, layout.weight_ranks);
   if (layout.packed) {
-    const std::int64_t packed = linear_weights(model) * E;
+    const std::int64_t packed = packed_weights(model) * E;
     add(MemoryKind::packed_weights, "forward layout", packed, layout.weight_ranks);
     add(MemoryKind::packed_weights, "backward-data layout (bf16 only)", E < kFp32 ? packed : 0, layout.weight_ranks);
   } else {
@@ -62,6 +64,7 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
   add("input patches", per_token * E * model.patch_in());
   add("final layer input", per_token * (kFp32 * h + E * h + 2 * kFp32));
   add("prediction and its gradient", per_token * 2 * kFp32 * model.patch_out());
+  add("gradients in flight, reused by every block", per_token * (kFp32 * h + 3 * E * h + E * std::max(mlp, 3 * h)));
   add("conditioning and modulations", batch * kFp32 * h * (2 + 6 * model.depth + 3));
 }
 
