@@ -1,20 +1,17 @@
 // Step over Dit<Device, T>: noising, forward, loss, backward, AdamW. Included only where it is instantiated.
 #pragma once
 
-#include <array>
 #include <numeric>
-#include <span>
 #include <type_traits>
 
 #include "trainer/diffusion.h"
 #include "trainer/dit_impl.h"
-#include "trainer/ops/adamw.h"
 #include "trainer/ops/diffusion_loss.h"
 #include "trainer/ops/grad_norm.h"
 #include "trainer/ops/noising.h"
 #include "trainer/ops/recording.h"
 #include "trainer/ops/timeline.h"
-#include "trainer/state_memory.h"
+#include "trainer/optimizer_state.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
@@ -28,10 +25,7 @@ class DitStep : public Step {
         flat_size_(table.flat_size()),
         memory_(device_, setup.ranks),
         dit_(device_, setup.model, table, setup.local_batch, memory_, setup.recompute),
-        parameters_(memory_.template take<float>(flat_size_)),
-        exp_avg_(memory_.template take<float>(flat_size_)),
-        exp_avg_sq_(memory_.template take<float>(flat_size_)),
-        ema_(memory_.template take<float>(flat_size_)),
+        state_(device_, memory_, flat_size_),
         partial_norms_(memory_.template take<double>(ops::norm_blocks(flat_size_))),
         owned_(memory_.owned(events())),
         x_0_(device_, setup.local_batch * setup.model.latent_size()),
@@ -49,33 +43,20 @@ class DitStep : public Step {
     if constexpr (!std::is_same_v<T, float>) typed_ = ops::Buffer<Device, T>(device_, typed_size());
     const auto coefficients = step_coefficients(DiffusionSchedule());
     ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
-    dit_.bind(parameters_.get(), Device::kPacksWeights ? nullptr : typed(0));
+    dit_.bind(state_.parameters(), Device::kPacksWeights ? nullptr : typed(0));
   }
 
   const std::vector<comm::Segment>& events() const override { return dit_.offsets().segments; }
 
   void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override {
     reducer_ = &reducer;
-    ranks_ = &ranks;
-    sharded_ = sharded && ranks.size() > 1;
-    if (!sharded_) return;
-    shard_ = reducer.owned();
-    std::int64_t owned = 0;
-    for (const comm::Segment& part : shard_) owned += part.count;
-    ops::Buffer<Device, float> ema(device_, owned);
-    std::int64_t at = 0;
-    for (const comm::Segment& part : shard_) {
-      ops::convert(device_, part.count, ema_.get() + part.offset, ema.get() + at);
-      at += part.count;
-    }
-    ema_ = std::move(ema);
-    exp_avg_ = ops::Buffer<Device, float>(device_, owned);
-    exp_avg_sq_ = ops::Buffer<Device, float>(device_, owned);
+    if (!sharded || ranks.size() == 1) return;
+    state_.shard(reducer.owned(), ranks);
     partial_norms_ = ops::Buffer<Device, double>(device_, shard_norm_blocks());
   }
 
   void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step) override {
-    fetched_ = false;
+    state_.forget_host();
     reducer_->begin_step(step);
     timeline_.mark(kStarted);
     load(batch, settings, step);
@@ -118,7 +99,7 @@ class DitStep : public Step {
   }
 
   double update(const OptimizerSettings& settings, std::int64_t step) override {
-    fetched_ = false;
+    state_.forget_host();
     load_constants(settings, step);
     enqueue_update(settings.clip_norm);
     return fetch_norm();
@@ -127,27 +108,11 @@ class DitStep : public Step {
   bool owns_state() const override { return memory_.part() == 0; }
   bool shares_state() const override { return memory_.parts() > 1; }
 
-  TrainingState state() override {
-    if (Device::kHostMemory && !sharded_)
-      return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()};
-    if (!fetched_) {  // once for all who ask between two steps
-      host_[0] = to_host(parameters_.get(), flat_size_);
-      host_[1] = collect(ema_);
-      host_[2] = collect(exp_avg_);
-      host_[3] = collect(exp_avg_sq_);
-      fetched_ = true;
-    }
-    return {host_[0].data(), host_[1].data(), host_[2].data(), host_[3].data()};
-  }
+  TrainingState state() override { return state_.host(); }
 
   void state_changed() override {
     memory_.barrier();
-    if (fetched_) {  // somebody may have written to it
-      ops::copy_to_device(device_, parameters_.get(), host_[0].data(), parameters_.bytes());
-      distribute(host_[1], ema_);
-      distribute(host_[2], exp_avg_);
-      distribute(host_[3], exp_avg_sq_);
-    }
+    state_.write_back();
     pack_events();
     ops::synchronize(device_);
     memory_.barrier();
@@ -165,13 +130,6 @@ class DitStep : public Step {
   std::vector<float> gradients() override { return to_host(setup_.gradients, flat_size_); }
 
  protected:
-  /// Initial weights, from host memory.
-  void set_parameters(const float* values) {
-    ops::copy_to_device(device_, parameters_.get(), values, parameters_.bytes());
-    ops::copy_to_device(device_, ema_.get(), values, ema_.bytes());
-    ops::synchronize(device_);
-  }
-
   std::vector<float> to_host(const float* values, std::int64_t count) {
     std::vector<float> host(static_cast<std::size_t>(count));
     ops::copy_to_host(device_, host.data(), values, host.size() * sizeof(float));
@@ -183,7 +141,7 @@ class DitStep : public Step {
   std::int64_t flat_size_;
   StateMemory<Device> memory_;
   Dit<Device, T> dit_;
-  ops::Buffer<Device, float> parameters_, exp_avg_, exp_avg_sq_, ema_;  // flat
+  OptimizerState<Device> state_;
   ops::Buffer<Device, double> partial_norms_;
 
  private:
@@ -221,13 +179,13 @@ class DitStep : public Step {
                         loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
   }
 
-  void enqueue_update(double clip_norm) { sharded_ ? update_shard(clip_norm) : update_all(clip_norm); }
+  void enqueue_update(double clip_norm) { state_.sharded() ? update_shard(clip_norm) : update_all(clip_norm); }
 
   /// This rank's part; then every rank gets everybody's parameters, and packs them all.
   void update_shard(double clip_norm) {
     // The ranks' partial sums lie one on the other and are added by position.
     std::int64_t block = 0;
-    for (const auto& [at, count] : shard_) {
+    for (const auto& [at, count] : state_.owned()) {
       const std::int64_t blocks = ops::norm_blocks(count);
       ops::squares_by_block(device_, setup_.gradients + at, count, 0, blocks, partial_norms_.get() + block);
       block += blocks;
@@ -236,12 +194,8 @@ class DitStep : public Step {
     ops::squares_by_block(device_, setup_.gradients, 0, 0, partial_norms_.size() - block, partial_norms_.get() + block);
     reducer_->sum(partial_norms_.get(), partial_norms_.size());
     ops::clipping(device_, partial_norms_.get(), partial_norms_.size(), clip_norm, clipping_.get());
-    std::int64_t state_at = 0;
-    for (const comm::Segment& part : shard_) {
-      update_part(part, state_at, nullptr);
-      state_at += part.count;
-    }
-    reducer_->gather(parameters_.get());
+    state_.update_owned(adamw_.get(), clipping_.get(), setup_.gradients);
+    reducer_->gather(state_.parameters());
     pack_events();
   }
 
@@ -256,20 +210,17 @@ class DitStep : public Step {
     if constexpr (Device::kPacksWeights) {
       for (const int event : owned_) {
         const comm::Segment part = events()[event];
-        update_part(part, part.offset, rounded(part.offset));
+        update_segment(part);
         dit_.pack(typed(part.offset), event);
       }
     } else {
-      update_part({0, flat_size_}, 0, rounded(0));
+      update_segment({0, flat_size_});
     }
     memory_.barrier();
   }
 
-  /// `state_at`: where this part's moments and EMA begin. `rounded` as for ops::adamw.
-  void update_part(const comm::Segment& part, std::int64_t state_at, ops::bf16* rounded) {
-    const auto [at, count] = part;
-    ops::adamw(device_, adamw_.get(), clipping_.get(), count, setup_.gradients + at, parameters_.get() + at,
-               exp_avg_.get() + state_at, exp_avg_sq_.get() + state_at, ema_.get() + state_at, rounded);
+  void update_segment(const comm::Segment& part) {
+    state_.update(part, adamw_.get(), clipping_.get(), setup_.gradients, rounded(part.offset));
   }
 
   /// typed(at) where AdamW fills it, null where it is the masters.
@@ -281,13 +232,13 @@ class DitStep : public Step {
   /// From the fp32 parameters to what the products read.
   void pack_events() {
     if constexpr (!Device::kPacksWeights) {
-      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size_, parameters_.get(), typed(0));
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size_, state_.parameters(), typed(0));
       return;
     }
     const std::vector<comm::Segment>& all = events();
     for (const int event : owned_) {
       const auto [at, count] = all[event];
-      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, parameters_.get() + at, typed(at));
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, state_.parameters() + at, typed(at));
       dit_.pack(typed(at), event);
     }
   }
@@ -297,32 +248,10 @@ class DitStep : public Step {
     return ops::norm_blocks(flat_size_) + 2 * static_cast<std::int64_t>(events().size() + reducer_->buckets().size());
   }
 
-  /// A flat host copy of a state buffer; with sharding every rank's part of it.
-  std::vector<float> collect(const ops::Buffer<Device, float>& buffer) {
-    if (!sharded_) return to_host(buffer.get(), flat_size_);
-    std::vector<float> flat(static_cast<std::size_t>(flat_size_));
-    std::int64_t state_at = 0;
-    for (const auto& [at, count] : shard_) {
-      ops::copy_to_host(device_, flat.data() + at, buffer.get() + state_at, static_cast<std::size_t>(count) * 4);
-      state_at += count;
-    }
-    ranks_->all_reduce_sum(std::span<float>(flat));  // the others hold zeros there
-    return flat;
-  }
-
-  void distribute(const std::vector<float>& flat, const ops::Buffer<Device, float>& buffer) {
-    if (!sharded_) return ops::copy_to_device(device_, buffer.get(), flat.data(), buffer.bytes());
-    std::int64_t state_at = 0;
-    for (const auto& [at, count] : shard_) {
-      ops::copy_to_device(device_, buffer.get() + state_at, flat.data() + at, static_cast<std::size_t>(count) * 4);
-      state_at += count;
-    }
-  }
-
   /// The parameters in T from flat offset `at` on: the masters themselves, a copy of the whole, or, where products
   /// read packed weights, room for one event on its way to pack().
   T* typed(std::int64_t at) {
-    if constexpr (std::is_same_v<T, float>) return parameters_.get() + at;
+    if constexpr (std::is_same_v<T, float>) return state_.parameters() + at;
     return Device::kPacksWeights ? typed_.get() : typed_.get() + at;
   }
   std::int64_t typed_size() const {
@@ -353,11 +282,6 @@ class DitStep : public Step {
   ops::Recording<Device> recording_;
   ops::Timeline<Device> timeline_;
   comm::GradientReducer* reducer_ = nullptr;
-  comm::Communicator* ranks_ = nullptr;
-  bool sharded_ = false;
-  std::vector<comm::Segment> shard_;              // with sharding, what this rank updates: perhaps nothing
-  std::array<std::vector<float>, 4> host_;        // what state() hands out, in the order of TrainingState
-  bool fetched_ = false;                          // it is what the device holds, or will after state_changed()
   std::vector<double> losses_;
 };
 

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "trainer/dit_step.h"
 #include "trainer/init.h"
 
@@ -12,8 +10,8 @@ class CpuDitStep final : public DitStep<ops::Cpu, T> {
   CpuDitStep(const StepSetup& setup, const model::ParameterTable& table)
       : DitStep<ops::Cpu, T>({setup.threads}, setup, table) {
     if (this->owns_state()) {
-      initialize_parameters(this->device_, table, setup.seed, this->parameters_.get());
-      std::copy_n(this->parameters_.get(), table.flat_size(), this->ema_.get());
+      initialize_parameters(this->device_, table, setup.seed, this->state_.parameters());
+      this->state_.begin_ema();
     }
     this->state_changed();
   }

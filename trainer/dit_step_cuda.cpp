@@ -44,7 +44,8 @@ class CudaDitStep final : public DitStep<ops::Cuda, T> {
     std::vector<float> initial(static_cast<std::size_t>(this->flat_size_));
     ops::Cpu cpu{setup.threads};
     initialize_parameters(cpu, table, setup.seed, initial.data());
-    this->set_parameters(initial.data());
+    this->state_.set_parameters(initial.data());
+    this->state_.begin_ema();
     this->state_changed();
   }
   void* stream() override { return ops::stream_of(this->device_); }
@@ -53,14 +54,11 @@ class CudaDitStep final : public DitStep<ops::Cuda, T> {
   ops::Buffer<ops::Cuda, float> own_gradients_;
 };
 
-/// Beside what model/memory.h lists: gradients in flight through one block, and the batch.
+/// What model/memory.h lists, and the batch.
 std::vector<model::MemoryPart> memory_of(const StepSetup& setup, std::int64_t batch) {
   const model::ModelConfig& m = setup.model;
   const model::Dtype dtype = setup.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
-  const std::int64_t element = model::bytes_per_element(dtype), h = m.hidden_size;
   auto parts = model::memory_parts(m, batch, dtype, {.packed = false, .recompute = setup.recompute});
-  const std::int64_t per_token = 4 * h + element * (3 * h + std::max<std::int64_t>(m.mlp_hidden(), 3 * h));
-  parts.push_back({model::MemoryKind::activations, "gradients in flight", batch * m.tokens() * per_token});
   parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", batch * m.latent_size() * 3 * 4});
   return parts;
 }

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "trainer/ops/attention.h"
+#include "trainer/ops/attention_impl.h"
 #include "trainer/ops/convert_cpu.h"
 #include "trainer/ops/math.h"
 #include "trainer/ops/onednn.h"
@@ -249,19 +249,6 @@ struct Attention<Cpu, bf16>::Impl : CpuAttention<bf16> {
   using CpuAttention<bf16>::CpuAttention;
 };
 
-template <class Device, class T>
-Attention<Device, T>::Attention(Device& device, const AttentionShape& shape)
-    : impl_(std::make_unique<Impl>(device, shape)) {}
-template <class Device, class T>
-Attention<Device, T>::~Attention() = default;
-template <class Device, class T>
-void Attention<Device, T>::forward(const T* qkv, T* out, float* log_sum_exp) {
-  impl_->forward(qkv, out, log_sum_exp);
-}
-template <class Device, class T>
-void Attention<Device, T>::backward(const T* qkv, const T* out, const float* log_sum_exp, const T* dout, T* dqkv) {
-  impl_->backward(qkv, out, log_sum_exp, dout, dqkv);
-}
 template class Attention<Cpu, float>;
 template class Attention<Cpu, bf16>;
 

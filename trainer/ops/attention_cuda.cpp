@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "trainer/ops/attention_cudnn_cuda.h"
+#include "trainer/ops/attention_impl.h"
 #include "trainer/ops/attention_plain_cuda.h"
 
 namespace gpumonth::ops {
@@ -72,20 +73,6 @@ struct Attention<Cuda, bf16>::Impl : CudaAttention<bf16> {
   using CudaAttention<bf16>::CudaAttention;
 };
 
-template <class Device, class T>
-Attention<Device, T>::Attention(Device& device, const AttentionShape& shape)
-    : impl_(std::make_unique<Impl>(device, shape)) {}
-template <class Device, class T>
-Attention<Device, T>::~Attention() = default;
-template <class Device, class T>
-void Attention<Device, T>::forward(const T* qkv, T* out, float* log_sum_exp) {
-  impl_->forward(qkv, out, log_sum_exp);
-}
-template <class Device, class T>
-void Attention<Device, T>::backward(const T* qkv, const T* out, const float* log_sum_exp, const T* dout,
-                                    T* dqkv) {
-  impl_->backward(qkv, out, log_sum_exp, dout, dqkv);
-}
 template class Attention<Cuda, float>;
 template class Attention<Cuda, bf16>;
 
