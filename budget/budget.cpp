@@ -96,7 +96,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   choose_gpus(budget, options);
   check_benchmark(s);
   const auto gpus = planned_gpus(s);
-  std::optional<ScalingBasis> basis;
+  std::optional<ScalingBasis>& basis = budget.basis;
   std::optional<Cluster> cluster;
   if (gpus && has_compute(s)) {
     basis = scaling_basis(s, runs, *gpus, options.components, budget.notes);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "budget/ladder.h"
 #include "budget/lines.h"
 #include "budget/monte_carlo.h"
+#include "budget/scaling_basis.h"
 #include "budget/scenario.h"
 
 namespace gpumonth::budget {
@@ -48,6 +50,8 @@ struct Budget {
   std::vector<std::string> notes;  ///< what is unknown or left out, and why
   std::map<std::string, Input>
       fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
+  std::optional<ScalingBasis>
+      basis;  ///< where the efficiency on many GPUs comes from; nothing: it is not known
   std::vector<SweepRow> sweep;
   std::vector<InputShare> months_shares, usd_shares;  ///< of GPU-months and money, the most important first
 };

@@ -6,16 +6,18 @@
 
 #include "budget/backtest.h"
 #include "budget/budget.h"
+#include "budget/fit/fit.h"
+#include "budget/run_groups.h"
 #include "runlog/record.h"
 
 namespace gpumonth::budget {
 
-/// What a run is called in legends: "dit-s-2, 2 ranks, bf16".
-std::string run_label(const runlog::Run& run, const std::vector<runlog::Run>& all);
+/// What an input is called on the page: the first words of its key's help.
+std::string input_words(const std::string& input);
 
 std::string loss_figure(const std::vector<runlog::Run>& runs);
-/// Mean steady step of every run, stacked: data, forward, backward, exposed communication, optimizer, the
-/// rest; ms.
+/// Mean steady step, stacked, repeats together: data, forward, backward, exposed communication, optimizer,
+/// the rest; ms.
 std::string breakdown_figure(const std::vector<runlog::Run>& runs);
 /// Every rank's own step time on the run with the most ranks: median and 5-95 %, ms.
 std::string straggler_figure(const std::vector<runlog::Run>& runs);
@@ -29,6 +31,12 @@ std::string outputs_figure(const Budget& budget);
 std::string tornado_figure(const Budget& budget);
 /// Predicted over disclosed cost of known trainings, with 90 % intervals.
 std::string backtest_figure(const Backtest& backtest);
+/// Throughput per GPU, per cent of the curve's first point, against the logarithm of the number of GPUs: what
+/// was measured, the fit, and its 90 % band out to `planned` GPUs (0: not known, eight times the most), at
+/// most to `reach` (0: no limit), beyond which the budget does not use it. `unit`: "rank" or "GPU". Empty for
+/// a curve on one number of GPUs.
+std::string fit_figure(const Fit& fit, std::int64_t planned, std::int64_t reach, const char* id,
+                       const char* unit);
 /// 90 % band and median against the number of GPUs; empty without a sweep of two.
 std::string sweep_months_figure(const Budget& budget);
 std::string sweep_days_figure(const Budget& budget);
@@ -40,5 +48,7 @@ struct StepPart {
   double seconds;
 };
 std::vector<StepPart> mean_step(const runlog::Run& run);
+/// The mean over a group's runs that have steady steps; empty where none has.
+std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<runlog::Run>& runs);
 
 }  // namespace gpumonth::budget

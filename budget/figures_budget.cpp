@@ -38,7 +38,7 @@ std::string one_two_five(double low, double high) {
   for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
     for (const double step : {1.0, 2.0, 5.0}) {
       if (decade * step < low || decade * step > high || (crowded && step > 1)) continue;
-      tics += fmt::format("{}'{}' {:.9g}", tics.empty() ? "" : ", ", grouped(decade * step), decade * step);
+      tics += fmt::format("{}'{}' {:.9g}", tics.empty() ? "" : ", ", axis_text(decade * step), decade * step);
     }
   return tics;
 }

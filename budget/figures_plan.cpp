@@ -7,6 +7,7 @@
 #include "budget/figures.h"
 #include "budget/format.h"
 #include "budget/html.h"
+#include "budget/simulation.h"
 #include "budget/svg.h"
 
 namespace gpumonth::budget {
@@ -20,12 +21,13 @@ double row(std::size_t i) { return -static_cast<double>(i); }
 
 std::string ticks(double low, double high) {
   std::string text;
-  const bool crowded = high / low > 300;
+  const bool crowded = high / low > 300, narrow = high / low < 8;
   for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
-    for (const double step : {1.0, 2.0, 3.0, 5.0}) {
+    for (const double step : {1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0}) {
       const double at = decade * step;
-      if (at < low || at > high || (crowded && step > 1)) continue;
-      text += fmt::format("{}{} {:.9g}", text.empty() ? "" : ", ", quoted(grouped(at)), at);
+      const bool fine = step == 1.5 || step == 4 || step == 7;
+      if (at < low || at > high || (crowded && step > 1) || (fine && !narrow)) continue;
+      text += fmt::format("{}{} {:.9g}", text.empty() ? "" : ", ", quoted(axis_text(at)), at);
     }
   return text;
 }
@@ -60,6 +62,17 @@ std::string band_figure(const Budget& budget, const char* id, const char* title,
 
 }  // namespace
 
+std::string input_words(const std::string& input) {
+  if (input == kUtilisationInput) return "share of the peak that is reached (MFU)";
+  if (input == kEfficiencyInput) return "scaling efficiency, from the fit";
+  for (const auto& key : scenario_keys())
+    if (input == key.key) {
+      const std::string help = key.help;
+      return help.substr(0, help.find_first_of(",;:"));
+    }
+  return input;
+}
+
 std::string tornado_figure(const Budget& budget) {
   if (budget.months_shares.empty()) return "";
   auto shares = budget.months_shares;
@@ -74,7 +87,7 @@ std::string tornado_figure(const Budget& budget) {
   double low = middle, high = middle;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     const VarianceShare& share = shares[i].share;
-    names += fmt::format("{}{} {}", i ? ", " : "", quoted(share.input), row(i));
+    names += fmt::format("{}{} {}", i ? ", " : "", quoted(input_words(share.input)), row(i));
     const double y0 = row(i) - kThickness / 2, y1 = row(i) + kThickness / 2;
     below.push_back({share.low, row(i), share.low, std::clamp(middle, share.low, share.high), y0, y1});
     above.push_back({share.high, row(i), std::clamp(middle, share.low, share.high), share.high, y0, y1});
@@ -93,9 +106,7 @@ std::string tornado_figure(const Budget& budget) {
   plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", left, right))
       .line("set xtics (" + ticks(left, right) + ")");
   plot.line(fmt::format("set xlabel {}",
-                        quoted(fmt::format("GPU-months of the {}, with one input at its 5 % or 95 % "
-                                           "quantile and all others at their medians",
-                                           budget.scenario.hardware.name))));
+                        quoted(fmt::format("GPU-months of the {}", budget.scenario.hardware.name))));
   plot.line(fmt::format(
       "set arrow from first {0:.9g},graph 0 to first {0:.9g},graph 1 nohead lc rgb '{1}' dt (4,4) back",
       middle, colour::kMuted));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "budget/figures.h"
+#include "budget/run_groups.h"
 #include "budget/statistics.h"
 #include "budget/svg.h"
 
@@ -98,36 +99,31 @@ std::int64_t sampled_step(const runlog::Run& run) {
 
 }  // namespace
 
-std::string run_label(const runlog::Run& run, const std::vector<runlog::Run>& all) {
-  std::string label = fmt::format("{}, {} rank{}, {}", run.info.model_name, run.info.world_size,
-                                  run.info.world_size == 1 ? "" : "s", run.info.dtype);
-  std::size_t same = 0, index = 0;
-  for (const auto& other : all) {
-    if (other.info.model_name != run.info.model_name || other.info.world_size != run.info.world_size ||
-        other.info.dtype != run.info.dtype)
-      continue;
-    ++same;
-    if (&other <= &run) ++index;
-  }
-  return same > 1 ? fmt::format("{} #{}", label, index) : label;
-}
-
 std::string loss_figure(const std::vector<runlog::Run>& runs) {
-  Plot plot(kWidth, 340);
-  plot.line("set xlabel 'optimizer step'").line("set ylabel 'loss (mean over the global batch)'");
-  plot.line("set key top right").line("set lmargin 9").line("set xrange [0:*]");
-  std::string raw, smoothed;
+  const auto groups = group_runs(runs);
+  std::vector<std::pair<const RunGroup*, Curve>> curves;
   double low = INFINITY, high = -INFINITY;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const Curve curve = loss_curve(runs[i]);
+  for (const auto& group : groups)
+    for (const std::size_t i : group.runs) {
+      curves.emplace_back(&group, loss_curve(runs[i]));
+      low = std::min(low, curves.back().second.low);
+      high = std::max(high, curves.back().second.high);
+    }
+  Plot plot(kWidth, 330 + 18 * static_cast<int>((groups.size() + 2) / 3));
+  plot.line("set xlabel 'optimizer step'").line("set ylabel 'loss (mean over the global batch)'");
+  plot.line("set key outside top left horizontal Left reverse samplen 1.6 maxcols 3 height 0.5");
+  plot.line("set lmargin 9").line("set xrange [0:*]");
+  std::string raw, smoothed;
+  const RunGroup* titled = nullptr;  // repeats share a colour and one line of the key
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    const auto& [group, curve] = curves[i];
     if (curve.rows.empty()) continue;
-    low = std::min(low, curve.low);
-    high = std::max(high, curve.high);
     plot.data(fmt::format("loss{}", i), curve.rows);
-    const std::string colour = series_colour(i);
+    const std::string colour = series_colour(static_cast<std::size_t>(group - groups.data()));
     raw += fmt::format("$loss{} using 1:2 with lines lc rgb '#b0{}' lw 1 notitle, ", i, colour.substr(1));
-    smoothed += fmt::format("$loss{} using 1:3 with lines lc rgb '{}' lw 2.2 title {}, ", i, colour,
-                            quoted(run_label(runs[i], runs)));
+    smoothed += fmt::format("$loss{} using 1:3 with lines lc rgb '{}' lw 2.2 {}, ", i, colour,
+                            group == titled ? "notitle" : "title " + quoted(label_with_count(*group)));
+    titled = group;
   }
   if (smoothed.empty()) return "";
   if (low > 0 && high / low > 20) plot.line("set logscale y");
@@ -154,29 +150,46 @@ std::vector<StepPart> mean_step(const runlog::Run& run) {
   return parts;
 }
 
+std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<runlog::Run>& runs) {
+  std::vector<StepPart> mean;
+  double count = 0;
+  for (const std::size_t i : group.runs) {
+    if (runs[i].steady().empty()) continue;
+    const auto parts = mean_step(runs[i]);
+    if (mean.empty()) mean = std::vector<StepPart>(parts.size());
+    for (std::size_t p = 0; p < parts.size(); ++p)
+      mean[p] = {parts[p].name, parts[p].colour, mean[p].seconds + parts[p].seconds};
+    ++count;
+  }
+  for (auto& part : mean) part.seconds /= count;
+  return mean;
+}
+
 std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
   std::map<std::size_t, std::vector<std::vector<double>>> boxes;
   std::vector<StepPart> names;
   std::string tics;
   double longest_ms = 0;
   std::size_t shown = 0;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (runs[i].steady().empty()) continue;
+  for (const auto& group : group_runs(runs)) {
+    const auto parts = mean_step(group, runs);
+    if (parts.empty()) continue;
     const double y = -static_cast<double>(shown++);
     double at_ms = 0;
-    names = mean_step(runs[i]);
+    names = parts;
     for (std::size_t p = 0; p < names.size(); ++p) {
       const double ms = 1e3 * names[p].seconds;
       boxes[p].push_back(box(at_ms, at_ms + ms, y, 0.62));
       at_ms += ms;
     }
     longest_ms = std::max(longest_ms, at_ms);
-    tics += fmt::format("{}{} {}", tics.empty() ? "" : ", ", quoted(run_label(runs[i], runs)), y);
+    tics += fmt::format("{}{} {}", tics.empty() ? "" : ", ", quoted(label_with_count(group)), y);
   }
   if (names.empty()) return "";
   Plot plot(kWidth, 120 + 44 * static_cast<int>(shown));
   plot.line("set xlabel 'mean steady step (ms)'")
-      .line("set key outside top center horizontal samplen 1.2 height 0.5");
+      .line("set key at screen 0.985,screen 0.98 right top vertical maxrows 2 samplen 1.2")
+      .line("set tmargin 4");
   plot.line("set border 1")
       .line("unset grid")
       .line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
@@ -190,7 +203,7 @@ std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
                            names[p].name);
   }
   plot.line("plot " + command);
-  return plot.svg("fig-breakdown", "Mean step time by part, per run");
+  return plot.svg("fig-breakdown", "Mean step time by part");
 }
 
 std::string straggler_figure(const std::vector<runlog::Run>& runs) {

@@ -1,6 +1,7 @@
-// Throughput and efficiency against ranks. Runs of the same model, compute type and device are one series;
-// its ideal is the mean throughput per unit (GPU, or CPU thread) of its runs with the fewest ranks: one rank
-// with two threads and two ranks with one thread each have the same ideal.
+// Throughput and efficiency against ranks. Runs of the same model, compute type and device are one series, or
+// where they were scaled in several ways one for each batch per rank (weak scaling) and each global batch
+// (strong scaling). Its ideal is the mean throughput per unit (GPU, or CPU thread) of its runs with the
+// fewest ranks: one rank with two threads and two ranks with one thread each have the same ideal.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,36 +16,67 @@ namespace {
 
 struct Series {
   std::string name;
-  std::vector<const Efficiency*> runs;  // by ranks
-  double per_unit = 0;                  // baseline samples/s of one GPU or thread
+  std::vector<const Efficiency*> runs = {};  // by ranks
+  double per_unit = 0;                       // baseline samples/s of one GPU or thread
   int fewest = 0, most = 0;
 };
 
 double units(const Efficiency& run) { return static_cast<double>(run.ranks) * run.units_per_rank; }
 
+using Runs = std::vector<const Efficiency*>;
+
+bool has_two_rank_counts(const Runs& runs) {
+  return std::any_of(runs.begin(), runs.end(), [&](auto* run) { return run->ranks != runs.front()->ranks; });
+}
+
+Series finished(std::string name, Runs runs) {
+  Series series{.name = std::move(name), .runs = std::move(runs)};
+  std::sort(series.runs.begin(), series.runs.end(), [](auto* a, auto* b) { return a->ranks < b->ranks; });
+  series.fewest = series.runs.front()->ranks;
+  series.most = series.runs.back()->ranks;
+  double count = 0;
+  for (const auto* run : series.runs) {
+    if (run->ranks != series.fewest) continue;
+    series.per_unit += run->samples_per_s / units(*run);
+    ++count;
+  }
+  series.per_unit /= count;
+  return series;
+}
+
+/// A run can stand in a weak and in a strong series.
+void add_series(const std::string& name, const Runs& runs, std::vector<Series>& all) {
+  std::map<double, Runs> weak;
+  std::map<std::int64_t, Runs> strong;
+  for (const auto* run : runs) {
+    weak[static_cast<double>(run->global_batch) / run->ranks].push_back(run);
+    strong[run->global_batch].push_back(run);
+  }
+  std::erase_if(weak, [](const auto& entry) { return !has_two_rank_counts(entry.second); });
+  std::erase_if(strong, [](const auto& entry) { return !has_two_rank_counts(entry.second); });
+  if (weak.size() + strong.size() < 2) {
+    all.push_back(finished(name, runs));
+    return;
+  }
+  for (const auto& [batch, group] : weak)
+    all.push_back(finished(fmt::format("{}, {:g} samples per rank", name, batch), group));
+  for (const auto& [batch, group] : strong)
+    all.push_back(finished(fmt::format("{}, {} samples in all", name, batch), group));
+}
+
 std::vector<Series> make_series(const std::vector<Efficiency>& runs) {
-  std::map<std::string, Series> by_name;
-  for (const auto& run : runs) {
-    if (run.steps == 0) continue;
-    Series& series = by_name[run.model_name + "|" + run.dtype + "|" + run.device_name];
-    series.name = run.model_name + ", " + run.dtype;
-    series.runs.push_back(&run);
-  }
+  std::map<std::string, Runs> by_name;
+  for (const auto& run : runs)
+    if (run.steps > 0) by_name[run.model_name + "|" + run.dtype + "|" + run.device_name].push_back(&run);
   std::vector<Series> all;
-  for (auto& [key, series] : by_name) {
-    std::sort(series.runs.begin(), series.runs.end(), [](auto* a, auto* b) { return a->ranks < b->ranks; });
-    series.fewest = series.runs.front()->ranks;
-    series.most = series.runs.back()->ranks;
-    double count = 0;
-    for (const auto* run : series.runs) {
-      if (run->ranks != series.fewest) continue;
-      series.per_unit += run->samples_per_s / units(*run);
-      ++count;
-    }
-    series.per_unit /= count;
-    all.push_back(series);
-  }
+  for (const auto& [key, group] : by_name)
+    add_series(group.front()->model_name + ", " + group.front()->dtype, group, all);
   return all;
+}
+
+/// Whether any series has two rank counts: single points say nothing about scaling.
+bool has_a_slope(const std::vector<Series>& all) {
+  return std::any_of(all.begin(), all.end(), [](const Series& s) { return s.fewest < s.most; });
 }
 
 /// The mean of `value` at every rank count: rows of (ranks, mean, lowest, highest).
@@ -69,7 +101,7 @@ void set_rank_axis(Plot& plot, const std::vector<Series>& all) {
     fewest = std::min(fewest, series.fewest);
     most = std::max(most, series.most);
   }
-  plot.line("set xlabel 'ranks'").line("set key top left reverse Left samplen 1.8");
+  plot.line("set xlabel 'ranks'").line("set key bottom right reverse Left samplen 1.8");
   if (most > 8) {
     plot.line("set logscale x 2").line(fmt::format("set xrange [{}:{}]", fewest / 1.2, most * 1.2));
   } else {
@@ -81,7 +113,7 @@ void set_rank_axis(Plot& plot, const std::vector<Series>& all) {
 
 std::string throughput_figure(const std::vector<Efficiency>& runs) {
   const auto all = make_series(runs);
-  if (all.empty()) return "";
+  if (!has_a_slope(all)) return "";
   Plot plot(484, 320);
   set_rank_axis(plot, all);
   plot.line("set ylabel 'samples/s'").line("set yrange [0:*]");
@@ -104,7 +136,7 @@ std::string throughput_figure(const std::vector<Efficiency>& runs) {
 
 std::string efficiency_figure(const std::vector<Efficiency>& runs) {
   const auto all = make_series(runs);
-  if (all.empty()) return "";
+  if (!has_a_slope(all)) return "";
   Plot plot(484, 320);
   set_rank_axis(plot, all);
   plot.line("set ylabel 'efficiency (%)'");

@@ -66,6 +66,23 @@ std::string percent(double fraction) {
   return fmt::format("{:.{}f} %", value, is_whole(value) ? 0 : 1);
 }
 
+std::string money(double value) {
+  if (!(std::abs(value) >= 1e6)) return three_digits(value);
+  const double magnitude = std::abs(value);
+  const double unit = magnitude > 0 ? std::pow(10, std::floor(std::log10(magnitude)) - 2) : 1;
+  std::string text = compact(unit * std::round(value / unit));
+  if (text.ends_with(" G")) text.replace(text.size() - 1, 1, "bn");
+  return text;
+}
+
+std::string axis_text(double value) { return value < 1 ? fmt::format("{:g}", value) : grouped(value); }
+
+std::string three_digits(double value) {
+  if (!(std::abs(value) >= 1000)) return grouped(value);
+  const double unit = std::pow(10, std::floor(std::log10(std::abs(value))) - 2);
+  return grouped(unit * std::round(value / unit));
+}
+
 std::string range_text(const Number& number, std::string (*format)(double)) {
   if (!number.known()) return "unknown";
   const std::string low = format(number.low), high = format(number.high);

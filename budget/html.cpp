@@ -16,10 +16,22 @@ h2 { font-size: 20px; margin: 46px 0 8px; font-weight: 600; }
 h3 { font-size: 15px; margin: 26px 0 6px; font-weight: 600; }
 p { margin: 6px 0 12px; max-width: 46em; }
 .muted, figcaption, .card span { color: var(--muted); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(224px, 1fr)); gap: 14px; margin: 24px 0 8px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(224px, 1fr)); gap: 14px; margin: 18px 0 8px; }
 .card { background: var(--wash); border-top: 3px solid var(--accent); padding: 13px 16px 12px; }
 .card b { display: block; font-size: 22px; line-height: 1.25; font-weight: 600; margin: 3px 0; font-variant-numeric: tabular-nums; }
 .card span { display: block; font-size: 13px; line-height: 1.4; overflow-wrap: anywhere; }
+.answer { display: grid; grid-template-columns: 1.15fr 1fr; gap: 10px 40px; margin: 22px 0 4px; align-items: start; }
+.answer .big { font-size: 38px; line-height: 1.15; font-weight: 600; letter-spacing: -0.015em; font-variant-numeric: tabular-nums; }
+.answer .big small { font-size: 17px; font-weight: 400; letter-spacing: 0; }
+.answer p { margin: 6px 0 0; }
+.answer h3 { margin: 4px 0 4px; }
+.answer ol { margin: 0; padding-left: 20px; } .answer li { margin: 3px 0; }
+.caution { border-left: 3px solid #c0563f; padding: 2px 0 2px 12px; margin: 14px 0 0; font-size: 14px; }
+.side { table-layout: fixed; }
+.side th:nth-child(1) { width: 15%; } .side th:nth-child(2) { width: 27%; } .side th:nth-child(4) { width: 21%; }
+.side td:nth-child(1) { white-space: normal; font-weight: 600; }
+.side td { overflow-wrap: anywhere; }
+.side .n { white-space: normal; } .side b { white-space: nowrap; }
 figure { margin: 16px 0 10px; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { font-size: 13.5px; margin-top: 4px; max-width: 62em; }
@@ -32,23 +44,16 @@ td:first-child { white-space: nowrap; }
 .group { table-layout: fixed; }
 .group td:first-child { white-space: normal; }
 .group th:nth-child(1) { width: 35%; } .group th:nth-child(2) { width: 26%; } .group th:nth-child(3) { width: 11%; }
-.inputs { font-size: 12.5px; color: var(--muted); }
-.inputs .tag { font-size: 11px; margin-right: 7px; }
-th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.rungs { list-style: none; margin: 10px 0; padding: 0; counter-reset: rung; }
-.rungs li { border-bottom: 1px solid var(--line); padding: 11px 0 10px; display: grid; grid-template-columns: 190px 1fr; gap: 4px 22px; }
-.rungs .id { font-weight: 600; }
-.rungs .months { font-variant-numeric: tabular-nums; }
-.rungs del { text-decoration: none; color: var(--muted); }
-.tag { display: inline-block; font-size: 11.5px; line-height: 1.5; padding: 0 7px; border-radius: 9px; background: #e7edf2; color: #36536e; white-space: nowrap; }
+th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { white-space: nowrap; }
+.tag { display: inline-block; font-style: normal; font-size: 11.5px; line-height: 1.5; padding: 0 7px; border-radius: 9px; background: #e7edf2; color: #36536e; white-space: nowrap; }
 .tag.assumed { background: #f7e4df; color: #8f3a26; }
 .tag.measured { background: #e2efe6; color: #35663f; }
 details { margin: 8px 0; }
 summary { cursor: pointer; color: var(--accent); }
 pre { background: var(--wash); padding: 12px 16px; overflow-x: auto; font: 12.5px/1.5 "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 10px; font-size: 13px; color: var(--muted); }
-@media (max-width: 720px) { .pair, .rungs li { grid-template-columns: 1fr; } main { padding: 24px 16px; } }
-@media print { main { padding: 0; } h2 { break-after: avoid; } figure, .card, tr, li { break-inside: avoid; } }
+@media (max-width: 720px) { .pair, .answer { grid-template-columns: 1fr; } main { padding: 24px 16px; } }
+@media print { main { padding: 0; } h2 { break-after: avoid; } figure, .card, tr { break-inside: avoid; } }
 )css";
 
 std::string row(const char* cell, const std::vector<std::string>& texts, std::size_t numbers,
@@ -84,6 +89,7 @@ std::string dashes(std::string text) {
     for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
       text.replace(at, from.size(), to);
   };
+  replace_all(" % .. ", " .. ");  // "33 % .. 48 %" has one unit
   replace_all(" .. ", " – ");
   replace_all(" x ", " × ");
   return text;
@@ -102,10 +108,13 @@ std::string figure(const std::string& svg, const std::string& caption) {
   return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", svg, escape(caption));
 }
 
-std::string card(const std::string& label, const std::string& value, const std::string& note) {
-  return fmt::format("<div class=\"card\"><span>{}</span><b>{}</b><span>{}</span></div>\n", escape(label),
-                     escape(value), escape(note));
+std::string card(const std::string& label, const std::string& value, const std::string& note,
+                 const std::string& tag) {
+  return fmt::format("<div class=\"card\"><span>{}{}</span><b>{}</b><span>{}</span></div>\n", escape(label),
+                     tag.empty() ? "" : "&ensp;" + tag, escape(value), escape(note));
 }
+
+std::string tag(Tag tag) { return fmt::format("<i class=\"tag {0}\">{0}</i>", name(tag)); }
 
 std::string page(const std::string& title, const std::string& body) {
   return fmt::format(

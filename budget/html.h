@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "budget/number.h"
+
 namespace gpumonth::budget::html {
 
 std::string escape(const std::string& text);
@@ -18,8 +20,12 @@ std::string table(const std::vector<std::string>& head, const std::vector<std::v
 /// An SVG with its caption; nothing where there is no SVG.
 std::string figure(const std::string& svg, const std::string& caption);
 
-/// A headline number.
-std::string card(const std::string& label, const std::string& value, const std::string& note);
+/// A headline number; `tag` is markup, from tag().
+std::string card(const std::string& label, const std::string& value, const std::string& note,
+                 const std::string& tag = "");
+
+/// Where a number comes from, as a small label.
+std::string tag(Tag tag);
 
 /// The whole page: `body` in a column, styles inline, nothing loaded from anywhere.
 std::string page(const std::string& title, const std::string& body);

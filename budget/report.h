@@ -16,8 +16,15 @@ std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budg
                         const Backtest* backtest = nullptr);
 
 // The page's parts (report_*.cpp).
+std::string answer_section(const Budget& budget);
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies);
 std::string budget_section(const Budget& budget);
+/// The budget's lines, inputs and notes, to look up.
+std::string numbers_section(const Budget& budget);
+/// The fit of the runs' scaling, and of the published curve that the budget reads; empty where there is
+/// neither.
+std::string scaling_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies,
+                            const Budget* budget);
 std::string backtest_section(const Backtest& backtest);
 std::string machines_section(const std::vector<runlog::Run>& runs);
 

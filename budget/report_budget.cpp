@@ -1,34 +1,30 @@
 // The report's part that follows from the scenario: ladder, outputs, tables with provenance.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "budget/figures.h"
 #include "budget/format.h"
 #include "budget/html.h"
 #include "budget/report.h"
-#include "budget/text_parts.h"
 
 namespace gpumonth::budget {
 namespace {
 
-std::string tag_html(Tag tag) { return fmt::format("<span class=\"tag {0}\">{0}</span>", name(tag)); }
-
-std::string rung_html(const Budget& budget, const Rung& rung) {
-  std::string text;
-  if (!rung.replaces.empty())
-    text += fmt::format("<del>Instead of: {}.</del><br>", html::escape(html::dashes(rung.replaces)));
-  text += html::escape(html::dashes(rung.replacement)) + ".<div class=\"inputs\">";
-  for (const auto& input : rung.inputs) {
-    const InputDescription d = describe_input(budget, input);
-    text += fmt::format("<span title=\"{}\">{}</span> {} ", html::escape(d.source), html::escape(input),
-                        tag_html(d.tag));
-  }
-  return fmt::format(
-      "<li><div><div class=\"id\">{}</div><div class=\"months\">{}<br><span "
-      "class=\"muted\">GPU-months</span></div></div>"
-      "<div>{}</div></div></li>\n",
-      html::escape(rung.id), html::escape(html::dashes(range_text(rung.gpu_months, grouped))), text);
+std::string rung_inputs(const Budget& budget) {
+  std::string rows;
+  for (const auto& rung : budget.rungs)
+    for (const auto& input : rung.inputs) {
+      const InputDescription d = describe_input(budget, input);
+      rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
+                          &input == &rung.inputs.front() ? html::escape(rung.id) : "", html::escape(input),
+                          html::tag(d.tag), html::escape(d.source));
+    }
+  return "<details><summary>What each rung brings in, with its source</summary>\n<div "
+         "class=\"scroll\"><table><thead><tr>"
+         "<th>rung</th><th>input</th><th>tag</th><th>source</th></tr></thead><tbody>\n" +
+         rows + "</tbody></table></div></details>\n";
 }
 
 std::string group_html(const Budget& budget, const Group& group) {
@@ -37,7 +33,7 @@ std::string group_html(const Budget& budget, const Group& group) {
     rows += fmt::format("<tr><td>{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
                         (line.label.starts_with(" ") ? "&emsp;" : "") + html::escape(line.label),
                         html::escape(html::dashes(value_with_unit(budget, line.number))),
-                        tag_html(line.number.tag), html::escape(html::dashes(line.number.formula)));
+                        html::tag(line.number.tag), html::escape(html::dashes(line.number.formula)));
   return fmt::format(
       "<h3>{}</h3>\n<div class=\"scroll\"><table class=\"group\"><thead><tr><th></th><th "
       "class=\"n\">value</th><th>provenance</th>"
@@ -48,14 +44,17 @@ std::string group_html(const Budget& budget, const Group& group) {
 std::string sweep_html(const Budget& budget) {
   if (budget.sweep.empty()) return "";
   std::vector<std::vector<std::string>> rows;
+  const bool large = std::any_of(budget.sweep.begin(), budget.sweep.end(),
+                                 [](const SweepRow& r) { return r.energy_mwh.low >= 1e4; });
   for (const auto& r : budget.sweep) {
     const auto text = [](const Number& n, std::string (*format)(double)) {
       return n.known() ? html::dashes(range_text(n, format)) : std::string();
     };
     if (r.refused.empty())
       rows.push_back({grouped(static_cast<double>(r.gpus)), grouped(r.global_batch),
-                      text(r.efficiency, percent), text(r.goodput, percent), text(r.gpu_months, compact),
-                      text(r.days, compact), text(r.usd, compact), text(r.energy_mwh, compact)});
+                      text(r.efficiency, percent), text(r.goodput, percent), text(r.gpu_months, three_digits),
+                      text(r.days, three_digits), text(r.usd, money),
+                      text(large ? r.energy_mwh / exactly(1000) : r.energy_mwh, three_digits)});
     else
       rows.push_back({grouped(static_cast<double>(r.gpus)), "", "", "", "does not fit", "", "", ""});
   }
@@ -64,20 +63,38 @@ std::string sweep_html(const Budget& budget) {
          "and a larger batch needs more samples.</p>\n<div class=\"pair\">" +
          html::figure(sweep_months_figure(budget), "GPU-months: median, and 90 % of the draws.") +
          html::figure(sweep_days_figure(budget), "Days: median, and 90 % of the draws.") + "</div>\n" +
-         html::table({"GPUs", "batch", "efficiency", "goodput", "GPU-months", "days", "USD", "MWh"}, rows, 0);
+         html::table(
+             {"GPUs", "batch", "efficiency", "goodput", "GPU-months", "days", "USD", large ? "GWh" : "MWh"},
+             rows, 0);
+}
+
+std::string in_words(const std::vector<InputShare>& shares) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, shares.size()); ++i)
+    text += fmt::format("{}{} ({:.0f} %)", i ? "; " : "", input_words(shares[i].share.input),
+                        100 * shares[i].share.first_order);
+  return text;
 }
 
 std::string shares_html(const Budget& budget) {
   if (budget.months_shares.empty()) return "";
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [share, tag] : budget.months_shares)
+    rows.push_back({input_words(share.input), share.input, name(tag),
+                    fmt::format("{:.1f} %", 100 * share.first_order),
+                    three_digits(share.low) + " – " + three_digits(share.high)});
   return "<h2>What the range comes from</h2>\n<p>The three inputs that matter most for the GPU-months: " +
-         html::escape(most_important(budget.months_shares)) +
+         html::escape(in_words(budget.months_shares)) + "." +
          (budget.usd_shares.empty() ? ""
-                                    : "; for the money: " + html::escape(most_important(budget.usd_shares))) +
-         ".</p>\n" +
+                                    : " For the money: " + html::escape(in_words(budget.usd_shares)) + ".") +
+         "</p>\n" +
          html::figure(
              tornado_figure(budget),
              "Bars: the result with this input at its 5 % and 95 % quantile and all others at their medians. "
-             "Numbers: the share of the result's variance that would be gone were this input known.");
+             "Numbers: the share of the result's variance that would be gone were this input known.") +
+         "<details><summary>The same as a table, with the keys to change</summary>\n" +
+         html::table({"input", "key", "tag", "of the variance", "GPU-months, 5 – 95 %"}, rows, 3) +
+         "</details>\n";
 }
 
 std::string inputs_html(const Budget& budget) {
@@ -88,13 +105,13 @@ std::string inputs_html(const Budget& budget) {
     rows += fmt::format(
         "<tr><td>{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
         html::escape(key), html::escape(html::dashes(range_text(input.number, flop ? scientific : compact))),
-        html::escape(input.number.unit), tag_html(input.number.tag), html::escape(input.source));
+        html::escape(input.number.unit), html::tag(input.number.tag), html::escape(input.source));
   }
   const auto& model = budget.scenario.inputs.at("model");
   rows += fmt::format(
       "<tr><td>model</td><td class=\"n\">{} tokens</td><td></td><td>{}</td><td "
       "class=\"muted\">{}</td></tr>\n",
-      grouped(static_cast<double>(budget.scenario.model.tokens())), tag_html(model.number.tag),
+      grouped(static_cast<double>(budget.scenario.model.tokens())), html::tag(model.number.tag),
       html::escape(model.source));
   return "<h3>Every input</h3>\n<div class=\"scroll\"><table><thead><tr><th>key in the scenario</th><th "
          "class=\"n\">value</th>"
@@ -125,25 +142,22 @@ std::string backtest_section(const Backtest& backtest) {
 }
 
 std::string budget_section(const Budget& budget) {
-  std::string out =
-      "<h2>The ladder</h2>\n<p>From the published estimate to a budget: every rung replaces one assumption "
-      "of "
-      "the rung before it.</p>\n";
-  out += html::figure(ladder_figure(budget),
-                      "GPU-months, low to high, on a logarithmic scale. ×: factor against the rung before.");
-  out += "<ol class=\"rungs\">\n";
-  for (const auto& rung : budget.rungs) out += rung_html(budget, rung);
-  out += "</ol>\n";
-  out += sweep_html(budget) + shares_html(budget);
-  out += "<h2>What outputs cost</h2>\n";
+  return html::figure(ladder_figure(budget),
+                      "GPU-months, low to high, on a logarithmic scale. ×: factor against the rung before.") +
+         rung_inputs(budget) + shares_html(budget) + sweep_html(budget);
+}
+
+std::string numbers_section(const Budget& budget) {
+  std::string out = "<h2>Number by number</h2>\n";
   out += html::figure(outputs_figure(budget),
                       "FLOP to make one output, logarithmic. As published: the article's operations, which "
                       "are multiply-adds for the DiT. Counted: 2 FLOP per multiply-add, and attention.");
-  for (const auto& group : budget.groups)
-    if (group.id != "outputs") out += group_html(budget, group);
+  for (const char* id : {"cost", "plan", "training", "inference", "demand"})
+    for (const auto& group : budget.groups)
+      if (group.id == id) out += group_html(budget, group);
   out += "<details><summary>Every input with its source</summary>\n" + inputs_html(budget) + "</details>\n";
   if (!budget.notes.empty()) {
-    out += "<h3>Left out</h3>\n<ul class=\"muted\">\n";
+    out += "<h3>Notes</h3>\n<ul class=\"muted\">\n";
     for (const auto& note : budget.notes) out += "<li>" + html::escape(note) + "</li>\n";
     out += "</ul>\n";
   }

@@ -10,6 +10,8 @@
 namespace gpumonth::budget {
 namespace {
 
+constexpr std::size_t kNamedRuns = 2;  // more are counted; the rung's inputs hold every name
+
 /// Every device that the usable runs name, once: "AMD EPYC 9654, NVIDIA H100 80GB HBM3".
 std::string devices(const std::vector<Efficiency>& runs) {
   std::vector<std::string> names;
@@ -26,6 +28,7 @@ std::string what_was_measured(const LadderContext& context, const Number& mfu) {
       std::any_of(runs.begin(), runs.end(), [](const auto& r) { return r.has_mfu() && r.peak_is_measured; });
   std::string names;
   for (const auto& input : mfu.inputs) names += (names.empty() ? "" : ", ") + input;
+  if (mfu.inputs.size() > kNamedRuns) names = fmt::format("{} run logs", mfu.inputs.size());
   std::string text = fmt::format(
       "{} of {}: measured ({} on {})", range_text(mfu, percent),
       gemm ? "the matrix-product rate measured on that machine" : "the datasheet peak", names, devices(runs));

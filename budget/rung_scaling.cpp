@@ -24,6 +24,15 @@ std::string memory_text(const Scenario& s, const Cluster& cluster) {
                      describe(cluster.plan));
 }
 
+/// Why a published curve falls where its submitters put less work on every GPU; empty where they did not.
+std::string batch_step(const ScalingCurve& curve, std::int64_t gpus) {
+  const std::int64_t fewest = groups(curve).front().ranks;
+  const double first = forecast_batch(curve, fewest), here = forecast_batch(curve, gpus);
+  if (!has_batch(curve) || first == here) return "";
+  return fmt::format("; its batch per GPU falls from {:g} on {} to {:g} here", first,
+                     grouped(static_cast<double>(fewest)), here);
+}
+
 std::string curve_text(const Cluster& cluster) {
   const ScalingBasis& basis = *cluster.basis;
   const auto all = groups(basis.fit.curve());
@@ -32,6 +41,7 @@ std::string curve_text(const Cluster& cluster) {
   std::string text = fmt::format(
       ", from the fit of {} ({} .. {} GPUs{})", basis.input, grouped(static_cast<double>(all.front().ranks)),
       grouped(static_cast<double>(most)), beyond > 1 ? fmt::format(", extrapolated x {:.3g}", beyond) : "");
+  text += batch_step(basis.fit.curve(), cluster.gpus);
   if (cluster.simulation.extra_recompute() > 1)
     text += fmt::format("; x {:.3g} time for recompute", cluster.simulation.extra_recompute());
   if (!basis.carried.empty()) text += fmt::format("; carried over (assumed): {}", basis.carried);

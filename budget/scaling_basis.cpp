@@ -97,10 +97,9 @@ Number range_of(const Runs& group, int ranks) {
 ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, const Runs& group,
                        std::shared_ptr<const StepModel> components) {
   const ScalingCurve curve = as_curve(group);
-  FitOptions options;
-  options.components = std::move(components);
-  ScalingBasis basis{.fit = fit_curve(curve, options)};
+  ScalingBasis basis{.fit = *fit_of_runs(all, std::move(components))};
   basis.input = "scaling of the runs";
+  basis.is_of_runs = true;
   basis.reference = fewest(curve);
   basis.utilisation = range_of(group, static_cast<int>(basis.reference));
   basis.recompute = group.front()->hardware_over_model_flops;
@@ -142,17 +141,6 @@ ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs) 
   return basis;
 }
 
-/// The batch per rank at which the curve is read: that of its point at these ranks, or at the most before
-/// them. So that beyond its end every rank keeps the work it had there, also where the global batch was the
-/// same on all points.
-double batch_at(const ScalingCurve& curve, std::int64_t ranks) {
-  if (!has_batch(curve)) return kUnknownBatch;
-  double batch = kUnknownBatch;
-  for (const auto& group : groups(curve))
-    if (std::isnan(batch) || group.ranks <= ranks) batch = group.batch_per_rank;
-  return batch;
-}
-
 }  // namespace
 
 std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs) {
@@ -192,11 +180,30 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
   return from_curve(s, runs);
 }
 
+double forecast_batch(const ScalingCurve& curve, std::int64_t ranks) {
+  if (!has_batch(curve)) return kUnknownBatch;
+  double batch = kUnknownBatch;
+  for (const auto& group : groups(curve))
+    if (std::isnan(batch) || group.ranks <= ranks) batch = group.batch_per_rank;
+  return batch;
+}
+
+std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs,
+                               std::shared_ptr<const StepModel> components) {
+  const Runs group = widest_group(runs);
+  if (group.empty()) return std::nullopt;
+  FitOptions options;
+  options.components = std::move(components);
+  return fit_curve(as_curve(group), options);
+}
+
+std::int64_t reach_of(const Fit& fit) { return kReach * fit.curve().points.back().ranks; }
+
 std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus) {
   // The same seed picks the same posterior draws at both places, so that what they share cancels.
   const ScalingCurve& curve = basis.fit.curve();
-  auto there = basis.fit.draws(gpus, batch_at(curve, gpus), kDraws, kSeed);
-  const auto here = basis.fit.draws(basis.reference, batch_at(curve, basis.reference), kDraws, kSeed);
+  auto there = basis.fit.draws(gpus, forecast_batch(curve, gpus), kDraws, kSeed);
+  const auto here = basis.fit.draws(basis.reference, forecast_batch(curve, basis.reference), kDraws, kSeed);
   const double ratio = static_cast<double>(basis.reference) / static_cast<double>(gpus);
   for (std::size_t i = 0; i < there.size(); ++i) there[i] = there[i] / here[i] * ratio;
   std::sort(there.begin(), there.end());

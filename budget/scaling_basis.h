@@ -22,6 +22,7 @@ struct ScalingBasis {
   Fit fit;
   std::string input = {};      ///< as provenance names it: "curve flux1-b200", "scaling of the runs"
   std::string source = {};     ///< who measured it
+  bool is_of_runs = false;     ///< else of a published curve
   std::int64_t reference = 1;  ///< GPUs (ranks) at which the utilisation holds
   Number utilisation = {};     ///< there; model FLOPs over peak
   std::string carried = {};    ///< what had to be carried over, in words; empty where nothing
@@ -40,6 +41,19 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& scenario, const std::v
 
 /// The parts of a step as the logs of those runs have them, for the fit; null where they do not say enough.
 std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs);
+
+/// The fit of the usable runs of one model, type and device on the most rank counts; nothing where they are
+/// on fewer than two.
+std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs,
+                               std::shared_ptr<const StepModel> components);
+
+/// How many GPUs the runs of a fit speak for: 64 times their most ranks.
+std::int64_t reach_of(const Fit& fit);
+
+/// The batch per rank at which a budget reads a curve: that of its point at these ranks, or at the most
+/// before them. So that beyond its end every rank keeps the work it had there, also where the global batch
+/// was the same on all points. NaN where the curve has no batch.
+double forecast_batch(const ScalingCurve& curve, std::int64_t ranks);
 
 /// Draws of throughput per GPU on `gpus` over the same on the reference, ascending: quantiles for the Monte
 /// Carlo.

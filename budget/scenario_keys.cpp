@@ -39,7 +39,8 @@ constexpr ScenarioKey kKeys[] = {
 
     {"scaling.reference_gpus", "GPU", 1, kAny, false, "GPUs at which the published utilisation holds"},
     {"scaling.transfer", "1", 0, kAny, false,
-     "time that scaling costs here over what it costs on the curve that is carried over"},
+     "loss by scaling against the curve's: time it costs here over what it costs on the curve that is "
+     "carried over"},
 
     {"step.bandwidth", "B/s", kPositive, kAny, false,
      "bus bandwidth of the gradients' all-reduce, per GPU; given where the utilisation is one of large "

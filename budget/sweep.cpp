@@ -1,10 +1,13 @@
 #include "budget/sweep.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "budget/cluster.h"
+#include "budget/format.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -28,6 +31,23 @@ SweepRow row(const Cluster& cluster) {
   row.usd = range(out.usd, "USD");
   row.energy_mwh = range(out.building_mwh.size() > 0 ? out.building_mwh : out.board_mwh, "MWh");
   return row;
+}
+
+/// The efficiency steps where the curve's submitters put another batch on every GPU: not the network's doing.
+void note_batch_steps(const ScalingBasis& basis, std::vector<std::int64_t> gpus,
+                      std::vector<std::string>& notes) {
+  const ScalingCurve& curve = basis.fit.curve();
+  if (!has_batch(curve)) return;
+  std::sort(gpus.begin(), gpus.end());
+  for (std::size_t i = 1; i < gpus.size(); ++i) {
+    const double before = forecast_batch(curve, gpus[i - 1]), here = forecast_batch(curve, gpus[i]);
+    if (here < before)
+      notes.push_back(fmt::format(
+          "scaling: from {} to {} GPUs the batch per GPU of {} falls from {:g} to {:g}, and with it the "
+          "efficiency",
+          grouped(static_cast<double>(gpus[i - 1])), grouped(static_cast<double>(gpus[i])), basis.input,
+          before, here));
+  }
 }
 
 }  // namespace
@@ -54,6 +74,7 @@ std::vector<SweepRow> sweep(const Scenario& s, const Number& utilisation, const 
     }
   if (std::all_of(rows.begin(), rows.end(), [](const auto& r) { return !r.refused.empty(); }))
     user_error("{}", rows.front().refused);
+  if (basis != nullptr) note_batch_steps(*basis, gpus, notes);
   return rows;
 }
 

@@ -47,12 +47,13 @@ void add_ladder(std::string& out, const Budget& budget) {
 std::string value_text(const Number& number, const std::string& device) {
   const bool flop = number.unit == "FLOP" || number.unit == "MAC";
   if (number.unit == "1" && number.high <= 1) return range_text(number, percent);
+  if (number.unit == "MWh" && number.low >= 1000) return range_text(number / exactly(1000), compact) + " GWh";
   std::string unit = number.unit == "1" ? "" : number.unit;
   if (unit == "min/h") unit = fmt::format("min per {}-hour", device);
   if (unit == "min") unit = "minutes";
   for (const char* counted : {"image", "sample", "day", "GPU", "GPU-hour", "GPU-day", "GPU-month"})
     if (unit == counted) unit += "s";
-  return range_text(number, flop ? scientific : compact) + " " + unit;
+  return range_text(number, flop ? scientific : unit == "USD" ? money : compact) + " " + unit;
 }
 
 }  // namespace

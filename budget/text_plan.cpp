@@ -37,10 +37,10 @@ std::string sweep_text(const Budget& budget) {
       for (const auto& line : wrap(row.refused, 92)) out += first + line + "\n", first.assign(8, ' ');
       continue;
     }
-    out += fmt::format("{:>6}{:>7}{:>14}{:>14}{:>22}{:>18}{:>19}\n", row.gpus, compact(row.global_batch),
-                       percent_range(row.efficiency), percent_range(row.goodput),
-                       or_blank(row.gpu_months, compact), or_blank(row.days, compact),
-                       or_blank(row.usd, compact));
+    out +=
+        fmt::format("{:>6}{:>7}{:>14}{:>14}{:>22}{:>18}{:>19}\n", row.gpus, compact(row.global_batch),
+                    percent_range(row.efficiency), percent_range(row.goodput),
+                    or_blank(row.gpu_months, compact), or_blank(row.days, compact), or_blank(row.usd, money));
   }
   return out;
 }

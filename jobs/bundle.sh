@@ -5,8 +5,8 @@
 #
 #   jobs/bundle.sh [-o FILE] [--cuda-arch LIST] [--build-dir DIR]...
 #
-#   -o FILE           default build/gpumonth-bundle.tar.gz; an error above 60 MiB. A name in .tar.xz makes it a third
-#                     smaller, for machines that have xz
+#   -o FILE           default build/gpumonth-bundle.tar.xz; an error above 60 MiB. A name in .tar.gz is for machines
+#                     without xz: about twice as big, which with CUDA is more than that
 #   --cuda-arch LIST  GPU architectures as CMake names them; default 90a (H100), "80;90a" adds A100
 #   --build-dir DIR   packs what is built in DIR instead of building build/bundle-cpu, -cpu-v4 and -cuda; may be given
 #                     twice, for a build with and one without CUDA. DIR's tests only run where its source tree is,
@@ -29,7 +29,7 @@ fail() {
   exit 2
 }
 
-out=$source_dir/build/gpumonth-bundle.tar.gz build_dirs=() cuda_arch=90a
+out=$source_dir/build/gpumonth-bundle.tar.xz build_dirs=() cuda_arch=90a
 while [[ $# != 0 ]]; do
   case $1 in
     -o | --cuda-arch | --build-dir) [[ -n ${2:-} ]] || fail "$1 needs a value" ;;&
@@ -40,7 +40,7 @@ while [[ $# != 0 ]]; do
   esac
   shift 2
 done
-case $out in *.tar.gz) ;; *.tar.xz) type -P xz >/dev/null || fail "xz is missing" ;; *) fail "-o $out: must end in .tar.gz or .tar.xz" ;; esac
+case $out in *.tar.gz) ;; *.tar.xz) type -P xz >/dev/null || fail "xz is missing: jobs/install.sh test" ;; *) fail "-o $out: must end in .tar.gz or .tar.xz" ;; esac
 for tool in patchelf readelf objdump strip ldd ctest cmake ompi_info tar gzip; do
   type -P $tool >/dev/null || fail "$tool is missing: jobs/install.sh test"
 done

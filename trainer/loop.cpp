@@ -235,17 +235,19 @@ class Loop {
     if (!log_) return;
     const std::vector<float> busy_s(extras_.values.begin() + Extras::kBusy, extras_.values.end());
     log_->rank_times(s, busy_s);
-    if (s % config_.log.bucket_every == 0) log_buckets(s);
+    if (s % config_.log.bucket_every == 0) log_buckets(s, record.data_s + record.forward_s);
     log_->step(record);
     progress->step(record);
   }
 
   Progress* progress_of_rank0(Progress& progress) { return comm_.rank() == 0 ? &progress : nullptr; }
 
-  void log_buckets(std::int64_t s) {
+  /// `backward_s`: when backward began, since the step's start.
+  void log_buckets(std::int64_t s, double backward_s) {
     std::vector<runlog::BucketRecord> records;
     for (const auto& t : reducer_->timeline())
-      records.push_back({s, static_cast<int>(records.size()), t.bytes, t.ready_s, t.start_s, t.end_s});
+      records.push_back({s, static_cast<int>(records.size()), t.bytes, backward_s + t.ready_s,
+                         backward_s + t.start_s, backward_s + t.end_s});
     log_->buckets(records);
   }
 

@@ -60,10 +60,24 @@ std::string series_command(const std::string& data, const std::string& colour, c
       data, colour, dash, quoted(title));
 }
 
+/// The test's answer, for the figure's head.
+std::string verdict(const CompareTest& t) {
+  return fmt::format("A scales at {:.1f} % of B ({:.1f} .. {:.1f} %, 90 %); p = {}: {}", 100 * t.ratio,
+                     100 * t.low, 100 * t.high,
+                     t.p_value < 1e-3 ? std::string("below 0.001") : fmt::format("{:.3f}", t.p_value),
+                     t.p_value < kTestLevel ? "the sets differ" : "no difference was found");
+}
+
+/// The end of a long path.
+std::string short_name(const std::string& name) {
+  constexpr std::size_t kLongest = 52;
+  return name.size() <= kLongest ? name : "..." + name.substr(name.size() - kLongest);
+}
+
 }  // namespace
 
 std::string to_svg(const Comparison& c) {
-  Plot plot(760, 620);
+  Plot plot(820, 680);
   const auto lines = lines_of(c);
   std::string efficiency, difference;
   double highest = 100, lowest = 100;
@@ -93,10 +107,14 @@ std::string to_svg(const Comparison& c) {
     difference += (difference.empty() ? "" : ", ") +
                   series_command(fmt::format("d{}", i), colour::kInk, dash, "A - B" + label);
   }
-  plot.line("set multiplot layout 2,1 margins 0.1,0.97,0.1,0.93 spacing 0.11");
+  plot.line("set multiplot layout 2,1 margins 0.1,0.97,0.09,0.86 spacing 0.09");
   set_axis(plot, c);
-  plot.label(fmt::format("A: {}     B: {}", c.a.name, c.b.name), "screen 0.1,screen 0.97",
-             fmt::format("textcolor rgb '{}'", colour::kMuted));
+  plot.label(verdict(c.efficiency), "screen 0.02,screen 0.965",
+             fmt::format("textcolor rgb '{}'", colour::kInk));
+  plot.label(fmt::format("A: {}", short_name(c.a.name)), "screen 0.02,screen 0.93",
+             fmt::format("textcolor rgb '{}'", series_colour(0)));
+  plot.label(fmt::format("B: {}", short_name(c.b.name)), "screen 0.52,screen 0.93",
+             fmt::format("textcolor rgb '{}'", series_colour(1)));
   plot.line("set key bottom left reverse Left samplen 1.8").line("set ylabel 'efficiency (%)'");
   plot.line(fmt::format("set yrange [{}:{}]", lowest > 50 ? 10 * std::floor(lowest / 10 - 0.5) : 0,
                         1.02 * highest));

@@ -82,9 +82,7 @@ ComponentData resample(const ComponentData& data, std::mt19937_64& random) {
     d.buckets.push_back({b.bytes, take(b.ready_s, drawn), take(b.duration_s, drawn)});
   }
   if (data.busy_s.empty()) return d;
-  const auto ranks = draw_blocks(static_cast<std::size_t>(data.ranks), 1, random);
-  for (const auto row : draw_blocks(data.busy_s.size(), 1, random))
-    d.busy_s.push_back(take(data.busy_s[row], ranks));
+  for (const auto row : draw_blocks(data.busy_s.size(), 1, random)) d.busy_s.push_back(data.busy_s[row]);
   return d;
 }
 

@@ -26,7 +26,8 @@ struct ComponentData {
 /// Empty columns where the log has no steady step.
 ComponentData component_data(const runlog::Run& run);
 
-/// Steps in moving blocks of n^(1/3), sampled buckets and busy rows one by one, ranks with them.
+/// Steps in moving blocks of n^(1/3), sampled buckets and busy rows one by one. Not ranks: one drawn twice
+/// never waits for itself, which would make the jitter between ranks too small.
 ComponentData resample(const ComponentData& data, std::mt19937_64& random);
 
 }  // namespace gpumonth::budget

@@ -1,6 +1,7 @@
 #include "budget/fit/components.h"
 
 #include <algorithm>
+#include <boost/math/distributions/chi_squared.hpp>
 #include <boost/math/distributions/normal.hpp>
 #include <cmath>
 #include <map>
@@ -71,9 +72,21 @@ void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimat
   e.host_s_per_byte = x[3];
 }
 
-/// Variance over ranks of their means, and over steps around them, of busy time relative to its mean.
-void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimate& e) {
+/// Squares over ranks of their means, and over steps around them, of busy time relative to its mean, of all
+/// runs.
+struct StragglerSquares {
   double between = 0, between_freedom = 0, within = 0, within_freedom = 0;
+  double noise = 0;  ///< what jitter adds to `between`, over its variance: ranks - 1 over steps, summed
+  double drawn_freedom = 0;  ///< of `within` where the steps were drawn with replacement: (n-1)/n of it
+
+  /// Variance between ranks, of a mean square between ranks' means and one within.
+  double persistent_variance(double between_square, double within_square) const {
+    return std::max(0.0, between_square - within_square * noise / between_freedom);
+  }
+};
+
+StragglerSquares straggler_squares(const std::vector<ComponentData>& all) {
+  StragglerSquares result;
   for (const auto& d : all) {
     const auto rows = static_cast<double>(d.busy_s.size());
     if (rows < 2 || d.ranks < 2) continue;
@@ -82,22 +95,41 @@ void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimat
     double mean = 0;
     for (const auto& row : d.busy_s)
       for (std::size_t r = 0; r < ranks; ++r) rank_mean[r] += row[r] / rows, mean += row[r] / rows / d.ranks;
-    double run_within = 0, run_between = 0;
+    if (!(mean > 0)) continue;
     for (const auto& row : d.busy_s) {
       double common = 0;  // what slows all ranks alike is no straggler
       for (std::size_t r = 0; r < ranks; ++r) common += (row[r] - rank_mean[r]) / d.ranks;
       for (std::size_t r = 0; r < ranks; ++r)
-        run_within += std::pow((row[r] - rank_mean[r] - common) / mean, 2);
+        result.within += std::pow((row[r] - rank_mean[r] - common) / mean, 2);
     }
-    const double freedom = (rows - 1) * (d.ranks - 1);
-    for (std::size_t r = 0; r < ranks; ++r) run_between += std::pow(rank_mean[r] / mean - 1, 2);
-    within += run_within;
-    within_freedom += freedom;
-    between += std::max(0.0, run_between - (d.ranks - 1) * run_within / freedom / rows);
-    between_freedom += d.ranks - 1;
+    for (std::size_t r = 0; r < ranks; ++r) result.between += std::pow(rank_mean[r] / mean - 1, 2);
+    result.within_freedom += (rows - 1) * (d.ranks - 1);
+    result.between_freedom += d.ranks - 1;
+    result.noise += (d.ranks - 1) / rows;
+    result.drawn_freedom += (rows - 1) * (rows - 1) / rows * (d.ranks - 1);
   }
-  if (within_freedom > 0) e.per_step = std::sqrt(within / within_freedom);
-  if (between_freedom > 0) e.persistent = std::sqrt(between / between_freedom);
+  return result;
+}
+
+void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimate& e) {
+  const StragglerSquares s = straggler_squares(all);
+  if (!(s.between_freedom > 0)) return;
+  const double within = s.within / s.within_freedom;
+  e.per_step = std::sqrt(within);
+  e.persistent = std::sqrt(s.persistent_variance(s.between / s.between_freedom, within));
+}
+
+double draw_chi_squared(double freedom, std::mt19937_64& random) {
+  const double u = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
+  return boost::math::quantile(boost::math::chi_squared(freedom), u);
+}
+
+/// One draw of the spread between ranks given the squares (generalised confidence interval of a variance
+/// component, Weerahandi 1993): a bootstrap of a few ranks draws some of them twice.
+double draw_persistent(const StragglerSquares& s, std::mt19937_64& random) {
+  const double between = s.between / draw_chi_squared(s.between_freedom, random);
+  const double within = s.within / draw_chi_squared(s.within_freedom, random);
+  return std::sqrt(s.persistent_variance(between, within));
 }
 
 ComponentEstimate estimate(const std::vector<ComponentData>& all) {
@@ -209,10 +241,14 @@ Components fit_components(const std::vector<runlog::Run>& runs, int replicates) 
         "all runs were on one host: the component model takes its link for that between hosts too");
   c.best = estimate(all);
   std::mt19937_64 random(20240302);
+  const StragglerSquares squares = straggler_squares(all);
   for (int i = 0; i < replicates; ++i) {
     std::vector<ComponentData> drawn;
     for (const auto& d : all) drawn.push_back(resample(d, random));
     c.replicates.push_back(estimate(drawn));
+    if (!(squares.between_freedom > 0)) continue;
+    c.replicates.back().per_step *= std::sqrt(squares.within_freedom / squares.drawn_freedom);
+    c.replicates.back().persistent = draw_persistent(squares, random);
   }
   add_parameters(c);
   for (const auto& d : all)

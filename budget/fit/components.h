@@ -13,7 +13,8 @@
 //             standard normals (Blom 1958); persistent: ranks that are always slower, per_step: jitter
 //
 // All coefficients are non-negative least squares of medians over steady steps; intervals are a moving-block
-// bootstrap over steps, over sampled buckets, and over ranks.
+// bootstrap over steps and over sampled buckets; of persistent, whose ranks cannot be drawn again, a
+// generalised confidence interval (Weerahandi 1993).
 #pragma once
 
 #include <memory>

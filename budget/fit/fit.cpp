@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "budget/fit/fit_state.h"
 
 namespace gpumonth::budget {
@@ -12,6 +13,8 @@ namespace gpumonth::budget {
 namespace {
 
 constexpr double kDisagreement = 0.2;  // repeats further apart than this are named
+constexpr double kJump = 5;  // throughput per rank at neighbouring points further apart than this is named
+constexpr double kLargest = 1e30;  // throughput beyond which its ratios leave what a table can show
 
 /// Where `probability` of a mixture of distribution functions lies.
 template <class Cdf>
@@ -47,12 +50,27 @@ void add_notes(const ScalingCurve& curve, const std::vector<ScalingGroup>& all,
       notes.push_back(
           fmt::format("the {} repeats at {} ranks differ by {:.0f} %: the interval is wide because of it",
                       g.repeats, g.ranks, 100 * g.spread));
+  // No column need say the unit, and neither a batch that shrinks nor a broken network costs this much.
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    const double before = all[i - 1].samples_per_s / static_cast<double>(all[i - 1].ranks);
+    const double ratio = all[i].samples_per_s / static_cast<double>(all[i].ranks) / before;
+    if (std::max(ratio, 1 / ratio) <= kJump) continue;
+    notes.push_back(
+        fmt::format("throughput per rank at {} ranks is {:.4g} times that at {}: are all rows total "
+                    "throughput in one unit?",
+                    all[i].ranks, ratio, all[i - 1].ranks));
+    break;
+  }
 }
 
 }  // namespace
 
 Fit fit_curve(const ScalingCurve& curve, const FitOptions& options) {
   check(curve);
+  for (const auto& p : curve.points)
+    if (!(p.samples_per_s < kLargest && p.samples_per_s > 1 / kLargest))
+      user_error("curve '{}', {} ranks: a throughput of {:g} cannot be: expected {:g} to {:g}", curve.name,
+                 p.ranks, p.samples_per_s, 1 / kLargest, kLargest);
   auto state = std::make_shared<Fit::State>();
   state->curve = curve;
   sort(state->curve);

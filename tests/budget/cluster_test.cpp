@@ -2,6 +2,7 @@
 // answer.
 #include "budget/cluster.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "budget/budget.h"
@@ -157,6 +158,21 @@ TEST_CASE("a sweep: sooner and dearer, and where the plan does not fit it says s
   const std::string text = budget::to_text(b);
   CHECK_THAT(text, contains(" 16384  2,048 "));
   CHECK_THROWS_WITH(budget::make_budget(tests::sora(), {}, {.gpus = {512, 0}}), contains("at least 1"));
+}
+
+TEST_CASE("a curve whose batch per GPU falls says so, in the ladder and between the rows", "[cluster]") {
+  const auto b = budget::make_budget(tests::sora({"cost.gpus=4096"}), {}, {.gpus = {4096, 2048, 1024}});
+  const std::string step =
+      "from 2,048 to 4,096 GPUs the batch per GPU of curve mlperf_gpt3_h100_v3.1 falls from 4 to 0.5";
+  CHECK(std::count_if(b.notes.begin(), b.notes.end(),
+                      [&](const std::string& note) { return note.find(step) != std::string::npos; }) == 1);
+  CHECK(std::none_of(b.notes.begin(), b.notes.end(), [](const std::string& note) {
+    return note.find("from 1,024 to 2,048") != std::string::npos;
+  }));
+  const auto alone = budget::make_budget(tests::sora({"cost.gpus=4096"}), {});
+  CHECK_THAT(alone.rungs[4].replacement, contains("its batch per GPU falls from 4 on 512 to 0.5 here"));
+  const auto few = budget::make_budget(tests::sora({"cost.gpus=1024"}), {});
+  CHECK_THAT(few.rungs[4].replacement, !contains("batch per GPU falls"));
 }
 
 TEST_CASE("more GPUs mean a larger batch and more samples", "[cluster]") {

@@ -60,6 +60,9 @@ TEST_CASE("measured-mfu divides by the runs' MFU", "[ladder]") {
   CHECK(rung.gpu_months.low == Approx(before.low / 0.4));
   CHECK(rung.gpu_months.high == Approx(before.high / 0.25));
   CHECK_THAT(rung.replacement, contains("measured (run run-1.h5, run run-2.h5 on Some CPU)"));
+  const auto three = budget::efficiency_of(tests::make_run(0.4, 4));
+  CHECK_THAT(budget::make_budget(tests::sora(), {one, two, three}).rungs[3].replacement,
+             contains("measured (3 run logs on Some CPU)"));
   CHECK_THAT(rung.replacement, contains("carried over to the H100 SXM's datasheet peak (assumed)"));
   CHECK(rung.gpu_months.tag == budget::Tag::assumed);
 }
@@ -85,7 +88,9 @@ TEST_CASE("an H100's own MFU is not carried over", "[ladder]") {
 TEST_CASE("images alone: DiT-XL/2 at 256 px", "[ladder]") {
   const auto b = budget::make_budget(
       budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml")), {});
-  REQUIRE(b.rungs.size() == 4);
+  REQUIRE(b.rungs.size() == 6);
+  CHECK(b.rungs[5].id == "goodput");
+  CHECK(b.rungs[4].factor.low == Approx(1).epsilon(0.05));  // one node is where its utilisation holds
   const double a100_month = 312e12 * 30 * 86400;
   CHECK(b.rungs[0].gpu_months.low == Approx(6.38e20 / a100_month));
   // Counted: the published 118.64 GMACs, three times for training, two FLOP each.

@@ -46,6 +46,14 @@ TEST_CASE("numbers read as people write them", "[format]") {
   CHECK(compact(14.95e6) == "14.95 M");
   CHECK(compact(5.035) == "5.04");
   CHECK(compact(999.96e6) == "1 G");
+  CHECK(money(1.53e9) == "1.53 bn");
+  CHECK(money(382.8e6) == "383 M");
+  CHECK(money(15640) == "15,600");
+  CHECK(axis_text(0.5) == "0.5");
+  CHECK(axis_text(10000) == "10,000");
+  CHECK(three_digits(382858) == "383,000");
+  CHECK(three_digits(1581) == "1,580");
+  CHECK(three_digits(57.52) == "57.5");
   CHECK(compact(0) == "0");
   CHECK(grouped(4211.3) == "4,211");
   CHECK(grouped(1234567) == "1,234,567");

@@ -10,6 +10,9 @@
 #include <regex>
 
 #include "base/error.h"
+#include "budget/figures.h"
+#include "budget/fit/fit.h"
+#include "budget/run_groups.h"
 #include "budget/svg.h"
 #include "budget/text_file.h"
 #include "tests/budget/samples.h"
@@ -53,8 +56,9 @@ class Environment {
 
 TEST_CASE("the page has every figure with something in it", "[report]") {
   const std::string page = page_of(two_runs());
-  for (const char* id : {"fig-loss", "fig-breakdown", "fig-throughput", "fig-efficiency", "fig-stragglers",
-                         "fig-buckets", "fig-ladder", "fig-outputs", "fig-tornado"}) {
+  for (const char* id :
+       {"fig-loss", "fig-breakdown", "fig-throughput", "fig-efficiency", "fig-stragglers", "fig-buckets",
+        "fig-ladder", "fig-outputs", "fig-tornado", "fig-fit-runs", "fig-fit-curve"}) {
     INFO(id);
     const auto begin = page.find("<svg id=\"" + std::string(id) + "\"");
     REQUIRE(begin != std::string::npos);
@@ -65,6 +69,62 @@ TEST_CASE("the page has every figure with something in it", "[report]") {
   for (const char* text :
        {"4,211 – 10,528", "as-published", "measured-mfu", "Sora 1-min video", "run-2.h5", "Some CPU"})
     CHECK_THAT(page, contains(text));
+}
+
+TEST_CASE("the first screen has the answer, what it hangs on, and both assumptions side by side",
+          "[report]") {
+  const std::string page = page_of(two_runs());
+  const std::string first = page.substr(page.find("<header>"), page.find("<svg") - page.find("<header>"));
+  for (const char* text :
+       {"GPU-months of the H100 SXM", "with 90 % probability", "What it hangs on", "of the variance",
+        "on 4,096 GPUs", "US dollars", "GWh", "is carried over to the H100 SXM",
+        "100 % of the peak is reached", "<i class=\"tag published\">published</i>",
+        "<i class=\"tag assumed\">assumed</i>"}) {
+    INFO(text);
+    CHECK_THAT(first, contains(text));
+  }
+  CHECK(count(first, "<tr>") == 7);  // a head and six rungs
+  std::smatch word;
+  const bool has_unknown = std::regex_search(page, word, std::regex("\\b(nan|inf|unknown)\\b"));
+  INFO(word.str());
+  CHECK_FALSE(has_unknown);
+}
+
+TEST_CASE("one rank count alone has no figure of scaling", "[report]") {
+  const std::string page = page_of({tests::make_run(0.4, 1), tests::make_run(0.41, 1)});
+  for (const char* id : {"<svg id=\"fig-throughput", "<svg id=\"fig-efficiency", "<svg id=\"fig-fit-runs"})
+    CHECK(page.find(id) == std::string::npos);
+}
+
+TEST_CASE("repeats stand together", "[report]") {
+  std::vector<runlog::Run> runs = {tests::make_run(0.4, 1), tests::make_run(0.35, 2),
+                                   tests::make_run(0.41, 1)};
+  const auto groups = budget::group_runs(runs);
+  REQUIRE(groups.size() == 2);
+  CHECK(groups[0].runs == std::vector<std::size_t>{0, 2});
+  CHECK(budget::label_with_count(groups[0]) == "dit-s-2, 1 rank, fp32 (2 runs)");
+  CHECK(budget::run_label(runs[2], runs) == "dit-s-2, 1 rank, fp32 #2");
+  CHECK(budget::run_label(runs[1], runs) == "dit-s-2, 2 ranks, fp32");
+  runs[2].info.global_batch = 32;
+  CHECK(budget::group_runs(runs).size() == 3);
+  CHECK(budget::run_label(runs[2], runs) == "dit-s-2, 1 rank, batch 32, fp32");
+}
+
+TEST_CASE("the fit's figure reaches the planned GPUs and needs two rank counts", "[report]") {
+  budget::ScalingCurve curve;
+  for (const std::int64_t ranks : {8, 16, 32}) {
+    budget::ScalingPoint& point = curve.points.emplace_back();
+    point.ranks = ranks;
+    point.samples_per_s = 100.0 * static_cast<double>(ranks);
+  }
+  const std::string svg = budget::fit_figure(budget::fit_curve(curve), 512, 0, "fig-x", "GPU");
+  CHECK(count(svg, "<polygon") > 0);  // the band
+  for (const char* text : {">512<", "planned", "measured"}) CHECK_THAT(svg, contains(text));
+  const std::string near = budget::fit_figure(budget::fit_curve(curve), 512, 256, "fig-z", "GPU");
+  CHECK_THAT(near, contains(">256<"));
+  for (const char* text : {">512<", "planned"}) CHECK_THAT(near, !contains(text));
+  curve.points.resize(1);
+  CHECK(budget::fit_figure(budget::fit_curve(curve), 64, 0, "fig-y", "GPU").empty());
 }
 
 TEST_CASE("the page loads nothing and holds no foreign markup", "[report]") {

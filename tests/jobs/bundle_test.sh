@@ -19,9 +19,7 @@ fail() {
 }
 
 type -P patchelf >/dev/null || { echo "skipped: patchelf is missing: jobs/install.sh test"; exit 77; }
-archive=$work/bundle.tar.gz
-# The programs of an ordinary build are bigger: its tests bring Catch2 each, and it has more GPU architectures.
-if [[ $build_dir ]] && type -P xz >/dev/null; then archive=$work/bundle.tar.xz; fi
+archive=$work/bundle.tar.xz
 "$source_dir/jobs/bundle.sh" -o "$archive" ${build_dir:+--build-dir "$build_dir"} || fail "it was not made"
 refusal=$work/refusal
 ! "$source_dir/jobs/bundle.sh" --build-dir "$work" >"$refusal" 2>&1 && grep -q 'no gpumonth is built there' "$refusal" ||

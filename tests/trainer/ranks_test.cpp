@@ -1,6 +1,7 @@
 // The same global batch on 1, 2 and 4 ranks: the same losses, the same weights.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/hdf5.h"
@@ -40,6 +41,21 @@ double largest_loss_difference(const runlog::Run& a, const runlog::Run& b) {
   return largest;
 }
 
+/// Times of a bucket count from its step's start: nothing is ready before backward begins, nor reduced after the step.
+void check_bucket_times(const runlog::Run& run) {
+  constexpr double kClocks_s = 1e-4;  // two threads read the clock, and each phase is rounded on its own
+  CHECK(!run.buckets.empty());
+  for (const auto& bucket : run.buckets) {
+    const auto step = std::find_if(run.steps.begin(), run.steps.end(), [&](const auto& s) { return s.step == bucket.step; });
+    REQUIRE(step != run.steps.end());
+    CHECK(bucket.ready_s >= step->data_s + step->forward_s);
+    CHECK(bucket.ready_s <= step->data_s + step->forward_s + step->backward_s + kClocks_s);
+    CHECK(bucket.start_s >= bucket.ready_s);
+    CHECK(bucket.end_s >= bucket.start_s);
+    CHECK(bucket.end_s <= step->step_time_s + kClocks_s);
+  }
+}
+
 void check_agreement(const fs::path& file, const TemporaryFolder& folder, const std::vector<int>& ranks,
                      const std::vector<std::string>& more) {
   const Outcome alone = train_20_steps(0, file, folder.path() / "alone", more);
@@ -52,6 +68,7 @@ void check_agreement(const fs::path& file, const TemporaryFolder& folder, const 
     CHECK(outcome.log.info.world_size == n);
     CHECK(outcome.log.clean_close);
     CHECK(outcome.log.rank_step_time_s.size() == outcome.log.rank_steps.size() * static_cast<std::size_t>(n));
+    if (n > 1) check_bucket_times(outcome.log);
     CHECK(largest_loss_difference(outcome.log, alone.log) < 1e-6);
     CHECK(largest_distance(outcome.model, alone.model) < 1e-4);
     CHECK(largest_distance(outcome.ema, alone.ema) < 1e-4);

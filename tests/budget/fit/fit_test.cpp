@@ -124,6 +124,14 @@ TEST_CASE("little or bad data gives honest intervals, never a NaN", "[fit]") {
   CHECK(wide.predict(64).high > 1.5 * wide.predict(64).low);
   CHECK_THAT(wide.notes().front(), contains("differ by 80 %"));
 
+  ScalingCurve units = one;  // the second and third row in thousands
+  units.points = {{1, kUnknownBatch, 10, ""}, {2, kUnknownBatch, 20000, ""}, {4, kUnknownBatch, 40000, ""}};
+  const Fit jump = fit_curve(units);
+  CHECK_THAT(jump.notes().back(), contains("at 2 ranks is 1000 times that at 1"));
+  CHECK(std::isfinite(jump.predict(64).high));
+  units.points[1].samples_per_s = 1e308;
+  CHECK_THROWS_WITH(fit_curve(units), contains("2 ranks: a throughput of 1e+308 cannot be"));
+
   ScalingCurve wild = one;  // throughput that falls by half per doubling
   wild.points = {
       {1, kUnknownBatch, 1e-9, ""}, {2, kUnknownBatch, 5e-10, ""}, {1000000000, kUnknownBatch, 1e12, ""}};

@@ -24,7 +24,7 @@ inline budget::ScalingCurve synthetic_curve(const std::function<double(double)>&
 
 /// What the logs below are made of.
 struct ComponentTruth {
-  double c0_s = 0.004, c1_s = 0.01, alpha_s = 60e-6, bytes_per_s = 4e9, per_step = 0.02;
+  double c0_s = 0.004, c1_s = 0.01, alpha_s = 60e-6, bytes_per_s = 4e9, per_step = 0.02, persistent = 0;
   double data_s = 0.0005, optimizer_s = 0.002, other_s = 0.001;
 };
 
@@ -41,6 +41,8 @@ inline runlog::Run component_log(const ComponentTruth& t, int ranks, int batch, 
   run.info.model_name = "dit-s-2";
   run.info.hostnames.assign(static_cast<std::size_t>(ranks), "node0");
   const double compute = t.c0_s + t.c1_s * batch;
+  std::vector<double> slower;
+  for (int r = 0; r < ranks; ++r) slower.push_back(t.persistent > 0 ? t.persistent * normal() : 0);
   for (int i = 1; i <= steps; ++i) {
     runlog::StepRecord s;
     s.step = i;
@@ -64,8 +66,8 @@ inline runlog::Run component_log(const ComponentTruth& t, int ranks, int batch, 
     if (ranks > 1 && i % 4 == 0) {
       run.rank_steps.push_back(i);
       const double common = 1 + 0.03 * normal();
-      for (int r = 0; r < ranks; ++r)
-        run.rank_step_time_s.push_back(static_cast<float>(compute * (common + t.per_step * normal())));
+      for (const double rank : slower)
+        run.rank_step_time_s.push_back(static_cast<float>(compute * (common + rank + t.per_step * normal())));
     }
     run.steps.push_back(s);
   }

@@ -1,0 +1,26 @@
+// Repeats: runs of the same model on the same machine, ranks and batch, which tables and figures show as one.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "runlog/record.h"
+
+namespace gpumonth::budget {
+
+struct RunGroup {
+  std::string label;  ///< "dit-s-2, 2 ranks, bf16"; with batch, threads and device where others differ
+  std::vector<std::size_t> runs;  ///< places in the list, in its order; never empty
+};
+
+/// By model, device, type, ranks and batch.
+std::vector<RunGroup> group_runs(const std::vector<runlog::Run>& runs);
+
+/// What a run is called in tables: its group, and "#2" where that has several. `run` is an element of `all`.
+std::string run_label(const runlog::Run& run, const std::vector<runlog::Run>& all);
+
+/// "dit-s-2, 2 ranks, bf16" for one run, "dit-s-2, 2 ranks, bf16 (3 runs)" for several.
+std::string label_with_count(const RunGroup& group);
+
+}  // namespace gpumonth::budget
