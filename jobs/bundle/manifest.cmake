@@ -5,6 +5,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(needs_budget_report_test gnuplot)
+set(needs_budget_compare_command_test gnuplot)
 set(needs_trainer_data_hdf5 h5repack)
 
 # property(name out default): of `test`, the test in hand
