@@ -46,8 +46,14 @@ Columns columns_of(Fields header, const std::string& name, std::size_t line) {
   if (missing)
     user_error(
         "{}:{}: no column '{}': the first line must name the columns "
-        "ranks,samples_per_s[,batch_per_rank,run]",
-        name, line, missing);
+        "ranks,samples_per_s[,batch_per_rank,run], separated by commas{}",
+        name, line, missing,
+        header.size() == 1 && header[0].find_first_of(";\t") != std::string_view::npos
+            ? ", not by semicolons or tabs"
+            : "");
+  for (std::size_t i = 0; i < header.size(); ++i)
+    if (!header[i].empty() && std::find(header.begin(), header.begin() + i, header[i]) != header.begin() + i)
+      user_error("{}:{}: the column '{}' stands there twice: leave one", name, line, header[i]);
   return c;
 }
 

@@ -136,9 +136,9 @@ Json to_json(const Fit& fit, const std::vector<Target>& targets) {
 std::string to_text(const Fit& fit, const std::vector<Target>& targets) {
   const ScalingCurve& curve = fit.curve();
   std::string text =
-      fmt::format("Curve {}: {} points, {}. Source: {}\n\n{:>8}{:>12}{:>16}{:>14}{:>9}\n{:-<59}\n",
-                  curve.name, curve.points.size(), curve.unit, curve.source, "ranks", "batch/rank",
-                  curve.unit, "efficiency", "repeats", "");
+      fmt::format("Curve {}: {} point{}, {}. Source: {}\n\n{:>8}{:>12}{:>16}{:>14}{:>9}\n{:-<59}\n",
+                  curve.name, curve.points.size(), curve.points.size() == 1 ? "" : "s", curve.unit, curve.source, "ranks",
+                  "batch/rank", curve.unit, "efficiency", "repeats", "");
   const auto& measured = fit.measured();
   for (std::size_t i = 0; i < std::min(measured.size(), kShownPlaces); ++i) {
     const ScalingGroup& g = measured[i];

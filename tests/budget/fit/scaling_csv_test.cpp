@@ -70,6 +70,8 @@ TEST_CASE("a wrong table is one line with its place", "[csv]") {
       {"ranks,samples_per_s\n", "no rows"},
       {"ranks,speed\n1,2\n", "t.csv:1: no column 'samples_per_s'"},
       {"n,samples_per_s\n1,2\n", "no column 'ranks'"},
+      {"ranks;samples_per_s\n1;2\n", "separated by commas, not by semicolons"},
+      {"ranks,samples_per_s,ranks\n1,2,3\n", "t.csv:1: the column 'ranks' stands there twice"},
       {"ranks,samples_per_s\n1,0\n", "t.csv:2: throughput is 0"},
       {"ranks,samples_per_s\n1,-2\n", "throughput is -2"},
       {"ranks,samples_per_s\n1,nan\n", "throughput is nan"},
