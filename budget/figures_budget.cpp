@@ -31,16 +31,9 @@ void set_rows(Plot& plot, const std::vector<std::string>& names) {
       .line("unset key");
 }
 
-/// Tics at 1, 2 and 5 times powers of ten; only at powers where that gets crowded.
+/// Only powers of ten where 1, 2 and 5 times them would be crowded.
 std::string one_two_five(double low, double high) {
-  std::string tics;
-  const bool crowded = high / low > 3000;
-  for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
-    for (const double step : {1.0, 2.0, 5.0}) {
-      if (decade * step < low || decade * step > high || (crowded && step > 1)) continue;
-      tics += fmt::format("{}'{}' {:.9g}", tics.empty() ? "" : ", ", axis_text(decade * step), decade * step);
-    }
-  return tics;
+  return decade_tics(low, high, high / low > 3000 ? std::vector<double>{1} : std::vector<double>{1, 2, 5});
 }
 
 std::string arrow(double x, double y0, double y1) {

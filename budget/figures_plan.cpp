@@ -20,16 +20,9 @@ constexpr double kThickness = 0.56;
 double row(std::size_t i) { return -static_cast<double>(i); }
 
 std::string ticks(double low, double high) {
-  std::string text;
-  const bool crowded = high / low > 300, narrow = high / low < 8;
-  for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
-    for (const double step : {1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0}) {
-      const double at = decade * step;
-      const bool fine = step == 1.5 || step == 4 || step == 7;
-      if (at < low || at > high || (crowded && step > 1) || (fine && !narrow)) continue;
-      text += fmt::format("{}{} {:.9g}", text.empty() ? "" : ", ", quoted(axis_text(at)), at);
-    }
-  return text;
+  if (high / low > 300) return decade_tics(low, high, {1});
+  if (high / low < 8) return decade_tics(low, high, {1, 1.5, 2, 3, 4, 5, 7});
+  return decade_tics(low, high, {1, 2, 3, 5});
 }
 
 /// A band of low .. high over the number of GPUs, and its median.

@@ -66,11 +66,15 @@ std::string percent(double fraction) {
   return fmt::format("{:.{}f} %", value, is_whole(value) ? 0 : 1);
 }
 
+/// `value` is not 0.
+static double rounded_to_three_digits(double value) {
+  const double unit = std::pow(10, std::floor(std::log10(std::abs(value))) - 2);
+  return unit * std::round(value / unit);
+}
+
 std::string money(double value) {
   if (!(std::abs(value) >= 1e6)) return three_digits(value);
-  const double magnitude = std::abs(value);
-  const double unit = magnitude > 0 ? std::pow(10, std::floor(std::log10(magnitude)) - 2) : 1;
-  std::string text = compact(unit * std::round(value / unit));
+  std::string text = compact(rounded_to_three_digits(value));
   if (text.ends_with(" G")) text.replace(text.size() - 1, 1, "bn");
   return text;
 }
@@ -79,8 +83,7 @@ std::string axis_text(double value) { return value < 1 ? fmt::format("{:g}", val
 
 std::string three_digits(double value) {
   if (!(std::abs(value) >= 1000)) return grouped(value);
-  const double unit = std::pow(10, std::floor(std::log10(std::abs(value))) - 2);
-  return grouped(unit * std::round(value / unit));
+  return grouped(rounded_to_three_digits(value));
 }
 
 std::string range_text(const Number& number, std::string (*format)(double)) {

@@ -8,6 +8,7 @@
 #include "budget/format.h"
 #include "budget/html.h"
 #include "budget/report.h"
+#include "budget/text_parts.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -68,14 +69,6 @@ std::string sweep_html(const Budget& budget) {
              rows, 0);
 }
 
-std::string in_words(const std::vector<InputShare>& shares) {
-  std::string text;
-  for (std::size_t i = 0; i < std::min<std::size_t>(3, shares.size()); ++i)
-    text += fmt::format("{}{} ({:.0f} %)", i ? "; " : "", input_words(shares[i].share.input),
-                        100 * shares[i].share.first_order);
-  return text;
-}
-
 std::string shares_html(const Budget& budget) {
   if (budget.months_shares.empty()) return "";
   std::vector<std::vector<std::string>> rows;
@@ -84,9 +77,9 @@ std::string shares_html(const Budget& budget) {
                     fmt::format("{:.1f} %", 100 * share.first_order),
                     three_digits(share.low) + " – " + three_digits(share.high)});
   return "<h2>What the range comes from</h2>\n<p>The three inputs that matter most for the GPU-months: " +
-         html::escape(in_words(budget.months_shares)) + "." +
+         html::escape(most_important(budget.months_shares, "; ", input_words)) + "." +
          (budget.usd_shares.empty() ? ""
-                                    : " For the money: " + html::escape(in_words(budget.usd_shares)) + ".") +
+                                    : " For the money: " + html::escape(most_important(budget.usd_shares, "; ", input_words)) + ".") +
          "</p>\n" +
          html::figure(
              tornado_figure(budget),

@@ -17,6 +17,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "budget/format.h"
 
 extern char** environ;
 
@@ -91,6 +92,17 @@ std::string series_colour(std::size_t i) {
   constexpr std::array colours = {"#2f5d8a", "#c0563f", "#6b9b7a", "#d9a441",
                                   "#7a6a9b", "#4aa3a2", "#8a5a44", "#66727f"};
   return colours[i % colours.size()];
+}
+
+std::string decade_tics(double low, double high, const std::vector<double>& steps) {
+  std::string tics;
+  for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
+    for (const double step : steps) {
+      const double at = decade * step;
+      if (at < low || at > high) continue;
+      tics += fmt::format("{}{} {:.9g}", tics.empty() ? "" : ", ", quoted(axis_text(at)), at);
+    }
+  return tics;
 }
 
 std::string quoted(const std::string& text) {

@@ -41,6 +41,8 @@ class Plot {
   std::string script_;
 };
 
+/// gnuplot's list of tics on a logarithmic axis: `steps` times powers of ten, from `low` to `high`.
+std::string decade_tics(double low, double high, const std::vector<double>& steps);
 /// A gnuplot string: quoted, with quotes and backslashes escaped.
 std::string quoted(const std::string& text);
 

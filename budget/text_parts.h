@@ -13,7 +13,8 @@ std::string heading(const std::string& text);
 std::string sweep_text(const Budget& budget);
 /// Shares of the variance; empty where nothing varies.
 std::string shares_text(const Budget& budget);
-/// "training.data_factor (61 %), ...": the first three.
-std::string most_important(const std::vector<InputShare>& shares);
+/// "training.data_factor (61 %), ...": the first three, named by `name` where given.
+std::string most_important(const std::vector<InputShare>& shares, const char* separator = ", ",
+                           std::string (*name)(const std::string& input) = nullptr);
 
 }  // namespace gpumonth::budget

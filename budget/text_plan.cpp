@@ -45,11 +45,12 @@ std::string sweep_text(const Budget& budget) {
   return out;
 }
 
-std::string most_important(const std::vector<InputShare>& shares) {
+std::string most_important(const std::vector<InputShare>& shares, const char* separator,
+                           std::string (*name)(const std::string& input)) {
   std::string text;
   for (std::size_t i = 0; i < std::min(kMostImportant, shares.size()); ++i)
-    text += fmt::format("{}{} ({:.0f} %)", i ? ", " : "", shares[i].share.input,
-                        100 * shares[i].share.first_order);
+    text += fmt::format("{}{} ({:.0f} %)", i ? separator : "",
+                        name ? name(shares[i].share.input) : shares[i].share.input, 100 * shares[i].share.first_order);
   return text;
 }
 
