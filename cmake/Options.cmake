@@ -16,6 +16,7 @@ gpumonth_option(GPUMONTH_CUDA AUTO "CUDA parts; AUTO: where nvcc is found" AUTO 
 gpumonth_option(GPUMONTH_CPU_ARCH native "instruction set of the CPU kernels" native x86-64-v3 x86-64-v4)
 gpumonth_option(GPUMONTH_SANITIZE OFF "sanitizers" OFF address thread)
 gpumonth_option(GPUMONTH_WERROR ON "warnings are errors in our own code" ON OFF)
+gpumonth_option(GPUMONTH_EMULATOR OFF "tests of the CUDA sources on an emulated GPU, where CUDA's headers are found" ON OFF)
 gpumonth_option(GPUMONTH_BUNDLE OFF "tests look for configs/, goldens and programs below the working directory: jobs/bundle.sh" ON OFF)
 
 if(NOT CMAKE_BUILD_TYPE)

@@ -16,6 +16,12 @@ function(gpumonth_compile_options target)
   endif()
 endfunction()
 
+# Remembers sources that need CUDA, whether they are built or not: tests/emulator runs them on the CPU.
+function(gpumonth_cuda_sources)
+  list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  set_property(GLOBAL APPEND PROPERTY GPUMONTH_CUDA_SOURCES ${ARGN})
+endfunction()
+
 function(gpumonth_library name)
   cmake_parse_arguments(A "" "" "SOURCES;LIBS" ${ARGN})
   add_library(${name} STATIC ${A_SOURCES})

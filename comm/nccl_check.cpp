@@ -20,7 +20,9 @@ const char* hint(ncclResult_t result) {
              "NCCL_DEBUG=INFO says more";
     case ncclInvalidArgument:
     case ncclInvalidUsage:
-      return "ranks called different collectives, or two of them use one GPU; NCCL_DEBUG=WARN says more";
+    case ncclInternalError:  // what older versions call a missing interface
+      return "ranks called different collectives, two of them use one GPU, or no network interface is as "
+             "NCCL_SOCKET_IFNAME says; NCCL_DEBUG=WARN says more";
     case ncclRemoteError:
       return "look for a rank or host that ended first";
     default:

@@ -105,10 +105,14 @@ std::shared_ptr<float[]> NcclCommunicator::allocate(std::int64_t count) {
     cudaGetLastError();  // what ncclMemAlloc may have left
     GPUMONTH_CUDART(cudaMalloc, &memory, bytes);
   }
-  // Without registration NCCL copies through buffers of its own: slower, not wrong.
-  if (handle && ncclCommRegister(handle, memory, bytes, &registration) != ncclSuccess) {
+  // Without registration NCCL copies through buffers of its own: slower, not wrong. Its guide wants all ranks
+  // to register or none, and warns of memory that is not its own.
+  const bool registered = of_nccl && ncclCommRegister(handle, memory, bytes, &registration) == ncclSuccess;
+  if (!registered) cudaGetLastError();
+  const std::vector<std::string> all = host_->all_gather(registered ? "registered" : "");
+  if (std::count(all.begin(), all.end(), "registered") != size() && registered) {
+    ncclCommDeregister(handle, registration);
     registration = nullptr;
-    cudaGetLastError();
   }
   GPUMONTH_CUDART(cudaMemset, memory, 0, bytes);
   GPUMONTH_CUDART(cudaDeviceSynchronize);

@@ -73,7 +73,17 @@ NcclRanks::~NcclRanks() {
 }
 
 void NcclRanks::abort() {
-  if (handle_ && !aborted_.exchange(true)) ncclCommAbort(handle_);
+  const std::lock_guard lock(mutex_);
+  if (handle_ && !aborted_) ncclCommAbort(handle_);
+  aborted_ = true;
+}
+
+ncclResult_t NcclRanks::async_error() {
+  const std::lock_guard lock(mutex_);
+  if (!handle_ || aborted_) return ncclSuccess;
+  ncclResult_t state = ncclSuccess;
+  const ncclResult_t asked = ncclCommGetAsyncError(handle_, &state);
+  return asked != ncclSuccess ? asked : state;
 }
 
 NcclWatch::NcclWatch(std::shared_ptr<NcclRanks> ranks) : ranks_(std::move(ranks)) {
@@ -93,9 +103,7 @@ NcclWatch::~NcclWatch() {
 void NcclWatch::run() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, std::chrono::milliseconds(250), [&] { return stop_; })) {
-    ncclResult_t state = ncclSuccess;
-    const ncclResult_t asked = ncclCommGetAsyncError(ranks_->handle(), &state);
-    const ncclResult_t result = asked != ncclSuccess ? asked : state;
+    const ncclResult_t result = ranks_->async_error();
     if (result == ncclSuccess || result == ncclInProgress) continue;
     // A peer that failed by a fault of its own says so itself, and more precisely: let it speak first.
     if (result == ncclRemoteError) std::this_thread::sleep_for(std::chrono::seconds(1));
@@ -112,9 +120,7 @@ NcclStepWatch::NcclStepWatch(std::shared_ptr<Watchdog> watchdog, const std::shar
   const auto details = [weak]() -> std::string {
     const auto connected = weak.lock();
     if (!connected) return "NCCL is closing";
-    ncclResult_t state = ncclSuccess;
-    ncclCommGetAsyncError(connected->handle(), &state);
-    return "NCCL reports: " + nccl_text(state);
+    return "NCCL reports: " + nccl_text(connected->async_error());
   };
   const auto release = [weak] {
     if (const auto connected = weak.lock()) connected->abort();

@@ -1,7 +1,6 @@
 // A connected NCCL communicator, shared by all that use it: memory, reducers, the watch.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -26,6 +25,8 @@ class NcclRanks {
   NcclRanks& operator=(const NcclRanks&) = delete;
 
   ncclComm_t handle() const { return handle_; }
+  /// What NCCL met while collectives were under way; ncclSuccess after abort(), which frees what could tell.
+  ncclResult_t async_error();
   int rank() const { return rank_; }
   int size() const { return size_; }
   /// Ends what is under way on the GPU; for a job that is about to end. At most once, from any thread.
@@ -34,7 +35,8 @@ class NcclRanks {
  private:
   int rank_, size_, exceptions_;
   ncclComm_t handle_ = nullptr;
-  std::atomic<bool> aborted_{false};
+  std::mutex mutex_;  // of what follows: the watches ask while another thread may abort
+  bool aborted_ = false;
 };
 
 /// A thread that asks NCCL every 0.25 s for an error that a collective met while it was under way, such as a

@@ -10,6 +10,28 @@
 
 namespace gpumonth::comm {
 
+namespace {
+
+/// Calls that NCCL starts together. Ended in any case: an open group would keep every later call waiting.
+class NcclGroup {
+ public:
+  NcclGroup() { GPUMONTH_NCCL(ncclGroupStart); }
+  ~NcclGroup() {
+    if (open_) ncclGroupEnd();
+  }
+  NcclGroup(const NcclGroup&) = delete;
+  NcclGroup& operator=(const NcclGroup&) = delete;
+  void end() {
+    open_ = false;
+    GPUMONTH_NCCL(ncclGroupEnd);
+  }
+
+ private:
+  bool open_ = true;
+};
+
+}  // namespace
+
 NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch,
                          float* gradients, std::vector<Segment> events, std::int64_t bucket_bytes,
                          cudaStream_t stream, const ReducerOptions& options)
@@ -120,7 +142,7 @@ void NcclReducer::reduce(void* values, const Segment& range, ncclDataType_t type
   }
   const auto share = static_cast<std::size_t>(share_of(range, ranks_->size()));
   const Segment rest = rest_of(range, ranks_->size());
-  GPUMONTH_NCCL(ncclGroupStart);
+  NcclGroup group;
   if (share > 0) {
     GPUMONTH_NCCL(ncclReduceScatter, bytes,
                   bytes + static_cast<std::size_t>(ranks_->rank()) * share * value_bytes, share, type,
@@ -130,7 +152,7 @@ void NcclReducer::reduce(void* values, const Segment& range, ncclDataType_t type
     std::byte* at = bytes + static_cast<std::size_t>(rest.offset - range.offset) * value_bytes;
     GPUMONTH_NCCL(ncclAllReduce, at, at, static_cast<std::size_t>(rest.count), type, ncclSum, handle, stream);
   }
-  GPUMONTH_NCCL(ncclGroupEnd);
+  group.end();
 }
 
 void NcclReducer::wait() {
@@ -161,7 +183,7 @@ void NcclReducer::gather(float* parameters) {
   const int ranks = ranks_->size();
   record(gather_begins_, stream_, captured);
   fork(gather_fork_);
-  GPUMONTH_NCCL(ncclGroupStart);
+  NcclGroup group;
   for (const Bucket& bucket : buckets_) {
     const auto share = static_cast<std::size_t>(share_of(bucket.range, ranks));
     float* values = parameters + bucket.range.offset;
@@ -175,7 +197,7 @@ void NcclReducer::gather(float* parameters) {
                     stream);
     }
   }
-  GPUMONTH_NCCL(ncclGroupEnd);
+  group.end();
   join(gather_joined_);
   record(gather_ends_, stream_, captured);
   if (open_) gathers_in_step_ = true;

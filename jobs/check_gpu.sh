@@ -227,7 +227,7 @@ bench() {
 }
 
 any_failed=0 any_unfinished=0
-if ! nvidia-smi -L >/dev/null 2>&1 && [[ ! -e /dev/nvidia0 && ! -e /dev/dxg ]]; then
+if [[ -z ${GPUMONTH_EMULATED_GPUS:-} && ! -e /dev/nvidia0 && ! -e /dev/dxg ]] && ! nvidia-smi -L >/dev/null 2>&1; then
   echo "check_gpu.sh: no NVIDIA GPU on this machine (neither nvidia-smi nor /dev/nvidia0): nothing here can be checked" >&2
   exit 2
 fi

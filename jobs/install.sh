@@ -36,6 +36,7 @@ gnuplot-nox           gnuplot  plots of the report
 hdf5-tools            h5dump   looks into run logs and checkpoints
 '
 test_packages='
+libboost-context-dev  -        kernels of the emulated GPU run as fibers
 xz-utils              xz       packs the bundle of jobs/bundle.sh
 patchelf              patchelf  makes the bundle of jobs/bundle.sh relocatable
 slurm-wlm             -        a Slurm of two nodes for the tests of jobs/*.sbatch

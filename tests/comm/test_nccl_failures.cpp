@@ -125,7 +125,7 @@ TEST_CASE("one rank with a GPU needs no other") {
   REQUIRE_THAT(run.comm.measured, contains("CUDA events"));
 }
 
-TEST_CASE("doctor knows the GPUs and the libraries") {
+TEST_CASE("doctor knows the GPUs and the libraries", "[hardware]") {
   const CommandResult result = run_command(std::string(GPUMONTH_BINARY) + " doctor --quick --json");
   INFO(result.err);
   REQUIRE(result.exit_code == 0);

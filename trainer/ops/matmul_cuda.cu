@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 #include <utility>
@@ -10,6 +11,8 @@ namespace gpumonth::ops {
 namespace {
 
 cudaDataType_t cuda_type(Dtype dtype) { return dtype == Dtype::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
+
+std::int64_t bytes_of(Dtype dtype) { return dtype == Dtype::bf16 ? 2 : 4; }
 
 const char* name(Dtype dtype) { return dtype == Dtype::bf16 ? "bf16" : "fp32"; }
 
@@ -115,7 +118,8 @@ std::string describe(const CublasMatmulShape& given) {
   return text;
 }
 
-MatmulDescriptors::MatmulDescriptors(const CublasMatmulShape& s) : epilogue_(s.epilogue), out_(s.out) {
+MatmulDescriptors::MatmulDescriptors(const CublasMatmulShape& s)
+    : epilogue_(s.epilogue), in_(s.in), out_(s.out) {
   cublasLtMatmulDesc_t operation = nullptr;
   GPUMONTH_CUBLAS(cublasLtMatmulDescCreate, &operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
   operation_.reset(operation);
@@ -151,9 +155,13 @@ std::vector<MatmulAlgorithm> MatmulDescriptors::suggestions(const Cuda& device,
                                                             std::int64_t alignment_bytes) const {
   const CudaContext& context = *device.context;
   // The library reads the epilogue's alignment from its pointers. They are not followed.
-  const auto alignment = static_cast<std::uint32_t>(alignment_bytes);
-  const auto aligned_pointer = reinterpret_cast<const void*>(static_cast<std::uintptr_t>(alignment));
-  set_epilogue_pointers(aligned_pointer, aligned_pointer);
+  const auto alignment_of = [alignment_bytes](Dtype dtype) {
+    return static_cast<std::uint32_t>(std::max(alignment_bytes, bytes_of(dtype)));
+  };
+  const auto pointer_to = [alignment_of](Dtype dtype) {
+    return reinterpret_cast<const void*>(static_cast<std::uintptr_t>(alignment_of(dtype)));
+  };
+  set_epilogue_pointers(pointer_to(vector_type(epilogue_, out_)), pointer_to(out_));
 
   cublasLtMatmulPreference_t preference = nullptr;
   GPUMONTH_CUBLAS(cublasLtMatmulPreferenceCreate, &preference);
@@ -162,9 +170,11 @@ std::vector<MatmulAlgorithm> MatmulDescriptors::suggestions(const Cuda& device,
       static_cast<std::uint64_t>(context.workspace_bytes));
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reduction_schemes(context.deterministic, out_));
   for (const auto which :
-       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-    set(preference, which, alignment);
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES})
+    set(preference, which, alignment_of(in_));
+  for (const auto which :
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    set(preference, which, alignment_of(out_));
 
   cublasLtMatmulHeuristicResult_t results[kMostSuggestions];
   int count = 0;

@@ -129,8 +129,7 @@ TunedMatmul choose(Cuda& device, const CublasMatmulShape& shape, const MatmulDes
     line = "refused by cuBLASLt";
     return tuned;
   }
-  const std::int64_t element_bytes = shape.in == Dtype::bf16 ? 2 : 4;
-  const auto any = descriptors.suggestions(device, element_bytes);
+  const auto any = descriptors.suggestions(device, 1);
   if (!any.empty()) tuned.any_alignment = any.front();
 
   const std::string of = " of " + std::to_string(algorithms.size());

@@ -34,8 +34,8 @@ class MatmulDescriptors {
   void set_epilogue_pointers(const void* vector, const void* aux) const;
   cublasStatus_t launch(const Cuda& device, const MatmulAlgorithm& algorithm, const void* a, const void* b,
                         void* c) const;
-  /// The library's suggestions, best first, kMostSuggestions at most, for operands aligned to
-  /// `alignment_bytes`; empty where it has none.
+  /// The library's suggestions, best first, kMostSuggestions at most, for operands each aligned to
+  /// `alignment_bytes` or its own elements, what is more; empty where it has none.
   std::vector<MatmulAlgorithm> suggestions(const Cuda& device, std::int64_t alignment_bytes) const;
 
  private:
@@ -43,7 +43,7 @@ class MatmulDescriptors {
   std::unique_ptr<cublasLtMatrixLayoutOpaque_t, DestroyCublasLt> first_, second_;  // our B, our A
   std::unique_ptr<cublasLtMatrixLayoutOpaque_t, DestroyCublasLt> result_;          // our C
   Epilogue epilogue_;
-  Dtype out_;
+  Dtype in_, out_;
 };
 
 CublasMatmulShape with_strides(CublasMatmulShape shape);  ///< 0 replaced by the stored row length

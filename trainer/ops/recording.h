@@ -17,6 +17,9 @@ class Recording {
   explicit Recording(Device& device);
   ~Recording();
   Recording(Recording&&) noexcept;
+  /// Where several ranks record collectives, all replay or none: once this rank has recorded or failed to, `agree` is
+  /// called with whether it has, and says whether all have.
+  void agree_by(std::function<bool(bool)> agree);
   void run(const std::function<void()>& work);
   bool replays() const;  ///< a recording exists
 

@@ -12,6 +12,8 @@ Recording<Cpu>::~Recording() = default;
 template <>
 Recording<Cpu>::Recording(Recording&&) noexcept = default;
 template <>
+void Recording<Cpu>::agree_by(std::function<bool(bool)>) {}
+template <>
 void Recording<Cpu>::run(const std::function<void()>& work) {
   work();
 }

@@ -73,10 +73,10 @@ struct Recording<Cuda>::Impl {
       const cudaError_t status = cudaGraphUpload(replayed, stream);
       if (status != cudaSuccess) why = text_of("cudaGraphUpload", status);
     }
+    if (agree && !agree(why.empty()) && why.empty()) why = "another rank could not";
     if (why.empty()) {
-      const cudaError_t status = cudaGraphLaunch(replayed, stream);
-      if (status == cudaSuccess) return true;
-      why = text_of("cudaGraphLaunch", status);
+      GPUMONTH_CUDA(cudaGraphLaunch, replayed, stream);
+      return true;
     }
     if (replayed) (void)cudaGraphExecDestroy(replayed);
     replayed = nullptr;
@@ -89,6 +89,7 @@ struct Recording<Cuda>::Impl {
   }
 
   Cuda device;  // keeps the context alive
+  std::function<bool(bool)> agree;
   int runs = 0;
   bool refused = false;
   cudaGraphExec_t replayed = nullptr;
@@ -100,6 +101,11 @@ template <>
 Recording<Cuda>::~Recording() = default;
 template <>
 Recording<Cuda>::Recording(Recording&&) noexcept = default;
+
+template <>
+void Recording<Cuda>::agree_by(std::function<bool(bool)> agree) {
+  impl_->agree = std::move(agree);
+}
 
 template <>
 void Recording<Cuda>::run(const std::function<void()>& work) {

@@ -249,7 +249,7 @@ TEST_CASE("attention can be recorded and replayed") {
   }
 }
 
-TEST_CASE("a deterministic backward of more than a gibibyte of score gradients goes piece by piece") {
+TEST_CASE("a deterministic backward of more than a gibibyte of score gradients goes piece by piece", "[hardware]") {
   gpu();
   // 3 x 9216^2 x 2 B = 0.5 GB a sample: two of the four samples fit. A sample alone must give the same.
   const AttentionShape four{4, 9216, 3, 32}, one{1, 9216, 3, 32};

@@ -101,7 +101,7 @@ TEST_CASE("a device that is not there is refused with a hint") {
   CHECK_THAT(message, contains("CUDA_VISIBLE_DEVICES"));
 }
 
-TEST_CASE("a timeline measures the work between its marks") {
+TEST_CASE("a timeline measures the work between its marks", "[hardware]") {
   Timeline<Cuda> timeline(gpu(), 3);
   const Buffer<Cuda, std::byte> memory(gpu(), 512 * kMiB);
   timeline.mark(0);

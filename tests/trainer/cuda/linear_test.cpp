@@ -383,7 +383,7 @@ TEST_CASE("fused products agree with the separate ops wherever cuBLASLt has them
   }
 }
 
-TEST_CASE("the measured matrix product rate is one that a GPU can have") {
+TEST_CASE("the measured matrix product rate is one that a GPU can have", "[hardware]") {
   const double rate = matmul_flops_per_s(timing_gpu(), 4096, 4096, 4096, Dtype::bf16);
   std::printf("4096 x 4096 x 4096 in bf16: %.1f TFLOP/s\n", 1e-12 * rate);
   CHECK(rate > 1e13);

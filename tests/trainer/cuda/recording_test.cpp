@@ -152,6 +152,26 @@ TEST_CASE_METHOD(Fixture,
   CHECK_FALSE(recording.replays());
 }
 
+TEST_CASE_METHOD(
+    Fixture, "where another rank could not record, nothing is replayed, and the work is done all the same") {
+  for (const bool others : {true, false}) {
+    Recording<Cuda> recording(device);
+    int asked = 0;
+    recording.agree_by([&](bool mine) {
+      ++asked;
+      return mine && others;
+    });
+    for (int run = 0; run < kRuns; ++run) {
+      INFO("run " << run);
+      load(run);
+      recording.run([&] { copy(out, in, stream_of(device)); });
+      CHECK(same_bits(values(out), expected(run)));
+    }
+    CHECK(asked == 1);
+    CHECK(recording.replays() == others);
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "an exception of the work itself comes through, and the stream goes on") {
   Recording<Cuda> recording(device);
   for (int run = 0; run < 4; ++run)
