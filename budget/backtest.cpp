@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/quantile.h"
 #include "budget/format.h"
-#include "budget/statistics.h"
 #include "model/hardware.h"
 
 namespace gpumonth::budget {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <stdexcept>
+#include <string_view>
 
 #include "base/error.h"
 #include "budget/cluster.h"
@@ -130,8 +131,11 @@ InputDescription describe_input(const Budget& budget, const std::string& input) 
             fmt::format("the same share of the peak is reached on the {} as on the measured machine",
                         budget.scenario.hardware.name),
             exactly(1)};
+  constexpr std::string_view kRun = "run ";
+  const bool is_run = input.starts_with(kRun);
+  const auto path = std::string_view(input).substr(is_run ? kRun.size() : 0);
   for (const auto& run : budget.runs)
-    if (input == "run " + run.path)
+    if (is_run && path == run.path)
       return {Tag::measured,
               fmt::format("{} steady steps of {} on {} x {}; peak: {}", run.steps, run.model_name, run.ranks,
                           run.device_name, run.peak_source),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quantile.h"
 #include "budget/statistics.h"
 
 namespace gpumonth::budget {

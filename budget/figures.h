@@ -12,13 +12,11 @@
 
 namespace gpumonth::budget {
 
-/// What an input is called on the page: the first words of its key's help.
-std::string input_words(const std::string& input);
-
-std::string loss_figure(const std::vector<runlog::Run>& runs);
+/// `groups`: group_runs(runs).
+std::string loss_figure(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups);
 /// Mean steady step, stacked, repeats together: data, forward, backward, exposed communication, optimizer,
 /// the rest; ms.
-std::string breakdown_figure(const std::vector<runlog::Run>& runs);
+std::string breakdown_figure(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups);
 /// Every rank's own step time on the run with the most ranks: median and 5-95 %, ms.
 std::string straggler_figure(const std::vector<runlog::Run>& runs);
 /// When each gradient bucket was ready, started and done on one sampled step, ms.

@@ -6,8 +6,7 @@
 
 #include "budget/figures.h"
 #include "budget/format.h"
-#include "budget/html.h"
-#include "budget/simulation.h"
+#include "budget/input_words.h"
 #include "budget/svg.h"
 
 namespace gpumonth::budget {
@@ -54,17 +53,6 @@ std::string band_figure(const Budget& budget, const char* id, const char* title,
 }
 
 }  // namespace
-
-std::string input_words(const std::string& input) {
-  if (input == kUtilisationInput) return "share of the peak that is reached (MFU)";
-  if (input == kEfficiencyInput) return "scaling efficiency, from the fit";
-  for (const auto& key : scenario_keys())
-    if (input == key.key) {
-      const std::string help = key.help;
-      return help.substr(0, help.find_first_of(",;:"));
-    }
-  return input;
-}
 
 std::string tornado_figure(const Budget& budget) {
   if (budget.months_shares.empty()) return "";

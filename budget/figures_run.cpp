@@ -6,9 +6,9 @@
 #include <map>
 #include <set>
 
+#include "base/quantile.h"
 #include "budget/figures.h"
 #include "budget/run_groups.h"
-#include "budget/statistics.h"
 #include "budget/svg.h"
 
 namespace gpumonth::budget {
@@ -99,8 +99,7 @@ std::int64_t sampled_step(const runlog::Run& run) {
 
 }  // namespace
 
-std::string loss_figure(const std::vector<runlog::Run>& runs) {
-  const auto groups = group_runs(runs);
+std::string loss_figure(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups) {
   std::vector<std::pair<const RunGroup*, Curve>> curves;
   double low = INFINITY, high = -INFINITY;
   for (const auto& group : groups)
@@ -165,13 +164,13 @@ std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<runlog:
   return mean;
 }
 
-std::string breakdown_figure(const std::vector<runlog::Run>& runs) {
+std::string breakdown_figure(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups) {
   std::map<std::size_t, std::vector<std::vector<double>>> boxes;
   std::vector<StepPart> names;
   std::string tics;
   double longest_ms = 0;
   std::size_t shown = 0;
-  for (const auto& group : group_runs(runs)) {
+  for (const auto& group : groups) {
     const auto parts = mean_step(group, runs);
     if (parts.empty()) continue;
     const double y = -static_cast<double>(shown++);

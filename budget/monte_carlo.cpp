@@ -5,7 +5,7 @@
 #include <numeric>
 #include <random>
 
-#include "budget/statistics.h"
+#include "base/quantile.h"
 
 namespace gpumonth::budget {
 namespace {

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <stdexcept>
+#include <string_view>
+#include <unordered_set>
 
 namespace gpumonth::budget {
 namespace {
@@ -16,9 +18,10 @@ Number combine(const Number& a, const Number& b, double low, double high) {
   out.high = high;
   out.tag = std::max(a.tag, b.tag);
   out.inputs = a.inputs;
+  std::unordered_set<std::string_view> known(a.inputs.begin(),
+                                             a.inputs.end());  // thousands of runs are possible
   for (const auto& input : b.inputs)
-    if (std::find(out.inputs.begin(), out.inputs.end(), input) == out.inputs.end())
-      out.inputs.push_back(input);
+    if (known.insert(input).second) out.inputs.push_back(input);
   return out;
 }
 

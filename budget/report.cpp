@@ -56,8 +56,9 @@ std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budg
   body += scaling_section(runs, efficiencies, budget);
   if (backtest) body += backtest_section(*backtest);
   if (budget) body += numbers_section(*budget);
-  body += runs_section(runs, efficiencies);
-  body += machines_section(runs);
+  const auto groups = group_runs(runs);
+  body += runs_section(runs, groups, efficiencies);
+  body += machines_section(runs, groups);
   body += "<footer>Made by gpumonth. Every formula stands in docs/method.md.</footer>\n";
   return html::page(budget ? budget->scenario.title + " - gpumonth" : "gpumonth report", body);
 }

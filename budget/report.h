@@ -6,6 +6,7 @@
 
 #include "budget/backtest.h"
 #include "budget/budget.h"
+#include "budget/run_groups.h"
 #include "runlog/record.h"
 
 namespace gpumonth::budget {
@@ -17,7 +18,9 @@ std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budg
 
 // The page's parts (report_*.cpp).
 std::string answer_section(const Budget& budget);
-std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies);
+/// `groups`: group_runs(runs).
+std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups,
+                         const std::vector<Efficiency>& efficiencies);
 std::string budget_section(const Budget& budget);
 /// The budget's lines, inputs and notes, to look up.
 std::string numbers_section(const Budget& budget);
@@ -26,6 +29,6 @@ std::string numbers_section(const Budget& budget);
 std::string scaling_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies,
                             const Budget* budget);
 std::string backtest_section(const Backtest& backtest);
-std::string machines_section(const std::vector<runlog::Run>& runs);
+std::string machines_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups);
 
 }  // namespace gpumonth::budget

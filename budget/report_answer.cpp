@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <vector>
 
-#include "budget/figures.h"
 #include "budget/format.h"
 #include "budget/html.h"
+#include "budget/input_words.h"
 #include "budget/report.h"
 
 namespace gpumonth::budget {
@@ -114,14 +115,14 @@ std::string caution(const Budget& budget) {
 
 /// The tags of what a rung brings in, each once, the strongest first, with the inputs behind it.
 std::string tags_of(const Budget& budget, const Rung& rung) {
-  std::string out;
-  for (const Tag tag : {Tag::measured, Tag::published, Tag::fitted, Tag::simulated, Tag::assumed}) {
-    std::string inputs;
-    for (const auto& input : rung.inputs)
-      if (describe_input(budget, input).tag == tag) inputs += (inputs.empty() ? "" : ", ") + input;
-    if (!inputs.empty())
-      out += fmt::format("<span title=\"{}\">{}</span> ", html::escape(inputs), html::tag(tag));
+  std::map<Tag, std::string> inputs;
+  for (const auto& input : rung.inputs) {
+    std::string& names = inputs[describe_input(budget, input).tag];
+    names += (names.empty() ? "" : ", ") + input;
   }
+  std::string out;
+  for (const auto& [tag, names] : inputs)
+    out += fmt::format("<span title=\"{}\">{}</span> ", html::escape(names), html::tag(tag));
   return out;
 }
 

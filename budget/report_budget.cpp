@@ -7,6 +7,7 @@
 #include "budget/figures.h"
 #include "budget/format.h"
 #include "budget/html.h"
+#include "budget/input_words.h"
 #include "budget/report.h"
 #include "budget/text_parts.h"
 

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
+#include "base/quantile.h"
 #include "budget/figures.h"
 #include "budget/format.h"
 #include "budget/html.h"
 #include "budget/report.h"
-#include "budget/statistics.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -25,28 +27,14 @@ std::vector<std::string> head_of(const char* first) {
   return head;
 }
 
-std::string speed_table(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies) {
-  std::vector<std::vector<std::string>> rows;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const Efficiency& e = efficiencies[i];
-    rows.push_back(
-        {run_label(runs[i], runs), compact(static_cast<double>(e.global_batch)), fmt::format("{}", e.steps),
-         ms(e.step_median_s), e.steps ? ms(e.step_p5_s) + " – " + ms(e.step_p95_s) : "n/a",
-         e.steps ? grouped(e.samples_per_s) : "n/a", e.steps ? grouped(e.flops_per_s / 1e9) : "n/a",
-         e.has_mfu() ? fmt::format("{:.1f} %", 100 * e.mfu) : "n/a",
-         e.has_mfu() ? fmt::format("{:.1f} – {:.1f} %", 100 * e.mfu_low, 100 * e.mfu_high) : "n/a",
-         e.has_mfu() ? grouped(e.peak_flops_per_s / 1e9) : "n/a"});
-  }
-  return html::table(head_of("run"), rows);
-}
-
-/// The usable runs of a group: medians over runs, ranges from the lowest to the highest.
-std::vector<std::string> group_row(const RunGroup& group, const std::vector<Efficiency>& all) {
+/// One row of the runs at `places`: medians over them, ranges from the lowest to the highest. Those without
+/// steady steps do not count.
+std::vector<std::string> speed_row(const std::string& label, const std::vector<std::size_t>& places,
+                                   const std::vector<Efficiency>& all) {
   std::vector<Efficiency> usable;
-  for (const std::size_t i : group.runs)
+  for (const std::size_t i : places)
     if (all[i].steps > 0) usable.push_back(all[i]);
-  std::vector<std::string> cells = {label_with_count(group),
-                                    compact(static_cast<double>(all[group.runs.front()].global_batch))};
+  std::vector<std::string> cells = {label, compact(static_cast<double>(all[places.front()].global_batch))};
   if (usable.empty()) {
     cells.resize(1 + kSpeedHead.size(), "n/a");
     cells[2] = "0";
@@ -73,21 +61,23 @@ std::vector<std::string> group_row(const RunGroup& group, const std::vector<Effi
 }
 
 /// One row a run, or where runs repeat one a group, and the runs folded away.
-std::string speed_tables(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies) {
-  const auto groups = group_runs(runs);
-  if (groups.size() == runs.size()) return speed_table(runs, efficiencies);
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& group : groups) rows.push_back(group_row(group, efficiencies));
-  return html::table(head_of("runs"), rows) +
+std::string speed_tables(const std::vector<RunGroup>& groups, const std::vector<Efficiency>& efficiencies) {
+  std::vector<std::vector<std::string>> of_runs, of_groups;
+  const auto labels = run_labels(groups);
+  for (std::size_t i = 0; i < labels.size(); ++i) of_runs.push_back(speed_row(labels[i], {i}, efficiencies));
+  if (groups.size() == labels.size()) return html::table(head_of("run"), of_runs);
+  for (const auto& group : groups)
+    of_groups.push_back(speed_row(label_with_count(group), group.runs, efficiencies));
+  return html::table(head_of("runs"), of_groups) +
          "<p class=\"muted\">Of several runs: their median, and intervals from the "
          "lowest to the highest end.</p>\n<details><summary>Run by run</summary>\n" +
-         speed_table(runs, efficiencies) + "</details>\n";
+         html::table(head_of("run"), of_runs) + "</details>\n";
 }
 
-std::string breakdown_table(const std::vector<runlog::Run>& runs) {
+std::string breakdown_table(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups) {
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> head = {"mean steady step (ms)"};
-  for (const auto& group : group_runs(runs)) {
+  for (const auto& group : groups) {
     const auto parts = mean_step(group, runs);
     if (parts.empty()) continue;
     if (head.size() == 1)
@@ -117,6 +107,29 @@ std::string denominators(const std::vector<Efficiency>& efficiencies) {
   return out;
 }
 
+/// "node1, node2": each once, in order of ranks.
+std::string hosts_of(const runlog::RunInfo& info) {
+  std::string text;
+  std::set<std::string> seen;
+  for (const auto& host : info.hostnames)
+    if (seen.insert(host).second) text += (text.empty() ? "" : ", ") + host;
+  return text;
+}
+
+std::vector<std::string> fact_cells(const runlog::RunInfo& info) {
+  std::string versions;
+  for (const auto& [library, version] : info.library_versions)
+    versions += fmt::format("{}{} {}", versions.empty() ? "" : ", ", library, version);
+  return {info.device_name,
+          fmt::format("{} × {} thread{}", info.world_size, info.threads_per_rank,
+                      info.threads_per_rank == 1 ? "" : "s"),
+          hosts_of(info),
+          fmt::format("{}, {}, {}", info.backend, info.transport, info.dtype),
+          compact(static_cast<double>(info.parameters)),
+          fmt::format("{} {}", info.gpumonth_version, info.git_commit.substr(0, 10)),
+          versions};
+}
+
 /// What is the same on many runs stands there once.
 std::string facts_table(const std::vector<runlog::Run>& runs) {
   struct Fact {
@@ -125,29 +138,16 @@ std::string facts_table(const std::vector<runlog::Run>& runs) {
     std::size_t runs = 0;
   };
   std::vector<Fact> facts;
+  std::map<std::vector<std::string>, std::size_t> places;
   for (const auto& run : runs) {
-    const auto& info = run.info;
-    std::string hosts, versions;
-    for (const auto& host : info.hostnames)
-      if (hosts.find(host) == std::string::npos) hosts += (hosts.empty() ? "" : ", ") + host;
-    for (const auto& [library, version] : info.library_versions)
-      versions += fmt::format("{}{} {}", versions.empty() ? "" : ", ", library, version);
-    const std::vector<std::string> cells = {
-        info.device_name,
-        fmt::format("{} × {} thread{}", info.world_size, info.threads_per_rank,
-                    info.threads_per_rank == 1 ? "" : "s"),
-        hosts,
-        fmt::format("{}, {}, {}", info.backend, info.transport, info.dtype),
-        compact(static_cast<double>(info.parameters)),
-        fmt::format("{} {}", info.gpumonth_version, info.git_commit.substr(0, 10)),
-        versions};
-    auto found =
-        std::find_if(facts.begin(), facts.end(), [&](const Fact& fact) { return fact.cells == cells; });
-    if (found == facts.end())
-      found = facts.insert(found, {cells, info.start_time_utc, info.start_time_utc, 0});
-    found->first = std::min(found->first, info.start_time_utc);
-    found->last = std::max(found->last, info.start_time_utc);
-    ++found->runs;
+    const std::string& start = run.info.start_time_utc;
+    auto cells = fact_cells(run.info);
+    const auto [place, is_new] = places.try_emplace(cells, facts.size());
+    if (is_new) facts.push_back({std::move(cells), start, start, 0});
+    Fact& fact = facts[place->second];
+    fact.first = std::min(fact.first, start);
+    fact.last = std::max(fact.last, start);
+    ++fact.runs;
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& fact : facts) {
@@ -162,16 +162,17 @@ std::string facts_table(const std::vector<runlog::Run>& runs) {
 
 }  // namespace
 
-std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies) {
+std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups,
+                         const std::vector<Efficiency>& efficiencies) {
   std::string out =
-      "<h2>What was measured</h2>\n" + speed_tables(runs, efficiencies) + denominators(efficiencies);
-  out += "<h3>Loss</h3>\n" +
-         html::figure(loss_figure(runs), "Thin: every step. Thick: moving average over 1/25 of the run.");
+      "<h2>What was measured</h2>\n" + speed_tables(groups, efficiencies) + denominators(efficiencies);
+  out += "<h3>Loss</h3>\n" + html::figure(loss_figure(runs, groups),
+                                          "Thin: every step. Thick: moving average over 1/25 of the run.");
   out += "<h3>Where a step goes</h3>\n" +
-         html::figure(breakdown_figure(runs),
+         html::figure(breakdown_figure(runs, groups),
                       "Exposed communication is what the step really waited for; communication behind "
                       "backward costs nothing and does not show.") +
-         breakdown_table(runs);
+         breakdown_table(runs, groups);
   const std::string throughput = html::figure(
       throughput_figure(efficiencies),
       "Ideal: in proportion to the GPUs (or CPU threads). Bars, where runs repeat: lowest to highest.");
@@ -199,13 +200,14 @@ std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector
   return out;
 }
 
-std::string machines_section(const std::vector<runlog::Run>& runs) {
+std::string machines_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups) {
   std::string out = "<h2>Machines and configurations</h2>\n" + facts_table(runs);
   std::string configurations;
-  for (const auto& run : runs)
-    configurations += fmt::format("<details><summary>{}: {}</summary><pre>{}</pre></details>\n",
-                                  html::escape(run_label(run, runs)), html::escape(run.path),
-                                  html::escape(run.info.config_toml));
+  const auto labels = run_labels(groups);
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    configurations +=
+        fmt::format("<details><summary>{}: {}</summary><pre>{}</pre></details>\n", html::escape(labels[i]),
+                    html::escape(runs[i].path), html::escape(runs[i].info.config_toml));
   out += runs.size() <= 2 ? configurations
                           : "<details><summary>The configuration of every run</summary>\n" + configurations +
                                 "</details>\n";

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -16,33 +15,43 @@ Key key_of(const runlog::RunInfo& info) {
           info.world_size, info.global_batch, info.threads_per_rank};
 }
 
-/// Whether runs that share all the other words of the label differ in what `get` gives.
-template <class Get>
-bool differs(const std::vector<runlog::Run>& runs, const runlog::RunInfo& info, Get get) {
-  return std::any_of(runs.begin(), runs.end(), [&](const runlog::Run& other) {
-    return other.info.model_name == info.model_name && get(other.info) != get(info);
-  });
+/// What runs of one model differ in, which their labels therefore say.
+struct Differences {
+  const runlog::RunInfo* first = nullptr;
+  bool threads = false, batch = false, device = false;
+};
+
+std::map<std::string, Differences> differences(const std::vector<runlog::Run>& runs) {
+  std::map<std::string, Differences> by_model;
+  for (const auto& run : runs) {
+    Differences& d = by_model[run.info.model_name];
+    if (d.first == nullptr) d.first = &run.info;
+    d.threads |= run.info.threads_per_rank != d.first->threads_per_rank;
+    d.batch |= run.info.global_batch != d.first->global_batch;
+    d.device |= run.info.device_name != d.first->device_name;
+  }
+  return by_model;
 }
 
-std::string label_of(const std::vector<runlog::Run>& runs, const runlog::RunInfo& info) {
+std::string label_of(const runlog::RunInfo& info, const Differences& differs) {
   std::string label =
       fmt::format("{}, {} rank{}", info.model_name, info.world_size, info.world_size == 1 ? "" : "s");
-  if (differs(runs, info, [](const auto& i) { return i.threads_per_rank; }))
+  if (differs.threads)
     label += fmt::format(" of {} thread{}", info.threads_per_rank, info.threads_per_rank == 1 ? "" : "s");
-  if (differs(runs, info, [](const auto& i) { return i.global_batch; }))
-    label += fmt::format(", batch {}", info.global_batch);
+  if (differs.batch) label += fmt::format(", batch {}", info.global_batch);
   label += ", " + info.dtype;
-  if (differs(runs, info, [](const auto& i) { return i.device_name; })) label += ", " + info.device_name;
+  if (differs.device) label += ", " + info.device_name;
   return label;
 }
 
 }  // namespace
 
 std::vector<RunGroup> group_runs(const std::vector<runlog::Run>& runs) {
+  const auto by_model = differences(runs);
   std::map<Key, RunGroup> groups;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     RunGroup& group = groups[key_of(runs[i].info)];
-    if (group.runs.empty()) group.label = label_of(runs, runs[i].info);
+    if (group.runs.empty()) group.label = label_of(runs[i].info, by_model.at(runs[i].info.model_name));
     group.runs.push_back(i);
   }
   std::vector<RunGroup> all;
@@ -50,15 +59,15 @@ std::vector<RunGroup> group_runs(const std::vector<runlog::Run>& runs) {
   return all;
 }
 
-std::string run_label(const runlog::Run& run, const std::vector<runlog::Run>& all) {
-  const auto place = static_cast<std::size_t>(&run - all.data());
-  for (const auto& group : group_runs(all)) {
-    const auto found = std::find(group.runs.begin(), group.runs.end(), place);
-    if (found == group.runs.end()) continue;
-    return group.runs.size() == 1 ? group.label
-                                  : fmt::format("{} #{}", group.label, found - group.runs.begin() + 1);
-  }
-  return run.path;
+std::vector<std::string> run_labels(const std::vector<RunGroup>& groups) {
+  std::size_t count = 0;
+  for (const auto& group : groups) count += group.runs.size();
+  std::vector<std::string> labels(count);
+  for (const auto& group : groups)
+    for (std::size_t i = 0; i < group.runs.size(); ++i)
+      labels[group.runs[i]] =
+          group.runs.size() == 1 ? group.label : fmt::format("{} #{}", group.label, i + 1);
+  return labels;
 }
 
 std::string label_with_count(const RunGroup& group) {

@@ -14,11 +14,12 @@ struct RunGroup {
   std::vector<std::size_t> runs;  ///< places in the list, in its order; never empty
 };
 
-/// By model, device, type, ranks and batch.
+/// By model, device, type, ranks, batch and threads. Every run is in one group.
 std::vector<RunGroup> group_runs(const std::vector<runlog::Run>& runs);
 
-/// What a run is called in tables: its group, and "#2" where that has several. `run` is an element of `all`.
-std::string run_label(const runlog::Run& run, const std::vector<runlog::Run>& all);
+/// What each run is called in tables, in the order of the runs that were grouped: its group, and "#2" where
+/// that has several.
+std::vector<std::string> run_labels(const std::vector<RunGroup>& groups);
 
 /// "dit-s-2, 2 ranks, bf16" for one run, "dit-s-2, 2 ranks, bf16 (3 runs)" for several.
 std::string label_with_count(const RunGroup& group);

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "budget/statistics.h"
+#include "base/quantile.h"
 
 namespace gpumonth::budget {
 namespace {

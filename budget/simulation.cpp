@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quantile.h"
 #include "budget/goodput.h"
 #include "budget/ladder.h"
 #include "model/flops.h"
@@ -15,14 +16,6 @@ constexpr double kTrainingFlopsPerForwardMac = 6, kSecondsPerDay = 86400, kHours
                  kWattHoursPerMwh = 1e6;
 constexpr double kGradientBytes = 4,
                  kUpdateBytes = 36;  // fp32: gradient read; weight, two moments, EMA read and written
-
-/// Inverse of the distribution function that ascending draws have.
-double empirical_quantile(const std::vector<double>& ascending, double u) {
-  const double place = u * static_cast<double>(ascending.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const std::size_t above = std::min(below + 1, ascending.size() - 1);
-  return ascending[below] + (place - static_cast<double>(below)) * (ascending[above] - ascending[below]);
-}
 
 bool is_drawn(const std::string& key) {
   // What the utilisation stands for, what is chosen, and what is only compared with.
@@ -52,7 +45,7 @@ Simulation::Simulation(const Scenario& scenario, const MemoryPlan& plan, const N
   inputs_.push_back({kUtilisationInput, [d](double u) { return d.quantile(u); }});
   if (basis_ != nullptr)
     inputs_.push_back({kEfficiencyInput, [draws = efficiency_draws(*basis_, gpus_)](double u) {
-                         return empirical_quantile(draws, u);
+                         return quantile_of_sorted(draws, u);
                        }});
 }
 

@@ -5,17 +5,11 @@
 #include <cstdint>
 #include <random>
 #include <stdexcept>
+#include <vector>
+
+#include "base/quantile.h"
 
 namespace gpumonth::budget {
-
-double quantile(std::vector<double> values, double q) {
-  if (values.empty()) throw std::invalid_argument("quantile of nothing");
-  std::sort(values.begin(), values.end());
-  const double place = q * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const std::size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
-}
 
 Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator,
                          int resamples) {

@@ -1,13 +1,9 @@
-// The little statistics that a run log needs.
+// How well a ratio of sums over steps is known.
 #pragma once
 
 #include <span>
-#include <vector>
 
 namespace gpumonth::budget {
-
-/// Linear interpolation between order statistics (Hyndman & Fan type 7), q in [0, 1]; `values` is not empty.
-double quantile(std::vector<double> values, double q);
 
 struct Interval {
   double low, high;

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "base/quantile.h"
 
 namespace gpumonth::runlog {
 namespace {
@@ -11,9 +14,7 @@ namespace {
 double median(const std::vector<StepRecord>& steps, double StepRecord::*column) {
   std::vector<double> values;
   for (const StepRecord& step : steps) values.push_back(step.*column);
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+  return quantile_in_place(values, 0.5);
 }
 
 }  // namespace

@@ -4,14 +4,10 @@
 #include <cmath>
 #include <vector>
 
+#include "base/quantile.h"
+
 namespace gpumonth::runlog {
 namespace {
-
-double quantile(std::vector<double> values, double q) {
-  const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at), values.end());
-  return values[at];
-}
 
 std::vector<double> clipped(std::span<const double> times) {
   const std::vector<double> half(times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());

@@ -7,6 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "base/quantile.h"
+
 namespace gpumonth::budget {
 namespace {
 
@@ -26,13 +28,6 @@ std::size_t correlation_length(const std::vector<double>& covariance, std::size_
     if (all_quiet) return lag;
   }
   return covariance.size() - 1;
-}
-
-double median_in_place(std::vector<double>& values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
 }  // namespace
@@ -68,7 +63,7 @@ double median_log_error(std::span<const double> values, int resamples) {
   const std::size_t n = values.size();
   if (n < 2) return std::numeric_limits<double>::quiet_NaN();
   std::vector<double> drawn(values.begin(), values.end());
-  const double median = median_in_place(drawn);
+  const double median = quantile_in_place(drawn, 0.5);
   std::vector<double> above;
   for (const double value : values) above.push_back(value > median ? 1 : 0);
   const std::size_t block = block_length(above);
@@ -80,7 +75,7 @@ double median_log_error(std::span<const double> values, int resamples) {
       const std::size_t start = random() % n;
       for (std::size_t i = 0; i < block && drawn.size() < n; ++i) drawn.push_back(values[(start + i) % n]);
     }
-    const double log_ratio = std::log(median_in_place(drawn) / median);
+    const double log_ratio = std::log(quantile_in_place(drawn, 0.5) / median);
     sum += log_ratio;
     squares += log_ratio * log_ratio;
   }

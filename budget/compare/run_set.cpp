@@ -5,10 +5,10 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/quantile.h"
 #include "budget/compare/block_bootstrap.h"
 #include "budget/compare/run_files.h"
 #include "budget/scaling_csv.h"
-#include "budget/statistics.h"
 #include "runlog/reader.h"
 
 namespace gpumonth::budget {

@@ -4,7 +4,7 @@
 #include <set>
 #include <vector>
 
-#include "budget/statistics.h"
+#include "base/quantile.h"
 
 namespace gpumonth::budget {
 namespace {

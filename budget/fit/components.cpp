@@ -6,9 +6,9 @@
 #include <cmath>
 #include <map>
 
+#include "base/quantile.h"
 #include "budget/fit/component_data.h"
 #include "budget/fit/nnls.h"
-#include "budget/statistics.h"
 
 namespace gpumonth::budget {
 namespace {

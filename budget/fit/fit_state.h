@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quantile.h"
 #include "budget/fit/fit.h"
 #include "budget/fit/importance.h"
 #include "budget/fit/level_filter.h"
 #include "budget/fit/observations.h"
-#include "budget/statistics.h"
 
 namespace gpumonth::budget {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "budget/statistics.h"
+#include "base/quantile.h"
 
 namespace gpumonth::budget {
 namespace {

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/quantile.h"
 #include "budget/fit/baselines.h"
 #include "budget/scaling_csv.h"
-#include "budget/statistics.h"
 
 namespace gpumonth::budget {
 namespace {

@@ -50,20 +50,7 @@ TEST_CASE("what is drawn where only a range is given", "[distribution]") {
 TEST_CASE("a scenario's words about a distribution are checked", "[distribution]") {
   const tests::TemporaryFolder folder;
   const auto load = [&](const std::string& number) {
-    return budget::load_scenario(folder.write("s.toml", R"(
-[hardware]
-name = "X"
-peak_flops_per_s = 1e14
-[model_source]
-tag = "assumed"
-source = "test"
-[time]
-days_per_month = { value = 30, unit = "day", tag = "assumed", source = "test" }
-[utilisation]
-published_mfu = { value = 0.5, unit = "1", tag = "assumed", source = "test" }
-[training]
-samples = { )" + number + R"(, unit = "sample", tag = "assumed", source = "test" }
-)"));
+    return budget::load_scenario(folder.write("s.toml", tests::small_scenario(number)));
   };
   CHECK(load("low = 2, median = 3, high = 9").inputs.at("training.samples").distribution.median == 3);
   CHECK(load("low = 2, high = 8").inputs.at("training.samples").distribution.median == Approx(4));

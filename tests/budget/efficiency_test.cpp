@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/quantile.h"
 #include "budget/statistics.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
@@ -88,10 +89,17 @@ TEST_CASE("only the very device with a datasheet peak is not carried over", "[mf
 }
 
 TEST_CASE("quantiles interpolate", "[statistics]") {
-  CHECK(budget::quantile({4, 1, 3, 2}, 0.5) == Approx(2.5));
-  CHECK(budget::quantile({5, 1, 3}, 0) == 1);
-  CHECK(budget::quantile({5, 1, 3}, 1) == 5);
-  CHECK(budget::quantile({0, 10}, 0.05) == Approx(0.5));
+  CHECK(quantile({4, 1, 3, 2}, 0.5) == Approx(2.5));
+  CHECK(quantile({5, 1, 3}, 0) == 1);
+  CHECK(quantile({5, 1, 3}, 1) == 5);
+  CHECK(quantile({0, 10}, 0.05) == Approx(0.5));
+  std::vector<double> values = {9, 2, 7, 4};
+  for (const double q : {0.0, 0.1, 1.0 / 3, 0.5, 0.9, 1.0}) {
+    const double sorted = quantile_of_sorted(std::vector<double>{2, 4, 7, 9}, q);
+    CHECK(quantile_in_place(values, q) == sorted);
+    CHECK(quantile({9, 2, 7, 4}, q) == sorted);
+  }
+  CHECK_THROWS_AS(quantile({}, 0.5), std::invalid_argument);
 }
 
 TEST_CASE("the 90 % bootstrap interval covers the truth about 90 times in 100", "[statistics]") {

@@ -100,23 +100,8 @@ TEST_CASE("images alone: DiT-XL/2 at 256 px", "[ladder]") {
 
 TEST_CASE("a scenario of one's own needs no published estimate", "[ladder]") {
   const tests::TemporaryFolder folder;
-  const auto file = folder.write("own.toml", R"(
-[hardware]
-name = "X"
-peak_flops_per_s = 1e14
-[model]
-input_size = 16
-frames = 4
-[model_source]
-tag = "assumed"
-source = "test"
-[time]
-days_per_month = { value = 30, unit = "day", tag = "assumed", source = "test" }
-[training]
-samples = { value = 1e9, unit = "sample", tag = "assumed", source = "test" }
-[utilisation]
-published_mfu = { value = 0.5, unit = "1", tag = "assumed", source = "test" }
-)");
+  const auto file = folder.write(
+      "own.toml", tests::small_scenario("value = 1e9", "[model]\ninput_size = 16\nframes = 4\n"));
   const auto b = budget::make_budget(budget::load_scenario(file), {});
   REQUIRE(b.rungs.size() == 2);
   CHECK(b.rungs[0].id == "attention-counted");

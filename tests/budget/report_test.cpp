@@ -103,11 +103,22 @@ TEST_CASE("repeats stand together", "[report]") {
   REQUIRE(groups.size() == 2);
   CHECK(groups[0].runs == std::vector<std::size_t>{0, 2});
   CHECK(budget::label_with_count(groups[0]) == "dit-s-2, 1 rank, fp32 (2 runs)");
-  CHECK(budget::run_label(runs[2], runs) == "dit-s-2, 1 rank, fp32 #2");
-  CHECK(budget::run_label(runs[1], runs) == "dit-s-2, 2 ranks, fp32");
+  CHECK(budget::run_labels(groups) == std::vector<std::string>{"dit-s-2, 1 rank, fp32 #1",
+                                                               "dit-s-2, 2 ranks, fp32",
+                                                               "dit-s-2, 1 rank, fp32 #2"});
   runs[2].info.global_batch = 32;
-  CHECK(budget::group_runs(runs).size() == 3);
-  CHECK(budget::run_label(runs[2], runs) == "dit-s-2, 1 rank, batch 32, fp32");
+  const auto apart = budget::group_runs(runs);
+  CHECK(apart.size() == 3);
+  CHECK(budget::run_labels(apart)[2] == "dit-s-2, 1 rank, batch 32, fp32");
+  runs.push_back(runs[0]);  // another model: what differs within the first does not concern its label
+  runs[3].info.model_name = "dit-b-2";
+  CHECK(budget::run_labels(budget::group_runs(runs))[3] == "dit-b-2, 1 rank, fp32");
+}
+
+TEST_CASE("every host is named once, also one whose name starts another's", "[report]") {
+  auto run = tests::make_run(0.4, 4);
+  run.info.hostnames = {"node12", "node1", "node12", "node2"};
+  CHECK_THAT(budget::report_html({run}, nullptr), contains("<td>node12, node1, node2</td>"));
 }
 
 TEST_CASE("the fit's figure reaches the planned GPUs and needs two rank counts", "[report]") {

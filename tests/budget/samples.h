@@ -18,6 +18,26 @@ inline budget::Scenario sora(const std::vector<std::string>& overrides = {}) {
   return budget::load_scenario(source_path("configs/scenarios/sora-2024.toml"), overrides);
 }
 
+/// The text of the smallest scenario there is: `samples` samples ("value = 1e9", "low = 2, high = 8") on a
+/// device of 1e14 FLOP/s at half its peak. `more`: further tables.
+inline std::string small_scenario(const std::string& samples, const std::string& more = "") {
+  return R"(
+[hardware]
+name = "X"
+peak_flops_per_s = 1e14
+[model_source]
+tag = "assumed"
+source = "test"
+[time]
+days_per_month = { value = 30, unit = "day", tag = "assumed", source = "test" }
+[utilisation]
+published_mfu = { value = 0.5, unit = "1", tag = "assumed", source = "test" }
+[training]
+samples = { )" +
+         samples + R"(, unit = "sample", tag = "assumed", source = "test" }
+)" + more;
+}
+
 /// `steps` steps of 0.1 s, the first three of them warm-up (10 x slower); every rank works at `mfu` of a peak
 /// of 100 GFLOP/s.
 inline runlog::Run make_run(double mfu, int ranks = 1, int steps = 43) {

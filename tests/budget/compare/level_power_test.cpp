@@ -44,7 +44,7 @@ Rates rates(const SyntheticSet& a, const SyntheticSet& b, std::uint64_t seed) {
   }
   for (double* share : {&r.found, &r.any_pattern, &r.throughput, &r.stated_power, &r.covered})
     *share /= kDraws;
-  r.smallest = budget::quantile(smallest, 0.5);
+  r.smallest = quantile(smallest, 0.5);
   r.text = fmt::format(
       "{} draws, {} points, {} repeats, noise x {}, planted {:.2g} %: found {:.1f} %, any pattern {:.1f} %, "
       "throughput "

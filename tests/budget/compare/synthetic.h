@@ -7,8 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "base/quantile.h"
 #include "budget/compare/compare.h"
-#include "budget/statistics.h"
 
 namespace gpumonth::tests {
 
@@ -51,8 +51,7 @@ inline budget::RunSet draw(const SyntheticSet& s, std::mt19937_64& random) {
       const double between = s.between * (1 + (s.growth - 1) * share);
       if (n > s.ranks.front()) efficiency *= 1 - s.planted;
       const double step_s = kBatch / (s.speed * efficiency * std::exp(between * normal(random)));
-      const double median_s =
-          budget::quantile(ar1_steps(step_s, s.within, s.correlation, s.steps, random), 0.5);
+      const double median_s = quantile(ar1_steps(step_s, s.within, s.correlation, s.steps, random), 0.5);
       budget::MeasuredRun& run = set.runs.emplace_back();
       run.ranks = n;
       run.batch_per_rank = kBatch;

@@ -5,10 +5,10 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/quantile.h"
 #include "budget/fit/baselines.h"
 #include "budget/fit/fit_json.h"
 #include "budget/fit/level_filter.h"
-#include "budget/statistics.h"
 #include "tests/budget/fit/synthetic.h"
 #include "tests/catch.h"
 
