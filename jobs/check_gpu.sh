@@ -9,6 +9,7 @@
 #   racecheck
 #   ranks       2 and 4 NCCL ranks on one GPU against as many MPI ranks on the CPU and against one GPU rank with the whole
 #               batch: loss and gradient norm of each of 20 steps within the tolerances at `tolerance` below
+#   exact       2 NCCL ranks with run.deterministic: the same bits again, with a sharded optimizer, with recompute, and resumed
 #   bench       jobs/bench_gpu.sh
 #
 #   -o OUT      folder for everything that the steps print and write; default runs/check-gpu. Going on in the same
@@ -16,7 +17,7 @@
 #   -t SECONDS  for this call; default 36000. What does not fit is unfinished: the same command goes on
 #   -d DIR      build directory or unpacked bundle; default this bundle, else build/cuda
 #
-# In calls of ten minutes:  for each of  "doctor tests"  memcheck  racecheck  ranks  bench:  jobs/check_gpu.sh -t 570 STEP
+# In calls of ten minutes:  for each of  "doctor tests"  memcheck  racecheck  "ranks exact"  bench:  jobs/check_gpu.sh -t 570 STEP
 # Exit status: 0 where every step passed, 1 where one failed, 75 where something is unfinished, 2 for a mistake in the call.
 # A step that cannot run here is reported as skipped with the reason, and is no failure.
 set -uo pipefail
@@ -27,7 +28,7 @@ fail() {
   exit 2
 }
 
-readonly all_steps=(doctor tests memcheck racecheck ranks bench)
+readonly all_steps=(doctor tests memcheck racecheck ranks exact bench)
 out=runs/check-gpu seconds=36000 dir=$root/build/cuda
 if [[ -x $root/run-tests.sh ]]; then dir=$root; fi
 while getopts o:t:d: option; do
@@ -155,34 +156,36 @@ declare -A tolerance=(
   [cpu-gpu-fp32-loss]=1e-3 [cpu-gpu-fp32-grad_norm]=1e-2 [cpu-gpu-bf16-loss]=2e-2 [cpu-gpu-bf16-grad_norm]=1.5e-1
   [ranks-fp32-loss]=1e-4 [ranks-fp32-grad_norm]=1e-3 [ranks-bf16-loss]=5e-3 [ranks-bf16-grad_norm]=5e-2)
 
-# column FILE NAME: one value of /steps/NAME a line
+# column FILE NAME: one value of /steps/NAME a line, with all its digits
 column() {
-  "$(h5dump_program)" -y -w 1 -m %.9g -d "/steps/$2" "$1" |
+  "$(h5dump_program)" -y -w 1 -m %.17g -d "/steps/$2" "$1" |
     awk '/DATA \{/ {++data; next} data == 1 && /\}/ {++data} data == 1 {gsub(/[ ,]/, ""); print}'  # attributes follow
 }
 
-# trained DTYPE BACKEND RANKS: trains; losses and norms go to $out/ranks/DTYPE-BACKEND-RANKS.{loss,grad_norm}
+# trained FOLDER NAME STEPS DTYPE BACKEND RANKS [OPTION...]: trains; losses and norms of the STEPS steps in its log go to
+# FOLDER/NAME.{loss,grad_norm}
 trained() {
-  local dtype=$1 backend=$2 ranks=$3 name=$1-$2-$3 launch=() transport=auto
+  local folder=$1 name=$2 steps=$3 dtype=$4 backend=$5 ranks=$6 launch=() transport=auto
+  shift 6
   if ((ranks > 1)); then
     launch=("$mpirun" --bind-to none --oversubscribe -n "$ranks")
     transport=mpi
     if [[ $backend == cuda ]]; then transport=nccl; fi
   fi
-  rm -rf "$out/ranks/$name"
-  limited "${launch[@]}" "$gpumonth" train "$root/configs/runs/tiny.toml" --set "run.directory=$out/ranks/$name" \
-    --set run.steps=20 --set "run.dtype=$dtype" --set "run.backend=$backend" --set "comm.transport=$transport" \
+  mkdir -p "$folder" && rm -rf "${folder:?}/$name"
+  limited "${launch[@]}" "$gpumonth" train "$root/configs/runs/tiny.toml" --set "run.directory=$folder/$name" \
+    --set "run.dtype=$dtype" --set "run.backend=$backend" --set "comm.transport=$transport" \
     --set comm.allow_shared_gpu=true --set comm.watchdog_s=60 --set optimizer.learning_rate=1e-3 \
     --set optimizer.warmup_steps=0 --set run.threads=1 --set checkpoint.at_end=false --set log.measure_gemm_peak=false \
-    >"$out/ranks/$name.log" 2>&1 || {
+    "$@" >"$folder/$name.log" 2>&1 || {
     local status=$?
-    tail -n 5 "$out/ranks/$name.log"
+    tail -n 5 "$folder/$name.log"
     return $status
   }
   local what
   for what in loss grad_norm; do
-    column "$out/ranks/$name/run.h5" $what >"$out/ranks/$name.$what"
-    [[ $(wc -l <"$out/ranks/$name.$what") == 20 ]] || { echo "$name: its log does not hold 20 steps" && return 1; }
+    column "$folder/$name"/run*.h5 $what >"$folder/$name.$what"
+    [[ $(wc -l <"$folder/$name.$what") == "$steps" ]] || { echo "$name: its log does not hold $steps steps" && return 1; }
   done
 }
 
@@ -208,7 +211,7 @@ ranks() {
   for dtype in fp32 bf16; do
     for run in "cpu 1" "cuda 1" "cpu 2" "cuda 2" "cpu 4" "cuda 4"; do
       # shellcheck disable=SC2086
-      trained $dtype $run || { local status=$?; why="$dtype $run did not train, see $out/ranks" && return $status; }
+      trained "$out/ranks" "$dtype-${run/ /-}" 20 $dtype $run --set run.steps=20 || { local status=$?; why="$dtype $run did not train, see $out/ranks" && return $status; }
     done
     compared $dtype-cpu-1 $dtype-cuda-1 cpu-gpu-$dtype || bad=1
     for count in 2 4; do
@@ -217,6 +220,38 @@ ranks() {
     done
   done
   if ((bad)); then why="training differs, see $out/ranks.log"; fi
+  return $bad
+}
+
+# The resumed run has steps 5 .. 8 in its log, the others 1 .. 8. A sharded optimizer adds the squares of the gradients in
+# another order, so its norm may differ in the last digits; parameters, and with them the losses, do not.
+exact() {
+  local folder=$out/exact dtype name what bad=0
+  [[ -x $mpirun ]] || { skip "mpirun is missing: apt-get install openmpi-bin"; return; }
+  [[ -n $(h5dump_program) ]] || { skip "h5dump is missing: apt-get install hdf5-tools"; return; }
+  for dtype in fp32 bf16; do
+    local options=(--set run.steps=8 --set batch.global=8 --set run.deterministic=true --set checkpoint.every_steps=4)
+    local first="$dtype-first"
+    trained "$folder" "$first" 8 $dtype cuda 2 "${options[@]}" &&
+      trained "$folder" "$dtype-again" 8 $dtype cuda 2 "${options[@]}" &&
+      trained "$folder" "$dtype-sharded" 8 $dtype cuda 2 "${options[@]}" --set comm.sharding=optimizer &&
+      trained "$folder" "$dtype-recompute" 8 $dtype cuda 2 "${options[@]}" --set run.recompute=true &&
+      trained "$folder" "$dtype-resumed" 4 $dtype cuda 2 "${options[@]}" \
+        --set "run.resume=$folder/$first/checkpoint-4.h5" ||
+      { local status=$?; why="$dtype did not train, see $folder" && return $status; }
+    for name in again sharded recompute resumed; do
+      for what in loss grad_norm; do
+        if [[ "$name $what" == 'sharded grad_norm' ]]; then continue; fi
+        if tail -n "$(wc -l <"$folder/$dtype-$name.$what")" "$folder/$first.$what" | cmp -s - "$folder/$dtype-$name.$what"; then
+          printf '%-9s of %s, %-9s the same bits\n' "$what" $dtype "$name"
+        else
+          printf '%-9s of %s, %-9s DIFFERS\n' "$what" $dtype "$name"
+          bad=1
+        fi
+      done
+    done
+  done
+  if ((bad)); then why="not the same bits, see $folder"; fi
   return $bad
 }
 

@@ -131,7 +131,8 @@ class Loop {
  private:
   StepSetup setup() const {
     return {config_.model, config_.batch.global / comm_.size(), config_.batch.global, config_.run.seed,
-            resolved_.dtype, resolved_.threads, gradients_.get(), &comm_, config_.run.recompute, resolved_.device};
+            resolved_.dtype, resolved_.threads, gradients_.get(), &comm_, config_.run.recompute, resolved_.device,
+            config_.run.deterministic};
   }
 
   comm::ReducerOptions reducer_options() const {

@@ -17,6 +17,7 @@ void declare(config::Table& root, RunConfig& c) {
   run.field("dtype", c.run.dtype, {.one_of = {"auto", "fp32", "bf16"}, .help = "compute type; masters are fp32; auto: bf16 where hardware has it"});
   run.field("threads", c.run.threads, {.unit = "threads", .min = 0, .max = 4096, .help = "per rank; 0: this host's cores / ranks on it"});
   run.field("recompute", c.run.recompute, {.help = "backward computes the blocks' activations again instead of keeping them: less memory, up to a third more work"});
+  run.field("deterministic", c.run.deterministic, {.help = "on a GPU: the same bits in every run and after a resume, by slower kernels; on CPU ranks it is always so"});
   run.field("resume", c.run.resume, {.help = "checkpoint to go on from"});
   run.field("progress_s", c.run.progress_s, {.unit = "s", .min = 0.1, .help = "between progress lines where there is no terminal"});
 

@@ -22,6 +22,7 @@ struct RunConfig {
     std::string dtype = "auto";    ///< auto | fp32 | bf16
     int threads = 0;               ///< per rank; 0: the cores of this host / ranks on it
     bool recompute = false;        ///< activations of the blocks are computed again in backward
+    bool deterministic = false;    ///< GPU: the same bits again, also after a resume; CPU ranks always give them
     std::string resume = "";       ///< checkpoint to go on from
     double progress_s = 5;         ///< seconds between plain progress lines
   } run;
