@@ -74,10 +74,10 @@ std::vector<fs::path> shipped_recipes() {
 }
 
 std::string to_text(const Backtest& backtest) {
-  std::string out = fmt::format("{:<40}{:>6}{:>11}{:>22}{:>11}{:>7}  {}\n{:-<100}\n", "GPU-hours", "GPUs",
+  std::string out = fmt::format("{:<39}{:>6}{:>11}{:>24}{:>11}{:>7}  {}\n{:-<102}\n", "GPU-hours", "GPUs",
                                 "predicted", "90 %", "disclosed", "ratio", "", "");
   for (const auto& row : backtest.rows)
-    out += fmt::format("{:<40}{:>6}{:>11}{:>22}{:>11}{:>7.2f}  {}\n",
+    out += fmt::format("{:<39}{:>6}{:>11}{:>24}{:>11}{:>7.2f}  {}\n",
                        row.title.substr(0, 37) + (row.own_benchmark ? " *" : ""), row.gpus,
                        grouped(std::round(row.predicted_hours)),
                        grouped(std::round(row.low_hours)) + " .. " + grouped(std::round(row.high_hours)),

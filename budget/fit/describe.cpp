@@ -23,7 +23,7 @@ std::string describe(const Fit& fit) {
     batch_varies =
         batch_varies || (p.batch_per_rank != points.front().batch_per_rank && p.batch_per_rank > 0);
   std::string text = fmt::format(
-      "Model: rank-seconds per sample = c (1 + (fixed + all_reduce (N-1)/N + growth L(N)) b_max/b), {} "
+      "Model: rank-seconds per sample = c (1 + (fixed + all_reduce (N-1)/N + growth L(N)) b_ref/b), {} "
       "shapes of L(N),\n"
       "weighted by prior x product of the densities of each next point given those before it (rolling "
       "origin).\n\n"
@@ -39,10 +39,10 @@ std::string describe(const Fit& fit) {
       "Priors: growth half-t2, scale {:g} per doubling (Horovod: 90 % at 512 GPUs; Goyal 2017: 90 % from 8 "
       "to 256);\n"
       "fixed and (N-1)/N half-t2, scale {:g} and {:g}; noise log-normal around {:g};\n"
-      "discrepancy half-t2, scale {:g} per doubling of ranks; "
-      "{:g} times that per doubling of the batch. docs/method.md has the sources.\n",
+      "discrepancy half-t2, scale {:g} per doubling of ranks; {:g} times that per doubling of the batch,\n"
+      "and {:g} times once from {:g} ranks or fewer to more. docs/method.md has the sources.\n",
       100 * fit.noise(), 100 * fit.discrepancy(), p.growth, p.fixed, p.all_reduce, p.noise, p.discrepancy,
-      p.batch_discrepancy);
+      p.batch_discrepancy, p.host_discrepancy, p.ranks_per_host);
   return text;
 }
 

@@ -80,11 +80,14 @@ Fit fit_curve(const ScalingCurve& curve, const FitOptions& options) {
   state->data = observations(state->curve, state->notes);
   state->batch_known = has_batch(curve);
   CurveShape shape;
+  double smallest = state->data.front().batch, largest = smallest;
   for (const auto& o : state->data) {
     shape.ranks_max = std::max(shape.ranks_max, o.ranks);
-    shape.batch_max = std::max(shape.batch_max, o.batch);
-    shape.batch_varies = shape.batch_varies || o.batch != state->data.front().batch;
+    smallest = std::min(smallest, o.batch);
+    largest = std::max(largest, o.batch);
   }
+  shape.batch_reference = std::sqrt(smallest * largest);
+  shape.batch_varies = smallest != largest;
   if (state->batch_known) find_fixed_batch(state->data, state->fixed_global_batch);
   for (const auto& s : kShapes) {
     shape.growth = s.growth;

@@ -126,7 +126,9 @@ Json to_json(const Fit& fit, const std::vector<Target>& targets) {
                     {"noise", p.noise},
                     {"noise_log_sd", p.noise_log_sd},
                     {"discrepancy", p.discrepancy},
-                    {"batch_discrepancy", p.batch_discrepancy}};
+                    {"batch_discrepancy", p.batch_discrepancy},
+                    {"host_discrepancy", p.host_discrepancy},
+                    {"ranks_per_host", p.ranks_per_host}};
   std::vector<std::string> notes = fit.notes();
   add_target_notes(fit, targets, notes);
   json["notes"] = notes;

@@ -27,9 +27,9 @@ struct PriorWeight {
 };
 // log N first: trees and hierarchical all-reduces grow like it, and so do the published efficiencies that the
 // prior of the growth comes from.
-inline constexpr PriorWeight kShapes[] = {{Growth::none, 0.15},     {Growth::log2_ranks, 0.35},
-                                          {Growth::straggler, 0.2}, {Growth::linear, 0.1},
-                                          {Growth::amdahl, 0.1},    {Growth::usl, 0.1}};
+inline constexpr PriorWeight kShapes[] = {{Growth::none, 0.1},       {Growth::log2_ranks, 0.3},
+                                          {Growth::straggler, 0.15}, {Growth::linear, 0.15},
+                                          {Growth::amdahl, 0.15},    {Growth::usl, 0.15}};
 // Measured parts say more than a shape: they weigh as much as all shapes together before the first point.
 constexpr double kComponentsWeight = 0.5;
 
@@ -62,7 +62,7 @@ struct Fit::State {
   }
 
   double walk(const Observation& a, double ranks, double batch, double tau) const {
-    return tau * tau * walk_distance(a.ranks, a.batch, ranks, batch, options.priors.batch_discrepancy);
+    return tau * tau * walk_distance(a.ranks, a.batch, ranks, batch, options.priors);
   }
 
   /// Sum of the log densities of observations[i + 1] given [0 .. i]; leaves the level after the last in

@@ -84,10 +84,11 @@ std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std
   return result;
 }
 
-double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b,
-                     double batch_discrepancy) {
-  return std::abs(std::log2(ranks_b / ranks_a)) +
-         batch_discrepancy * batch_discrepancy * std::abs(std::log2(batch_b / batch_a));
+double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b, const Priors& priors) {
+  const bool leaves_host = (ranks_a <= priors.ranks_per_host) != (ranks_b <= priors.ranks_per_host);
+  const double by_host = leaves_host ? priors.host_discrepancy : 0;
+  return std::abs(std::log2(ranks_b / ranks_a)) + by_host * by_host +
+         priors.batch_discrepancy * priors.batch_discrepancy * std::abs(std::log2(batch_b / batch_a));
 }
 
 }  // namespace gpumonth::budget

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "budget/fit/priors.h"
 #include "budget/scaling_curve.h"
 
 namespace gpumonth::budget {
@@ -20,7 +21,6 @@ std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std
                                       std::size_t most = 128);
 
 /// Variance of the level's walk between two places, in units of tau^2.
-double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b,
-                     double batch_discrepancy);
+double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b, const Priors& priors);
 
 }  // namespace gpumonth::budget

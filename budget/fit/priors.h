@@ -1,7 +1,8 @@
 // What is believed about a scaling curve before it is seen. Every scale is a share of the compute time of one
-// step at the curve's largest batch per rank, so that units and speeds drop out. docs/method.md, "Scaling
-// curve and fit", says where each value comes from; they are round constants, the same for every curve, and
-// none was fitted to a curve that it forecasts.
+// step at the middle of the curve's batches per rank, sqrt(smallest x largest), so that units and speeds drop
+// out: a batch is chosen so that such costs stay bearable, and both ends of a curve are such choices.
+// docs/method.md, "Scaling curve and fit", says where each value comes from; they are round constants, the
+// same for every curve, and none was fitted to a curve that it forecasts.
 #pragma once
 
 namespace gpumonth::budget {
@@ -20,6 +21,10 @@ struct Priors {
   /// How far truth walks from the curve's shape per doubling of ranks (half-t, 2, as Gelman 2006 advises for
   /// scales).
   double discrepancy = 0.01;
+  /// The same once, as a multiple, from one host to several: what was measured inside says nothing of the
+  /// network. Tables do not say how many ranks a host has; most accelerators come by eight.
+  double host_discrepancy = 4;
+  double ranks_per_host = 8;
   /// The same per doubling of the batch per rank, as a multiple: kernels lose efficiency with small batches,
   /// which no shape has. The one value chosen on published curves, by leaving out the curve that is forecast:
   /// the same for each.

@@ -31,7 +31,7 @@ double CurveShape::log_value(const ShapeParameters& p, double ranks, double batc
     const StepForecast forecast = (*step_model)(ranks, batch);
     return std::log(forecast.step_s / batch) + p[0] * forecast.relative_sd;
   }
-  const double per_sample = batch_max / batch;
+  const double per_sample = batch_reference / batch;
   double s = 1 + (p[1] + p[0] * (1 - 1 / ranks)) * per_sample;
   const double relative = (ranks - 1) / ranks_max;
   switch (growth) {

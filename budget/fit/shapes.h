@@ -1,11 +1,11 @@
 // Shapes of a scaling curve: the rank-seconds that one sample costs, relative to pure compute.
 //
-//   N / X(N, b) = c s(N, b),   s = 1 + (fixed + all_reduce (N-1)/N + growth L(N)) b_max/b
+//   N / X(N, b) = c s(N, b),   s = 1 + (fixed + all_reduce (N-1)/N + growth L(N)) b_ref/b
 //
-// X: samples/s of all ranks, N: ranks, b: batch per rank, b_max: the curve's largest. A step takes c b +
-// (fixed + ...) c b_max seconds: compute in proportion to the batch, and communication that does not shrink
-// with it. So a curve whose batch per rank falls as N grows needs no second kind of model, and with b = B/N
-// this is Amdahl's law.
+// X: samples/s of all ranks, N: ranks, b: batch per rank, b_ref: the middle of the curve's, sqrt(b_min
+// b_max). A step takes c b + (fixed + ...) c b_ref seconds: compute in proportion to the batch, and
+// communication that does not shrink with it. So a curve whose batch per rank falls as N grows needs no
+// second kind of model, and with b = B/N this is Amdahl's law.
 #pragma once
 
 #include <array>
@@ -29,9 +29,9 @@ using ShapeParameters = std::array<double, kMaxShapeParameters>;
 
 struct CurveShape {
   Growth growth = Growth::none;
-  double ranks_max = 1, batch_max = 1;    ///< of the curve: references of the scales
-  bool batch_varies = false;              ///< else `fixed` cannot be told from compute and is left out
-  const StepModel* step_model = nullptr;  ///< of Growth::components
+  double ranks_max = 1, batch_reference = 1;  ///< of the curve: references of the scales
+  bool batch_varies = false;                  ///< else `fixed` cannot be told from compute and is left out
+  const StepModel* step_model = nullptr;      ///< of Growth::components
 
   int dimension() const;  ///< how many standard normals make the parameters
   /// {all_reduce, fixed, growth, kappa} under the priors, none negative; of `components` {error in standard

@@ -7,7 +7,10 @@
 namespace gpumonth::budget {
 namespace {
 
-std::string cell(double value) { return std::isfinite(value) ? fmt::format("{:.2f}", value) : "n/a"; }
+std::string cell(double value) {
+  if (!std::isfinite(value)) return "n/a";
+  return value < 1e4 ? fmt::format("{:.2f}", value) : fmt::format("{:.0e}", value);
+}
 
 Json to_json(const Score& s, Json& notes) {
   Json json;
@@ -33,16 +36,17 @@ std::string to_text(const Validation& v) {
   for (const auto& c : v.classes)
     for (int m = 0; m < kMethods; ++m) {
       const Score& s = c.method[m];
-      text += fmt::format("{:<26}{:>4}  {:<14}{:>8.2f}{:>8.2f}{:>8.2f}{:>10}{:>9}{:>9}\n", m ? "" : c.name,
-                          m ? "" : std::to_string(c.forecasts), method_name(m), s.median_error, s.mean_error,
-                          s.worst_error,
+      text += fmt::format("{:<26}{:>4}  {:<14}{:>8}{:>8}{:>8}{:>10}{:>9}{:>9}\n", m ? "" : c.name,
+                          m ? "" : std::to_string(c.forecasts), method_name(m), cell(s.median_error),
+                          cell(s.mean_error), cell(s.worst_error),
                           std::isfinite(s.coverage) ? fmt::format("{:.1f} %", 100 * s.coverage) : "n/a",
                           cell(s.median_width), cell(s.interval_score));
     }
   text +=
       "\nEvery curve is cut after its third, fourth, ... rank count and all later points are forecast from "
       "those before;"
-      "\nno parameter is fitted to them. width: median of the 90 % intervals; score: interval score, smaller is "
+      "\nno parameter is fitted to them. width: median of the 90 % intervals; score: interval score, smaller "
+      "is "
       "better."
       "\nBaselines have no interval of their own: theirs comes from their errors on the other curves.\n";
   for (const auto& note : v.notes) text += fmt::format("note: {}\n", note);

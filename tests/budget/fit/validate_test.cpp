@@ -37,6 +37,26 @@ TEST_CASE("forecasts of the published curves beat the baselines, and 90 % means 
   CHECK_NOTHROW(gpumonth::to_text(to_json(v)));
 }
 
+TEST_CASE("on the curves collected later the fit still beats the baselines", "[validate]") {
+  double covered = 0;
+  std::int64_t forecasts = 0;
+  for (const char* file : {"scaling-fresh-1.csv", "scaling-fresh-2.csv"}) {
+    INFO(file);
+    const auto v = validate(read_scaling_csv(tests::source_path(std::string("configs/published/") + file)));
+    const auto& all = v.classes.back();
+    for (int m = 1; m < kMethods; ++m) {
+      INFO(method_name(m));
+      CHECK(all.method[0].median_error < all.method[m].median_error);
+      CHECK(all.method[0].interval_score < all.method[m].interval_score);
+    }
+    covered += all.method[0].coverage * static_cast<double>(all.forecasts);
+    forecasts += all.forecasts;
+  }
+  CHECK(forecasts == 132 + 116);
+  CHECK(covered / static_cast<double>(forecasts) >= 0.85);
+  CHECK(covered / static_cast<double>(forecasts) <= 0.95);
+}
+
 TEST_CASE("a forecast does not see what it forecasts", "[validate]") {
   auto curves = read_scaling_csv(tests::source_path("configs/published/scaling.csv"));
   std::erase_if(curves, [](const auto& c) { return c.name != "mlperf_flux1_b200_v5.1_uflorida"; });
