@@ -171,9 +171,17 @@ class Fused {
   cudnnHandle_t handle() const { return static_cast<cudnnHandle_t>(context_.cudnn.get()); }
   void* workspace() const { return workspace_.get() ? workspace_.get() : context_.workspace; }
 
-  /// Up to 9.15.0 the frontend works around a fault of cuDNN for token counts that 128 does not divide by
-  /// copying such counts from a host vector that a recorded step outlives. Given by us, nothing is copied.
-  bool needs_token_counts() const { return cudnnGetVersion() <= 91500 && shape_.tokens % 128 != 0; }
+  /// Whether backward is told how many tokens are real although all are, so that its kernels mask what their
+  /// tiles hold beyond the last key.
+  /// Up to 9.15.0 the frontend does so itself for token counts that 128 does not divide, because of a fault
+  /// of cuDNN, by copying such counts from a host vector that a recorded step outlives. Given by us, nothing
+  /// is copied. Hopper's kernels leave keys 64 to 127 of a last half tile unmasked before 9.26: where every
+  /// score of a query is below -ln(FLT_MAX) = -88.7, exp(0 - log_sum_exp) overflows and dQ is NaN
+  /// (github.com/NVIDIA/cudnn-frontend/pull/628).
+  bool needs_token_counts() const {
+    const std::size_t version = cudnnGetVersion();
+    return (version <= 91500 && shape_.tokens % 128 != 0) || (version < 92600 && shape_.tokens % 128 == 64);
+  }
 
   Scratch make_scratch() {
     Scratch scratch;
@@ -280,6 +288,12 @@ class Fused {
 
 FusedAttention make_fused_attention(Cuda& device, const AttentionShape& shape) {
   FusedAttention result;
+  if (const std::size_t version = cudnnGetVersion(); version == 91000 || version == 91001) {
+    // Later frontends refuse them as well.
+    result.forward_plan = result.backward_plan =
+        "cuDNN 9.10.0 and 9.10.1 have known faults in attention: take 9.10.2 or newer";
+    return result;
+  }
   try {
     auto fused = std::make_shared<Fused>(device, shape);
     fused->prepare(&result);

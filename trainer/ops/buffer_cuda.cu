@@ -89,8 +89,8 @@ void* allocate(Cuda& device, std::size_t bytes) {
   return memory;
 }
 
-/// cudaFree waits for what uses the memory. Its status is left alone: destructors call this, and an error of
-/// a kernel is told by the next checked call.
+/// cudaFree of such memory waits for what uses it, in practice: its documentation says only that it may. Its
+/// status is left alone: destructors call this, and an error of a kernel is told by the next checked call.
 template <>
 void release(Cuda&, void* memory, std::size_t) {
   (void)cudaFree(memory);

@@ -58,6 +58,8 @@ bool has_aux(Epilogue e) {
 }
 
 /// A bias is read in D's type (the library has no other for these operands); gradients are asked for in fp32.
+/// Its header promises those of dgelu_bgrad in D's type alone, so that it may refuse; then dgelu and column
+/// sums do it.
 Dtype vector_type(Epilogue e, Dtype out) {
   return e == Epilogue::dgelu_bgrad || e == Epilogue::bgrad_a ? Dtype::fp32 : out;
 }

@@ -249,7 +249,8 @@ TEST_CASE("attention can be recorded and replayed") {
   }
 }
 
-TEST_CASE("a deterministic backward of more than a gibibyte of score gradients goes piece by piece", "[hardware]") {
+TEST_CASE("a deterministic backward of more than a gibibyte of score gradients goes piece by piece",
+          "[hardware]") {
   gpu();
   // 3 x 9216^2 x 2 B = 0.5 GB a sample: two of the four samples fit. A sample alone must give the same.
   const AttentionShape four{4, 9216, 3, 32}, one{1, 9216, 3, 32};
@@ -278,6 +279,28 @@ TEST_CASE("scores far apart do not overflow on the GPU") {
   const auto run = run_on_gpu<Attention<Cuda, float>>(gpu(), s, in);
   for (const auto* values : {&run.out, &run.log_sum_exp, &run.dqkv})
     CHECK(std::all_of(values->begin(), values->end(), [](float v) { return std::isfinite(v); }));
+}
+
+TEST_CASE("a query far from every key has a finite gradient in bf16") {
+  gpu();
+  for (Cuda* device : {&gpu(), &timing_gpu()})
+    for (std::int64_t tokens : {64, 192, 256, 300}) {  // tiles of keys are half full, full, and neither
+      const AttentionShape s{1, tokens, 2, 64};
+      INFO(tokens << " tokens" << (device == &gpu() ? ", deterministic" : ""));
+      Inputs<bf16> in(s, 0.1f);
+      // Every score is near 1 * -960 / sqrt(64) = -120: exp(120) is no float.
+      for (std::int64_t row = 0; row < tokens; ++row)
+        for (std::int64_t head = 0; head < s.heads; ++head) {
+          const std::int64_t at = (row * 3 * s.heads + head) * s.head_dim;
+          in.qkv[static_cast<std::size_t>(at)] = from_float<bf16>(1.0f);
+          in.qkv[static_cast<std::size_t>(at + s.heads * s.head_dim)] = from_float<bf16>(-960.0f);
+        }
+      const auto run = run_on_gpu<Attention<Cuda, bf16>>(*device, s, in);
+      CHECK(std::all_of(run.log_sum_exp.begin(), run.log_sum_exp.end(),
+                        [](float v) { return v < -100 && std::isfinite(v); }));
+      for (const auto* values : {&run.out, &run.dqkv})
+        CHECK(std::all_of(values->begin(), values->end(), [](bf16 v) { return std::isfinite(to_float(v)); }));
+    }
 }
 
 TEST_CASE("heads that are too large for the GPU are the user's mistake") {
