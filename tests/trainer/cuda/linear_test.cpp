@@ -349,7 +349,7 @@ TEST_CASE("Linear can be recorded in a CUDA graph") {
   check_in_a_graph<bf16>({2048, 384, 1536, 0});
 }
 
-TEST_CASE("equal shapes are tuned once, and the report has a line for each product") {
+TEST_CASE("equal shapes are tuned once, and the report has a line for each product", "[fused]") {
   const LinearShape shape{.rows = 640,
                           .in = 256,
                           .out = 768,
