@@ -1,6 +1,7 @@
 # gpumonth_library(name SOURCES ... LIBS ...): a static library of ours: warnings as errors, includes from the root.
-# gpumonth_test(name SOURCES ... LIBS ... [LABELS ...] [RANKS n] [TIMEOUT s]): a Catch2 program under CTest;
-#   RANKS n runs it as n ranks under mpirun.
+# gpumonth_test(name SOURCES ... LIBS ... [LABELS ...] [RANKS n] [TIMEOUT s] [SUFFIX s] [ARGUMENTS ...]
+#     [ENVIRONMENT A=B ...] [PROGRAM target]): a Catch2 program under CTest; RANKS n runs it as n ranks under mpirun.
+#   SUFFIX: one more test of a program that is there already. PROGRAM: what GPUMONTH_BINARY is, gpumonth by default.
 include_guard()
 include(CMakeParseArguments)
 
@@ -30,7 +31,10 @@ function(gpumonth_library name)
 endfunction()
 
 function(gpumonth_test name)
-  cmake_parse_arguments(A "" "RANKS;TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(A "" "RANKS;TIMEOUT;SUFFIX;PROGRAM" "SOURCES;LIBS;LABELS;ARGUMENTS;ENVIRONMENT" ${ARGN})
+  if(NOT A_PROGRAM)
+    set(A_PROGRAM gpumonth)
+  endif()
   if(NOT TARGET ${name})
     add_executable(${name} ${A_SOURCES})
     gpumonth_compile_options(${name})
@@ -38,14 +42,14 @@ function(gpumonth_test name)
     if(GPUMONTH_BUNDLE)  # started in the bundle's folder, on another machine
       set(places GPUMONTH_SOURCE_DIR="." GPUMONTH_BINARY="bin/gpumonth")
     else()
-      set(places GPUMONTH_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GPUMONTH_BINARY="$<TARGET_FILE:gpumonth>")
+      set(places GPUMONTH_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GPUMONTH_BINARY="$<TARGET_FILE:${A_PROGRAM}>")
     endif()
     target_compile_definitions(${name} PRIVATE ${places})
   endif()
-  set(test_name ${name})
+  set(test_name ${name}${A_SUFFIX})
   set(command $<TARGET_FILE:${name}>)
   if(A_RANKS)
-    set(test_name ${name}.ranks${A_RANKS})
+    set(test_name ${test_name}.ranks${A_RANKS})
     # Not MPIEXEC_EXECUTABLE: in a bundle's build that is the bundle's own, which CTest would not find.
     find_program(GPUMONTH_CTEST_MPIRUN NAMES mpirun mpiexec REQUIRED)
     set(command ${GPUMONTH_CTEST_MPIRUN} --oversubscribe --bind-to none -n ${A_RANKS} $<TARGET_FILE:${name}>)
@@ -56,7 +60,8 @@ function(gpumonth_test name)
   if(NOT A_LABELS)
     set(A_LABELS unit)
   endif()
-  add_test(NAME ${test_name} COMMAND ${command})
-  set_tests_properties(${test_name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT} ENVIRONMENT
-    "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_btl_vader_single_copy_mechanism=none")
+  list(APPEND A_ENVIRONMENT
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none)
+  add_test(NAME ${test_name} COMMAND ${command} ${A_ARGUMENTS})
+  set_tests_properties(${test_name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT} ENVIRONMENT "${A_ENVIRONMENT}")
 endfunction()

@@ -1,6 +1,7 @@
 // Ranks: one small interface over self (one process), MPI and NCCL. Bucketing and overlap live above it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -38,6 +39,11 @@ class Communicator {
   /// Every rank's values in rank order on `root`; empty elsewhere. All ranks give the same count.
   virtual std::vector<float> gather(std::span<const float> values, int root) = 0;
   virtual std::vector<std::string> all_gather(const std::string& text) = 0;
+  /// Whether `mine` is true on every rank.
+  bool all_ranks(bool mine) {
+    const std::vector<std::string> said = all_gather(mine ? "yes" : "no");
+    return std::count(said.begin(), said.end(), "yes") == size();
+  }
   /// Ends every rank with this message and exit code.
   [[noreturn]] virtual void abort(const std::string& message, int exit_code) = 0;
 

@@ -109,8 +109,7 @@ std::shared_ptr<float[]> NcclCommunicator::allocate(std::int64_t count) {
   // to register or none, and warns of memory that is not its own.
   const bool registered = of_nccl && ncclCommRegister(handle, memory, bytes, &registration) == ncclSuccess;
   if (!registered) cudaGetLastError();
-  const std::vector<std::string> all = host_->all_gather(registered ? "registered" : "");
-  if (std::count(all.begin(), all.end(), "registered") != size() && registered) {
+  if (!host_->all_ranks(registered) && registered) {
     ncclCommDeregister(handle, registration);
     registration = nullptr;
   }

@@ -203,11 +203,15 @@ compared() {
   return $bad
 }
 
+# For trained() and compared()
+require_programs() {
+  if [[ ! -x $mpirun ]]; then skip "mpirun is missing: apt-get install openmpi-bin"; return; fi
+  if [[ -z $(h5dump_program) ]]; then skip "h5dump is missing: apt-get install hdf5-tools"; return; fi
+}
+
 ranks() {
   local dtype count run bad=0
-  [[ -x $mpirun ]] || { skip "mpirun is missing: apt-get install openmpi-bin"; return; }
-  [[ -n $(h5dump_program) ]] || { skip "h5dump is missing: apt-get install hdf5-tools"; return; }
-  mkdir -p "$out/ranks"
+  require_programs || return
   for dtype in fp32 bf16; do
     for run in "cpu 1" "cuda 1" "cpu 2" "cuda 2" "cpu 4" "cuda 4"; do
       # shellcheck disable=SC2086
@@ -227,8 +231,7 @@ ranks() {
 # another order, so its norm may differ in the last digits; parameters, and with them the losses, do not.
 exact() {
   local folder=$out/exact dtype name what bad=0
-  [[ -x $mpirun ]] || { skip "mpirun is missing: apt-get install openmpi-bin"; return; }
-  [[ -n $(h5dump_program) ]] || { skip "h5dump is missing: apt-get install hdf5-tools"; return; }
+  require_programs || return
   for dtype in fp32 bf16; do
     local options=(--set run.steps=8 --set batch.global=8 --set run.deterministic=true --set checkpoint.every_steps=4)
     local first="$dtype-first"

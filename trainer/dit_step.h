@@ -1,7 +1,6 @@
 // Step over Dit<Device, T>: noising, forward, loss, backward, AdamW. Included only where it is instantiated.
 #pragma once
 
-#include <algorithm>
 #include <numeric>
 #include <type_traits>
 
@@ -51,10 +50,7 @@ class DitStep : public Step {
 
   void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override {
     reducer_ = &reducer;
-    recording_.agree_by([&ranks](bool recorded) {
-      const auto all = ranks.all_gather(recorded ? "recorded" : "");
-      return std::count(all.begin(), all.end(), "recorded") == ranks.size();
-    });
+    recording_.agree_by([&ranks](bool recorded) { return ranks.all_ranks(recorded); });
     if (!sharded || ranks.size() == 1) return;
     state_.shard(reducer.owned(), ranks);
     partial_norms_ = ops::Buffer<Device, double>(device_, shard_norm_blocks());

@@ -17,14 +17,12 @@ int count() {
   return given ? std::atoi(given) : 1;
 }
 
-cudaError_t failed(cudaError_t error) {
-  last_error = error;
-  return error;
-}
-
 }  // namespace
 
-void set_last_error(cudaError_t error) { last_error = error; }
+cudaError_t failed(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
 
 }  // namespace gpumonth::emulator
 

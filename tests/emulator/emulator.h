@@ -30,7 +30,8 @@ void enqueue(cudaStream_t stream, Work work, Waits waits = Waits::for_nobody);
 /// device.h.
 void launch(dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, Work thread);
 
-/// A value that cudaGetLastError() and the checks after a kernel launch return next.
-void set_last_error(cudaError_t error);
+/// The same error, which cudaGetLastError() and the checks after a kernel launch return too; success changes
+/// nothing.
+cudaError_t failed(cudaError_t error);
 
 }  // namespace gpumonth::emulator

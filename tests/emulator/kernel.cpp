@@ -166,7 +166,10 @@ void launch(dim3 grid, dim3 size, std::size_t shared_bytes, cudaStream_t stream,
   const bool bad = size.x == 0 || size.x > kMostThreads || size.y != 1 || size.z != 1 || grid.x == 0 ||
                    grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535 ||
                    shared_bytes > kMostShared;
-  if (bad) return set_last_error(cudaErrorInvalidConfiguration);
+  if (bad) {
+    failed(cudaErrorInvalidConfiguration);
+    return;
+  }
   static bool reverse = false;
   const std::lock_guard lock(the_lock());
   enqueue(stream, [=] {

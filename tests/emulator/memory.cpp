@@ -114,11 +114,6 @@ bool on_device(const void* pointer, std::size_t bytes) {
 
 namespace {
 
-cudaError_t failed(cudaError_t error) {
-  if (error != cudaSuccess) set_last_error(error);
-  return error;
-}
-
 /// The copy itself, when its turn comes.
 Work copy_work(void* to, const void* from, std::size_t bytes) {
   return [=] { std::memmove(to, from, bytes); };

@@ -9,11 +9,6 @@ using namespace gpumonth::emulator;
 
 namespace {
 
-cudaError_t failed(cudaError_t error) {
-  if (error != cudaSuccess) set_last_error(error);
-  return error;
-}
-
 double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
