@@ -22,6 +22,7 @@ pkg-config            pkg-config  finds toml++
 openmpi-bin           -        mpirun: starts ranks
 libopenmpi-dev        -        MPI between ranks
 libdnnl-dev           -        oneDNN: matrix products on the CPU
+ocl-icd-opencl-dev    -        OpenCL, which the CMake package of oneDNN asks for
 libhdf5-dev           -        run logs, checkpoints, datasets
 librandom123-dev      -        random numbers that do not depend on the number of ranks
 libtomlplusplus-dev   -        configuration files
