@@ -54,11 +54,10 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_budget(CLI::App& app) {
+void add_budget(Command app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("budget", "the ladder of assumptions: GPU-months, days, money, energy");
-  command->footer(
+  Command command = app.add_command("budget", "the ladder of assumptions: GPU-months, days, money, energy");
+  command.footer(
       "SCENARIO.toml holds every assumption with its unit, its source and a tag: published or assumed. The "
       "ladder\n"
       "replaces one after the other, as GPU-months of the scenario's device. Without --runs the utilisation "
@@ -69,20 +68,20 @@ void add_budget(CLI::App& app) {
       "  gpumonth budget --backtest\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --set training.data_factor=3..6 --set "
       "cost.gpus=4096");
-  command->add_option("scenario", options->scenario, "scenario file, see configs/scenarios/")
-      ->type_name("SCENARIO.toml");
-  command->add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
-      ->type_name("RUN.h5");
-  add_gpus_option(*command, options->gpus);
-  add_set_option(*command, options->overrides);
-  add_json_flag(*command, options->json);
-  CLI::Option* backtest = command
-                              ->add_option("--backtest", options->recipes,
-                                           "instead: recipes whose cost is known, predicted against "
-                                           "disclosed; without files: the shipped ones")
-                              ->type_name("RECIPE.toml")
-                              ->expected(0, 1000);
-  command->callback([options, backtest] { backtest->count() > 0 ? run_backtest(*options) : run(*options); });
+  command.add_option("scenario", options->scenario, "scenario file, see configs/scenarios/")
+      .type_name("SCENARIO.toml");
+  command.add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
+      .type_name("RUN.h5");
+  command.add_gpus_option(options->gpus);
+  command.add_set_option(options->overrides);
+  command.add_json_flag(options->json);
+  const Option backtest = command
+                              .add_option("--backtest", options->recipes,
+                                          "instead: recipes whose cost is known, predicted against "
+                                          "disclosed; without files: the shipped ones")
+                              .type_name("RECIPE.toml")
+                              .expected(0, 1000);
+  command.run([options, backtest] { backtest.given() ? run_backtest(*options) : run(*options); });
 }
 
 }  // namespace gpumonth::cli

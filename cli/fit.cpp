@@ -91,10 +91,10 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_fit(CLI::App& app) {
+void add_fit(Command app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("fit", "scaling curve, fitted model, prediction with interval");
-  command->footer(
+  Command command = app.add_command("fit", "scaling curve, fitted model, prediction with interval");
+  command.footer(
       "The curve comes from run logs, or from a table with the columns "
       "ranks,samples_per_s[,batch_per_rank,run].\n"
       "Several rows per rank count are repeats. The 90 % interval is that of one more measurement.\n\n"
@@ -102,27 +102,26 @@ void add_fit(CLI::App& app) {
       "  gpumonth fit --csv sweep.csv --predict 1024 --json\n"
       "  gpumonth fit --csv configs/published/scaling.csv --curve mlperf_flux1_b200_v5.1_uflorida\n"
       "  gpumonth fit --validate configs/published/scaling.csv");
-  command->add_option("runs", options->runs, "run logs")->type_name("RUN.h5");
-  command->add_option("--csv", options->csv, "a table instead of run logs")->type_name("FILE");
-  command->add_option("--curve", options->curve, "which curve of a table that has several")
-      ->type_name("NAME");
+  command.add_option("runs", options->runs, "run logs").type_name("RUN.h5");
+  command.add_option("--csv", options->csv, "a table instead of run logs").type_name("FILE");
+  command.add_option("--curve", options->curve, "which curve of a table that has several").type_name("NAME");
   command
-      ->add_option(
+      .add_option(
           "--predict", options->predict,
           "ranks, with the batch per rank in samples where it differs; default: 2, 4 and 8 times the most "
           "ranks")
-      ->type_name("N[:BATCH],...");
+      .type_name("N[:BATCH],...");
   command
-      ->add_option(
+      .add_option(
           "--validate", options->validate,
           "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
-      ->type_name("FILE");
-  command->add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")
-      ->type_name("FILE");
-  command->add_option("--export-csv", options->export_csv, "write the curve as CSV")->type_name("FILE");
-  command->add_flag("--force", options->force, "overwrite exported files");
-  add_json_flag(*command, options->json);
-  command->callback([options] { run(*options); });
+      .type_name("FILE");
+  command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")
+      .type_name("FILE");
+  command.add_option("--export-csv", options->export_csv, "write the curve as CSV").type_name("FILE");
+  command.add_flag("--force", options->force, "overwrite exported files");
+  command.add_json_flag(options->json);
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

@@ -127,41 +127,41 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_flops(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("flops", "parameters, MACs, FLOPs and bytes of a model, per layer and in total");
+void add_flops(Command app) {
+  Command command =
+      app.add_command("flops", "parameters, MACs, FLOPs and bytes of a model, per layer and in total");
   const auto options = std::make_shared<Options>();
-  command->add_option("MODEL.toml", options->file, "model file, e.g. configs/models/dit-s-2.toml")
-      ->required()
-      ->type_name("");
-  add_set_option(*command, options->overrides);
+  command.add_option("MODEL.toml", options->file, "model file, e.g. configs/models/dit-s-2.toml")
+      .required()
+      .type_name("");
+  command.add_set_option(options->overrides);
   command
-      ->add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
-      ->type_name("SAMPLES")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 16).description(""))
-      ->capture_default_str();
-  command->add_option("--dtype", options->dtype, "compute type; master weights are fp32")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
-      ->capture_default_str();
-  command->add_option("--backend", options->backend, "where it trains, for the memory")
-      ->type_name("BACKEND")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
+      .add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
+      .type_name("SAMPLES")
+      .range(std::int64_t{1}, std::int64_t{1} << 16)
+      .show_default();
+  command.add_option("--dtype", options->dtype, "compute type; master weights are fp32")
+      .type_name("TYPE")
+      .is_member({"fp32", "bf16"})
+      .show_default();
+  command.add_option("--backend", options->backend, "where it trains, for the memory")
+      .type_name("BACKEND")
+      .is_member({"cpu", "cuda"})
+      .show_default();
   command
-      ->add_option("--ranks-per-host", options->ranks_per_host,
-                   "CPU ranks of one host, which hold weights and optimizer state in common")
-      ->type_name("RANKS")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{256}).description(""))
-      ->capture_default_str();
-  add_json_flag(*command, options->json);
-  add_help_config_flag(*command, [] {
+      .add_option("--ranks-per-host", options->ranks_per_host,
+                  "CPU ranks of one host, which hold weights and optimizer state in common")
+      .type_name("RANKS")
+      .range(std::int64_t{1}, std::int64_t{256})
+      .show_default();
+  command.add_json_flag(options->json);
+  command.add_help_config_flag([] {
     config::Table root;
     ModelConfig model;
     declare(root.table("model"), model);
     return config::help_text(root);
   });
-  command->callback([options] { run(*options); });
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

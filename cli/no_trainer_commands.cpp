@@ -7,7 +7,7 @@
 
 namespace gpumonth::cli {
 
-void add_trainer_commands(CLI::App&) {}
+void add_trainer_commands(Command) {}
 
 void end_job(const std::string& message, int exit_code) {
   fmt::print(stderr, "gpumonth: {}\n", message);

@@ -51,21 +51,20 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_report(CLI::App& app) {
+void add_report(Command app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("report", "one self-contained HTML page of runs and budget, with plots");
-  command->footer(
+  Command command = app.add_command("report", "one self-contained HTML page of runs and budget, with plots");
+  command.footer(
       "  gpumonth report runs/*/run.h5 -o report.html --scenario configs/scenarios/sora-2024.toml");
-  command->add_option("runs", options->runs, "run logs")->required()->type_name("RUN.h5");
-  command->add_option("-o,--output", options->output, "the page")->required()->type_name("report.html");
-  CLI::Option* scenario =
-      command->add_option("--scenario", options->scenario, "scenario whose budget is shown too")
-          ->type_name("S.toml");
-  add_gpus_option(*command, options->gpus)->needs(scenario);
-  command->add_flag("--force", options->force, "overwrite the page if it exists");
-  add_set_option(*command, options->overrides)->needs(scenario);
-  command->callback([options] { run(*options); });
+  command.add_option("runs", options->runs, "run logs").required().type_name("RUN.h5");
+  command.add_option("-o,--output", options->output, "the page").required().type_name("report.html");
+  const Option scenario =
+      command.add_option("--scenario", options->scenario, "scenario whose budget is shown too")
+          .type_name("S.toml");
+  command.add_gpus_option(options->gpus).needs(scenario);
+  command.add_flag("--force", options->force, "overwrite the page if it exists");
+  command.add_set_option(options->overrides).needs(scenario);
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

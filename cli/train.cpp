@@ -58,18 +58,18 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_train(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("train", "trains a DiT, alone or under mpirun/srun, and logs every step");
+void add_train(Command app) {
+  Command command = app.add_command("train", "trains a DiT, alone or under mpirun/srun, and logs every step");
   const auto options = std::make_shared<Options>();
-  command->add_option("RUN", options->file, "run file, e.g. configs/runs/tiny.toml")->required()->type_name("RUN.toml");
-  add_set_option(*command, options->overrides);
-  add_help_config_flag(*command, [] {
+  command.add_option("RUN", options->file, "run file, e.g. configs/runs/tiny.toml").required().type_name("RUN.toml");
+  command.add_set_option(options->overrides);
+  command.add_help_config_flag([] {
     trainer::RunConfig defaults;
     config::Table root;
     trainer::declare(root, defaults);
     return config::help_text(root);
   });
-  command->callback([options] { run(*options); });
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli
