@@ -54,8 +54,6 @@ void initialise() {
   static_cast<void>(quiet);
 }
 
-std::vector<hsize_t> dimensions(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
 Handle make_space(const Shape& shape, const std::string& what) {
   const auto dims = dimensions(shape);
   Handle space(shape.empty() ? H5Screate(H5S_SCALAR)

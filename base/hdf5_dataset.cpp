@@ -2,12 +2,6 @@
 
 namespace gpumonth::hdf5 {
 
-namespace {
-
-std::vector<hsize_t> dimensions(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
-}  // namespace
-
 // ----------------------------------------------------------------------------------------------------
 // Dataset
 

@@ -12,11 +12,7 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr int kWidth = 980;
-constexpr double kThickness = 0.52;
-
-/// A row's y: the first on top.
-double row(std::size_t i) { return -static_cast<double>(i); }
+constexpr double kRungThickness = 0.52;
 
 void set_rows(Plot& plot, const std::vector<std::string>& names) {
   std::string tics;
@@ -54,7 +50,7 @@ std::string factor_text(const Rung& rung, const Rung& before) {
 
 std::string ladder_figure(const Budget& budget) {
   if (budget.rungs.empty()) return "";
-  Plot plot(kWidth, 110 + 58 * static_cast<int>(budget.rungs.size()));
+  Plot plot(kFigureWidth, 110 + 58 * static_cast<int>(budget.rungs.size()));
   std::vector<std::string> names;
   std::vector<std::vector<double>> boxes;
   double low = INFINITY, high = 0;
@@ -67,15 +63,15 @@ std::string ladder_figure(const Budget& budget) {
     // A range without width still has to be seen.
     const double left = months.is_range() ? months.low : months.low * 0.985,
                  right = months.is_range() ? months.high : months.high * 1.015;
-    boxes.push_back({std::sqrt(left * right), row(i), left, right, row(i) - kThickness / 2,
-                     row(i) + kThickness / 2, static_cast<double>(i)});
+    boxes.push_back({std::sqrt(left * right), row(i), left, right, row(i) - kRungThickness / 2,
+                     row(i) + kRungThickness / 2, static_cast<double>(i)});
     std::string text = html::dashes(range_text(months, grouped));
     if (i > 0) text += "     " + factor_text(rung, budget.rungs[i - 1]);
     plot.label(text, fmt::format("first {:.9g},first {}", right, row(i)),
                fmt::format("offset 1,0 textcolor rgb '{}'", colour::kInk));
     if (i + 1 < budget.rungs.size())
       for (const double x : {months.low, months.high})
-        plot.line(arrow(x, row(i) - kThickness / 2, row(i + 1) + kThickness / 2));
+        plot.line(arrow(x, row(i) - kRungThickness / 2, row(i + 1) + kRungThickness / 2));
   }
   set_rows(plot, names);
   plot.line(fmt::format("set xlabel {}",
@@ -97,7 +93,7 @@ std::string outputs_figure(const Budget& budget) {
   const auto found = std::find_if(budget.groups.begin(), budget.groups.end(),
                                   [](const Group& g) { return g.id == "outputs"; });
   if (found == budget.groups.end()) return "";
-  Plot plot(kWidth, 100 + 36 * static_cast<int>(found->lines.size()));
+  Plot plot(kFigureWidth, 100 + 36 * static_cast<int>(found->lines.size()));
   std::vector<std::string> names;
   std::vector<std::vector<double>> published, assumed;
   double low = INFINITY, high = 0;

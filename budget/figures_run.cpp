@@ -14,7 +14,6 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr int kWidth = 980;
 constexpr std::size_t kMostPoints = 1500;  // of one curve: more do not show, and make the page heavy
 
 /// Centred moving average over about 1/25 of the curve.
@@ -108,7 +107,7 @@ std::string loss_figure(const std::vector<runlog::Run>& runs, const std::vector<
       low = std::min(low, curves.back().second.low);
       high = std::max(high, curves.back().second.high);
     }
-  Plot plot(kWidth, 330 + 18 * static_cast<int>((groups.size() + 2) / 3));
+  Plot plot(kFigureWidth, 330 + 18 * static_cast<int>((groups.size() + 2) / 3));
   plot.line("set xlabel 'optimizer step'").line("set ylabel 'loss (mean over the global batch)'");
   plot.line("set key outside top left horizontal Left reverse samplen 1.6 maxcols 3 height 0.5");
   plot.line("set lmargin 9").line("set xrange [0:*]");
@@ -185,7 +184,7 @@ std::string breakdown_figure(const std::vector<runlog::Run>& runs, const std::ve
     tics += fmt::format("{}{} {}", tics.empty() ? "" : ", ", quoted(label_with_count(group)), y);
   }
   if (names.empty()) return "";
-  Plot plot(kWidth, 120 + 44 * static_cast<int>(shown));
+  Plot plot(kFigureWidth, 120 + 44 * static_cast<int>(shown));
   plot.line("set xlabel 'mean steady step (ms)'")
       .line("set key at screen 0.985,screen 0.98 right top vertical maxrows 2 samplen 1.2")
       .line("set tmargin 4");
@@ -222,7 +221,7 @@ std::string straggler_figure(const std::vector<runlog::Run>& runs) {
     low = std::min(low, rows.back()[2]);
     high = std::max(high, rows.back()[3]);
   }
-  Plot plot(kWidth, 280);
+  Plot plot(kFigureWidth, 280);
   plot.data("ranks", rows).line("set xlabel 'rank'").line("set ylabel 'own busy time per step (ms)'");
   plot.line(fmt::format("set xrange [-0.6:{}]", static_cast<double>(ranks) - 0.4))
       .line(fmt::format("set yrange [{}:{}]", low - 0.15 * (high - low) - 0.02 * low,
@@ -252,7 +251,7 @@ std::string bucket_figure(const std::vector<runlog::Run>& runs) {
     reducing.push_back(box(1e3 * b.start_s, 1e3 * b.end_s, y, 0.62));
     end_ms = std::max(end_ms, 1e3 * b.end_s);
   }
-  Plot plot(kWidth, std::min(640, 150 + 22 * static_cast<int>(waiting.size() + 1)));
+  Plot plot(kFigureWidth, std::min(640, 150 + 22 * static_cast<int>(waiting.size() + 1)));
   plot.line(fmt::format("set xlabel 'time since the start of step {} (ms)'", step))
       .line("set border 1")
       .line("unset grid");

@@ -16,7 +16,7 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr std::size_t kDraws = 4096;
+constexpr std::size_t kCurveDraws = 4096;
 constexpr std::uint64_t kSeed = 20240302;
 /// How far runs reach, in multiples of their most ranks: six doublings. Published curves test a fit to x 16
 /// at most.
@@ -202,8 +202,8 @@ std::int64_t reach_of(const Fit& fit) { return kReach * fit.curve().points.back(
 std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus) {
   // The same seed picks the same posterior draws at both places, so that what they share cancels.
   const ScalingCurve& curve = basis.fit.curve();
-  auto there = basis.fit.draws(gpus, forecast_batch(curve, gpus), kDraws, kSeed);
-  const auto here = basis.fit.draws(basis.reference, forecast_batch(curve, basis.reference), kDraws, kSeed);
+  auto there = basis.fit.draws(gpus, forecast_batch(curve, gpus), kCurveDraws, kSeed);
+  const auto here = basis.fit.draws(basis.reference, forecast_batch(curve, basis.reference), kCurveDraws, kSeed);
   const double ratio = static_cast<double>(basis.reference) / static_cast<double>(gpus);
   for (std::size_t i = 0; i < there.size(); ++i) there[i] = there[i] / here[i] * ratio;
   std::sort(there.begin(), there.end());

@@ -76,17 +76,6 @@ std::vector<Hardware> load_hardware(const std::filesystem::path& directory) {
   return all;
 }
 
-std::filesystem::path shipped_hardware() {
-  std::error_code error;
-  auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (int level = 0; level < 5 && !error && !folder.empty(); ++level, folder = folder.parent_path()) {
-    const auto candidate = folder / "configs/hardware";
-    if (std::filesystem::is_directory(candidate, error)) return candidate;
-    error.clear();
-  }
-  return {};
-}
-
 const Hardware* match(const std::vector<Hardware>& hardware, const std::string& device_name) {
   const std::string wanted = normal(device_name);
   for (const auto& candidate : hardware) {
