@@ -80,9 +80,10 @@ struct RunInfo {
   std::string transport;             ///< "self", "mpi", "nccl"
   std::string dtype;                 ///< "fp32" or "bf16": the compute type
   std::string device_name;           ///< "AMD EPYC 9654", "NVIDIA H100 80GB HBM3"
-  double peak_flops_per_s = 0;       ///< of one rank; NaN where unknown
+  double peak_flops_per_s = std::numeric_limits<double>::quiet_NaN();  ///< of one rank; NaN where unknown
   std::string peak_source;           ///< "datasheet: ...", "measured GEMM ..."
-  double gemm_peak_flops_per_s = 0;  ///< measured at start on one rank; NaN where not measured
+  double gemm_peak_flops_per_s =
+      std::numeric_limits<double>::quiet_NaN();  ///< measured at start on one rank; NaN where not measured
   std::map<std::string, std::string> library_versions;  ///< "Open MPI" -> "4.1.4", ...
   std::vector<std::string> hostnames;                   ///< by rank
   std::string start_time_utc;                           ///< ISO 8601
