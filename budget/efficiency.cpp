@@ -12,6 +12,9 @@
 namespace gpumonth::budget {
 namespace {
 
+/// A measured matrix-product rate may have been measured on a busier machine than the run had; no peak is exceeded so far.
+constexpr double kMostMfu = 2;
+
 /// The denominator of the MFU, and where it comes from.
 void choose_peak(const runlog::RunInfo& info, Efficiency& e) {
   const auto usable = [](double x) { return std::isfinite(x) && x > 0; };
@@ -76,6 +79,9 @@ Efficiency efficiency_of(const runlog::Run& run) {
   e.flops_per_s = e.summary.model_flops_per_s;
   e.hardware_over_model_flops = std::max(1.0, e.summary.hardware_flops / e.summary.model_flops);
   choose_peak(run.info, e);
+  if (const double mfu = e.flops_per_s / (e.peak_flops_per_s * e.ranks); mfu > kMostMfu)
+    e.why_unknown = fmt::format("{:.3g} times the peak in the log, {:.4g} FLOP/s of one rank, is impossible", mfu,
+                                e.peak_flops_per_s);
   if (e.has_mfu()) derive_mfu(flops, seconds, e);
   return e;
 }
