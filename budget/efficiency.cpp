@@ -105,6 +105,12 @@ std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs) {
     else if (run.mfu > 1)
       notes.push_back(fmt::format("mfu of run {}: {:.0f} % of its peak is impossible: the peak is not this machine's",
                                   run.path, 100 * run.mfu));
+  const auto groups = that_belong_together(runs, &Efficiency::has_steps);
+  if (groups.size() > 1) {
+    const Efficiency &a = *groups[0].front(), &b = *groups[1].front();
+    notes.push_back(fmt::format("the runs are on {} curves, not on one: {} and {} differ, {}", groups.size(), a.path,
+                                b.path, to_text(*difference(a.facts, b.facts))));
+  }
   return notes;
 }
 

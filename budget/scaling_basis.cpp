@@ -36,21 +36,6 @@ Runs widest_group(const std::vector<Efficiency>& runs) {
   return best;
 }
 
-/// Why some usable runs are not on the curve; empty where all are.
-std::string apart_note(const std::vector<Efficiency>& runs, const Runs& group) {
-  std::size_t apart = 0;
-  std::string example;
-  for (const auto& run : runs) {
-    if (!run.has_mfu()) continue;
-    const auto differs = difference(group.front()->facts, run.facts);
-    if (!differs) continue;
-    if (apart++ == 0)
-      example = fmt::format("{} and {} do not belong on one curve, {}", group.front()->path, run.path, to_text(*differs));
-  }
-  if (apart == 0) return "";
-  return fmt::format("scaling: {} of {} runs are not on the curve: {}", apart, apart + group.size(), example);
-}
-
 ScalingCurve as_curve(const Runs& group) {
   ScalingCurve curve;
   curve.name = "runs";
@@ -175,10 +160,8 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
   if (group.empty()) return from_curve(s, runs);
   const std::int64_t most = as_curve(group).points.back().ranks;
   const bool reach = gpus <= kReach * most;
-  if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach)) {
-    if (auto note = apart_note(runs, group); !note.empty()) notes.push_back(std::move(note));
+  if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach))
     return from_runs(s, runs, group, std::move(components));
-  }
   if (!reach)
     notes.push_back(
         fmt::format("scaling: the runs' {} ranks say little about {} GPUs, more than {} times as many; the "
