@@ -7,7 +7,6 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <tuple>
 
 #include "base/error.h"
 #include "budget/fit/components.h"
@@ -22,18 +21,11 @@ constexpr std::uint64_t kSeed = 20240302;
 /// at most.
 constexpr std::int64_t kReach = 64;
 
-using Runs = std::vector<const Efficiency*>;
-
-/// Usable runs of one model, type and device, on the most rank counts; of several such the one with the most
-/// ranks.
+/// Usable runs that belong on one curve, on the most rank counts; of several such the one with the most ranks.
 Runs widest_group(const std::vector<Efficiency>& runs) {
-  std::map<std::tuple<std::string, std::string, std::string>, Runs> groups;
-  for (const auto& run : runs)
-    if (run.has_mfu() && run.samples_per_s > 0)
-      groups[{run.model_name, run.dtype, run.device_name}].push_back(&run);
   Runs best;
   std::pair<std::size_t, int> best_size{1, 0};  // one rank count says nothing about scaling
-  for (const auto& [key, group] : groups) {
+  for (const auto& group : that_belong_together(runs, &Efficiency::has_mfu)) {
     std::set<int> ranks;
     for (const auto* run : group) ranks.insert(run->ranks);
     const std::pair size{ranks.size(), *ranks.rbegin()};
@@ -49,7 +41,7 @@ ScalingCurve as_curve(const Runs& group) {
   curve.name = "runs";
   for (const auto* run : group) {
     ScalingPoint point{.ranks = run->ranks, .samples_per_s = run->samples_per_s, .run = run->path};
-    if (run->global_batch > 0) point.batch_per_rank = static_cast<double>(run->global_batch) / run->ranks;
+    point.batch_per_rank = run->global_batch / run->ranks;
     curve.points.push_back(point);
   }
   sort(curve);
@@ -143,12 +135,11 @@ ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs) 
 
 }  // namespace
 
-std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs) {
-  std::vector<Efficiency> efficiencies;
-  for (const auto& run : runs) efficiencies.push_back(efficiency_of(run));
-  std::vector<runlog::Run> group;
+std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs,
+                                               const std::vector<Efficiency>& efficiencies) {
+  std::vector<const runlog::Run*> group;
   for (const auto* chosen : widest_group(efficiencies))
-    group.push_back(runs[static_cast<std::size_t>(chosen - efficiencies.data())]);
+    group.push_back(&runs[static_cast<std::size_t>(chosen - efficiencies.data())]);
   if (group.empty()) return nullptr;
   return step_model(std::make_shared<const Components>(fit_components(group)));
 }

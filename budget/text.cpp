@@ -78,11 +78,13 @@ void add_runs(std::string& out, const Budget& budget) {
   for (const auto& run : budget.runs) {
     std::string path = run.path;
     if (path.size() > 37) path = "..." + path.substr(path.size() - 34);
-    out += fmt::format("{:<38}{:>6}{:>7}{:>11.1f}{:>13.1f}", path, run.ranks, run.steps,
-                       run.step_median_s * 1e3, run.flops_per_s / 1e9);
+    out += fmt::format("{:<38}{:>6}{:>7}", path, run.ranks, run.steps);
+    out += run.has_steps() ? fmt::format("{:>11.1f}{:>13.1f}", run.summary.mean.step_time_s * 1e3, run.flops_per_s / 1e9)
+                           : fmt::format("{:>11}{:>13}", "n/a", "n/a");
     if (run.has_mfu())
       out += fmt::format("{:>8}{:>17}\n", percent(run.mfu),
-                         fmt::format("{:.1f} .. {:.1f} %", 100 * run.mfu_low, 100 * run.mfu_high));
+                         run.has_interval() ? fmt::format("{:.1f} .. {:.1f} %", 100 * run.mfu_low, 100 * run.mfu_high)
+                                            : "n/a");
     else
       out += "     n/a\n";
   }

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "budget/backtest.h"
+#include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
 #include "cli/commands.h"
-#include "runlog/reader.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -37,18 +37,18 @@ void run(const Options& options) {
     user_error("budget: give a scenario, as configs/scenarios/sora-2024.toml, or --backtest");
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus)};
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
-  std::vector<runlog::Run> runs;
+  const auto logs = budget::read_run_logs(options.runs);
   std::vector<budget::Efficiency> efficiencies;
   bool usable = options.runs.empty();
-  for (const auto& path : options.runs) {
-    runs.push_back(runlog::read(path));
-    efficiencies.push_back(budget::efficiency_of(runs.back()));
+  for (const auto& run : logs.runs) {
+    efficiencies.push_back(budget::efficiency_of(run));
     usable = usable || efficiencies.back().has_mfu();
   }
   if (!usable)
     user_error("{}: no MFU can be derived: {}", efficiencies.front().path, efficiencies.front().why_unknown);
-  how.components = budget::components_of(runs);
-  const auto budget = budget::make_budget(scenario, efficiencies, how);
+  how.components = budget::components_of(logs.runs, efficiencies);
+  auto budget = budget::make_budget(scenario, efficiencies, how);
+  budget.notes.insert(budget.notes.end(), logs.notes.begin(), logs.notes.end());
   fmt::print("{}", options.json ? to_json_text(budget) : to_text(budget));
 }
 

@@ -9,11 +9,11 @@
 #include "budget/fit/components.h"
 #include "budget/fit/fit_json.h"
 #include "budget/fit/validate.h"
+#include "budget/run_logs.h"
 #include "budget/scaling_csv.h"
 #include "budget/scaling_runs.h"
 #include "budget/text_file.h"
 #include "cli/commands.h"
-#include "runlog/reader.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -66,10 +66,10 @@ void run(const Options& options) {
   if (!options.csv.empty()) {
     curve = choose(budget::read_scaling_csv(options.csv), options);
   } else {
-    std::vector<runlog::Run> runs;
-    for (const auto& path : options.runs) runs.push_back(runlog::read(path));
-    curve = budget::curve_of_runs(runs);
-    components = std::make_shared<const budget::Components>(budget::fit_components(runs));
+    const auto logs = budget::read_run_logs(options.runs);
+    curve = budget::curve_of_runs(logs.runs);
+    curve.notes.insert(curve.notes.end(), logs.notes.begin(), logs.notes.end());
+    components = std::make_shared<const budget::Components>(budget::fit_components(logs.runs));
     fit_options.components = budget::step_model(components);
     curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
   }

@@ -5,11 +5,11 @@
 #include <memory>
 #include <optional>
 
+#include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
 #include "budget/sweep.h"
 #include "budget/text_file.h"
 #include "cli/commands.h"
-#include "runlog/reader.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -21,32 +21,29 @@ struct Options {
 };
 
 /// With a table of numbers of GPUs around the scenario's own, unless --gpus says which.
-budget::Budget make_budget(const Options& options, const std::vector<runlog::Run>& runs,
-                           const std::vector<budget::Efficiency>& efficiencies) {
+budget::Budget make_budget(const Options& options, const std::vector<runlog::Run>& runs) {
+  std::vector<budget::Efficiency> efficiencies;
+  for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
-  budget::BudgetOptions how{.gpus = parse_gpus(options.gpus), .components = budget::components_of(runs)};
+  budget::BudgetOptions how{.gpus = parse_gpus(options.gpus), .components = budget::components_of(runs, efficiencies)};
   if (how.gpus.empty()) how.gpus = budget::usual_sweep(scenario);
   return budget::make_budget(scenario, efficiencies, how);
 }
 
 void run(const Options& options) {
   budget::check_output(options.output, options.force);
-  std::vector<runlog::Run> runs;
-  std::vector<budget::Efficiency> efficiencies;
-  for (const auto& path : options.runs) {
-    runs.push_back(runlog::read(path));
-    efficiencies.push_back(budget::efficiency_of(runs.back()));
-  }
+  const auto [runs, notes] = budget::read_run_logs(options.runs);
   std::optional<budget::Budget> budget;
   std::optional<budget::Backtest> known;  // a program copied away from its recipes makes a page without them
   if (!options.scenario.empty() && !budget::shipped_recipes_folder().empty())
     known = budget::backtest(budget::shipped_recipes());
-  if (!options.scenario.empty()) budget = make_budget(options, runs, efficiencies);
+  if (!options.scenario.empty()) budget = make_budget(options, runs);
   budget::write_text_file(options.output,
-                          budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr),
+                          budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr, notes),
                           options.force);
   fmt::print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
              budget ? ", " + budget->scenario.title : "");
+  for (const auto& note : notes) fmt::print("note: {}\n", note);
 }
 
 }  // namespace
