@@ -158,6 +158,24 @@ std::string number_text(double value) {
   return text;
 }
 
+namespace {
+
+/// "989.4e12", "0.48", "80": exponents in threes, as prefixes of units go.
+std::string engineering(double value) {
+  if (!(std::abs(value) >= 1e6)) return fmt::format("{:.6g}", value);
+  const int exponent = static_cast<int>(std::floor(std::log10(std::abs(value)) / 3 + 1e-9)) * 3;
+  return fmt::format("{:.6g}e{}", value / std::pow(10.0, exponent), exponent);
+}
+
+}  // namespace
+
+std::string likely_meant(double value, const Field& field) {
+  for (const double slip : field.slips)
+    if (const double meant = value * slip; field.min <= meant && meant <= field.max)
+      return fmt::format("did you mean {}?", engineering(meant));
+  return "";
+}
+
 std::string expectation(const Table::Entry& entry) {
   struct Visitor {
     std::string operator()(const std::string*) const { return "a string"; }

@@ -92,6 +92,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   Budget budget;
   budget.scenario = std::move(scenario);
   budget.runs = runs;
+  budget.notes = options.notes;
   const Scenario& s = budget.scenario;
   note_unusable_runs(budget);
   choose_gpus(budget, options);

@@ -128,10 +128,8 @@ std::string tags_of(const Budget& budget, const Rung& rung) {
 
 std::string factor_html(const Rung& rung, const Rung* before) {
   if (before == nullptr) return "";
-  const double low = rung.is_drawn() ? rung.factor.low : rung.gpu_months.low / before->gpu_months.low;
-  const double high = rung.is_drawn() ? rung.factor.high : rung.gpu_months.high / before->gpu_months.high;
-  const std::string a = fmt::format("{:.3g}", low), b = fmt::format("{:.3g}", high);
-  return "<br><span class=\"muted\">× " + (a == b ? a : a + " – " + b) + "</span>";
+  const Number factor = rung.factor_over(*before);
+  return "<br><span class=\"muted\">× " + factor_text(factor.low, factor.high, " – ") + "</span>";
 }
 
 std::string side_by_side(const Budget& budget) {

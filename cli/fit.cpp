@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "budget/fit/components.h"
 #include "budget/fit/fit_json.h"
 #include "budget/fit/validate.h"
@@ -73,6 +74,7 @@ void run(const Options& options) {
     fit_options.components = budget::step_model(components);
     curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
   }
+  if (const auto note = note_on_thousands(options.predict, "--predict"); !note.empty()) curve.notes.push_back(note);
   const auto fit = budget::fit_curve(curve, fit_options);
   if (targets.empty()) targets = budget::default_targets(fit);
   if (options.json) {

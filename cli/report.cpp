@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/number_text.h"
 #include "budget/scaling_basis.h"
 #include "budget/sweep.h"
 #include "budget/text_file.h"
@@ -25,6 +26,7 @@ budget::Budget make_budget(const Options& options, const std::vector<runlog::Run
                            const std::vector<budget::Efficiency>& efficiencies) {
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus), .components = budget::components_of(runs)};
+  if (const auto note = note_on_thousands(options.gpus, "--gpus"); !note.empty()) how.notes.push_back(note);
   if (how.gpus.empty()) how.gpus = budget::usual_sweep(scenario);
   return budget::make_budget(scenario, efficiencies, how);
 }
