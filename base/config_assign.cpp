@@ -66,7 +66,7 @@ void check_range(const Place& p, T value) {
   const std::string meant = likely_meant(static_cast<double>(value), field);
   user_error("{}: '{}' = {}{}{} too {}: at {} {}{}", p.where, p.path, value, p.unit(),
              meant.empty() ? " is" : fmt::format(": {} It is", meant), small ? "small" : "large",
-             small ? "least" : "most", small ? field.min : field.max, p.unit());
+             small ? "least" : "most", limit_text(small ? field.min : field.max), p.unit());
 }
 
 template <class Int>

@@ -31,9 +31,9 @@ std::string value_text(const Value& value) {
 std::string range_text(const Field& field) {
   if (!field.one_of.empty()) return fmt::format("{}", fmt::join(field.one_of, " | "));
   const bool low = std::isfinite(field.min), high = std::isfinite(field.max);
-  if (low && high) return fmt::format("{} .. {}", field.min, field.max);
-  if (low) return fmt::format(">= {}", field.min);
-  if (high) return fmt::format("<= {}", field.max);
+  if (low && high) return fmt::format("{} .. {}", limit_text(field.min), limit_text(field.max));
+  if (low) return fmt::format(">= {}", limit_text(field.min));
+  if (high) return fmt::format("<= {}", limit_text(field.max));
   return "";
 }
 
@@ -168,6 +168,10 @@ std::string engineering(double value) {
 }
 
 }  // namespace
+
+std::string limit_text(double value) {
+  return std::abs(value) < 1e9 ? fmt::format("{}", value) : engineering(value);
+}
 
 std::string likely_meant(double value, const Field& field) {
   for (const double slip : field.slips)

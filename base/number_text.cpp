@@ -31,7 +31,7 @@ std::string_view trimmed(std::string_view text) {
 
 std::optional<double> parse_number(std::string_view text) {
   text = trimmed(text);
-  if (text.starts_with('+')) text.remove_prefix(1);
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   if (text.find_first_not_of("-.0123456789eE+") != std::string_view::npos) return std::nullopt;  // nan, inf
   double value = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);

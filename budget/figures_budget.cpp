@@ -55,11 +55,13 @@ std::string ladder_figure(const Budget& budget) {
   std::vector<std::string> names;
   std::vector<std::vector<double>> boxes;
   double low = INFINITY, high = 0;
+  for (const auto& rung : budget.rungs)  // a logarithmic axis has no 0, where a range may begin
+    low = std::min(low, rung.gpu_months.low > 0 ? rung.gpu_months.low : rung.gpu_months.high / 100);
   for (std::size_t i = 0; i < budget.rungs.size(); ++i) {
     const Rung& rung = budget.rungs[i];
-    const Number& months = rung.gpu_months;
+    Number months = rung.gpu_months;
+    months.low = std::max(months.low, low);
     names.push_back(rung.id);
-    low = std::min(low, months.low);
     high = std::max(high, months.high);
     // A range without width still has to be seen.
     const double left = months.is_range() ? months.low : months.low * 0.985,

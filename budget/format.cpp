@@ -69,7 +69,7 @@ std::string scientific(double value) {
 std::string percent(double fraction) {
   if (!std::isfinite(fraction)) return kUnknown;
   const double value = 100 * fraction;
-  return fmt::format("{:.{}f} %", value, is_whole(value) ? 0 : 1);
+  return fmt::format("{:.{}f} %", value, value == 0 || is_whole(value) ? 0 : 1);
 }
 
 /// `value` is not 0.

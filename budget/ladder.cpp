@@ -53,7 +53,7 @@ Number samples_seen(const Scenario& s) {
 
 bool has_published_compute(const Scenario& s) {
   return s.has_all({"training.base_operations", "training.model_factor", "training.data_factor"}) &&
-         (!s.model.is_video() || video_share(s).low > 0);
+         (!s.model.is_video() || video_share(s).high > 0);
 }
 
 bool has_compute(const Scenario& s) { return samples_seen(s).known() || has_published_compute(s); }

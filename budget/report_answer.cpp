@@ -40,10 +40,11 @@ std::string headline(const Budget& budget) {
       last.is_drawn() ? "with 90 % probability; above: the median"
                       : "with all inputs at their lower or at their upper ends; above: the middle",
       html::tag(last.gpu_months.tag));
-  if (&first != &last)
+  const double start = std::sqrt(first.gpu_months.low * first.gpu_months.high);
+  if (&first != &last && start > 0)
     out += fmt::format(
         "<p class=\"muted\">{} times where the ladder starts, {} {}</p>\n",
-        three_digits(std::round(10 * middle / std::sqrt(first.gpu_months.low * first.gpu_months.high)) / 10),
+        three_digits(std::round(10 * middle / start) / 10),
         range_html(first.gpu_months, grouped), html::tag(first.gpu_months.tag));
   return out + "</div>\n";
 }

@@ -38,11 +38,12 @@ constexpr std::string_view kWork[] = {
 
 /// "Batch per GPU (samples)" -> name "batch_per_gpu", unit "samples".
 struct ColumnName {
-  std::string name, unit;
+  std::string name, unit, written;
 };
 
 ColumnName column_name(std::string_view field) {
   ColumnName result;
+  result.written = field;
   const auto open = field.find_first_of("([");
   if (open != std::string_view::npos && open > 0) {
     const auto close = std::min(field.find_first_of(")]", open), field.size());
@@ -82,16 +83,19 @@ bool counts_work(const std::string& unit) {
 /// The unit that a column of throughput has by its name, empty where it says none; nothing where the column is none.
 std::optional<std::string> unit_of(const ColumnName& column) {
   constexpr std::string_view kThroughput = "throughput";
+  const auto shown = [&column](const std::string& text) {  // "tokens_per_s" -> "tokens/s"
+    const ThroughputUnit parsed = parse_unit(text);
+    return parsed.kind == Kind::total && parsed.factor == 1 ? parsed.total : text == column.unit ? text : column.written;
+  };
   if (const auto at = column.name.find(kThroughput); at != std::string::npos) {
     const std::string rest = column.name.substr(at + kThroughput.size());
-    if (counts_work(rest.substr(std::min<std::size_t>(1, rest.size())))) return rest.substr(1);
+    if (counts_work(rest.substr(std::min<std::size_t>(1, rest.size())))) return shown(rest.substr(1));
     if (!rest.starts_with("_per_")) return column.unit;
     return (column.unit.empty() ? "samples/s" : column.unit) + "/" + rest.substr(5);
   }
   const std::string whole = column.unit.empty() ? column.name : column.name + " (" + column.unit + ")";
-  for (const auto& text : {whole, column.unit})
-    if (counts_work(text)) return text;
-  return std::nullopt;
+  const std::string& text = counts_work(column.unit) ? column.unit : whole;
+  return counts_work(text) ? std::optional(shown(text)) : std::nullopt;
 }
 
 /// Of several the total of all ranks goes before that of one, and both before steps.
@@ -99,6 +103,7 @@ void find_throughput(ScalingColumns& c, const std::vector<ColumnName>& columns) 
   c.throughput = find(columns, {"samples_per_s", "throughput"});
   if (c.throughput != kNone) {
     c.throughput_unit = unit_of(columns[c.throughput]).value_or("");
+    if (c.throughput_unit == "samples/s") c.throughput_unit.clear();  // the unit column may say more
     return;
   }
   const auto order = [](const std::string& unit) { return unit.empty() ? Kind::total : parse_unit(unit).kind; };
@@ -242,7 +247,8 @@ std::string names_for(const std::vector<Names>& rows) {
 }
 
 [[noreturn]] void refuse(const Opening& opening, const std::string& name) {
-  constexpr const char* kWhich = "the number of ranks 'ranks', the throughput of all of them 'samples_per_s'";
+  constexpr const char* kWhich =
+      "one 'ranks' with the number of ranks (GPUs), one 'samples_per_s' with the work of all of them per second";
   const std::size_t line = opening.first->number;
   const auto rows = first_rows(opening, name);
   if (rows.empty()) user_error("{}:{}: a field opens with a quote (\") that is never closed", name, line);
@@ -250,13 +256,13 @@ std::string names_for(const std::vector<Names>& rows) {
   if (std::all_of(names.begin(), names.end(), [](const auto& f) { return f.empty() || is_number(f); })) {
     const std::string order = names_for(rows);
     user_error("{}:{}: no line names the columns: put one above the numbers, {}", name, line,
-               order.empty() ? fmt::format("with {}", kWhich) : "\"" + order + "\"");
+               order.empty() ? kWhich : fmt::format("\"{}\"", order));
   }
   const std::vector<std::string_view> fields(names.begin(), names.end());
   const ScalingColumns c = columns_of(fields);
   if (c.ranks != kNone && c.throughput != kNone)  // with another separator than the line "sep=" says
     user_error("{}:{}: the columns are not separated as the line sep= says: mend or drop that line", name, line);
-  user_error("{}:{}: no column '{}' among {}: call {}", name, line, c.ranks == kNone ? "ranks" : "samples_per_s",
+  user_error("{}:{}: no column '{}' among {}: it takes {}, no time, no share", name, line, c.ranks == kNone ? "ranks" : "samples_per_s",
              fmt::join(names, ", "), kWhich);
 }
 

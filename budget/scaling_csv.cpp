@@ -104,7 +104,8 @@ class CurveReader {
 
   void add(ScalingCurve& curve, Fields fields, std::size_t line) {
     const auto ranks = number(fields, columns_.ranks, "ranks", line);
-    if (!ranks || *ranks != std::floor(*ranks) || *ranks > 1e9)
+    if (!ranks) user_error("{}:{}: ranks is empty", name_, line);
+    if (*ranks != std::floor(*ranks) || *ranks > 1e9)
       user_error("{}:{}: ranks '{}' is not a whole number from 1 to 1e9", name_, line,
                  text(fields, columns_.ranks));
     const auto throughput = number(fields, columns_.throughput, "throughput", line);
@@ -157,8 +158,8 @@ std::string to_csv(const ScalingCurve& curve) {
   for (const auto& p : curve.points) {
     text += fmt::format("{},{}", p.ranks, p.samples_per_s);
     if (batch) text += fmt::format(",{}", p.batch_per_rank);
-    text += "," + csv_field(p.run);
-    text += unit ? "," + csv_field(curve.unit) + "\n" : "\n";
+    text += fmt::format(",{}", csv_field(p.run));
+    text += unit ? fmt::format(",{}\n", csv_field(curve.unit)) : "\n";
   }
   return text;
 }

@@ -58,10 +58,10 @@ void note_doubtful_axes(ScalingCurve& curve) {
   if (all.back().samples_per_s > kStays * all.front().samples_per_s) return;
   const std::string per_rank = curve.unit + "/GPU";
   curve.notes.push_back(fmt::format(
-      "the total throughput {} from {:g} on {} ranks to {:g} on {}, as that of one rank does: if it is one rank's, "
+      "the total throughput {} from {:g} on {} rank{} to {:g} on {}, as that of one rank does: if it is one rank's, "
       "add a column unit with {}",
       all.back().samples_per_s < 0.99 * all.front().samples_per_s ? "falls" : "stays", all.front().samples_per_s,
-      all.front().ranks, all.back().samples_per_s, all.back().ranks, per_rank));
+      all.front().ranks, all.front().ranks == 1 ? "" : "s", all.back().samples_per_s, all.back().ranks, per_rank));
 }
 
 }  // namespace gpumonth::budget

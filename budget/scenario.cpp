@@ -71,7 +71,10 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
               {.unit = "samples", .min = 1, .max = 1e6, .help = "samples per step of these GPUs"});
   table.field(
       "memory_reserve", plan.memory_reserve,
-      {.min = 0, .max = 0.9, .help = "share of the memory for libraries, communication, fragmentation"});
+      {.min = 0,
+       .max = 0.9,
+       .help = "share of the memory for libraries, communication, fragmentation",
+       .slips = {0.01}});
 }
 
 void declare_curve(config::Table& table, CurveReference& curve) {

@@ -224,7 +224,7 @@ std::string why_no_throughput(const std::string& unit) {
     case Kind::time:
       return fmt::format("its unit {} is a time, of which less is better: give the throughput, as in samples/s", unit);
     case Kind::bytes:
-      return fmt::format("its unit {} is a bandwidth, not a throughput: give samples/s", unit);
+      return fmt::format("its unit {} is a bandwidth and no throughput: give samples/s", unit);
     case Kind::other:
       break;
   }
