@@ -28,7 +28,8 @@ struct Field {
   double max = std::numeric_limits<double>::infinity();   ///< largest allowed number
   std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any
   std::string help = "";
-  /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest first.
+  /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest
+  /// first.
   std::vector<double> slips = {};
 };
 
@@ -78,8 +79,8 @@ std::string to_toml(const Table& root, bool with_help = false);
 /// Every key with its default, unit, range and help, as commented TOML: what `--help-config` prints.
 std::string help_text(const Table& root);
 
-/// "did you mean 989.4e12?" for a value out of range, by the first of the slips that leads into it; empty where none
-/// does.
+/// "did you mean 989.4e12?" for a value out of range, by the first of the slips that leads into it; empty
+/// where none does.
 std::string likely_meant(double value, const Field& field);
 
 /// The closest of `candidates` to `word` by edit distance; empty where none is near.

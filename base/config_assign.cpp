@@ -53,8 +53,9 @@ bool is_number_with_comma(const Table::Entry& entry, const toml::node& node) {
   std::string got = type_name(node);
   if (const auto text = node.value_exact<std::string>()) got += " " + toml_string(*text);
   if (const auto number = node.value_exact<double>()) got += " " + number_text(*number);
-  user_error("{}: '{}' expects {}, got {}{}", p.where, p.path, expectation(p.entry), got,
-             is_number_with_comma(p.entry, node) ? ": write a decimal point, and nothing between thousands" : "");
+  user_error(
+      "{}: '{}' expects {}, got {}{}", p.where, p.path, expectation(p.entry), got,
+      is_number_with_comma(p.entry, node) ? ": write a decimal point, and nothing between thousands" : "");
 }
 
 template <class T>

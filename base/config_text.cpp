@@ -170,7 +170,7 @@ std::string engineering(double value) {
 }  // namespace
 
 std::string limit_text(double value) {
-  return std::abs(value) < 1e9 ? fmt::format("{}", value) : engineering(value);
+  return std::abs(value) < 1e9 ? fmt::format("{}", value) : fmt::format("{:g}", value);
 }
 
 std::string likely_meant(double value, const Field& field) {

@@ -68,13 +68,14 @@ void check_progress(const Scenario& s, const Cluster& cluster) {
   const Outcome& out = cluster.outcome;
   if (out.goodput.size() > 0 && !(out.goodput > kLeastProgress).all())
     user_error(
-        "{}: on {} GPUs with a failure every {} s on average and {} s to restart and check-point next to no step is "
+        "{}: on {} GPUs with a failure every {} s on average and {} s to restart and check-point next to no "
+        "step is "
         "made: lower goodput.failure_rate, restart, checkpoint or cost.gpus",
         s.path, cluster.gpus, compact(out.mtbf_s.minCoeff()),
         compact(s.at("goodput.restart").high + s.at("goodput.checkpoint").high));
   if (!out.months.isFinite().all())
-    user_error("{}: on {} GPUs the GPU-months are beyond any number: look for a key with a wrong unit", s.path,
-               cluster.gpus);
+    user_error("{}: on {} GPUs the GPU-months are beyond any number: look for a key with a wrong unit",
+               s.path, cluster.gpus);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ std::optional<Rung> as_published(const LadderContext& context, const Rung*) {
   }
   if (!has_published_compute(s)) {
     context.notes.push_back(
-        "as-published, flops-counted: left out, with video.share = 0 they are 0: the publication counts clips alone");
+        "as-published, flops-counted: left out, with video.share = 0 they are 0: the publication counts "
+        "clips alone");
     return std::nullopt;
   }
   const Number frames = latent_frames(s), share = video_share(s);

@@ -73,7 +73,8 @@ ScalingCurve published_curve(const Scenario& s) {
   for (const auto& curve : curves) {
     if (curve.name == s.curve.name || (s.curve.name.empty() && curves.size() == 1)) {
       if (const auto why = why_no_throughput(curve.unit); !why.empty())
-        user_error("{}: curve '{}': {}; or name another with scaling.curve_name", s.curve.file, curve.name, why);
+        user_error("{}: curve '{}': {}; or name another with scaling.curve_name", s.curve.file, curve.name,
+                   why);
       return curve;
     }
     names += (names.empty() ? "" : ", ") + curve.name;
@@ -130,7 +131,8 @@ void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, Sca
   }
 }
 
-ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs, std::vector<std::string>& notes) {
+ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs,
+                        std::vector<std::string>& notes) {
   const ScalingCurve curve = published_curve(s);
   for (const auto& note : curve.notes) notes.push_back("scaling: curve " + curve.name + ": " + note);
   ScalingBasis basis{.fit = cached_fit(curve)};

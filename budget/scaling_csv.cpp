@@ -33,14 +33,15 @@ class CurveReader {
   void row(Fields fields, std::size_t line) {
     const auto is_empty = [](std::string_view field) { return field.empty(); };
     if (std::all_of(fields.begin(), fields.end(), is_empty)) return;  // as spreadsheets write below a table
-    if (fields.size() > columns_.count && std::all_of(fields.begin() + columns_.count, fields.end(), is_empty))
+    if (fields.size() > columns_.count &&
+        std::all_of(fields.begin() + columns_.count, fields.end(), is_empty))
       fields = fields.first(columns_.count);
     if (fields.size() > columns_.count)
-      user_error("{}:{}: {} fields where the header names {}: quote a field that has the separator in it", name_,
-                 line, fields.size(), columns_.count);
+      user_error("{}:{}: {} fields where the header names {}: quote a field that has the separator in it",
+                 name_, line, fields.size(), columns_.count);
     if (fields.size() < columns_.count)
-      user_error("{}:{}: {} fields where the header names {}: leave a field empty, with its separator", name_, line,
-                 fields.size(), columns_.count);
+      user_error("{}:{}: {} fields where the header names {}: leave a field empty, with its separator", name_,
+                 line, fields.size(), columns_.count);
     add(curve_of(fields, line), fields, line);
   }
 
@@ -71,7 +72,8 @@ class CurveReader {
         ScalingCurve& curve = curves_.emplace_back();
         curve.name = key;
         curve.kind = text(fields, columns_.kind);
-        curve.source = columns_.source == ScalingColumns::kNone ? name_ : std::string(text(fields, columns_.source));
+        curve.source =
+            columns_.source == ScalingColumns::kNone ? name_ : std::string(text(fields, columns_.source));
         if (const auto unit = unit_of(fields); !unit.empty()) curve.unit = unit;
       }
     }
@@ -83,12 +85,14 @@ class CurveReader {
     return curve;
   }
 
-  /// The unit column's word goes before the throughput column's name, which may still say that it is per rank.
+  /// The unit column's word goes before the throughput column's name, which may still say that it is per
+  /// rank.
   std::string unit_of(Fields fields) const {
     const std::string unit(text(fields, columns_.unit)), &named = columns_.throughput_unit;
     if (unit.empty()) return named;
     using Kind = ThroughputUnit::Kind;
-    return parse_unit(named).kind == Kind::per_rank && parse_unit(unit).kind == Kind::total ? unit + "/GPU" : unit;
+    return parse_unit(named).kind == Kind::per_rank && parse_unit(unit).kind == Kind::total ? unit + "/GPU"
+                                                                                            : unit;
   }
 
   /// Empty: no value.
@@ -183,8 +187,8 @@ std::string to_extrap(const ScalingCurve& curve) {
       data += fmt::format(" {}", static_cast<double>(ranks) / curve.points[i].samples_per_s);
     data += "\n";
   }
-  return "PARAMETER ranks\n\nPOINTS" + points + "\n\nREGION " + curve.name +
-         "\nMETRIC seconds_per_" + work_in(curve.unit) + "_and_rank\n" + data;
+  return "PARAMETER ranks\n\nPOINTS" + points + "\n\nREGION " + curve.name + "\nMETRIC seconds_per_" +
+         work_in(curve.unit) + "_and_rank\n" + data;
 }
 
 }  // namespace gpumonth::budget

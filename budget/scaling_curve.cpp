@@ -41,8 +41,9 @@ void check(const ScalingCurve& curve) {
     if (std::isnan(p.batch_per_rank)) {
       ++without_batch;
     } else if (!(p.batch_per_rank > 0) || !(p.batch_per_rank <= kLargestBatch)) {
-      user_error("{}: the batch per rank is {}, it must be positive and at most {:g}, or left empty where unknown",
-                 place(curve, p), p.batch_per_rank, kLargestBatch);
+      user_error(
+          "{}: the batch per rank is {}, it must be positive and at most {:g}, or left empty where unknown",
+          place(curve, p), p.batch_per_rank, kLargestBatch);
     }
   }
   if (without_batch != 0 && without_batch != curve.points.size())

@@ -69,12 +69,11 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
       {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
   table.field("batch_per_replica", plan.batch_per_replica,
               {.unit = "samples", .min = 1, .max = 1e6, .help = "samples per step of these GPUs"});
-  table.field(
-      "memory_reserve", plan.memory_reserve,
-      {.min = 0,
-       .max = 0.9,
-       .help = "share of the memory for libraries, communication, fragmentation",
-       .slips = {0.01}});
+  table.field("memory_reserve", plan.memory_reserve,
+              {.min = 0,
+               .max = 0.9,
+               .help = "share of the memory for libraries, communication, fragmentation",
+               .slips = {0.01}});
 }
 
 void declare_curve(config::Table& table, CurveReference& curve) {
@@ -112,8 +111,9 @@ void declare(Raw& raw, Scenario& scenario) {
 double parse_double(std::string_view text, const std::string& override_text) {
   const auto value = parse_number(text);
   if (!value)
-    user_error("--set {}: '{}' is not a number: write KEY=5, or KEY=3..6 for a range{}", override_text, text,
-               text.find(',') == std::string::npos ? "" : ", with a decimal point and nothing between thousands");
+    user_error(
+        "--set {}: '{}' is not a number: write KEY=5, or KEY=3..6 for a range{}", override_text, text,
+        text.find(',') == std::string::npos ? "" : ", with a decimal point and nothing between thousands");
   return *value;
 }
 

@@ -16,7 +16,8 @@ constexpr ScenarioKey kKeys[] = {
     {"video.clip_length", "s", 0.01, 7200, false, "length of a training and sampling clip", kMilli},
     {"video.frame_rate", "1/s", 0.1, 1000, false, "frames per second before the autoencoder"},
     {"video.temporal_compression", "1", 1, 1000, false, "frames per latent frame"},
-    {"video.share", "1", 0, 1, false, "share of the training samples that are clips; the rest are images", kPerCent},
+    {"video.share", "1", 0, 1, false, "share of the training samples that are clips; the rest are images",
+     kPerCent},
 
     {"training.base_operations", "FLOP", 1e15, 1e30, false, "published training compute of the base model"},
     {"training.flops_per_operation", "1", 1, 2, false, "2 where base_operations counts a multiply-add once"},
@@ -53,17 +54,21 @@ constexpr ScenarioKey kKeys[] = {
      "batch for which the samples seen are meant; else training.base_batch"},
 
     {"goodput.failure_rate", "1/GPU-hour", 0, 0.1, false, "interruptions of the job per GPU and hour"},
-    {"goodput.checkpoint", "s", 1e-3, 86400, false, "time for which training stands still per checkpoint", kMilli},
-    {"goodput.restart", "s", 0, 604800, false, "time from a failure to the next step, lost work not counted", kMilli},
+    {"goodput.checkpoint", "s", 1e-3, 86400, false, "time for which training stands still per checkpoint",
+     kMilli},
+    {"goodput.restart", "s", 0, 604800, false, "time from a failure to the next step, lost work not counted",
+     kMilli},
     {"goodput.other_stops", "1", 0, 0.99, false,
      "share of the time without steps for other reasons: evaluation, data, restarts by hand", kPerCent},
 
-    {"inference.image_step", "FLOP", 1e6, 1e18, false, "one denoising step of one image, as published", kGiga},
+    {"inference.image_step", "FLOP", 1e6, 1e18, false, "one denoising step of one image, as published",
+     kGiga},
     {"inference.sampling_steps", "1", 1, 1e5, false, "denoising steps per output"},
     {"inference.few_steps", "1", 1, 1e5, false, "denoising steps of a distilled sampler"},
 
     {"outputs.tokens", "token", 1, 1e12, false, "language model output to compare with"},
-    {"outputs.llama2_70b_parameters", "parameter", 1e4, 1e15, false, "active parameters per token", kBillions},
+    {"outputs.llama2_70b_parameters", "parameter", 1e4, 1e15, false, "active parameters per token",
+     kBillions},
     {"outputs.gpt4_parameters", "parameter", 1e4, 1e15, false, "active parameters per token", kBillions},
 
     {"uploads.instagram", "image/day", 1, 1e13, false, "images uploaded"},

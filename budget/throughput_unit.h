@@ -1,5 +1,5 @@
-// What the unit of a throughput column means: "tokens/s" is what a curve holds, "tokens/s/GPU" has to be multiplied by
-// the ranks, "s/step" is the reciprocal of a throughput, "GB/s" none.
+// What the unit of a throughput column means: "tokens/s" is what a curve holds, "tokens/s/GPU" has to be
+// multiplied by the ranks, "s/step" is the reciprocal of a throughput, "GB/s" none.
 #pragma once
 
 #include <string>
@@ -22,7 +22,8 @@ struct ThroughputUnit {
   double factor = 1;       ///< from the value's time to seconds: 1/60 for "images/min", 1e-3 for "ms/step"
 };
 
-/// Upper and lower case, "per" and "/", "_" and blanks are the same; words in parentheses that are no unit say nothing.
+/// Upper and lower case, "per" and "/", "_" and blanks are the same; words in parentheses that are no unit
+/// say nothing.
 ThroughputUnit parse_unit(std::string_view unit);
 
 /// Whether a curve may hold it: work of all ranks per second.

@@ -55,8 +55,9 @@ void declare(config::Table& table, Hardware& hardware) {
                .max = 2e17,  // a wafer-scale chip has 1.25e17
                .help = "dense bf16 peak, no sparsity",
                .slips = {1e12, 1e3, 1e-3, 1e15}});
-  table.field("memory_gb", hardware.memory_gb,
-              {.unit = "GB", .min = 1, .max = 5000, .help = "device memory, 1e9 bytes", .slips = {1e-9, 1e-3, 1e3}});
+  table.field(
+      "memory_gb", hardware.memory_gb,
+      {.unit = "GB", .min = 1, .max = 5000, .help = "device memory, 1e9 bytes", .slips = {1e-9, 1e-3, 1e3}});
   table.field("memory_bandwidth_bytes_per_s", hardware.memory_bandwidth_bytes_per_s,
               {.unit = "B/s",
                .min = 5e10,

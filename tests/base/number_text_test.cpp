@@ -10,8 +10,10 @@ TEST_CASE("decimal numbers are read, and nothing else", "[number]") {
   for (const auto& [text, value] : std::vector<std::pair<const char*, double>>{
            {"5", 5}, {" +1.5e3 ", 1500}, {"-2", -2}, {".5", 0.5}, {"1e-300", 1e-300}})
     CHECK(parse_number(text) == value);
-  for (const char* text : {"", " ", "+", "0x10", "nan", "inf", "-inf", "1e400", "1,5", "1 000", "5 GPU", "1..2", "e5",
-                           "+-5", "\xC2\xA0" "5"}) {
+  for (const char* text :
+       {"", " ", "+", "0x10", "nan", "inf", "-inf", "1e400", "1,5", "1 000", "5 GPU", "1..2", "e5", "+-5",
+        "\xC2\xA0"
+        "5"}) {
     INFO(text);
     CHECK_FALSE(parse_number(text).has_value());
   }
@@ -32,7 +34,8 @@ TEST_CASE("two numbers that could be one with a comma get a note", "[number]") {
     INFO(list);
     CHECK_THAT(note_on_thousands(list, "--gpus"), contains("two numbers") && contains("without a comma"));
   }
-  for (const char* list : {"", "512", "64,512", "64,512:4", "512,1024", "512,1", "1024,512", "1.5,384", "0,384"}) {
+  for (const char* list :
+       {"", "512", "64,512", "64,512:4", "512,1024", "512,1", "1024,512", "1.5,384", "0,384"}) {
     INFO(list);
     CHECK(note_on_thousands(list, "--gpus").empty());
   }

@@ -49,7 +49,8 @@ std::string message_of(const std::string& text) {
 }  // namespace
 
 TEST_CASE("CSV fields may be quoted", "[csv]") {
-  const auto rows = rows_of("\xEF\xBB\xBF# a comment\r\na, b ,c\r\n\n\"1,5\",\"say \"\"hi\"\"\",\"two\nlines\"\n,,\n4,5,6");
+  const auto rows =
+      rows_of("\xEF\xBB\xBF# a comment\r\na, b ,c\r\n\n\"1,5\",\"say \"\"hi\"\"\",\"two\nlines\"\n,,\n4,5,6");
   REQUIRE(rows.fields.size() == 4);
   CHECK(rows.fields[0] == std::vector<std::string>{"a", "b", "c"});
   CHECK(rows.fields[1] == std::vector<std::string>{"1,5", "say \"hi\"", "two\nlines"});
@@ -73,7 +74,8 @@ TEST_CASE("what spreadsheets and numpy make of a table is the same table", "[csv
       {"plain", plain},
       {"UTF-16, little end", utf16(plain, false)},
       {"UTF-16, big end", utf16(plain, true)},
-      {"UTF-16 with tabs, Excel's Unicode text", utf16("ranks\tsamples_per_s\r\n1\t100\r\n2\t196,5\r\n8\t744,25\r\n", false)},
+      {"UTF-16 with tabs, Excel's Unicode text",
+       utf16("ranks\tsamples_per_s\r\n1\t100\r\n2\t196,5\r\n8\t744,25\r\n", false)},
       {"UTF-8 mark", "\xEF\xBB\xBF" + plain},
       {"CR", "ranks,samples_per_s\r1,100\r2,196.5\r8,744.25"},
       {"CR LF", "ranks,samples_per_s\r\n1,100\r\n2,196.5\r\n8,744.25\r\n"},
@@ -81,11 +83,15 @@ TEST_CASE("what spreadsheets and numpy make of a table is the same table", "[csv
       {"sep=,", "sep=,\n" + plain},
       {"sep=; quoted", "\"sep=;\"\nranks;samples_per_s\n1;100\n2;196,5\n8;744,25\n"},
       {"semicolons, decimal commas", "ranks;samples_per_s\n1;100,0\n2;196,5\n8;744,25\n"},
-      {"semicolons, all quoted", "\"ranks\";\"samples_per_s\"\n\"1\";\"100\"\n\"2\";\"196,5\"\n\"8\";\"744,25\"\n"},
+      {"semicolons, all quoted",
+       "\"ranks\";\"samples_per_s\"\n\"1\";\"100\"\n\"2\";\"196,5\"\n\"8\";\"744,25\"\n"},
       {"semicolons at the end", "ranks;samples_per_s;\n1;100;\n2;196,5;\n8;744,25;\n"},
       {"tabs", "ranks\tsamples_per_s\n1\t100\n2\t196.5\n8\t744.25\n"},
-      {"savetxt", "# ranks samples_per_s\n1.000000e+00 1.000000e+02\n2.000000e+00 1.965000e+02\n8.000000e+00 7.442500e+02\n"},
-      {"savetxt with commas", "# made by me\n# ranks,samples_per_s\n1.0e+00,1.0e+02\n2.0e+00,1.965e+02\n8.0e+00,7.4425e+02\n"},
+      {"savetxt",
+       "# ranks samples_per_s\n1.000000e+00 1.000000e+02\n2.000000e+00 1.965000e+02\n8.000000e+00 "
+       "7.442500e+02\n"},
+      {"savetxt with commas",
+       "# made by me\n# ranks,samples_per_s\n1.0e+00,1.0e+02\n2.0e+00,1.965e+02\n8.0e+00,7.4425e+02\n"},
       {"header without numbers behind #", "# GPUs,throughput\n1,100\n2,196.5\n8,744.25\n"},
       {"blanks and blank lines", "\n ranks , samples_per_s \n\n 1 , 100\n  2 ,196.5\n\n8, 744.25  \n"},
       {"upper case", "Ranks,Samples_Per_S\n1,100\n2,196.5\n8,744.25\n"},
@@ -105,11 +111,13 @@ TEST_CASE("a file that is no table is named", "[csv]") {
   CHECK_THAT(message_of("PK\x03\x04 rest"), contains("workbook"));
   CHECK_THAT(message_of("\x89HDF\r\n"), contains("HDF5"));
   CHECK_THAT(message_of("\x1F\x8B rest"), contains("gzip"));
-  CHECK_THAT(message_of(utf16("ranks,samples_per_s\n1,2\n", false).substr(2)), contains("UTF-16 without its mark"));
+  CHECK_THAT(message_of(utf16("ranks,samples_per_s\n1,2\n", false).substr(2)),
+             contains("UTF-16 without its mark"));
 }
 
 TEST_CASE("following the words of an error leads on", "[csv]") {
-  // No names: the order proposed is that of the columns, and never puts ranks and throughput the wrong way round.
+  // No names: the order proposed is that of the columns, and never puts ranks and throughput the wrong way
+  // round.
   for (const std::string names : {"ranks,samples_per_s", "samples_per_s,ranks"}) {
     const bool ranks_first = names.starts_with("ranks");
     for (const std::vector<std::pair<std::string, std::string>>& points :
@@ -118,7 +126,8 @@ TEST_CASE("following the words of an error leads on", "[csv]") {
       std::string rows;
       for (const auto& [n, x] : points) rows += ranks_first ? n + "," + x + "\n" : x + "," + n + "\n";
       INFO(rows);
-      CHECK_THAT(message_of(rows), contains("t.csv:1: no line names the columns") && contains('"' + names + '"'));
+      CHECK_THAT(message_of(rows),
+                 contains("t.csv:1: no line names the columns") && contains('"' + names + '"'));
       CHECK(message_of(names + "\n" + rows) == "no error");
     }
   }
