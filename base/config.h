@@ -28,6 +28,9 @@ struct Field {
   double max = std::numeric_limits<double>::infinity();   ///< largest allowed number
   std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any
   std::string help = "";
+  /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest
+  /// first.
+  std::vector<double> slips = {};
 };
 
 using Value = std::variant<int*, std::int64_t*, std::uint64_t*, double*, bool*, std::string*>;
@@ -75,6 +78,10 @@ std::string to_toml(const Table& root, bool with_help = false);
 
 /// Every key with its default, unit, range and help, as commented TOML: what `--help-config` prints.
 std::string help_text(const Table& root);
+
+/// "did you mean 989.4e12?" for a value out of range, by the first of the slips that leads into it; empty
+/// where none does.
+std::string likely_meant(double value, const Field& field);
 
 /// The closest of `candidates` to `word` by edit distance; empty where none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);

@@ -31,9 +31,9 @@ std::string value_text(const Value& value) {
 std::string range_text(const Field& field) {
   if (!field.one_of.empty()) return fmt::format("{}", fmt::join(field.one_of, " | "));
   const bool low = std::isfinite(field.min), high = std::isfinite(field.max);
-  if (low && high) return fmt::format("{} .. {}", field.min, field.max);
-  if (low) return fmt::format(">= {}", field.min);
-  if (high) return fmt::format("<= {}", field.max);
+  if (low && high) return fmt::format("{} .. {}", limit_text(field.min), limit_text(field.max));
+  if (low) return fmt::format(">= {}", limit_text(field.min));
+  if (high) return fmt::format("<= {}", limit_text(field.max));
   return "";
 }
 
@@ -156,6 +156,28 @@ std::string number_text(double value) {
   std::string text = fmt::format("{}", value);
   if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
   return text;
+}
+
+namespace {
+
+/// "989.4e12", "0.48", "80": exponents in threes, as prefixes of units go.
+std::string engineering(double value) {
+  if (!(std::abs(value) >= 1e6)) return fmt::format("{:.6g}", value);
+  const int exponent = static_cast<int>(std::floor(std::log10(std::abs(value)) / 3 + 1e-9)) * 3;
+  return fmt::format("{:.6g}e{}", value / std::pow(10.0, exponent), exponent);
+}
+
+}  // namespace
+
+std::string limit_text(double value) {
+  return std::abs(value) < 1e9 ? fmt::format("{}", value) : fmt::format("{:g}", value);
+}
+
+std::string likely_meant(double value, const Field& field) {
+  for (const double slip : field.slips)
+    if (const double meant = value * slip; field.min <= meant && meant <= field.max)
+      return fmt::format("did you mean {}?", engineering(meant));
+  return "";
 }
 
 std::string expectation(const Table::Entry& entry) {

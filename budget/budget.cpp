@@ -82,6 +82,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   Budget budget;
   budget.scenario = std::move(scenario);
   budget.runs = runs;
+  budget.notes = options.notes;
   const Scenario& s = budget.scenario;
   check_models(runs);
   for (auto& note : reading_notes(runs)) budget.notes.push_back(std::move(note));

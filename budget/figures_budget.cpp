@@ -38,12 +38,9 @@ std::string arrow(double x, double y0, double y1) {
       x, y1, colour::kMuted);
 }
 
-std::string factor_text(const Rung& rung, const Rung& before) {
-  const Number factor = rung.is_drawn() ? rung.factor
-                                        : Number{rung.gpu_months.low / before.gpu_months.low,
-                                                 rung.gpu_months.high / before.gpu_months.high};
-  const std::string low = fmt::format("{:.3g}", factor.low), high = fmt::format("{:.3g}", factor.high);
-  return low == high ? "× " + low : "× " + low + " – " + high;
+std::string factor_label(const Rung& rung, const Rung& before) {
+  const Number factor = rung.factor_over(before);
+  return "× " + factor_text(factor.low, factor.high, " – ");
 }
 
 }  // namespace
@@ -54,11 +51,13 @@ std::string ladder_figure(const Budget& budget) {
   std::vector<std::string> names;
   std::vector<std::vector<double>> boxes;
   double low = INFINITY, high = 0;
+  for (const auto& rung : budget.rungs)  // a logarithmic axis has no 0, where a range may begin
+    low = std::min(low, rung.gpu_months.low > 0 ? rung.gpu_months.low : rung.gpu_months.high / 100);
   for (std::size_t i = 0; i < budget.rungs.size(); ++i) {
     const Rung& rung = budget.rungs[i];
-    const Number& months = rung.gpu_months;
+    Number months = rung.gpu_months;
+    months.low = std::max(months.low, low);
     names.push_back(rung.id);
-    low = std::min(low, months.low);
     high = std::max(high, months.high);
     // A range without width still has to be seen.
     const double left = months.is_range() ? months.low : months.low * 0.985,
@@ -66,7 +65,7 @@ std::string ladder_figure(const Budget& budget) {
     boxes.push_back({std::sqrt(left * right), row(i), left, right, row(i) - kRungThickness / 2,
                      row(i) + kRungThickness / 2, static_cast<double>(i)});
     std::string text = html::dashes(range_text(months, grouped));
-    if (i > 0) text += "     " + factor_text(rung, budget.rungs[i - 1]);
+    if (i > 0) text += "     " + factor_label(rung, budget.rungs[i - 1]);
     plot.label(text, fmt::format("first {:.9g},first {}", right, row(i)),
                fmt::format("offset 1,0 textcolor rgb '{}'", colour::kInk));
     if (i + 1 < budget.rungs.size())

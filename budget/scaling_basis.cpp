@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "budget/fit/components.h"
 #include "budget/scaling_csv.h"
+#include "budget/throughput_unit.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -63,9 +64,9 @@ ScalingCurve published_curve(const Scenario& s) {
   std::string names;
   for (const auto& curve : curves) {
     if (curve.name == s.curve.name || (s.curve.name.empty() && curves.size() == 1)) {
-      if (!is_throughput(curve.unit))
-        user_error("{}: curve '{}' is in {}, which is no throughput: name another with scaling.curve_name",
-                   s.curve.file, curve.name, curve.unit);
+      if (const auto why = why_no_throughput(curve.unit); !why.empty())
+        user_error("{}: curve '{}': {}; or name another with scaling.curve_name", s.curve.file, curve.name,
+                   why);
       return curve;
     }
     names += (names.empty() ? "" : ", ") + curve.name;
@@ -122,8 +123,10 @@ void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, Sca
   }
 }
 
-ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs) {
+ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs,
+                        std::vector<std::string>& notes) {
   const ScalingCurve curve = published_curve(s);
+  for (const auto& note : curve.notes) notes.push_back("scaling: curve " + curve.name + ": " + note);
   ScalingBasis basis{.fit = cached_fit(curve)};
   basis.input = "curve " + curve.name;
   set_utilisation(s, runs, basis);
@@ -157,7 +160,7 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
         "curve (scaling.curve)");
     return std::nullopt;
   }
-  if (group.empty()) return from_curve(s, runs);
+  if (group.empty()) return from_curve(s, runs, notes);
   const std::int64_t most = as_curve(group).points.back().ranks;
   const bool reach = gpus <= kReach * most;
   if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach))
@@ -168,7 +171,7 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
                     "scenario's published "
                     "curve is taken (--set scaling.source=runs takes the runs)",
                     most, gpus, kReach));
-  return from_curve(s, runs);
+  return from_curve(s, runs, notes);
 }
 
 double forecast_batch(const ScalingCurve& curve, std::int64_t ranks) {

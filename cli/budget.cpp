@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "budget/backtest.h"
 #include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
@@ -36,6 +37,7 @@ void run(const Options& options) {
   if (options.scenario.empty())
     user_error("budget: give a scenario, as configs/scenarios/sora-2024.toml, or --backtest");
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus)};
+  if (const auto note = note_on_thousands(options.gpus, "--gpus"); !note.empty()) how.notes.push_back(note);
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
   const auto logs = budget::read_run_logs(options.runs);
   std::vector<budget::Efficiency> efficiencies;

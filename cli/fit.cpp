@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "budget/fit/components.h"
 #include "budget/fit/fit_json.h"
 #include "budget/fit/validate.h"
@@ -73,6 +74,8 @@ void run(const Options& options) {
     fit_options.components = budget::step_model(components);
     curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
   }
+  if (const auto note = note_on_thousands(options.predict, "--predict"); !note.empty())
+    curve.notes.push_back(note);
   const auto fit = budget::fit_curve(curve, fit_options);
   if (targets.empty()) targets = budget::default_targets(fit);
   if (options.json) {
@@ -96,7 +99,9 @@ void add_fit(Command app) {
   Command command = app.add_command("fit", "scaling curve, fitted model, prediction with interval");
   command.footer(
       "The curve comes from run logs, or from a table with the columns "
-      "ranks,samples_per_s[,batch_per_rank,run].\n"
+      "ranks,samples_per_s[,batch_per_rank,run,unit]: the throughput of all ranks, or with the unit "
+      "tokens/s/GPU of "
+      "one.\n"
       "Several rows per rank count are repeats. The 90 % interval is that of one more measurement.\n\n"
       "  gpumonth fit runs/*/run.h5 --predict 64,512:4\n"
       "  gpumonth fit --csv sweep.csv --predict 1024 --json\n"

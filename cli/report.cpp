@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/number_text.h"
 #include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
 #include "budget/sweep.h"
@@ -26,6 +27,7 @@ budget::Budget make_budget(const Options& options, const std::vector<runlog::Run
   for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus), .components = budget::components_of(runs, efficiencies)};
+  if (const auto note = note_on_thousands(options.gpus, "--gpus"); !note.empty()) how.notes.push_back(note);
   if (how.gpus.empty()) how.gpus = budget::usual_sweep(scenario);
   return budget::make_budget(scenario, efficiencies, how);
 }
