@@ -45,6 +45,9 @@ std::string lower_first(std::string text) {
 /// disk that would fail for ever.
 void initialise() {
   static const bool done = [] {
+    // HDF5 opens the sources of virtual datasets itself, with locks, and where a file system has none it gives the fill
+    // value. The variable is read once, by H5open().
+    ::setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
     H5dont_atexit();
     H5open();
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);

@@ -66,7 +66,7 @@ Chunks chunks_of(hid_t dataset, hid_t creation) {
     chunks.grid.push_back((dims[d] + chunks.shape[d] - 1) / chunks.shape[d]);
     chunks.total *= chunks.grid.back();
   }
-  H5Dget_num_chunks(dataset, whole.get(), &chunks.written);
+  if (H5Dget_num_chunks(dataset, whole.get(), &chunks.written) < 0) fail("H5Dget_num_chunks");
   return chunks;
 }
 
@@ -108,16 +108,21 @@ hsize_t row_of(const Chunks& chunks, hsize_t index) {
              name, chunks.total - chunks.written, chunks.total, row_of(chunks, first));
 }
 
-void require_written(const StoredDataset& dataset, hid_t creation) {
+[[noreturn]] void refuse_unwritten(const std::string& name) {
+  user_error("{} was created, but never written: HDF5 would give its fill value for every element; write the data", name);
+}
+
+/// Counts chunks: H5Dget_space_status() compares bytes, and takes compressed chunks for missing ones.
+void require_chunks(const StoredDataset& dataset, hid_t creation) {
+  const Chunks chunks = chunks_of(dataset.id, creation);
+  if (chunks.written == 0) refuse_unwritten(dataset.name);
+  if (chunks.written < chunks.total) refuse_missing(dataset.name, chunks, leading_chunks(dataset.id, chunks));
+}
+
+void require_written(const StoredDataset& dataset) {
   H5D_space_status_t status = H5D_SPACE_STATUS_ERROR;
   if (H5Dget_space_status(dataset.id, &status) < 0) fail(dataset.name + ": cannot tell what was written");
-  if (status == H5D_SPACE_STATUS_ALLOCATED) return;
-  if (status == H5D_SPACE_STATUS_NOT_ALLOCATED) {
-    user_error("{} was created, but never written: HDF5 would give its fill value for every element; write the data",
-               dataset.name);
-  }
-  const Chunks chunks = chunks_of(dataset.id, creation);
-  refuse_missing(dataset.name, chunks, leading_chunks(dataset.id, chunks));
+  if (status == H5D_SPACE_STATUS_NOT_ALLOCATED) refuse_unwritten(dataset.name);
 }
 
 /// As HDF5 does: relative to HDF5_EXTFILE_PREFIX, else to where this process was started.
@@ -168,9 +173,11 @@ void collect(const StoredDataset& dataset, Storage& storage) {
   if (!creation || !whole) fail(dataset.name + ": cannot read how it is stored");
   require_filters(creation.get(), dataset.name);
   if (H5Sget_simple_extent_npoints(whole.get()) == 0) return;
-  if (H5Pget_layout(creation.get()) == H5D_VIRTUAL) return collect_virtual(dataset, creation.get(), storage);
+  const H5D_layout_t layout = H5Pget_layout(creation.get());
+  if (layout == H5D_VIRTUAL) return collect_virtual(dataset, creation.get(), storage);
+  if (layout == H5D_CHUNKED) return require_chunks(dataset, creation.get());
   if (H5Pget_external_count(creation.get()) > 0) return collect_external(dataset, creation.get(), storage);
-  require_written(dataset, creation.get());
+  require_written(dataset);
 }
 
 }  // namespace detail

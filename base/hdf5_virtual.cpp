@@ -99,7 +99,7 @@ class Selection {
   hsize_t inside(std::size_t d) const {
     if (dims_[d] <= start_[d]) return 0;
     const hsize_t room = dims_[d] - start_[d];
-    if (block_[d] == H5S_UNLIMITED) return room;
+    if (count_[d] == 1) return std::min(block_[d], room);  // then the stride says nothing; an endless block is the largest number
     const hsize_t whole = room / stride_[d];
     if (whole >= count_[d]) return count_[d] * block_[d];
     return whole * block_[d] + std::min(block_[d], room - whole * stride_[d]);
