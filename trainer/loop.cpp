@@ -144,17 +144,15 @@ class Loop {
             .shard_optimizer = config_.comm.sharding == "optimizer" && !step_->shares_state()};
   }
 
-  /// Before the log is made: a run without a first step leaves nothing behind.
+  /// Before the log is made: a run without a first step leaves nothing behind. Collective.
   void load_first_batch(std::int64_t step) {
-    try {
-      load_batch(config_, *dataset_, step, batch_);
-    } catch (const UserError& error) {
-      user_error("step {}: {}", step, error.what());
-    }
+    try_to_load(step);
+    const std::string reason = data_error_of_ranks();
+    if (!reason.empty()) user_error("step {}: {}", step, reason);
   }
 
   /// What fails is told once the step that goes on meanwhile is done, on all ranks alike.
-  void load_next_batch(std::int64_t step) {
+  void try_to_load(std::int64_t step) {
     try {
       load_batch(config_, *dataset_, step, batch_);
     } catch (const UserError& error) {
@@ -162,11 +160,16 @@ class Loop {
     }
   }
 
-  /// Collective: a rank without an error of its own tells another's.
-  [[noreturn]] void end_without_data(std::int64_t s, const std::string& checkpoint) {
-    std::string reason;
+  /// Collective: the first rank's that has one, on all ranks.
+  std::string data_error_of_ranks() {
     for (const std::string& said : comm_.all_gather(data_error_))
-      if (reason.empty()) reason = said;
+      if (!said.empty()) return said;
+    return "";
+  }
+
+  /// Collective, after the checkpoint of step `s` was written.
+  [[noreturn]] void end_without_data(std::int64_t s, const std::string& checkpoint) {
+    const std::string reason = data_error_of_ranks();
     if (log_) log_->close();
     comm_.barrier();
     user_error("step {}: {}. Stopped after step {}, nothing is lost: its checkpoint is {}, the log is {}. Mend the data, "
@@ -203,7 +206,7 @@ class Loop {
     const auto started = Clock::now();
     if (power_) log_power(r);
     comm_.set_context("data", s);
-    if (s < config_.run.steps) load_next_batch(s + 1);
+    if (s < config_.run.steps) try_to_load(s + 1);
     const double load_s = seconds(started, Clock::now());
     comm_.set_context("step", s);
     const StepResult result = step_->finish();
