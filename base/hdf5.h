@@ -64,6 +64,9 @@ class Dataset {
   const std::string& name() const { return name_; }  ///< "run.h5: /steps/loss"
   hid_t id() const { return id_.get(); }
   Shape shape() const;  ///< of a growing log: with the rows that were written
+  /// "; all.h5: /latents ends before its source src-3.h5, which is missing" for a virtual dataset of numbered
+  /// sources, which HDF5 ends there; else empty.
+  std::string why_it_ends() const;
   bool is_float() const;
   bool is_integer() const;  ///< an enumeration counts as one
 

@@ -24,6 +24,11 @@ Shape Dataset::shape() const {
   return shape;
 }
 
+std::string Dataset::why_it_ends() const {
+  if (!storage_ || storage_->first_missing.empty()) return "";
+  return fmt::format("; {} ends before its source {}, which is missing", name_, storage_->first_missing);
+}
+
 namespace {
 H5T_class_t type_class(hid_t dataset) {
   Handle type(H5Dget_type(dataset), H5Tclose);

@@ -109,7 +109,8 @@ hsize_t row_of(const Chunks& chunks, hsize_t index) {
 }
 
 [[noreturn]] void refuse_unwritten(const std::string& name) {
-  user_error("{} was created, but never written: HDF5 would give its fill value for every element; write the data", name);
+  user_error("{} was created, but never written: HDF5 would give its fill value for every element; write the data",
+             name);
 }
 
 /// Counts chunks: H5Dget_space_status() compares bytes, and takes compressed chunks for missing ones.
@@ -151,8 +152,8 @@ void collect_external(const StoredDataset& dataset, hid_t creation, Storage& sto
     left -= needed;
     StoredFile file{external_path(name, dataset.path), -1, dataset.first_row, dataset.last_row, {}};
     if (::stat(file.path.c_str(), &file.opened) != 0) {
-      user_error("{}: its values are in the external file {}, which {}: start in the folder that this name begins in, or "
-                 "name that folder in HDF5_EXTFILE_PREFIX",
+      user_error("{}: its values are in the external file {}, which {}: start in the folder that this name begins in, "
+                 "or name that folder in HDF5_EXTFILE_PREFIX",
                  dataset.name, file.path.string(), errno == ENOENT ? "does not exist" : "cannot be looked at");
     }
     const hsize_t end = static_cast<hsize_t>(offset) + needed;
@@ -172,9 +173,9 @@ void collect(const StoredDataset& dataset, Storage& storage) {
   const Handle whole = space(H5Dget_space(dataset.id));
   if (!creation || !whole) fail(dataset.name + ": cannot read how it is stored");
   require_filters(creation.get(), dataset.name);
-  if (H5Sget_simple_extent_npoints(whole.get()) == 0) return;
   const H5D_layout_t layout = H5Pget_layout(creation.get());
   if (layout == H5D_VIRTUAL) return collect_virtual(dataset, creation.get(), storage);
+  if (H5Sget_simple_extent_npoints(whole.get()) == 0) return;
   if (layout == H5D_CHUNKED) return require_chunks(dataset, creation.get());
   if (H5Pget_external_count(creation.get()) > 0) return collect_external(dataset, creation.get(), storage);
   require_written(dataset);

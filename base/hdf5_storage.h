@@ -25,11 +25,12 @@ struct StoredFile {
 
 struct Storage {
   std::int64_t rows = -1;         ///< of a growing log: those that were written; -1: all
+  std::string first_missing;      ///< numbered sources: the one before which the dataset ends; else empty
   std::vector<StoredFile> files;  ///< what reads depend on; none for a growing log
 };
 
-/// Error where a part of the dataset was never written, is in a file that is missing or too short, or needs a filter that
-/// this HDF5 lacks. `descriptor`: of the file `path` that the dataset stands in.
+/// Error where a part of the dataset was never written, is in a file that is missing or too short, or needs a filter
+/// that this HDF5 lacks. `descriptor`: of the file `path` that the dataset stands in.
 Storage require_stored(const Dataset& dataset, const std::filesystem::path& path, int descriptor);
 
 /// The same for a log that may be growing, or whose writer was killed: rows at its end may not be there yet.

@@ -5,10 +5,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <numeric>
-#include <optional>
 #include <set>
 #include <sstream>
 
+#include "base/hdf5_selection.h"
 #include "base/hdf5_storage.h"
 
 namespace gpumonth::hdf5::detail {
@@ -20,94 +20,6 @@ namespace {
 constexpr int kDeepest = 8;              ///< virtual datasets of virtual datasets: more is a circle
 constexpr hsize_t kLookAhead = 1000;     ///< sources "%b" that are looked for behind the first that is missing
 constexpr rlim_t kOtherDescriptors = 256;  ///< what a rank has open besides its data
-
-/// What one mapping selects, of the virtual dataset or of a source.
-class Selection {
- public:
-  /// `dims`: the dataset's extent. A selection of everything is stored without one.
-  Selection(const Handle& space, std::vector<hsize_t> dims) : space_(space), dims_(std::move(dims)) {
-    const auto rank = dims_.size();
-    if (H5Sget_select_type(space.get()) == H5S_SEL_ALL) {
-      start_.assign(rank, 0), stride_ = block_ = dims_, count_.assign(rank, 1);
-    } else if (H5Sis_regular_hyperslab(space.get()) > 0 && H5Sget_simple_extent_ndims(space.get()) == static_cast<int>(rank)) {
-      for (auto* v : {&start_, &stride_, &count_, &block_}) v->resize(rank);
-      H5Sget_regular_hyperslab(space.get(), start_.data(), stride_.data(), count_.data(), block_.data());
-    }
-    H5Eclear2(H5E_DEFAULT);
-  }
-
-  /// The dimension without an end; none: limited.
-  std::optional<std::size_t> unlimited() const {
-    for (std::size_t d = 0; d < count_.size(); ++d)
-      if (count_[d] == H5S_UNLIMITED || block_[d] == H5S_UNLIMITED) return d;
-    return {};
-  }
-  /// Selected elements that the dataset has.
-  hsize_t inside() const {
-    if (!regular()) return ends_inside() ? static_cast<hsize_t>(H5Sget_select_npoints(space_.get())) : 0;
-    hsize_t points = 1;
-    for (std::size_t d = 0; d < dims_.size(); ++d) points *= inside(d);
-    return points;
-  }
-  /// Blocks along the unlimited dimension `d` that begin within the dataset.
-  hsize_t blocks(std::size_t d) const {
-    return dims_[d] <= start_[d] ? 0 : (dims_[d] - start_[d] + stride_[d] - 1) / stride_[d];
-  }
-  /// First and last selected row.
-  std::pair<std::int64_t, std::int64_t> rows() const {
-    if (!regular()) {
-      std::vector<hsize_t> low(dims_.size()), high(dims_.size());
-      H5Sget_select_bounds(space_.get(), low.data(), high.data());
-      return {static_cast<std::int64_t>(low[0]), static_cast<std::int64_t>(high[0])};
-    }
-    const hsize_t last = count_[0] == H5S_UNLIMITED || block_[0] == H5S_UNLIMITED
-                             ? dims_[0]
-                             : start_[0] + (count_[0] - 1) * stride_[0] + block_[0];
-    return {static_cast<std::int64_t>(start_[0]), static_cast<std::int64_t>(last) - 1};
-  }
-  /// Elements of one block along the unlimited dimension `d`.
-  hsize_t points_of_block(std::size_t d) const {
-    hsize_t points = block_[d];
-    for (std::size_t other = 0; other < dims_.size(); ++other)
-      if (other != d) points *= inside(other);
-    return points;
-  }
-  /// Rows of block `k` along the unlimited first dimension.
-  std::pair<std::int64_t, std::int64_t> rows_of_block(hsize_t k) const {
-    const auto first = static_cast<std::int64_t>(start_[0] + k * stride_[0]);
-    return {first, first + static_cast<std::int64_t>(block_[0]) - 1};
-  }
-  /// Whether it is one run of whole rows.
-  bool is_row_range() const {
-    if (!regular() || (count_[0] != 1 && stride_[0] != block_[0])) return false;
-    for (std::size_t d = 1; d < dims_.size(); ++d)
-      if (inside(d) != dims_[d]) return false;
-    return true;
-  }
-
- private:
-  bool regular() const { return count_.size() == dims_.size() && !dims_.empty(); }
-  bool ends_inside() const {
-    std::vector<hsize_t> low(dims_.size()), high(dims_.size());
-    if (H5Sget_simple_extent_ndims(space_.get()) != static_cast<int>(dims_.size())) return false;
-    if (H5Sget_select_bounds(space_.get(), low.data(), high.data()) < 0) return false;
-    for (std::size_t d = 0; d < dims_.size(); ++d)
-      if (high[d] >= dims_[d]) return false;
-    return true;
-  }
-  /// Coordinates along dimension `d`.
-  hsize_t inside(std::size_t d) const {
-    if (dims_[d] <= start_[d]) return 0;
-    const hsize_t room = dims_[d] - start_[d];
-    if (count_[d] == 1) return std::min(block_[d], room);  // then the stride says nothing; an endless block is the largest number
-    const hsize_t whole = room / stride_[d];
-    if (whole >= count_[d]) return count_[d] * block_[d];
-    return whole * block_[d] + std::min(block_[d], room - whole * stride_[d]);
-  }
-
-  const Handle& space_;
-  std::vector<hsize_t> dims_, start_, stride_, count_, block_;
-};
 
 std::string text_of(hid_t creation, std::size_t mapping, ssize_t (*get)(hid_t, std::size_t, char*, std::size_t)) {
   const ssize_t length = get(creation, mapping, nullptr, 0);
@@ -164,6 +76,10 @@ class Sources {
  public:
   Sources(const StoredDataset& dataset, hid_t creation) : virtual_(dataset), creation_(creation) {}
 
+  /// "src-3.h5", the file of block `k` of mapping `i`.
+  std::string name(std::size_t i, hsize_t k) const {
+    return with_block(text_of(creation_, i, H5Pget_virtual_filename), k);
+  }
   /// Whether block `k` of mapping `i` is there at all.
   bool has(std::size_t i, hsize_t k) { return static_cast<bool>(find(i, k).dataset); }
 
@@ -188,7 +104,7 @@ class Sources {
  private:
   Source find(std::size_t i, hsize_t k) {
     Source source;
-    source.file_name = with_block(text_of(creation_, i, H5Pget_virtual_filename), k);
+    source.file_name = name(i, k);
     source.dataset_name = with_block(text_of(creation_, i, H5Pget_virtual_dsetname), k);
     if (source.file_name != file_name_) open_file(source.file_name);
     if (file_) {
@@ -238,7 +154,8 @@ class Sources {
 using Rows = std::pair<std::int64_t, std::int64_t>;
 
 std::string text(const Rows& rows) {
-  return rows.first == rows.second ? fmt::format("row {}", rows.first) : fmt::format("rows {} to {}", rows.first, rows.second);
+  if (rows.first == rows.second) return fmt::format("row {}", rows.first);
+  return fmt::format("rows {} to {}", rows.first, rows.second);
 }
 
 class VirtualDataset {
@@ -269,8 +186,11 @@ class VirtualDataset {
     const hsize_t blocks = selected.blocks(*unlimited), points = selected.points_of_block(*unlimited);
     for (hsize_t k = 0; k < blocks; ++k)
       add_source(i, k, there, points, *unlimited == 0 ? selected.rows_of_block(k) : selected.rows());
-    for (hsize_t k = blocks + 1; k < blocks + kLookAhead; ++k)
-      if (sources_.has(i, k)) static_cast<void>(sources_.open(i, blocks, "end the dataset there, though later ones exist"));
+    for (hsize_t k = blocks + 1; k < blocks + kLookAhead; ++k) {
+      if (!sources_.has(i, k)) continue;
+      static_cast<void>(sources_.open(i, blocks, "end the dataset there, though later ones exist"));
+    }
+    if (dataset_.depth == 0) storage_.first_missing = sources_.name(i, blocks);
   }
 
   /// `needed`: elements that the virtual dataset takes from it.
@@ -336,7 +256,8 @@ void require_descriptors(const StoredDataset& dataset, const Storage& storage) {
   const rlim_t had = limit.rlim_cur;
   limit.rlim_cur = std::min(needed, limit.rlim_max);
   if (limit.rlim_cur >= needed && ::setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
-  user_error("{} is a virtual dataset of {} files, and this process may open {}: ulimit -n {}, or store it in fewer files",
+  user_error("{} is a virtual dataset of {} files, and this process may open {}: ulimit -n {}, or store it in fewer "
+             "files",
              dataset.name, files.size(), std::max(had, limit.rlim_max), needed);
 }
 

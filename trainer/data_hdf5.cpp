@@ -58,7 +58,7 @@ void check_latents(const hdf5::Dataset& latents, const model::ModelConfig& model
     user_error("{} has shape {}, but the model needs (N, {}); {}", latents.name(), hdf5::to_string(stored),
                fmt::join(sample, ", "), shape_hint(stored, model));
   }
-  if (stored[0] == 0) user_error("{} has no samples", latents.name());
+  if (stored[0] == 0) user_error("{} has no samples{}", latents.name(), latents.why_it_ends());
 }
 
 void check_label(std::int64_t label, std::int64_t row, const hdf5::Dataset& labels, int num_classes) {
@@ -68,11 +68,13 @@ void check_label(std::int64_t label, std::int64_t row, const hdf5::Dataset& labe
 }
 
 /// All labels, block by block: a bad one should not turn up after hours of training. Returns their checksum.
-std::uint32_t check_labels(const hdf5::Dataset& labels, std::int64_t samples, const model::ModelConfig& model) {
+std::uint32_t check_labels(const hdf5::Dataset& labels, const hdf5::Dataset& latents,
+                           const model::ModelConfig& model) {
+  const std::int64_t samples = latents.shape()[0];
   if (!labels.is_integer()) user_error("{} does not hold integers", labels.name());
   if (labels.shape() != Shape{samples}) {
-    user_error("{} has shape {}, but there are {} latents: it needs ({})", labels.name(),
-               hdf5::to_string(labels.shape()), samples, samples);
+    user_error("{} has shape {}, but there are {} latents: it needs ({}){}", labels.name(),
+               hdf5::to_string(labels.shape()), samples, samples, latents.why_it_ends());
   }
   constexpr std::int64_t block = 1 << 20;
   std::vector<std::int64_t> values(static_cast<std::size_t>(std::min(block, samples)));
@@ -110,7 +112,7 @@ class LatentDataset : public Dataset {
         num_classes_(model.num_classes) {
     check_latents(latents_, model);
     size_ = latents_.shape()[0];
-    const std::uint32_t sum = check_labels(labels_, size_, model);
+    const std::uint32_t sum = check_labels(labels_, latents_, model);
     identity_ = {size_, "crc32 " + crc32_text(add_samples(latents_, sample_, sum))};
   }
 

@@ -12,9 +12,9 @@
 #include "model/flops.h"
 #include "runlog/writer.h"
 #include "trainer/backend.h"
+#include "trainer/batch_loader.h"
 #include "trainer/checkpoints.h"
 #include "trainer/data.h"
-#include "trainer/diffusion.h"
 #include "trainer/power.h"
 #include "trainer/progress.h"
 #include "trainer/run_info.h"
@@ -28,22 +28,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
-}
-
-/// This rank's samples of a step: dataset rows by global position, so that they do not depend on the rank count.
-void load_batch(const RunConfig& c, Dataset& dataset, std::int64_t step, Batch& batch) {
-  const std::int64_t local = static_cast<std::int64_t>(batch.labels.size());
-  std::vector<std::int64_t> indices(batch.labels.size());
-  for (std::int64_t i = 0; i < local; ++i)
-    indices[i] = shuffled_index((step - 1) * c.batch.global + batch.first_sample + i, dataset.size(), c.run.seed);
-  dataset.read(indices, batch.latents.data(), batch.labels.data());
-  for (std::int64_t i = 0; i < local; ++i) {
-    const auto s = static_cast<std::uint32_t>(step);
-    const auto sample = static_cast<std::uint32_t>(batch.first_sample + i);
-    batch.t[i] = draw_timestep(c.run.seed, s, sample);
-    batch.labels[i] =
-        draw_label(c.run.seed, s, sample, batch.labels[i], c.model.class_dropout_prob, c.model.num_classes);
-  }
 }
 
 double learning_rate(const RunConfig& c, std::int64_t step) {
@@ -75,6 +59,7 @@ class Loop {
                                            step_->stream(), reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
+        loader_(config, *dataset_, communicator),
         extras_(communicator.size()) {
     step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / communicator.size();
@@ -91,11 +76,11 @@ class Loop {
     runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
     info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     run_start_ = Clock::now();
-    require_same_dataset();
+    loader_.require_same_dataset();
     Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_, config_.run.seed,
                             {info.config_toml, dataset_->identity()});
     const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.steps);
-    load_first_batch(start + 1);
+    loader_.load_first(start + 1, batch_);
     if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = PowerMeter::open(resolved_.gpu);
     if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
@@ -144,47 +129,14 @@ class Loop {
             .shard_optimizer = config_.comm.sharding == "optimizer" && !step_->shares_state()};
   }
 
-  /// Before the log is made: a run without a first step leaves nothing behind. Collective.
-  void load_first_batch(std::int64_t step) {
-    try_to_load(step);
-    const std::string reason = data_error_of_ranks();
-    if (!reason.empty()) user_error("step {}: {}", step, reason);
-  }
-
-  /// What fails is told once the step that goes on meanwhile is done, on all ranks alike.
-  void try_to_load(std::int64_t step) {
-    try {
-      load_batch(config_, *dataset_, step, batch_);
-    } catch (const UserError& error) {
-      data_error_ = error.what();
-    }
-  }
-
-  /// Collective: the first rank's that has one, on all ranks.
-  std::string data_error_of_ranks() {
-    for (const std::string& said : comm_.all_gather(data_error_))
-      if (!said.empty()) return said;
-    return "";
-  }
-
   /// Collective, after the checkpoint of step `s` was written.
   [[noreturn]] void end_without_data(std::int64_t s, const std::string& checkpoint) {
-    const std::string reason = data_error_of_ranks();
+    const std::string reason = loader_.error_of_ranks();
     if (log_) log_->close();
     comm_.barrier();
     user_error("step {}: {}. Stopped after step {}, nothing is lost: its checkpoint is {}, the log is {}. Mend the data, "
                "then go on with --set run.resume={}",
                s + 1, reason, s, checkpoint, log_path_, checkpoint);
-  }
-
-  /// Copies of a dataset on every host may differ, and no rank would notice.
-  void require_same_dataset() {
-    const DatasetIdentity mine = dataset_->identity();
-    const auto all = comm_.all_gather(fmt::format("{} samples, {}", mine.samples, mine.contents));
-    for (std::size_t rank = 1; rank < all.size(); ++rank)
-      if (all[rank] != all[0])
-        user_error("{}: rank 0 finds {}, rank {} finds {}: give all ranks the same file", config_.data.path, all[0], rank,
-                   all[rank]);
   }
 
   /// Data, forward, backward with communication beside it, update. A GPU works on a step while the next one's data is
@@ -206,7 +158,7 @@ class Loop {
     const auto started = Clock::now();
     if (power_) log_power(r);
     comm_.set_context("data", s);
-    if (s < config_.run.steps) try_to_load(s + 1);
+    if (s < config_.run.steps) loader_.load(s + 1, batch_);
     const double load_s = seconds(started, Clock::now());
     comm_.set_context("step", s);
     const StepResult result = step_->finish();
@@ -239,7 +191,7 @@ class Loop {
     extras_.values.assign(extras_.values.size(), 0.0);
     extras_.values[Extras::kLoss] = loss_sum;
     extras_.values[Extras::kStop] = stop_signal() != 0 ? 1e3 + stop_signal() : 0;
-    extras_.values[Extras::kDataFailed] = data_error_.empty() ? 0 : 1;
+    extras_.values[Extras::kDataFailed] = loader_.failed() ? 1 : 0;
     extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
     const auto begin = Clock::now();
     comm_.all_reduce_sum(extras_.values);
@@ -333,6 +285,7 @@ class Loop {
   std::unique_ptr<Step> step_;
   std::unique_ptr<comm::GradientReducer> reducer_;
   std::unique_ptr<Dataset> dataset_;
+  BatchLoader loader_;
   Extras extras_;
   Batch batch_;
   OptimizerSettings optimizer_;
@@ -341,8 +294,7 @@ class Loop {
   std::string log_path_;
   Clock::time_point run_start_, step_end_;
   int stop_signal_of_all_ = 0;
-  std::string data_error_;    // of this rank: why the next batch could not be loaded
-  bool data_failed_ = false;  // on any rank
+  bool data_failed_ = false;  // the next batch could not be loaded, on any rank
 };
 
 }  // namespace

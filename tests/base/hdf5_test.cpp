@@ -278,9 +278,13 @@ TEST_CASE("numbered sources: a gap is no end") {
   CHECK(values_of(path).size() == 36);
   fs::remove(source(2));
   CHECK(values_of(path).size() == 24);  // the end
+  CHECK_THAT(hdf5::File::open(path).dataset("/data").why_it_ends(), contains("ends before its source src-2.h5"));
   write_rows(source(4), 4);
   CHECK_THAT(error_of_opening(path), contains("src-2.h5 does not exist") && contains("though later ones exist"));
   fs::remove(source(4));
+  fs::rename(source(0), folder.path() / "kept.h5");
+  CHECK_THAT(error_of_opening(path), contains("src-0.h5 does not exist"));
+  fs::rename(folder.path() / "kept.h5", source(0));
   fs::remove(source(1));
   write_rows(source(1), 2);
   CHECK_THAT(error_of_opening(path), contains("src-1.h5: /data of shape (2, 3) is too short"));
