@@ -16,6 +16,7 @@
 #include <deque>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -75,6 +76,9 @@ void load_text(Table& root, const std::string& text, const std::string& name,
 /// finite are written as comments; an unsigned number above 2^63-1 as a string of digits, which such a field
 /// accepts.
 std::string to_toml(const Table& root, bool with_help = false);
+
+/// Every key, "table.key", with its present value as TOML text.
+std::map<std::string, std::string> values(const Table& root);
 
 /// Every key with its default, unit, range and help, as commented TOML: what `--help-config` prints.
 std::string help_text(const Table& root);

@@ -65,6 +65,11 @@ void write(const Table& table, const std::string& path, bool with_help, std::str
   for (const auto& [key, subtable] : table.tables()) write(subtable, join(path, key), with_help, out);
 }
 
+void collect_values(const Table& table, const std::string& path, std::map<std::string, std::string>& values) {
+  for (const auto& entry : table.fields()) values[join(path, entry.key)] = value_text(entry.value);
+  for (const auto& [key, subtable] : table.tables()) collect_values(subtable, join(path, key), values);
+}
+
 void collect(const Table& table, const std::string& path, std::vector<std::string>& keys) {
   for (const auto& entry : table.fields()) keys.push_back(join(path, entry.key));
   for (const auto& [key, subtable] : table.tables()) collect(subtable, join(path, key), keys);
@@ -206,6 +211,12 @@ void unknown_key(const Table& root, const Table& table, const std::string& table
     advice = fmt::format("known: {}", fmt::join(known, ", "));
   }
   user_error("{}: unknown {} '{}' ({})", where, is_table ? "table" : "key", join(table_path, key), advice);
+}
+
+std::map<std::string, std::string> values(const Table& root) {
+  std::map<std::string, std::string> all;
+  collect_values(root, "", all);
+  return all;
 }
 
 std::string to_toml(const Table& root, bool with_help) {

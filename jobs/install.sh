@@ -25,6 +25,7 @@ libopenmpi-dev        -        MPI between ranks
 libdnnl-dev           -        oneDNN: matrix products on the CPU
 ocl-icd-opencl-dev    -        OpenCL, which the CMake package of oneDNN asks for
 libhdf5-dev           -        run logs, checkpoints, datasets
+zlib1g-dev            -        checksums of checkpoints
 librandom123-dev      -        random numbers that do not depend on the number of ranks
 libtomlplusplus-dev   -        configuration files
 libcli11-dev          -        command line

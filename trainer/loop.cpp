@@ -12,9 +12,9 @@
 #include "model/flops.h"
 #include "runlog/writer.h"
 #include "trainer/backend.h"
+#include "trainer/batch_loader.h"
 #include "trainer/checkpoints.h"
 #include "trainer/data.h"
-#include "trainer/diffusion.h"
 #include "trainer/power.h"
 #include "trainer/progress.h"
 #include "trainer/run_info.h"
@@ -30,22 +30,6 @@ double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// This rank's samples of a step: dataset rows by global position, so that they do not depend on the rank count.
-void load_batch(const RunConfig& c, Dataset& dataset, std::int64_t step, Batch& batch) {
-  const std::int64_t local = static_cast<std::int64_t>(batch.labels.size());
-  std::vector<std::int64_t> indices(batch.labels.size());
-  for (std::int64_t i = 0; i < local; ++i)
-    indices[i] = shuffled_index((step - 1) * c.batch.global + batch.first_sample + i, dataset.size(), c.run.seed);
-  dataset.read(indices, batch.latents.data(), batch.labels.data());
-  for (std::int64_t i = 0; i < local; ++i) {
-    const auto s = static_cast<std::uint32_t>(step);
-    const auto sample = static_cast<std::uint32_t>(batch.first_sample + i);
-    batch.t[i] = draw_timestep(c.run.seed, s, sample);
-    batch.labels[i] =
-        draw_label(c.run.seed, s, sample, batch.labels[i], c.model.class_dropout_prob, c.model.num_classes);
-  }
-}
-
 double learning_rate(const RunConfig& c, std::int64_t step) {
   const double rise = c.optimizer.warmup_steps > 0
                           ? std::min(1.0, static_cast<double>(step) / static_cast<double>(c.optimizer.warmup_steps))
@@ -57,7 +41,7 @@ double learning_rate(const RunConfig& c, std::int64_t step) {
 /// message of its own.
 struct Extras {
   explicit Extras(int ranks) : values(kBusy + ranks) {}
-  enum { kLoss, kStop, kBusy };
+  enum { kLoss, kStop, kDataFailed, kBusy };
   std::vector<double> values;
 };
 
@@ -75,6 +59,7 @@ class Loop {
                                            step_->stream(), reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
+        loader_(config, *dataset_, communicator),
         extras_(communicator.size()) {
     step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / communicator.size();
@@ -91,29 +76,32 @@ class Loop {
     runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
     info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     run_start_ = Clock::now();
-    Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_);
-    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.seed, config_.run.steps);
+    loader_.require_same_dataset();
+    Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_, config_.run.seed,
+                            {info.config_toml, dataset_->identity()});
+    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.steps);
+    loader_.load_first(start + 1, batch_);
     if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = PowerMeter::open(resolved_.gpu);
     if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
-    announce(info, start);
+    announce(info, start, checkpoints.notes());
     watch_stop_signals();
 
     TrainResult result{.last_step = start, .run_log = log_path_};
     const double peak = info.gemm_peak_flops_per_s * comm_.size();
     Progress progress(config_.run.steps, config_.run.progress_s, peak, "of GEMM rate");
     std::int64_t saved = start;
-    load_batch(config_, *dataset_, start + 1, batch_);
     step_end_ = Clock::now();
     for (std::int64_t s = start + 1; s <= config_.run.steps && !result.stopped_by_signal; ++s) {
       runlog::StepRecord record = one_step(s);
       result.stopped_by_signal = stop_signal_of_all_;
       const bool last = s == config_.run.steps || result.stopped_by_signal;
       const bool due = config_.checkpoint.every_steps > 0 && s % config_.checkpoint.every_steps == 0;
-      require_finite(record, checkpoints.last());
-      if (due || (last && (config_.checkpoint.at_end || result.stopped_by_signal))) {
+      const bool out_of_data = data_failed_ && !result.stopped_by_signal;
+      require_finite(record, checkpoints.last_in_words());
+      if (due || out_of_data || (last && (config_.checkpoint.at_end || result.stopped_by_signal))) {
         comm_.set_context("checkpoint", s);
-        checkpoints.save(*step_, s, config_.run.seed, info.config_toml);
+        checkpoints.save(*step_, s);
         record.phase = runlog::Phase::checkpoint;
         saved = s;
       } else {
@@ -122,6 +110,7 @@ class Loop {
       finish(record, s, progress_of_rank0(progress));
       result.last_step = s;
       result.last_loss = record.loss;
+      if (out_of_data) end_without_data(s, checkpoints.last());
     }
     if (log_) log_->close();
     if (saved == result.last_step && saved > start) result.checkpoint = checkpoints.last();
@@ -138,6 +127,16 @@ class Loop {
   comm::ReducerOptions reducer_options() const {
     return {.bf16_wire = config_.comm.wire == "bf16",
             .shard_optimizer = config_.comm.sharding == "optimizer" && !step_->shares_state()};
+  }
+
+  /// Collective, after the checkpoint of step `s` was written.
+  [[noreturn]] void end_without_data(std::int64_t s, const std::string& checkpoint) {
+    const std::string reason = loader_.error_of_ranks();
+    if (log_) log_->close();
+    comm_.barrier();
+    user_error("step {}: {}. Stopped after step {}, nothing is lost: its checkpoint is {}, the log is {}. Mend the data, "
+               "then go on with --set run.resume={}",
+               s + 1, reason, s, checkpoint, log_path_, checkpoint);
   }
 
   /// Data, forward, backward with communication beside it, update. A GPU works on a step while the next one's data is
@@ -159,7 +158,7 @@ class Loop {
     const auto started = Clock::now();
     if (power_) log_power(r);
     comm_.set_context("data", s);
-    if (s < config_.run.steps) load_batch(config_, *dataset_, s + 1, batch_);
+    if (s < config_.run.steps) loader_.load(s + 1, batch_);
     const double load_s = seconds(started, Clock::now());
     comm_.set_context("step", s);
     const StepResult result = step_->finish();
@@ -192,6 +191,7 @@ class Loop {
     extras_.values.assign(extras_.values.size(), 0.0);
     extras_.values[Extras::kLoss] = loss_sum;
     extras_.values[Extras::kStop] = stop_signal() != 0 ? 1e3 + stop_signal() : 0;
+    extras_.values[Extras::kDataFailed] = loader_.failed() ? 1 : 0;
     extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
     const auto begin = Clock::now();
     comm_.all_reduce_sum(extras_.values);
@@ -202,6 +202,7 @@ class Loop {
     }
     r.loss = extras_.values[Extras::kLoss] / static_cast<double>(config_.batch.global);
     stop_signal_of_all_ = decode_signal(extras_.values[Extras::kStop]);
+    data_failed_ = extras_.values[Extras::kDataFailed] > 0;
   }
 
   /// Several ranks may have been signalled: the sum of (1000 + signal) tells how many, and so which.
@@ -224,8 +225,7 @@ class Loop {
                "optimizer.learning_rate{}",
                record.step, std::isfinite(record.loss) ? "the gradient norm" : "the loss",
                std::isfinite(record.loss) ? record.grad_norm : record.loss, log_path_,
-               last_checkpoint.empty() ? "no checkpoint had been written"
-                                       : "the last good checkpoint is " + last_checkpoint,
+               last_checkpoint,
                config_.optimizer.clip_norm > 0 ? ", or look at the data of this step" : " or set optimizer.clip_norm = 1");
   }
 
@@ -258,7 +258,7 @@ class Loop {
     comm_.barrier();
   }
 
-  void announce(const runlog::RunInfo& info, std::int64_t start) const {
+  void announce(const runlog::RunInfo& info, std::int64_t start, const std::vector<std::string>& notes) const {
     if (comm_.rank() != 0) return;
     fmt::print("{}\n", info.config_toml);
     fmt::print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
@@ -272,6 +272,7 @@ class Loop {
                    : "GEMM rate not measured",
                reducer_->buckets().size());
     if (start > 0) fmt::print("resumed from {} after step {}\n", config_.run.resume, start);
+    for (const std::string& note : notes) fmt::print("note: {}\n", note);
     fmt::print("log: {}\n", log_path_);
     std::fflush(stdout);
   }
@@ -284,6 +285,7 @@ class Loop {
   std::unique_ptr<Step> step_;
   std::unique_ptr<comm::GradientReducer> reducer_;
   std::unique_ptr<Dataset> dataset_;
+  BatchLoader loader_;
   Extras extras_;
   Batch batch_;
   OptimizerSettings optimizer_;
@@ -292,6 +294,7 @@ class Loop {
   std::string log_path_;
   Clock::time_point run_start_, step_end_;
   int stop_signal_of_all_ = 0;
+  bool data_failed_ = false;  // the next batch could not be loaded, on any rank
 };
 
 }  // namespace
