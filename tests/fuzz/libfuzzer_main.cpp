@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -27,6 +28,9 @@ Effort effort_for(const std::string& input) {
   return lot % 16384 == 0 ? Effort::thorough : lot % 512 == 0 ? Effort::fitted : Effort::quick;
 }
 
+/// libFuzzer's own limit is on the wall clock, which other programs of the machine slow down: it is for real hangs.
+constexpr double kHang_s = 5;
+
 std::string kind_of(std::string message) {  // the same fault has other numbers and names each time
   const auto end = message.find_first_of("0123456789'/\"");
   return message.substr(0, std::min<std::size_t>(end, 60));
@@ -46,8 +50,11 @@ void keep(const std::string& message, const std::string& input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string input(reinterpret_cast<const char*>(data), size);
+  const std::clock_t begin = std::clock();
   try {
     run(the_target(), input, effort_for(input));
+    const double took_s = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    if (took_s > kHang_s) throw Fault(fmt::format("takes {:.1f} s of processor time", took_s));
   } catch (const Fault& fault) {
     if (std::getenv("GPUMONTH_FUZZ_FAULTS") == nullptr) {
       fmt::print(stderr, "FAULT {}\n", fault.what());
