@@ -113,6 +113,7 @@ class Loop {
       require_finite(record, checkpoints.last());
       if (due || (last && (config_.checkpoint.at_end || result.stopped_by_signal))) {
         comm_.set_context("checkpoint", s);
+        if (log_) log_->flush();  // a checkpoint may take longer than the second that the log may miss
         checkpoints.save(*step_, s, config_.run.seed, info.config_toml);
         record.phase = runlog::Phase::checkpoint;
         saved = s;

@@ -1,8 +1,10 @@
 // kill -9 of a rank at a random moment, every second time while a checkpoint is being written: the job ends on all ranks
 // with a message, the log opens and misses at most one second of steps, every checkpoint is whole or absent.
 // GPUMONTH_KILLS is how often; the long test does it 1,000 times.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +13,7 @@
 #include <fstream>
 #include <future>
 #include <iostream>
+#include <optional>
 #include <random>
 #include <sstream>
 #include <thread>
@@ -62,9 +65,14 @@ bool wait_for(double seconds, double poll_s, Condition&& condition) {
   return false;
 }
 
-bool is_writing_checkpoint(const fs::path& folder) {
-  const auto names = tests::names_in(folder);
-  return std::any_of(names.begin(), names.end(), [](const auto& name) { return name.starts_with(".checkpoint-"); });
+/// Since when a checkpoint is being written, by its temporary file; nothing where none is.
+std::optional<double> writing_checkpoint_since_unix_s(const fs::path& folder) {
+  for (const std::string& name : tests::names_in(folder)) {
+    struct statx file {};
+    if (!name.starts_with(".checkpoint-") || ::statx(AT_FDCWD, (folder / name).c_str(), 0, STATX_BTIME, &file) != 0) continue;
+    return static_cast<double>(file.stx_btime.tv_sec) + 1e-9 * file.stx_btime.tv_nsec;
+  }
+  return {};
 }
 
 /// Drawn before the job starts, so that a seed repeats a campaign.
@@ -103,8 +111,9 @@ std::size_t whole_checkpoints(const fs::path& run_file, const fs::path& out) {
   return whole;
 }
 
-/// What the killed job left.
-void look_at(const fs::path& run_file, const fs::path& out, double killed_at_s, Outcome& outcome) {
+/// What the killed job left. `steps_until_s`: when it was killed, or began to write the checkpoint that it was at then,
+/// which belongs to the step under way.
+void look_at(const fs::path& run_file, const fs::path& out, double steps_until_s, Outcome& outcome) {
   const runlog::Run run = runlog::read(out / "run.h5");
   if (run.clean_close) throw std::runtime_error("the log says that it was closed");
   double logged_until_s = run.info.start_time_unix_s, longest_step_s = 0;
@@ -113,7 +122,7 @@ void look_at(const fs::path& run_file, const fs::path& out, double killed_at_s, 
     longest_step_s = std::max(longest_step_s, step.step_time_s);
   }
   outcome.steps = run.steps.size();
-  outcome.lost_s = killed_at_s - logged_until_s;
+  outcome.lost_s = steps_until_s - logged_until_s;
   if (!(outcome.lost_s < kLost_s + kInProgress_s + longest_step_s))
     throw std::runtime_error(fmt::format("the log misses {:.2f} s", outcome.lost_s));
   outcome.whole = whole_checkpoints(run_file, out);
@@ -134,11 +143,12 @@ Outcome kill_once(const Plan& plan) {
   wait_for(60, 0.01, [&] { return has_ended(0) || (fs::exists(log) && ranks_of(file).size() == 2); });
   if (has_ended(0) || !fs::exists(log))
     outcome.fault = "the job did not start";
-  else if (plan.while_writing_checkpoint && !wait_for(10, 0.0002, [&] { return is_writing_checkpoint(out); }))
+  else if (plan.while_writing_checkpoint && !wait_for(10, 0.0002, [&] { return writing_checkpoint_since_unix_s(out).has_value(); }))
     outcome.fault = "no checkpoint was written";
   const auto pids = ranks_of(file);
   if (outcome.fault.empty()) sleep_s(plan.after_s);
-  outcome.during_write = is_writing_checkpoint(out);
+  const auto writing_since_s = writing_checkpoint_since_unix_s(out);
+  outcome.during_write = writing_since_s.has_value();
   const double killed_at_s = unix_s();
   if (pids.size() == 2) kill(pids[plan.victim], SIGKILL);
   const bool ended = has_ended(kEnd_s);
@@ -155,7 +165,7 @@ Outcome kill_once(const Plan& plan) {
   if (result.err.empty()) outcome.fault = "the job ended without a word";
   if (!wait_for(5, 0.01, [&] { return ranks_of(file).empty(); })) outcome.fault = "a rank was left behind";
   try {
-    look_at(file, out, killed_at_s, outcome);
+    look_at(file, out, writing_since_s.value_or(killed_at_s), outcome);
   } catch (const std::exception& error) {
     outcome.fault = error.what();
   }
