@@ -211,7 +211,7 @@ Handle creation_list(const Description& d) {
   } else if (d.layout == "compact") {
     H5Pset_layout(list.get(), H5D_COMPACT);
   } else if (d.layout == "external") {
-    H5Pset_external(list.get(), "gpumonth-no-such-file.bin", 0, H5F_UNLIMITED);
+    H5Pset_external(list.get(), "/gpumonth-no-such-folder/file.bin", 0, H5F_UNLIMITED);
   } else if (d.layout == "short-external") {
     H5Pset_external(list.get(), "/dev/null", 0, H5F_UNLIMITED);
   } else if (d.layout == "virtual" && !d.shape.empty()) {

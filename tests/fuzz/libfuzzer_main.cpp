@@ -32,8 +32,8 @@ Effort effort_for(const std::string& input) {
 constexpr double kHang_s = 5;
 
 std::string kind_of(std::string message) {  // the same fault has other numbers and names each time
-  const auto end = message.find_first_of("0123456789'/\"");
-  return message.substr(0, std::min<std::size_t>(end, 60));
+  std::erase_if(message, [](char c) { return c >= '0' && c <= '9'; });
+  return message.substr(0, 60);
 }
 
 void keep(const std::string& message, const std::string& input) {
