@@ -106,6 +106,7 @@ void fail(const std::string& what, int system_errno) {
                 reason.system_errno);
   }
   if (reason.system_errno != 0) reason.text = quoted_system_error(reason.system_errno);
+  if (reason.system_errno == EIO) reason.text += "; the disk or network file system failed: try again, or elsewhere";
   // One line, whatever the library put into its message.
   std::replace(reason.text.begin(), reason.text.end(), '\n', ' ');
   throw Error(reason.text.empty() ? what : what + ": " + reason.text, reason.system_errno);
@@ -157,6 +158,9 @@ constexpr unsigned kReadAttempts = 26;
 File File::create(const std::filesystem::path& file, bool swmr, const std::filesystem::path& shown) {
   const std::string path = (shown.empty() ? file : shown).string();
   Handle access = file_access();
+  // Values go to the file in the call that writes them. Kept back in a dataset's sieve buffer, they would be written when
+  // it is closed, and HDF5 1.10 then closes the file as if nothing was wrong where that one write failed.
+  H5Pset_sieve_buf_size(access.get(), 0);
   // An explicit upper bound: a newer library must not write what HDF5 1.10 cannot read. SWMR needs 1.10's
   // format.
   const auto low = swmr ? H5F_LIBVER_V110 : H5F_LIBVER_V18;

@@ -14,7 +14,11 @@ function(gpumonth_compile_options target)
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${GPUMONTH_WERROR}>>:-Werror>
     $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra --expt-relaxed-constexpr -Werror=all-warnings>)
   if(NOT GPUMONTH_SANITIZE STREQUAL "OFF")
-    target_compile_options(${target} PUBLIC $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${GPUMONTH_SANITIZE} -fno-omit-frame-pointer -g>)
+    set(sanitize -fsanitize=${GPUMONTH_SANITIZE} -fno-omit-frame-pointer)
+    if(GPUMONTH_SANITIZE MATCHES "undefined")  # a double that an integer cannot hold is undefined, too
+      list(APPEND sanitize -fsanitize=float-cast-overflow -fno-sanitize-recover=all)
+    endif()
+    target_compile_options(${target} PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
     target_link_options(${target} PUBLIC -fsanitize=${GPUMONTH_SANITIZE})
   endif()
 endfunction()

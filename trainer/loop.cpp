@@ -101,6 +101,7 @@ class Loop {
       require_finite(record, checkpoints.last_in_words());
       if (due || out_of_data || (last && (config_.checkpoint.at_end || result.stopped_by_signal))) {
         comm_.set_context("checkpoint", s);
+        if (log_) log_->flush();  // a checkpoint may take longer than the second that the log may miss
         checkpoints.save(*step_, s);
         record.phase = runlog::Phase::checkpoint;
         saved = s;
