@@ -15,7 +15,7 @@
 namespace gpumonth::budget {
 namespace {
 
-std::string ms(double seconds) { return std::isfinite(seconds) ? grouped(1e3 * seconds) : "n/a"; }
+std::string step_ms(double seconds) { return std::isfinite(seconds) ? grouped(1e3 * seconds) : "n/a"; }
 
 const std::vector<std::string> kSpeedHead = {"global batch",  "steady steps",  "median step (ms)",
                                              "5 – 95 % (ms)", "samples/s",     "GFLOP/s",
@@ -53,8 +53,8 @@ std::vector<std::string> speed_row(const std::string& label, const std::vector<s
   const Number pooled = pooled_mfu(usable);
   cells.insert(
       cells.end(),
-      {fmt::format("{}", steps), ms(over(&Efficiency::step_median_s, 0.5)),
-       ms(over(&Efficiency::step_p5_s, 0)) + " – " + ms(over(&Efficiency::step_p95_s, 1)),
+      {fmt::format("{}", steps), step_ms(over(&Efficiency::step_median_s, 0.5)),
+       step_ms(over(&Efficiency::step_p5_s, 0)) + " – " + step_ms(over(&Efficiency::step_p95_s, 1)),
        grouped(over(&Efficiency::samples_per_s, 0.5)), grouped(over(&Efficiency::flops_per_s, 0.5) / 1e9),
        mfu ? fmt::format("{:.1f} %", 100 * over(&Efficiency::mfu, 0.5)) : "n/a",
        intervals ? fmt::format("{:.1f} – {:.1f} %", 100 * pooled.low, 100 * pooled.high) : "n/a",
@@ -88,7 +88,7 @@ std::string breakdown_table(const std::vector<Efficiency>& runs, const std::vect
     for (const auto& part : parts) total += part.seconds;
     std::vector<std::string> cells = {label_with_count(group)};
     for (const auto& part : parts)
-      cells.push_back(fmt::format("{} ({:.1f} %)", ms(part.seconds), 100 * part.seconds / total));
+      cells.push_back(fmt::format("{} ({:.1f} %)", step_ms(part.seconds), 100 * part.seconds / total));
     rows.push_back(cells);
   }
   return rows.empty() ? "" : html::table(head, rows);

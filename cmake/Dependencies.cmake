@@ -15,6 +15,7 @@ if(NOT TARGET tomlplusplus::tomlplusplus)
 endif()
 find_package(Catch2 REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(ZLIB REQUIRED)  # crc32 of checkpoints; HDF5 brings it
 find_package(Boost REQUIRED)  # headers of Boost.Math
 find_package(Ceres REQUIRED)
 # As SYSTEM includes: their headers do not pass our warnings.
@@ -25,7 +26,6 @@ if(GPUMONTH_TRAINER)
   find_package(MPI REQUIRED COMPONENTS C)
   find_package(OpenMP REQUIRED COMPONENTS CXX)
   find_package(dnnl REQUIRED)
-  find_package(ZLIB REQUIRED)  # crc32 of checkpoints; HDF5 brings it
   find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)
   add_library(gpumonth_random123 INTERFACE)
   target_include_directories(gpumonth_random123 SYSTEM INTERFACE ${RANDOM123_INCLUDE_DIR})
