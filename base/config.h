@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct Field {
   double min = -std::numeric_limits<double>::infinity();  ///< smallest allowed number
   double max = std::numeric_limits<double>::infinity();   ///< largest allowed number
   std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any
+  /// What others call one of them, lower case: {"gpu", "cuda"}. Named where it is meant, but not accepted.
+  std::vector<std::pair<std::string, std::string>> also_called = {};
   std::string help = "";
 };
 

@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "budget/budget.h"
 
 #include <fmt/format.h>
@@ -29,7 +30,7 @@ void run_backtest(const Options& options) {
     if (!recipe.empty()) files.push_back(recipe);  // CLI11 has one empty value for --backtest alone
   if (files.empty()) files = budget::shipped_recipes();
   const auto result = budget::backtest(files);
-  fmt::print("{}", options.json ? gpumonth::to_text(to_json(result)) : to_text(result));
+  print("{}", options.json ? gpumonth::to_text(to_json(result)) : to_text(result));
 }
 
 void run(const Options& options) {
@@ -49,7 +50,7 @@ void run(const Options& options) {
     user_error("{}: no MFU can be derived: {}", efficiencies.front().path, efficiencies.front().why_unknown);
   how.components = budget::components_of(runs);
   const auto budget = budget::make_budget(scenario, efficiencies, how);
-  fmt::print("{}", options.json ? to_json_text(budget) : to_text(budget));
+  print("{}", options.json ? to_json_text(budget) : to_text(budget));
 }
 
 }  // namespace

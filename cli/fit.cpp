@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "budget/fit/fit.h"
 
 #include <fmt/format.h>
@@ -42,7 +43,7 @@ budget::ScalingCurve choose(std::vector<budget::ScalingCurve> curves, const Opti
 
 void print_validation(const Options& options) {
   const auto validation = budget::validate(budget::read_scaling_csv(options.validate));
-  fmt::print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
+  print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
 }
 
 void check_sources(const Options& options) {
@@ -78,9 +79,9 @@ void run(const Options& options) {
   if (options.json) {
     Json json = budget::to_json(fit, targets);
     if (components) json["components"] = budget::to_json(*components);
-    fmt::print("{}", gpumonth::to_text(json));
+    print("{}", gpumonth::to_text(json));
   } else {
-    fmt::print("{}{}", budget::to_text(fit, targets),
+    print("{}{}", budget::to_text(fit, targets),
                components ? fmt::format("\n{}", budget::to_text(*components)) : "");
   }
   if (!options.export_extrap.empty())

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/standard_output.h"
 #include "cli/commands.h"
 
 namespace gpumonth::cli {
@@ -27,11 +28,11 @@ CLI::Option* add_json_flag(CLI::App& command, bool& json) {
 }
 
 CLI::Option* add_help_config_flag(CLI::App& command, std::function<std::string()> text) {
-  const auto print = [text = std::move(text)] {
-    fmt::print("{}", text());
+  const auto print_keys = [text = std::move(text)] {
+    print("{}", text());
     throw CLI::Success();
   };
-  return command.add_flag_callback("--help-config", print,
+  return command.add_flag_callback("--help-config", print_keys,
                                    "prints every key of the file: default, unit, range, help");
 }
 

@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "budget/report.h"
 
 #include <fmt/format.h>
@@ -45,7 +46,7 @@ void run(const Options& options) {
   budget::write_text_file(options.output,
                           budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr),
                           options.force);
-  fmt::print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
+  print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
              budget ? ", " + budget->scenario.title : "");
 }
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/standard_output.h"
 #include "comm/gradient_reducer.h"
 #include "model/flops.h"
 #include "runlog/writer.h"
@@ -53,11 +54,11 @@ double learning_rate(const RunConfig& c, std::int64_t step) {
   return c.optimizer.learning_rate * rise;
 }
 
-/// Numbers summed over ranks after each step. Every rank owns one slot of `busy`: the sum is a gather that costs no
-/// message of its own.
+/// Numbers summed over ranks after each step. Every signal that asks to stop has a slot, as ranks may have got
+/// different ones, and every rank owns one of `busy`: the sum is a gather that costs no message of its own.
 struct Extras {
   explicit Extras(int ranks) : values(kBusy + ranks) {}
-  enum { kLoss, kStop, kBusy };
+  enum { kLoss, kStop, kBusy = kStop + kStopSignals.size() };
   std::vector<double> values;
 };
 
@@ -97,7 +98,6 @@ class Loop {
     if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
     announce(info, start);
-    watch_stop_signals();
 
     TrainResult result{.last_step = start, .run_log = log_path_};
     const double peak = info.gemm_peak_flops_per_s * comm_.size();
@@ -107,11 +107,11 @@ class Loop {
     step_end_ = Clock::now();
     for (std::int64_t s = start + 1; s <= config_.run.steps && !result.stopped_by_signal; ++s) {
       runlog::StepRecord record = one_step(s);
-      result.stopped_by_signal = stop_signal_of_all_;
-      const bool last = s == config_.run.steps || result.stopped_by_signal;
+      const bool last = s == config_.run.steps;
+      result.stopped_by_signal = last ? 0 : stop_signal_of_all_;
       const bool due = config_.checkpoint.every_steps > 0 && s % config_.checkpoint.every_steps == 0;
       require_finite(record, checkpoints.last());
-      if (due || (last && (config_.checkpoint.at_end || result.stopped_by_signal))) {
+      if (due || (last && config_.checkpoint.at_end) || result.stopped_by_signal) {
         comm_.set_context("checkpoint", s);
         checkpoints.save(*step_, s, config_.run.seed, info.config_toml);
         record.phase = runlog::Phase::checkpoint;
@@ -191,7 +191,8 @@ class Loop {
   void sum_over_ranks(runlog::StepRecord& r, double loss_sum) {
     extras_.values.assign(extras_.values.size(), 0.0);
     extras_.values[Extras::kLoss] = loss_sum;
-    extras_.values[Extras::kStop] = stop_signal() != 0 ? 1e3 + stop_signal() : 0;
+    for (std::size_t i = 0; i < kStopSignals.size(); ++i)
+      extras_.values[Extras::kStop + i] = stop_signal() == kStopSignals[i];
     extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
     const auto begin = Clock::now();
     comm_.all_reduce_sum(extras_.values);
@@ -201,14 +202,9 @@ class Loop {
       r.exposed_comm_s += took_s;
     }
     r.loss = extras_.values[Extras::kLoss] / static_cast<double>(config_.batch.global);
-    stop_signal_of_all_ = decode_signal(extras_.values[Extras::kStop]);
-  }
-
-  /// Several ranks may have been signalled: the sum of (1000 + signal) tells how many, and so which.
-  static int decode_signal(double sum) {
-    if (sum == 0) return 0;
-    const double ranks = std::floor(sum / 1e3);
-    return static_cast<int>(std::lround((sum - ranks * 1e3) / ranks));
+    stop_signal_of_all_ = 0;
+    for (std::size_t i = 0; i < kStopSignals.size() && !stop_signal_of_all_; ++i)
+      if (extras_.values[Extras::kStop + i] > 0) stop_signal_of_all_ = kStopSignals[i];
   }
 
   void require_finite(const runlog::StepRecord& record, const std::string& last_checkpoint) {
@@ -260,20 +256,20 @@ class Loop {
 
   void announce(const runlog::RunInfo& info, std::int64_t start) const {
     if (comm_.rank() != 0) return;
-    fmt::print("{}\n", info.config_toml);
-    fmt::print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
+    print("{}\n", info.config_toml);
+    print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
                config_.model.tokens(), static_cast<double>(model::train_flops(config_.model)) / 1e9,
                dataset_->description());
-    fmt::print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(), comm_.size() == 1 ? "" : "s",
+    print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(), comm_.size() == 1 ? "" : "s",
                resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype, info.device_name,
                comm_.description(),
                std::isfinite(info.gemm_peak_flops_per_s)
                    ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
                    : "GEMM rate not measured",
                reducer_->buckets().size());
-    if (start > 0) fmt::print("resumed from {} after step {}\n", config_.run.resume, start);
-    fmt::print("log: {}\n", log_path_);
-    std::fflush(stdout);
+    if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
+    print("log: {}\n", log_path_);
+    flush_output();
   }
 
   const RunConfig& config_;
@@ -297,6 +293,7 @@ class Loop {
 }  // namespace
 
 TrainResult train(const RunConfig& config, comm::Communicator& communicator) {
+  watch_stop_signals();  // one that comes before the first step waits for its end
   return Loop(config, communicator).run();
 }
 
