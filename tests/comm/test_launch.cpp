@@ -121,31 +121,30 @@ TEST_CASE("transports that cannot be are refused") {
 }
 
 TEST_CASE("one process alone in a Slurm job of several tasks is refused unless it is meant") {
-  const std::map<std::string, std::string> by_tasks = {{"SLURM_NTASKS", "8"}}, old = {{"SLURM_NPROCS", "8"}},
-                                           by_node = {{"SLURM_NTASKS_PER_NODE", "4"}, {"SLURM_JOB_NUM_NODES", "2"}};
-  for (auto values : {by_tasks, old, by_node}) {
-    values["SLURM_JOB_ID"] = "7";
-    const Variables set(values);
+  using Job = std::map<std::string, std::string>;
+  for (const Job& job : {Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}},
+                         Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NPROCS", "8"}},
+                         Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS_PER_NODE", "4"}, {"SLURM_JOB_NUM_NODES", "2"}}}) {
+    const Variables set(job);
     REQUIRE_THAT(error_of({}), tests::contains("8 tasks") && tests::contains("srun --mpi=pmix"));
     REQUIRE_THAT(error_of({.transport = "mpi"}), tests::contains("comm.transport = \"self\""));
     REQUIRE(error_of({.transport = "self"}).empty());
   }
-  const Variables nodes({{"SLURM_JOB_ID", "7"}, {"SLURM_JOB_NUM_NODES", "2"}, {"SLURM_NTASKS", "2"}});
+  const Variables nodes(Job{{"SLURM_JOB_ID", "7"}, {"SLURM_JOB_NUM_NODES", "2"}});
   REQUIRE_THAT(error_of({}), tests::contains("2 tasks on 2 nodes"));
 }
 
 TEST_CASE("a launcher inside a Slurm job may start fewer ranks than the job has tasks") {
-  std::map<std::string, std::string> job = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"SLURM_JOB_NUM_NODES", "2"}};
-  auto srun = job, mpirun = job, alone = job;
-  srun.insert({{"SLURM_STEP_ID", "3"}, {"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}});
-  mpirun.insert({{"OMPI_COMM_WORLD_SIZE", "1"}, {"OMPI_COMM_WORLD_RANK", "0"}});
-  alone["SLURM_NTASKS"] = "1";
-  alone["SLURM_JOB_NUM_NODES"] = "1";
-  for (const auto& values : {srun, mpirun, alone}) {
-    const Variables set(values);
+  using Job = std::map<std::string, std::string>;
+  const Job srun = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_ID", "3"}, {"SLURM_PROCID", "0"},
+                    {"SLURM_STEP_NUM_TASKS", "1"}};
+  const Job mpirun = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"OMPI_COMM_WORLD_SIZE", "1"},
+                      {"OMPI_COMM_WORLD_RANK", "0"}};
+  const Job one_task = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "1"}, {"SLURM_JOB_NUM_NODES", "1"}};
+  const Job no_job = {{"SLURM_NTASKS", "8"}};  // left over in a shell
+  for (const Job& job : {srun, mpirun, one_task, no_job}) {
+    const Variables set(job);
     REQUIRE(comm::idle_slurm_tasks(comm::detect_launch()).empty());
     REQUIRE(error_of({}).empty());
   }
-  const Variables none(std::map<std::string, std::string>{{"SLURM_NTASKS", "8"}});  // left over in a shell: no job
-  REQUIRE(error_of({}).empty());
 }

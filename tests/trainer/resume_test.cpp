@@ -118,7 +118,7 @@ void check_goes_on(const TemporaryFolder& folder, const std::string& out) {
   losses(folder.path() / fmt::format("out/run-from-{}.h5", last), last + 1, 3);
 }
 
-void check_stop(int ranks, const std::string& signal, const std::string& kill) {
+void check_stop(int ranks, const std::string& signal, const std::string& kill, bool and_goes_on = false) {
   INFO(ranks << " ranks, " << kill);
   const TemporaryFolder folder;
   const CommandResult result = stop_endless(ranks, write_run_file(folder), kill);
@@ -129,12 +129,12 @@ void check_stop(int ranks, const std::string& signal, const std::string& kill) {
   CHECK(last > 1);
   const fs::path checkpoint = folder.path() / fmt::format("out/checkpoint-{}.h5", last);
   CHECK(trainer::read_checkpoint_info(checkpoint).step == last);
-  check_goes_on(folder, result.out);
+  if (and_goes_on) check_goes_on(folder, result.out);
 }
 
 TEST_CASE("every signal that asks to stop ends a run with a checkpoint that goes on, and exit code 3") {
   for (const std::string signal : {"TERM", "INT", "HUP", "USR1", "USR2", "XCPU"})
-    check_stop(0, "SIG" + signal, "kill -" + signal + " $program");
+    check_stop(0, "SIG" + signal, "kill -" + signal + " $program", signal == "TERM");
 }
 
 TEST_CASE("a signal that comes again while the run is stopping changes nothing; a second Ctrl-C ends it") {
@@ -184,7 +184,7 @@ TEST_CASE("nohup keeps a run going; a stopped and continued one goes on to its e
 }
 
 TEST_CASE("a signal to mpirun, or to any one rank, ends all ranks in the same step") {
-  check_stop(2, "SIGUSR1", "kill -USR1 $program");  // mpirun passes it on to both ranks
+  check_stop(2, "SIGUSR1", "kill -USR1 $program", true);  // mpirun passes it on to both ranks
   const std::string ranks = "set -- $(cat /proc/$program/task/$program/children); while [ $# -gt 2 ]; do shift; done; ";
   check_stop(2, "SIGTERM", ranks + "kill -TERM $2");
   check_stop(2, "SIGHUP", ranks + "kill -HUP $1");
