@@ -23,9 +23,6 @@ void add_doctor(CLI::App& app);
 /// train, probe, comm, doctor; nothing in a build with GPUMONTH_TRAINER=OFF.
 void add_trainer_commands(CLI::App& app);
 
-/// For the beginning of main: settings that only count at a process's start (trainer/wait_policy.h). It may begin anew.
-void prepare_process(int argc, char** argv);
-
 /// Prints one line `gpumonth: message` and ends this process, and every rank of its job, with this exit code.
 [[noreturn]] void end_job(const std::string& message, int exit_code);
 

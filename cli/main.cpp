@@ -73,7 +73,6 @@ int with_output_written(int code) {
 
 int main(int argc, char** argv) {
   open_standard_streams();
-  cli::prepare_process(argc, argv);
   try {
     return with_output_written(run(argc, argv));
   } catch (const UserError& error) {

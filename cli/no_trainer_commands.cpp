@@ -12,8 +12,6 @@ namespace gpumonth::cli {
 
 void add_trainer_commands(CLI::App&) {}
 
-void prepare_process(int, char**) {}
-
 void end_job(const std::string& message, int exit_code) {
   if (output_is_ready()) flush_output();  // what was said before the error
   const std::string line = fmt::format("gpumonth: {}\n", clean_line(message));

@@ -1,9 +1,6 @@
-#include <string_view>
-
 #include "base/standard_output.h"
 #include "cli/commands.h"
 #include "comm/launch.h"
-#include "trainer/wait_policy.h"
 
 namespace gpumonth::cli {
 
@@ -12,11 +9,6 @@ void add_trainer_commands(CLI::App& app) {
   add_probe(app);
   add_comm(app);
   add_doctor(app);
-}
-
-void prepare_process(int argc, char** argv) {
-  const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "train" || command == "probe" || command == "doctor") trainer::choose_wait_policy(argv);
 }
 
 void end_job(const std::string& message, int exit_code) {

@@ -19,6 +19,7 @@
 #include "trainer/power.h"
 #include "trainer/progress.h"
 #include "trainer/run_info.h"
+#include "trainer/shared_cores.h"
 #include "trainer/signals.h"
 #include "trainer/step.h"
 
@@ -76,7 +77,8 @@ class Loop {
                                            step_->stream(), reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
-        extras_(communicator.size()) {
+        extras_(communicator.size()),
+        shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
     step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / communicator.size();
     batch_.latents.resize(local * config.model.latent_size());
@@ -229,6 +231,7 @@ class Loop {
     const auto now = Clock::now();
     record.step_time_s = seconds(step_end_, now);
     step_end_ = now;
+    shared_cores_.look();
     if (!log_) return;
     const std::vector<float> busy_s(extras_.values.begin() + Extras::kBusy, extras_.values.end());
     log_->rank_times(s, busy_s);
@@ -281,6 +284,7 @@ class Loop {
   std::unique_ptr<comm::GradientReducer> reducer_;
   std::unique_ptr<Dataset> dataset_;
   Extras extras_;
+  SharedCores shared_cores_;
   Batch batch_;
   OptimizerSettings optimizer_;
   std::unique_ptr<runlog::Writer> log_;  // rank 0
