@@ -7,6 +7,7 @@
 
 #include "base/config_internal.h"
 #include "base/error.h"
+#include "base/shipped.h"
 
 namespace gpumonth::config {
 namespace {
@@ -210,7 +211,8 @@ Table& Table::table(const std::string& key) {
   return tables_.emplace_back(key, Table{}).second;
 }
 
-void load(Table& root, const fs::path& file, const std::vector<std::string>& overrides) {
+void load(Table& root, const fs::path& named, const std::vector<std::string>& overrides) {
+  const fs::path file = shipped_file(named);
   const std::string text = read_file(file, "");
   Loader loader(root);
   loader.open_files.push_back(fs::weakly_canonical(file).string() + " []");

@@ -16,6 +16,7 @@
 #include <deque>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -31,6 +32,9 @@ struct Field {
   /// What others call one of them, lower case: {"gpu", "cuda"}. Named where it is meant, but not accepted.
   std::vector<std::pair<std::string, std::string>> also_called = {};
   std::string help = "";
+  /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest
+  /// first.
+  std::vector<double> slips = {};
 };
 
 using Value = std::variant<int*, std::int64_t*, std::uint64_t*, double*, bool*, std::string*>;
@@ -76,8 +80,15 @@ void load_text(Table& root, const std::string& text, const std::string& name,
 /// accepts.
 std::string to_toml(const Table& root, bool with_help = false);
 
+/// Every key, "table.key", with its present value as TOML text.
+std::map<std::string, std::string> values(const Table& root);
+
 /// Every key with its default, unit, range and help, as commented TOML: what `--help-config` prints.
 std::string help_text(const Table& root);
+
+/// "did you mean 989.4e12?" for a value out of range, by the first of the slips that leads into it; empty
+/// where none does.
+std::string likely_meant(double value, const Field& field);
 
 /// The closest of `candidates` to `word` by edit distance; empty where none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);

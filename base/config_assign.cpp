@@ -43,25 +43,32 @@ std::string type_name(const toml::node& node) {
   }
 }
 
+/// "1,024" or "989,4e12" for a number.
+bool is_number_with_comma(const Table::Entry& entry, const toml::node& node) {
+  const auto text = node.value_exact<std::string>();
+  return text && !std::holds_alternative<std::string*>(entry.value) && text->find(',') != std::string::npos &&
+         text->find_first_not_of("+-.,0123456789eE") == std::string::npos;
+}
+
 [[noreturn]] void wrong_type(const Place& p, const toml::node& node) {
   std::string got = type_name(node);
   if (const auto text = node.value_exact<std::string>()) got += " " + toml_string(*text);
   if (const auto number = node.value_exact<double>()) got += " " + number_text(*number);
-  user_error("{}: '{}' expects {}, got {}", p.where, p.path, expectation(p.entry), got);
+  user_error(
+      "{}: '{}' expects {}, got {}{}", p.where, p.path, expectation(p.entry), got,
+      is_number_with_comma(p.entry, node) ? ": write a decimal point, and nothing between thousands" : "");
 }
 
 template <class T>
 void check_range(const Place& p, T value) {
   const Field& field = p.entry.description;
   const auto number = static_cast<long double>(value);
-  if (number < static_cast<long double>(field.min)) {
-    user_error("{}: '{}' = {}{} is too small: at least {}{}", p.where, p.path, value, p.unit(), field.min,
-               p.unit());
-  }
-  if (number > static_cast<long double>(field.max)) {
-    user_error("{}: '{}' = {}{} is too large: at most {}{}", p.where, p.path, value, p.unit(), field.max,
-               p.unit());
-  }
+  const bool small = number < static_cast<long double>(field.min);
+  if (!small && !(number > static_cast<long double>(field.max))) return;
+  const std::string meant = likely_meant(static_cast<double>(value), field);
+  user_error("{}: '{}' = {}{}{} too {}: at {} {}{}", p.where, p.path, value, p.unit(),
+             meant.empty() ? " is" : fmt::format(": {} It is", meant), small ? "small" : "large",
+             small ? "least" : "most", limit_text(small ? field.min : field.max), p.unit());
 }
 
 template <class Int>

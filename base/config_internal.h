@@ -31,6 +31,9 @@ std::string expectation(const Table::Entry& entry);
 /// "text" as a TOML basic string, quotes included.
 std::string toml_string(const std::string& text);
 
+/// "100", "1e+12": an end of a range.
+std::string limit_text(double value);
+
 /// The shortest TOML text that reads back to the same double.
 std::string number_text(double value);
 

@@ -31,9 +31,9 @@ std::string value_text(const Value& value) {
 std::string range_text(const Field& field) {
   if (!field.one_of.empty()) return fmt::format("{}", fmt::join(field.one_of, " | "));
   const bool low = std::isfinite(field.min), high = std::isfinite(field.max);
-  if (low && high) return fmt::format("{} .. {}", field.min, field.max);
-  if (low) return fmt::format(">= {}", field.min);
-  if (high) return fmt::format("<= {}", field.max);
+  if (low && high) return fmt::format("{} .. {}", limit_text(field.min), limit_text(field.max));
+  if (low) return fmt::format(">= {}", limit_text(field.min));
+  if (high) return fmt::format("<= {}", limit_text(field.max));
   return "";
 }
 
@@ -63,6 +63,11 @@ void write(const Table& table, const std::string& path, bool with_help, std::str
     out += comment.empty() ? line + "\n" : fmt::format("{:<38} # {}\n", line, comment);
   }
   for (const auto& [key, subtable] : table.tables()) write(subtable, join(path, key), with_help, out);
+}
+
+void collect_values(const Table& table, const std::string& path, std::map<std::string, std::string>& values) {
+  for (const auto& entry : table.fields()) values[join(path, entry.key)] = value_text(entry.value);
+  for (const auto& [key, subtable] : table.tables()) collect_values(subtable, join(path, key), values);
 }
 
 void collect(const Table& table, const std::string& path, std::vector<std::string>& keys) {
@@ -158,6 +163,28 @@ std::string number_text(double value) {
   return text;
 }
 
+namespace {
+
+/// "989.4e12", "0.48", "80": exponents in threes, as prefixes of units go.
+std::string engineering(double value) {
+  if (!(std::abs(value) >= 1e6)) return fmt::format("{:.6g}", value);
+  const int exponent = static_cast<int>(std::floor(std::log10(std::abs(value)) / 3 + 1e-9)) * 3;
+  return fmt::format("{:.6g}e{}", value / std::pow(10.0, exponent), exponent);
+}
+
+}  // namespace
+
+std::string limit_text(double value) {
+  return std::abs(value) < 1e9 ? fmt::format("{}", value) : fmt::format("{:g}", value);
+}
+
+std::string likely_meant(double value, const Field& field) {
+  for (const double slip : field.slips)
+    if (const double meant = value * slip; field.min <= meant && meant <= field.max)
+      return fmt::format("did you mean {}?", engineering(meant));
+  return "";
+}
+
 std::string expectation(const Table::Entry& entry) {
   struct Visitor {
     std::string operator()(const std::string*) const { return "a string"; }
@@ -184,6 +211,12 @@ void unknown_key(const Table& root, const Table& table, const std::string& table
     advice = fmt::format("known: {}", fmt::join(known, ", "));
   }
   user_error("{}: unknown {} '{}' ({})", where, is_table ? "table" : "key", join(table_path, key), advice);
+}
+
+std::map<std::string, std::string> values(const Table& root) {
+  std::map<std::string, std::string> all;
+  collect_values(root, "", all);
+  return all;
 }
 
 std::string to_toml(const Table& root, bool with_help) {

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "base/hdf5_storage.h"
+
 namespace gpumonth::hdf5 {
 
 namespace {
@@ -43,6 +45,9 @@ std::string lower_first(std::string text) {
 /// disk that would fail for ever.
 void initialise() {
   static const bool done = [] {
+    // HDF5 opens the sources of virtual datasets itself, with locks, and where a file system has none it gives the fill
+    // value. The variable is read once, by H5open().
+    ::setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
     H5dont_atexit();
     H5open();
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
@@ -53,8 +58,6 @@ void initialise() {
   thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   static_cast<void>(quiet);
 }
-
-std::vector<hsize_t> dimensions(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 Handle make_space(const Shape& shape, const std::string& what) {
   const auto dims = dimensions(shape);
@@ -103,6 +106,7 @@ void fail(const std::string& what, int system_errno) {
                 reason.system_errno);
   }
   if (reason.system_errno != 0) reason.text = quoted_system_error(reason.system_errno);
+  if (reason.system_errno == EIO) reason.text += "; the disk or network file system failed: try again, or elsewhere";
   // One line, whatever the library put into its message.
   std::replace(reason.text.begin(), reason.text.end(), '\n', ' ');
   throw Error(reason.text.empty() ? what : what + ": " + reason.text, reason.system_errno);
@@ -154,6 +158,9 @@ constexpr unsigned kReadAttempts = 26;
 File File::create(const std::filesystem::path& file, bool swmr, const std::filesystem::path& shown) {
   const std::string path = (shown.empty() ? file : shown).string();
   Handle access = file_access();
+  // Values go to the file in the call that writes them. Kept back in a dataset's sieve buffer, they would be written when
+  // it is closed, and HDF5 1.10 then closes the file as if nothing was wrong where that one write failed.
+  H5Pset_sieve_buf_size(access.get(), 0);
   // An explicit upper bound: a newer library must not write what HDF5 1.10 cannot read. SWMR needs 1.10's
   // format.
   const auto low = swmr ? H5F_LIBVER_V110 : H5F_LIBVER_V18;
@@ -164,7 +171,7 @@ File File::create(const std::filesystem::path& file, bool swmr, const std::files
   if (swmr) H5Pset_alignment(access.get(), 1, kMetadataAlignment);
   Handle id(H5Fcreate(file.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), H5Fclose);
   if (!id) fail("cannot create " + path);
-  File created(std::move(id), path);
+  File created(std::move(id), path, Use::write);
   created.location_ = file;
   return created;
 }
@@ -195,7 +202,7 @@ File File::open(const std::filesystem::path& file) {
   const Handle access = file_access();
   Handle id = try_open(file, H5F_ACC_RDONLY, access);
   if (!id) fail(file.string() + ": cannot open");
-  return File(std::move(id), file.string());
+  return File(std::move(id), file.string(), Use::read);
 }
 
 File File::open_growing(const std::filesystem::path& file) {
@@ -206,7 +213,7 @@ File File::open_growing(const std::filesystem::path& file) {
   // A copy that h5repack or another tool wrote in an older format has no SWMR.
   if (!id) id = try_open(file, H5F_ACC_RDONLY, access);
   if (!id) fail(file.string() + ": cannot open");
-  return File(std::move(id), file.string());
+  return File(std::move(id), file.string(), Use::read_growing);
 }
 
 int File::descriptor() const {
@@ -242,7 +249,13 @@ Dataset File::dataset(const std::string& name) const {
   if (!has(name)) user_error("{}: has no dataset {}", path_, name);
   Handle handle(H5Dopen2(id(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!handle) fail(fmt::format("{}: cannot open dataset {}", path_, name));
-  return Dataset(std::move(handle), path_ + ": " + name);
+  Dataset dataset(std::move(handle), path_ + ": " + name);
+  if (use_ == Use::read) {
+    dataset.storage_ = std::make_shared<Storage>(require_stored(dataset, location_, descriptor()));
+  } else if (use_ == Use::read_growing) {
+    dataset.storage_ = std::make_shared<Storage>(require_growing(dataset, location_));
+  }
+  return dataset;
 }
 
 void File::create_group(const std::string& name) {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@ namespace gpumonth::hdf5 {
 using Shape = std::vector<std::int64_t>;
 std::string to_string(const Shape& shape);       ///< "(8, 4, 32, 32)"
 std::int64_t element_count(const Shape& shape);  ///< 1 for a scalar
+inline std::vector<hsize_t> dimensions(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 struct Error : UserError {
   Error(const std::string& text, int number) : UserError(text), system_errno(number) {}
@@ -55,16 +57,22 @@ class Handle {
 template <class T>
 hid_t native_type();
 
+struct Storage;  // hdf5_storage.h
+
 class Dataset {
  public:
   Dataset(Handle id, std::string name) : id_(std::move(id)), name_(std::move(name)) {}
   const std::string& name() const { return name_; }  ///< "run.h5: /steps/loss"
   hid_t id() const { return id_.get(); }
-  Shape shape() const;
+  Shape shape() const;  ///< of a growing log: with the rows that were written
+  /// "; all.h5: /latents ends before its source src-3.h5, which is missing" for a virtual dataset of numbered
+  /// sources, which HDF5 ends there; else empty.
+  std::string why_it_ends() const;
   bool is_float() const;
   bool is_integer() const;  ///< an enumeration counts as one
 
-  /// The whole dataset; `out` holds element_count(shape()) values.
+  /// The whole dataset; `out` holds element_count(shape()) values. Error, here and below, also where a file that the
+  /// values come from has gone or was written to since the dataset was opened.
   template <class T>
   void read(T* out) const {
     read_rows(0, -1, out, native_type<T>());
@@ -85,8 +93,10 @@ class Dataset {
   void write(const void* values, hid_t memory_type);
 
  private:
+  friend class File;
   Handle id_;
   std::string name_;
+  std::shared_ptr<const Storage> storage_;  ///< of a dataset that was opened, not created
 };
 
 /// What an extendible dataset's unwritten elements hold, and how it is cut into chunks.
@@ -112,7 +122,8 @@ class File {
 
   bool has(const std::string& object) const;
   std::vector<std::string> names(const std::string& group) const;  ///< links in a group, by name
-  Dataset dataset(const std::string& name) const;                  ///< Error where there is none
+  /// Error where there is none, or a part of it would come from HDF5's fill value instead of data (hdf5_storage.h).
+  Dataset dataset(const std::string& name) const;
 
   void create_group(const std::string& name);
   Dataset create_dataset(const std::string& name, const Shape& shape, hid_t file_type);
@@ -155,13 +166,16 @@ class File {
 
  private:
   friend class PendingFile;
-  File(Handle id, std::string path) : id_(std::move(id)), path_(path), location_(std::move(path)) {}
+  enum class Use { write, read, read_growing };
+  File(Handle id, std::string path, Use use)
+      : id_(std::move(id)), path_(path), location_(std::move(path)), use_(use) {}
   void set_attribute(const std::string& object, const std::string& name, const void* value, hid_t type);
   void read_attribute(const std::string& object, const std::string& name, void* value, hid_t type) const;
 
   Handle id_;
   std::string path_;                ///< as messages name it
   std::filesystem::path location_;  ///< where it is: differs while a PendingFile has its temporary name
+  Use use_;
   std::int64_t reserved_end_ = 0;   ///< bytes of the file that the disk is known to have room for
 };
 

@@ -1,12 +1,8 @@
-#include "base/hdf5.h"
+#include "base/hdf5_storage.h"
+
+#include <algorithm>
 
 namespace gpumonth::hdf5 {
-
-namespace {
-
-std::vector<hsize_t> dimensions(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
-}  // namespace
 
 // ----------------------------------------------------------------------------------------------------
 // Dataset
@@ -17,7 +13,14 @@ Shape Dataset::shape() const {
   if (rank < 0) fail(name_ + ": cannot read its shape");
   std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
   H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr);
-  return {dims.begin(), dims.end()};
+  Shape shape(dims.begin(), dims.end());
+  if (storage_ && storage_->rows >= 0) shape[0] = std::min(shape[0], storage_->rows);
+  return shape;
+}
+
+std::string Dataset::why_it_ends() const {
+  if (!storage_ || storage_->first_missing.empty()) return "";
+  return fmt::format("; {} ends before its source {}, which is missing", name_, storage_->first_missing);
 }
 
 namespace {
@@ -36,11 +39,15 @@ bool Dataset::is_integer() const {
 
 void Dataset::read_rows(std::int64_t first, std::int64_t count, void* out, hid_t memory_type) const {
   const std::string what = name_ + ": cannot read";
+  const Shape extent = shape();
+  const bool ends_early = storage_ && storage_->rows >= 0;
+  if (count < 0 && ends_early) count = extent[0];
   if (count < 0) {
     if (H5Dread(id(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0) fail(what);
+    if (storage_) require_unchanged(*storage_, name_, 0, extent.empty() ? 0 : extent[0] - 1);
     return;
   }
-  auto rows = dimensions(shape());
+  auto rows = dimensions(extent);
   if (rows.empty() || first + count > static_cast<std::int64_t>(rows[0])) {
     fail(fmt::format("{} rows {} to {} of {}", what, first, first + count - 1, rows.empty() ? 0 : rows[0]));
   }
@@ -51,8 +58,9 @@ void Dataset::read_rows(std::int64_t first, std::int64_t count, void* out, hid_t
   Handle memory(H5Screate_simple(static_cast<int>(rows.size()), rows.data(), nullptr), H5Sclose);
   if (H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, rows.data(), nullptr) < 0 ||
       H5Dread(id(), memory_type, memory.get(), space.get(), H5P_DEFAULT, out) < 0) {
-    fail(what);
+    fail(fmt::format("{} rows {} to {}", what, first, first + count - 1));
   }
+  if (storage_) require_unchanged(*storage_, name_, first, first + count - 1);
 }
 
 void Dataset::write(const void* values, hid_t memory_type) {

@@ -35,7 +35,12 @@ File create_temporary(const std::filesystem::path& target, PendingFile::Existing
   if (::access(folder_of(target).c_str(), W_OK) != 0) fail("cannot write " + target.string(), errno);
   // Left by a process of the same number that was killed.
   std::filesystem::remove(temporary, error);
-  return File::create(temporary, swmr, target);
+  try {
+    return File::create(temporary, swmr, target);
+  } catch (const Error&) {  // HDF5 leaves the file where its first write fails
+    std::filesystem::remove(temporary, error);
+    throw;
+  }
 }
 
 /// Waits until the disk has it: a rename that survives a power cut must not name an empty file.

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "base/quantile.h"
+#include "base/shipped.h"
 #include "budget/format.h"
-#include "model/hardware.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -56,9 +56,7 @@ Backtest backtest(const std::vector<fs::path>& recipes) {
 }
 
 fs::path shipped_recipes_folder() {
-  const fs::path hardware = model::shipped_hardware();
-  if (hardware.empty()) return {};
-  const fs::path folder = hardware.parent_path() / "published" / "recipes";
+  const fs::path folder = shipped_configs() / "published" / "recipes";
   return fs::is_directory(folder) ? folder : fs::path();
 }
 

@@ -18,19 +18,9 @@ constexpr double kLeastShare = 5e-4;        // less is the estimator's noise
 
 Number mfu_of(const Efficiency& run) {
   Number mfu;
-  mfu.low = run.mfu_low;
-  mfu.high = run.mfu_high;
+  mfu.low = run.has_interval() ? run.mfu_low : run.mfu;
+  mfu.high = run.has_interval() ? run.mfu_high : run.mfu;
   return mfu.as("1");
-}
-
-void note_unusable_runs(Budget& budget) {
-  for (const auto& run : budget.runs)
-    if (run.has_mfu() && run.mfu > 1)
-      budget.notes.push_back(
-          fmt::format("mfu of run {}: {:.0f} % of its peak is impossible: the peak is not this machine's",
-                      run.path, 100 * run.mfu));
-    else if (!run.has_mfu())
-      budget.notes.push_back(fmt::format("mfu of run {}: {}", run.path, run.why_unknown));
 }
 
 /// One --gpus replaces the scenario's number; of several the first stands in where the scenario has none.
@@ -92,8 +82,10 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   Budget budget;
   budget.scenario = std::move(scenario);
   budget.runs = runs;
+  budget.notes = options.notes;
   const Scenario& s = budget.scenario;
-  note_unusable_runs(budget);
+  check_models(runs);
+  for (auto& note : reading_notes(runs)) budget.notes.push_back(std::move(note));
   choose_gpus(budget, options);
   check_benchmark(s);
   const auto gpus = planned_gpus(s);

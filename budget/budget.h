@@ -40,6 +40,7 @@ struct BudgetOptions {
   std::vector<std::int64_t> gpus = {};  ///< one: instead of cost.gpus; several: a row of the sweep each
   std::shared_ptr<const StepModel> components =
       nullptr;  ///< components_of(runs), for the fit of their scaling
+  std::vector<std::string> notes = {};  ///< of the caller, before the budget's own
 };
 
 struct Budget {

@@ -3,11 +3,13 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "budget/format.h"
 
 namespace gpumonth::budget {
 namespace {
 
 constexpr double kGigabyte = 1e9;
+constexpr double kLeastProgress = 1e-6;  // share of the time that goes forward; less is no training
 
 void add_once(std::vector<std::string>& notes, const std::string& note) {
   for (const auto& known : notes)
@@ -30,8 +32,9 @@ std::string changes(const MemoryPlan& from, const MemoryPlan& to) {
 void check_replicas(const Scenario& s, std::int64_t gpus) {
   const int replica = s.plan.replica_gpus;
   if (gpus % replica == 0) return;
-  user_error("{}: {} GPUs are no multiple of plan.replica_gpus = {}: take {} or {}", s.path, gpus, replica,
-             std::max<std::int64_t>(1, gpus / replica) * replica, (gpus / replica + 1) * replica);
+  const std::int64_t below = gpus / replica * replica, above = below + replica;
+  user_error("{}: {} GPUs are no multiple of plan.replica_gpus = {}: take {}", s.path, gpus, replica,
+             below == 0 ? fmt::format("{}", above) : fmt::format("{} or {}", below, above));
 }
 
 std::optional<std::string> why_not_checked(const Scenario& s) {
@@ -60,6 +63,21 @@ MemoryPlan checked_plan(const Scenario& s, std::int64_t gpus) {
   user_error("{}; the smallest that fits:{}", what, changes(asked, *fitting));
 }
 
+/// A cluster that fails faster than it restarts never ends: of no draw there is a cost.
+void check_progress(const Scenario& s, const Cluster& cluster) {
+  const Outcome& out = cluster.outcome;
+  if (out.goodput.size() > 0 && !(out.goodput > kLeastProgress).all())
+    user_error(
+        "{}: on {} GPUs with a failure every {} s on average and {} s to restart and check-point next to no "
+        "step is "
+        "made: lower goodput.failure_rate, restart, checkpoint or cost.gpus",
+        s.path, cluster.gpus, compact(out.mtbf_s.minCoeff()),
+        compact(s.at("goodput.restart").high + s.at("goodput.checkpoint").high));
+  if (!out.months.isFinite().all())
+    user_error("{}: on {} GPUs the GPU-months are beyond any number: look for a key with a wrong unit",
+               s.path, cluster.gpus);
+}
+
 }  // namespace
 
 Cluster make_cluster(const Scenario& s, const Number& utilisation, const ScalingBasis* basis,
@@ -79,6 +97,7 @@ Cluster make_cluster(const Scenario& s, const Number& utilisation, const Scaling
   Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus),
                   {}};
   cluster.outcome = cluster.simulation.draw();
+  check_progress(s, cluster);
   return cluster;
 }
 

@@ -1,9 +1,9 @@
-// What one run log says about speed: throughput and model FLOPs utilisation (MFU), from its steady steps.
+// What one run log says about speed: throughput and model FLOPs utilisation (MFU), from the steps that count
+// (runlog/summary.h).
 //
 //   MFU = sum(model FLOPs) / (sum(step time) x ranks x peak of one rank)
 //
-// over all steady steps: a long run is paid by its total time, so the mean counts and slow steps count in
-// full. The interval is a 90 % block bootstrap over steps. The peak is the device's datasheet peak where the
+// The interval is a 90 % block bootstrap over steps; a log with fewer than kFewestSteps of them has none. The peak is the device's datasheet peak where the
 // log has one, else the GEMM rate that was measured on one rank when the run started; a CPU has only that.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "budget/measured_run.h"
 #include "budget/number.h"
 #include "model/hardware.h"
 #include "runlog/record.h"
@@ -22,8 +23,10 @@ struct Efficiency {
   std::string device_name, model_name, dtype, transport, backend;
   int ranks = 1;
   int units_per_rank = 1;  ///< what a rank works with: threads on a CPU, else 1; scaling is judged per unit
-  std::int64_t global_batch = 0;
-  std::size_t steps = 0;  ///< steady ones; 0: nothing below is known
+  double global_batch = 0;  ///< samples of a step, mean; as configured where no step counts
+  RunFacts facts;           ///< what it must share with others to stand on their curve
+  runlog::Summary summary;  ///< the steps that count, and those that do not
+  std::size_t steps = 0;    ///< that count; 0: nothing below is known
   double step_median_s = std::numeric_limits<double>::quiet_NaN();
   double step_p5_s = std::numeric_limits<double>::quiet_NaN();  ///< 5th percentile over steps
   double step_p95_s = std::numeric_limits<double>::quiet_NaN();
@@ -33,7 +36,7 @@ struct Efficiency {
   bool peak_is_measured = false;  ///< a GEMM rate measured on that machine, not a datasheet
   std::string peak_source;
   double mfu = std::numeric_limits<double>::quiet_NaN();
-  double mfu_low = std::numeric_limits<double>::quiet_NaN();  ///< 90 % interval of the mean over the run
+  double mfu_low = std::numeric_limits<double>::quiet_NaN();  ///< 90 % interval of the mean over the run; NaN: none
   double mfu_high = std::numeric_limits<double>::quiet_NaN();
   double step_mfu_p5 = std::numeric_limits<double>::quiet_NaN();  ///< spread of single steps, 5 % .. 95 %
   double step_mfu_median = std::numeric_limits<double>::quiet_NaN();
@@ -41,13 +44,26 @@ struct Efficiency {
   double hardware_over_model_flops = 1;  ///< above 1: the run recomputed activations
   std::string why_unknown;  ///< why there is no MFU; empty where there is
 
+  bool has_steps() const { return steps > 0; }
   bool has_mfu() const { return why_unknown.empty(); }
+  bool has_interval() const { return has_mfu() && steps >= kFewestSteps; }
 };
 
 Efficiency efficiency_of(const runlog::Run& run);
 
+/// What a reader should know of how these logs were read: steps left out, slow starts, batches that change, logs that know
+/// too little of themselves, and logs that do not belong on one curve.
+std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs);
+
+/// Runs that belong on one curve.
+using Runs = std::vector<const Efficiency*>;
+/// The wanted ones, in groups that belong on one curve each, in their order.
+std::vector<Runs> that_belong_together(const std::vector<Efficiency>& runs, bool (Efficiency::*wanted)() const);
+/// One name for two models is a mistake, whichever is meant: throws UserError that names both logs and what differs.
+void check_models(const std::vector<Efficiency>& runs);
+
 /// The MFU of several runs as one measured number: from the lowest low to the highest high of those that have
-/// one. Unknown where none has.
+/// one; of a run without an interval its MFU alone. Unknown where none has one.
 Number pooled_mfu(const std::vector<Efficiency>& runs);
 
 /// Whether that number speaks of another machine than `target`: another device, or a denominator that is a

@@ -12,11 +12,13 @@
 
 namespace gpumonth::budget {
 
-/// `groups`: group_runs(runs).
+/// `groups`: group_runs(runs). Of more steps than the figure has columns, the lowest and the highest of each column.
 std::string loss_figure(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups);
+/// How many steps have no finite loss and are not drawn, as a sentence; empty where none.
+std::string loss_note(const std::vector<runlog::Run>& runs);
 /// Mean steady step, stacked, repeats together: data, forward, backward, exposed communication, optimizer,
 /// the rest; ms.
-std::string breakdown_figure(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups);
+std::string breakdown_figure(const std::vector<Efficiency>& runs, const std::vector<RunGroup>& groups);
 /// Every rank's own step time on the run with the most ranks: median and 5-95 %, ms.
 std::string straggler_figure(const std::vector<runlog::Run>& runs);
 /// When each gradient bucket was ready, started and done on one sampled step, ms.
@@ -45,8 +47,8 @@ struct StepPart {
   const char* colour;
   double seconds;
 };
-std::vector<StepPart> mean_step(const runlog::Run& run);
+std::vector<StepPart> mean_step(const Efficiency& run);
 /// The mean over a group's runs that have steady steps; empty where none has.
-std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<runlog::Run>& runs);
+std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<Efficiency>& runs);
 
 }  // namespace gpumonth::budget

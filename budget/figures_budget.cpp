@@ -12,11 +12,7 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr int kWidth = 980;
-constexpr double kThickness = 0.52;
-
-/// A row's y: the first on top.
-double row(std::size_t i) { return -static_cast<double>(i); }
+constexpr double kRungThickness = 0.52;
 
 void set_rows(Plot& plot, const std::vector<std::string>& names) {
   std::string tics;
@@ -42,40 +38,39 @@ std::string arrow(double x, double y0, double y1) {
       x, y1, colour::kMuted);
 }
 
-std::string factor_text(const Rung& rung, const Rung& before) {
-  const Number factor = rung.is_drawn() ? rung.factor
-                                        : Number{rung.gpu_months.low / before.gpu_months.low,
-                                                 rung.gpu_months.high / before.gpu_months.high};
-  const std::string low = fmt::format("{:.3g}", factor.low), high = fmt::format("{:.3g}", factor.high);
-  return low == high ? "× " + low : "× " + low + " – " + high;
+std::string factor_label(const Rung& rung, const Rung& before) {
+  const Number factor = rung.factor_over(before);
+  return "× " + factor_text(factor.low, factor.high, " – ");
 }
 
 }  // namespace
 
 std::string ladder_figure(const Budget& budget) {
   if (budget.rungs.empty()) return "";
-  Plot plot(kWidth, 110 + 58 * static_cast<int>(budget.rungs.size()));
+  Plot plot(kFigureWidth, 110 + 58 * static_cast<int>(budget.rungs.size()));
   std::vector<std::string> names;
   std::vector<std::vector<double>> boxes;
   double low = INFINITY, high = 0;
+  for (const auto& rung : budget.rungs)  // a logarithmic axis has no 0, where a range may begin
+    low = std::min(low, rung.gpu_months.low > 0 ? rung.gpu_months.low : rung.gpu_months.high / 100);
   for (std::size_t i = 0; i < budget.rungs.size(); ++i) {
     const Rung& rung = budget.rungs[i];
-    const Number& months = rung.gpu_months;
+    Number months = rung.gpu_months;
+    months.low = std::max(months.low, low);
     names.push_back(rung.id);
-    low = std::min(low, months.low);
     high = std::max(high, months.high);
     // A range without width still has to be seen.
     const double left = months.is_range() ? months.low : months.low * 0.985,
                  right = months.is_range() ? months.high : months.high * 1.015;
-    boxes.push_back({std::sqrt(left * right), row(i), left, right, row(i) - kThickness / 2,
-                     row(i) + kThickness / 2, static_cast<double>(i)});
+    boxes.push_back({std::sqrt(left * right), row(i), left, right, row(i) - kRungThickness / 2,
+                     row(i) + kRungThickness / 2, static_cast<double>(i)});
     std::string text = html::dashes(range_text(months, grouped));
-    if (i > 0) text += "     " + factor_text(rung, budget.rungs[i - 1]);
+    if (i > 0) text += "     " + factor_label(rung, budget.rungs[i - 1]);
     plot.label(text, fmt::format("first {:.9g},first {}", right, row(i)),
                fmt::format("offset 1,0 textcolor rgb '{}'", colour::kInk));
     if (i + 1 < budget.rungs.size())
       for (const double x : {months.low, months.high})
-        plot.line(arrow(x, row(i) - kThickness / 2, row(i + 1) + kThickness / 2));
+        plot.line(arrow(x, row(i) - kRungThickness / 2, row(i + 1) + kRungThickness / 2));
   }
   set_rows(plot, names);
   plot.line(fmt::format("set xlabel {}",
@@ -97,7 +92,7 @@ std::string outputs_figure(const Budget& budget) {
   const auto found = std::find_if(budget.groups.begin(), budget.groups.end(),
                                   [](const Group& g) { return g.id == "outputs"; });
   if (found == budget.groups.end()) return "";
-  Plot plot(kWidth, 100 + 36 * static_cast<int>(found->lines.size()));
+  Plot plot(kFigureWidth, 100 + 36 * static_cast<int>(found->lines.size()));
   std::vector<std::string> names;
   std::vector<std::vector<double>> published, assumed;
   double low = INFINITY, high = 0;

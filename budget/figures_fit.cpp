@@ -15,7 +15,6 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr int kWidth = 980;
 constexpr int kForecasts = 60;  // points of the band
 constexpr std::size_t kMostTics = 14;
 
@@ -80,7 +79,7 @@ std::string fit_figure(const Fit& fit, std::int64_t planned, std::int64_t reach,
         {static_cast<double>(point.ranks), share});
     highest = std::max(highest, share);
   }
-  Plot plot(kWidth, 400);
+  Plot plot(kFigureWidth, 400);
   plot.data("band", band)
       .line("set logscale x 2")
       .line("set key outside top left horizontal Left reverse samplen 1.6");

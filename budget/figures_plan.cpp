@@ -12,11 +12,8 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr int kWidth = 980;
 constexpr std::size_t kMostBars = 10;
-constexpr double kThickness = 0.56;
-
-double row(std::size_t i) { return -static_cast<double>(i); }
+constexpr double kShareThickness = 0.56;
 
 std::string ticks(double low, double high) {
   if (high / low > 300) return decade_tics(low, high, {1});
@@ -62,14 +59,14 @@ std::string tornado_figure(const Budget& budget) {
   });
   shares.resize(std::min(shares.size(), kMostBars));
   const double middle = shares.front().share.middle;
-  Plot plot(kWidth, 110 + 34 * static_cast<int>(shares.size()));
+  Plot plot(kFigureWidth, 110 + 34 * static_cast<int>(shares.size()));
   std::vector<std::vector<double>> below, above;
   std::string names;
   double low = middle, high = middle;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     const VarianceShare& share = shares[i].share;
     names += fmt::format("{}{} {}", i ? ", " : "", quoted(input_words(share.input)), row(i));
-    const double y0 = row(i) - kThickness / 2, y1 = row(i) + kThickness / 2;
+    const double y0 = row(i) - kShareThickness / 2, y1 = row(i) + kShareThickness / 2;
     below.push_back({share.low, row(i), share.low, std::clamp(middle, share.low, share.high), y0, y1});
     above.push_back({share.high, row(i), std::clamp(middle, share.low, share.high), share.high, y0, y1});
     plot.label(share.first_order < 0.005 ? std::string("below 1 %")
@@ -109,7 +106,7 @@ std::string backtest_figure(const Backtest& backtest) {
     low = std::min(low, rows.back()[2]);
     high = std::max(high, rows.back()[3]);
   }
-  Plot plot(kWidth, 110 + 26 * static_cast<int>(rows.size()));
+  Plot plot(kFigureWidth, 110 + 26 * static_cast<int>(rows.size()));
   plot.data("rows", rows).line("set border 1").line("unset grid").line("set logscale x").line("unset key");
   plot.line(fmt::format("set ytics ({}) scale 0 textcolor rgb '{}'", names, colour::kInk));
   plot.line(fmt::format("set yrange [{}:0.7]", row(rows.size()) + 0.3));

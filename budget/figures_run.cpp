@@ -14,20 +14,40 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr int kWidth = 980;
-constexpr std::size_t kMostPoints = 1500;  // of one curve: more do not show, and make the page heavy
+// More do not show, and make the page heavy: the log of 10^6 steps makes no larger page than that of 10^3.
+constexpr std::size_t kMostColumns = 700;   ///< of one curve, two points in each
+constexpr std::size_t kAllColumns = 30000;  ///< of all curves of a figure
+constexpr std::size_t kMostPlaces = 1500;   ///< ranks, buckets
 
 /// Centred moving average over about 1/25 of the curve.
 std::vector<double> smooth(const std::vector<double>& values) {
+  std::vector<long double> before = {0};  // sums of the values before this one; wide enough for a loss that blew up
+  for (const double value : values) before.push_back(before.back() + static_cast<long double>(value));
   const std::size_t half = values.size() / 50;
   std::vector<double> out;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::size_t reach = std::min({half, i, values.size() - 1 - i});
-    double sum = 0;
-    for (std::size_t j = i - reach; j <= i + reach; ++j) sum += values[j];
-    out.push_back(sum / static_cast<double>(2 * reach + 1));
+    out.push_back(static_cast<double>((before[i + reach + 1] - before[i - reach]) /
+                                      static_cast<long double>(2 * reach + 1)));
   }
   return out;
+}
+
+/// The places of `values` to draw: all, or of each of `columns` stretches the lowest and the highest, in order.
+std::vector<std::size_t> extremes(const std::vector<double>& values, std::size_t columns) {
+  std::vector<std::size_t> places;
+  const std::size_t n = values.size();
+  if (n <= 2 * columns) columns = n;
+  for (std::size_t c = 0; c < columns; ++c) {
+    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(n * c / columns),
+               end = values.begin() + static_cast<std::ptrdiff_t>(n * (c + 1) / columns);
+    const auto [low, high] = std::minmax_element(begin, end);
+    const auto first = static_cast<std::size_t>(std::min(low, high) - values.begin()),
+               last = static_cast<std::size_t>(std::max(low, high) - values.begin());
+    places.push_back(first);
+    if (last != first) places.push_back(last);
+  }
+  return places;
 }
 
 struct Curve {
@@ -35,17 +55,16 @@ struct Curve {
   double low = INFINITY, high = -INFINITY;
 };
 
-Curve loss_curve(const runlog::Run& run) {
+Curve loss_curve(const runlog::Run& run, std::size_t columns) {
   std::vector<double> steps, losses;
   for (const auto& step : run.steps) {
-    if (!std::isfinite(step.loss)) continue;
+    if (!std::isfinite(step.loss)) continue;  // loss_note() says so
     steps.push_back(static_cast<double>(step.step));
     losses.push_back(step.loss);
   }
   Curve curve;
   const auto smoothed = smooth(losses);
-  const std::size_t stride = losses.size() / kMostPoints + 1;
-  for (std::size_t i = 0; i < losses.size(); i += stride) {
+  for (const std::size_t i : extremes(losses, columns)) {
     curve.rows.push_back({steps[i], losses[i], smoothed[i]});
     curve.low = std::min(curve.low, losses[i]);
     curve.high = std::max(curve.high, losses[i]);
@@ -68,20 +87,17 @@ const runlog::Run* widest(const std::vector<runlog::Run>& runs, bool (*has_data)
 }
 
 const runlog::StepRecord* record_of(const runlog::Run& run, std::int64_t step) {
-  for (const auto& record : run.steps)
-    if (record.step == step) return &record;
-  return nullptr;
+  const auto found = std::ranges::lower_bound(run.steps, step, {}, &runlog::StepRecord::step);
+  return found != run.steps.end() && found->step == step ? &*found : nullptr;
 }
 
 /// The whole rows of rank_step_time_s that belong to steady steps.
 std::vector<std::size_t> steady_rank_rows(const runlog::Run& run) {
-  std::set<std::int64_t> steady;
-  for (const auto& step : run.steady()) steady.insert(step.step);
   const auto ranks = static_cast<std::size_t>(std::max(1, run.info.world_size));
   const std::size_t whole = std::min(run.rank_steps.size(), run.rank_step_time_s.size() / ranks);
   std::vector<std::size_t> rows;
   for (std::size_t row = 0; row < whole; ++row)
-    if (steady.contains(run.rank_steps[row])) rows.push_back(row);
+    if (run.is_steady(run.rank_steps[row])) rows.push_back(row);
   return rows;
 }
 
@@ -104,11 +120,11 @@ std::string loss_figure(const std::vector<runlog::Run>& runs, const std::vector<
   double low = INFINITY, high = -INFINITY;
   for (const auto& group : groups)
     for (const std::size_t i : group.runs) {
-      curves.emplace_back(&group, loss_curve(runs[i]));
+      curves.emplace_back(&group, loss_curve(runs[i], std::clamp<std::size_t>(kAllColumns / runs.size(), 10, kMostColumns)));
       low = std::min(low, curves.back().second.low);
       high = std::max(high, curves.back().second.high);
     }
-  Plot plot(kWidth, 330 + 18 * static_cast<int>((groups.size() + 2) / 3));
+  Plot plot(kFigureWidth, 330 + 18 * static_cast<int>((groups.size() + 2) / 3));
   plot.line("set xlabel 'optimizer step'").line("set ylabel 'loss (mean over the global batch)'");
   plot.line("set key outside top left horizontal Left reverse samplen 1.6 maxcols 3 height 0.5");
   plot.line("set lmargin 9").line("set xrange [0:*]");
@@ -130,30 +146,29 @@ std::string loss_figure(const std::vector<runlog::Run>& runs, const std::vector<
   return plot.svg("fig-loss", "Loss against optimizer step");
 }
 
-std::vector<StepPart> mean_step(const runlog::Run& run) {
-  std::vector<StepPart> parts = {
-      {"data", colour::kData, 0},           {"forward", colour::kForward, 0},
-      {"backward", colour::kBackward, 0},   {"exposed communication", colour::kExposed, 0},
-      {"optimizer", colour::kOptimizer, 0}, {"other", colour::kOther, 0}};
-  const auto steady = run.steady();
-  for (const auto& s : steady) {
-    const double known[] = {s.data_s, s.forward_s, s.backward_s, s.exposed_comm_s, s.optimizer_s};
-    double rest = s.step_time_s;
-    for (std::size_t i = 0; i < std::size(known); ++i) {
-      parts[i].seconds += known[i];
-      rest -= known[i];
-    }
-    parts.back().seconds += std::max(0.0, rest);
-  }
-  for (auto& part : parts) part.seconds /= static_cast<double>(std::max<std::size_t>(1, steady.size()));
-  return parts;
+std::string loss_note(const std::vector<runlog::Run>& runs) {
+  std::size_t steps = 0;
+  for (const auto& run : runs)
+    steps += static_cast<std::size_t>(
+        std::ranges::count_if(run.steps, [](const auto& step) { return !std::isfinite(step.loss); }));
+  return steps == 0 ? "" : fmt::format(" Not drawn: {} step{} whose loss is no finite number.", steps, steps == 1 ? "" : "s");
 }
 
-std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<runlog::Run>& runs) {
+std::vector<StepPart> mean_step(const Efficiency& run) {
+  const auto& mean = run.summary.mean;
+  return {{"data", colour::kData, mean.data_s},
+          {"forward", colour::kForward, mean.forward_s},
+          {"backward", colour::kBackward, mean.backward_s},
+          {"exposed communication", colour::kExposed, mean.exposed_comm_s},
+          {"optimizer", colour::kOptimizer, mean.optimizer_s},
+          {"other", colour::kOther, std::max(0.0, run.summary.other_s())}};
+}
+
+std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<Efficiency>& runs) {
   std::vector<StepPart> mean;
   double count = 0;
   for (const std::size_t i : group.runs) {
-    if (runs[i].steady().empty()) continue;
+    if (!runs[i].has_steps()) continue;
     const auto parts = mean_step(runs[i]);
     if (mean.empty()) mean = std::vector<StepPart>(parts.size());
     for (std::size_t p = 0; p < parts.size(); ++p)
@@ -164,7 +179,7 @@ std::vector<StepPart> mean_step(const RunGroup& group, const std::vector<runlog:
   return mean;
 }
 
-std::string breakdown_figure(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups) {
+std::string breakdown_figure(const std::vector<Efficiency>& runs, const std::vector<RunGroup>& groups) {
   std::map<std::size_t, std::vector<std::vector<double>>> boxes;
   std::vector<StepPart> names;
   std::string tics;
@@ -185,7 +200,7 @@ std::string breakdown_figure(const std::vector<runlog::Run>& runs, const std::ve
     tics += fmt::format("{}{} {}", tics.empty() ? "" : ", ", quoted(label_with_count(group)), y);
   }
   if (names.empty()) return "";
-  Plot plot(kWidth, 120 + 44 * static_cast<int>(shown));
+  Plot plot(kFigureWidth, 120 + 44 * static_cast<int>(shown));
   plot.line("set xlabel 'mean steady step (ms)'")
       .line("set key at screen 0.985,screen 0.98 right top vertical maxrows 2 samplen 1.2")
       .line("set tmargin 4");
@@ -222,7 +237,12 @@ std::string straggler_figure(const std::vector<runlog::Run>& runs) {
     low = std::min(low, rows.back()[2]);
     high = std::max(high, rows.back()[3]);
   }
-  Plot plot(kWidth, 280);
+  if (ranks > kMostPlaces) {  // of neighbours the fastest and the slowest
+    std::vector<std::vector<double>> shown;
+    for (const std::size_t rank : extremes(medians, kMostPlaces / 2)) shown.push_back(rows[rank]);
+    rows = std::move(shown);
+  }
+  Plot plot(kFigureWidth, 280);
   plot.data("ranks", rows).line("set xlabel 'rank'").line("set ylabel 'own busy time per step (ms)'");
   plot.line(fmt::format("set xrange [-0.6:{}]", static_cast<double>(ranks) - 0.4))
       .line(fmt::format("set yrange [{}:{}]", low - 0.15 * (high - low) - 0.02 * low,
@@ -245,15 +265,17 @@ std::string bucket_figure(const std::vector<runlog::Run>& runs) {
   const std::int64_t step = sampled_step(*run);
   std::vector<std::vector<double>> waiting, reducing;
   double end_ms = 0;
+  std::size_t buckets = 0;
   for (const auto& b : run->buckets) {
-    if (b.step != step) continue;
+    if (b.step != step || ++buckets > kMostPlaces) continue;
     const double y = -1.0 - static_cast<double>(waiting.size());
     waiting.push_back(box(1e3 * b.ready_s, 1e3 * b.start_s, y, 0.3));
     reducing.push_back(box(1e3 * b.start_s, 1e3 * b.end_s, y, 0.62));
     end_ms = std::max(end_ms, 1e3 * b.end_s);
   }
-  Plot plot(kWidth, std::min(640, 150 + 22 * static_cast<int>(waiting.size() + 1)));
-  plot.line(fmt::format("set xlabel 'time since the start of step {} (ms)'", step))
+  Plot plot(kFigureWidth, std::min(640, 150 + 22 * static_cast<int>(waiting.size() + 1)));
+  plot.line(fmt::format("set xlabel 'time since the start of step {} (ms){}'", step,
+                        buckets > kMostPlaces ? fmt::format("; the first {} of {} buckets", kMostPlaces, buckets) : ""))
       .line("set border 1")
       .line("unset grid");
   plot.line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid))

@@ -1,7 +1,6 @@
-// Throughput and efficiency against ranks. Runs of the same model, compute type and device are one series, or
+// Throughput and efficiency against ranks. Runs that belong on one curve (measured_run.h) are one series, or
 // where they were scaled in several ways one for each batch per rank (weak scaling) and each global batch
-// (strong scaling). Its ideal is the mean throughput per unit (GPU, or CPU thread) of its runs with the
-// fewest ranks: one rank with two threads and two ranks with one thread each have the same ideal.
+// (strong scaling). Its ideal is the mean throughput per GPU, or CPU thread, of its runs with the fewest ranks.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,14 +15,12 @@ namespace {
 
 struct Series {
   std::string name;
-  std::vector<const Efficiency*> runs = {};  // by ranks
+  Runs runs = {};  // by ranks
   double per_unit = 0;                       // baseline samples/s of one GPU or thread
   int fewest = 0, most = 0;
 };
 
 double units(const Efficiency& run) { return static_cast<double>(run.ranks) * run.units_per_rank; }
-
-using Runs = std::vector<const Efficiency*>;
 
 bool has_two_rank_counts(const Runs& runs) {
   return std::any_of(runs.begin(), runs.end(), [&](auto* run) { return run->ranks != runs.front()->ranks; });
@@ -47,9 +44,9 @@ Series finished(std::string name, Runs runs) {
 /// A run can stand in a weak and in a strong series.
 void add_series(const std::string& name, const Runs& runs, std::vector<Series>& all) {
   std::map<double, Runs> weak;
-  std::map<std::int64_t, Runs> strong;
+  std::map<double, Runs> strong;
   for (const auto* run : runs) {
-    weak[static_cast<double>(run->global_batch) / run->ranks].push_back(run);
+    weak[run->global_batch / run->ranks].push_back(run);
     strong[run->global_batch].push_back(run);
   }
   std::erase_if(weak, [](const auto& entry) { return !has_two_rank_counts(entry.second); });
@@ -61,16 +58,27 @@ void add_series(const std::string& name, const Runs& runs, std::vector<Series>& 
   for (const auto& [batch, group] : weak)
     all.push_back(finished(fmt::format("{}, {:g} samples per rank", name, batch), group));
   for (const auto& [batch, group] : strong)
-    all.push_back(finished(fmt::format("{}, {} samples in all", name, batch), group));
+    all.push_back(finished(fmt::format("{}, {:g} samples in all", name, batch), group));
+}
+
+/// "dit-s-2, bf16", and what tells it from another group of that name: "dit-s-2, bf16, 2 threads per rank".
+std::string series_name(const Efficiency& run, const std::vector<Runs>& groups) {
+  std::string name = run.model_name + ", " + run.dtype;
+  for (const auto& group : groups) {
+    const Efficiency& other = *group.front();
+    if (other.model_name != run.model_name || other.dtype != run.dtype) continue;
+    const auto differs = difference(run.facts, other.facts);
+    if (!differs) continue;
+    const std::string text = fmt::format(", {} {}", differs->what, differs->in_a);
+    if (name.find(text) == std::string::npos) name += text;
+  }
+  return name;
 }
 
 std::vector<Series> make_series(const std::vector<Efficiency>& runs) {
-  std::map<std::string, Runs> by_name;
-  for (const auto& run : runs)
-    if (run.steps > 0) by_name[run.model_name + "|" + run.dtype + "|" + run.device_name].push_back(&run);
+  const auto groups = that_belong_together(runs, &Efficiency::has_steps);
   std::vector<Series> all;
-  for (const auto& [key, group] : by_name)
-    add_series(group.front()->model_name + ", " + group.front()->dtype, group, all);
+  for (const auto& group : groups) add_series(series_name(*group.front(), groups), group, all);
   return all;
 }
 

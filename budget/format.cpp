@@ -9,6 +9,8 @@
 namespace gpumonth::budget {
 namespace {
 
+constexpr const char* kUnknown = "n/a";
+
 bool is_whole(double value) { return std::abs(value - std::round(value)) < 1e-9 * std::abs(value); }
 
 /// 15.3, 124.6, 997: `decimals` after the point below 500, none above; a whole number has none, and one that
@@ -26,6 +28,7 @@ std::string short_text(double value, int decimals = 1) {
 }  // namespace
 
 std::string grouped(double value) {
+  if (!std::isfinite(value)) return kUnknown;
   if (value == 0) return "0";
   if (std::abs(value) < 1e-3 || std::abs(value) >= 1e15) return scientific(value);
   if (std::abs(value) < 100 && !is_whole(value))
@@ -40,6 +43,7 @@ std::string grouped(double value) {
 }
 
 std::string compact(double value) {
+  if (!std::isfinite(value)) return kUnknown;
   const double size = std::abs(value);
   if (size == 0) return "0";
   if (size < 1e-3 || size >= 999.5e9) return scientific(value);
@@ -52,18 +56,20 @@ std::string compact(double value) {
 }
 
 std::string scientific(double value) {
+  if (!std::isfinite(value)) return kUnknown;
   if (value == 0) return "0";
-  const double rounded = std::stod(fmt::format("{:.2e}", value));
-  const int exponent = static_cast<int>(std::floor(std::log10(std::abs(rounded)) + 1e-9));
-  std::string mantissa = fmt::format("{:.2f}", rounded / std::pow(10.0, exponent));
+  const std::string text = fmt::format("{:.2e}", value);  // "1.50e+09"
+  const auto e = text.find('e');
+  std::string mantissa = text.substr(0, e);
   while (mantissa.ends_with('0')) mantissa.pop_back();
   if (mantissa.ends_with('.')) mantissa.pop_back();
-  return fmt::format("{}e{}", mantissa, exponent);
+  return fmt::format("{}e{}", mantissa, std::stoi(text.substr(e + 1)));
 }
 
 std::string percent(double fraction) {
+  if (!std::isfinite(fraction)) return kUnknown;
   const double value = 100 * fraction;
-  return fmt::format("{:.{}f} %", value, is_whole(value) ? 0 : 1);
+  return fmt::format("{:.{}f} %", value, value == 0 || is_whole(value) ? 0 : 1);
 }
 
 /// `value` is not 0.
@@ -73,16 +79,21 @@ static double rounded_to_three_digits(double value) {
 }
 
 std::string money(double value) {
-  if (!(std::abs(value) >= 1e6)) return three_digits(value);
+  if (!(std::abs(value) >= 1e6) || !std::isfinite(value)) return three_digits(value);
   std::string text = compact(rounded_to_three_digits(value));
   if (text.ends_with(" G")) text.replace(text.size() - 1, 1, "bn");
   return text;
 }
 
+std::string factor_text(double low, double high, const char* between) {
+  const auto text = [](double x) { return std::isfinite(x) ? fmt::format("{:.3g}", x) : std::string(kUnknown); };
+  return low == high || text(low) == text(high) ? text(low) : text(low) + between + text(high);
+}
+
 std::string axis_text(double value) { return value < 1 ? fmt::format("{:g}", value) : grouped(value); }
 
 std::string three_digits(double value) {
-  if (!(std::abs(value) >= 1000)) return grouped(value);
+  if (!(std::abs(value) >= 1000) || !std::isfinite(value)) return grouped(value);
   return grouped(rounded_to_three_digits(value));
 }
 

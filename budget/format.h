@@ -1,4 +1,4 @@
-// Numbers as a reader wants them.
+// Numbers as a reader wants them. What is not finite is "n/a" in each of them.
 #pragma once
 
 #include <string>
@@ -14,6 +14,9 @@ std::string scientific(double value);    ///< "7.07e17", "1e21"
 std::string percent(double fraction);    ///< "48 %", "4.3 %"
 std::string money(double value);         ///< "383 M", "1.53 bn": of a currency
 std::string three_digits(double value);  ///< "383,000", "1,580": what a range allows to say
+
+/// "6.42", "2.08 .. 3.03": three digits, both ends where they differ.
+std::string factor_text(double low, double high, const char* between = " .. ");
 
 std::string axis_text(double value);  ///< "0.5", "10,000": of a tic
 

@@ -22,7 +22,8 @@ Column first_order_loss(const Column& interval_s, const Column& write_s, const C
 Column forward_share(const Column& interval_s, const Column& write_s, const Column& restart_s,
                      const Column& mtbf_s) {
   const Column lost = ((interval_s + write_s) / mtbf_s).unaryExpr([](double x) { return std::expm1(x); });
-  return interval_s / (mtbf_s * (restart_s / mtbf_s).exp() * lost);
+  const Column share = interval_s / (mtbf_s * (restart_s / mtbf_s).exp() * lost);
+  return mtbf_s.isInf().select(1.0, share);
 }
 
 Column samples_over_minimum(double batch, const Column& critical_batch) { return 1 + batch / critical_batch; }

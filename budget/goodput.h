@@ -10,7 +10,7 @@
 
 namespace gpumonth::budget {
 
-/// Mean seconds between failures of a job on `gpus` GPUs: 3,600 / (rate per GPU-hour x gpus).
+/// Mean seconds between failures of a job on `gpus` GPUs: 3,600 / (rate per GPU-hour x gpus); infinite for a rate of 0.
 Column mean_time_between_failures_s(const Column& failures_per_gpu_hour, double gpus);
 
 /// Young's interval between checkpoints, sqrt(2 write x mtbf), s.
@@ -25,7 +25,8 @@ Column first_order_loss(const Column& interval_s, const Column& write_s, const C
                         const Column& mtbf_s);
 
 /// Daly's complete model for exponential failures, also where failures are frequent:
-/// forward share = interval / (mtbf exp(restart / mtbf) (exp((interval + write) / mtbf) - 1)).
+/// forward share = interval / (mtbf exp(restart / mtbf) (exp((interval + write) / mtbf) - 1)). Its limit, 1, where the
+/// mtbf is infinite: nothing fails, and no checkpoint need be written.
 Column forward_share(const Column& interval_s, const Column& write_s, const Column& restart_s,
                      const Column& mtbf_s);
 

@@ -2,7 +2,10 @@
 // appear.
 #include "base/json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 
 #include "budget/budget.h"
 #include "budget/simulation.h"
@@ -61,12 +64,20 @@ Json run_json(const Efficiency& run, Json& notes) {
            {"model_name", run.model_name},
            {"dtype", run.dtype},
            {"ranks", run.ranks},
-           {"global_batch", run.global_batch},
-           {"steady_steps", run.steps}};
+           {"steady_steps", run.steps},
+           {"warm_up_steps", run.summary.warm_up.steps},
+           {"checkpoint_steps", run.summary.checkpoint.steps}};
+  if (run.global_batch == std::floor(run.global_batch))
+    out["global_batch"] = static_cast<std::int64_t>(run.global_batch);
+  else
+    out["global_batch"] = run.global_batch;  // it changes within the log: the mean
   const auto set = [&](const char* key, double value) {
     set_if_finite(out, key, value, notes,
-                  "run " + run.path + ": " + (run.has_mfu() ? "unknown" : run.why_unknown));
+                  "run " + run.path + ": " +
+                      (run.has_mfu() ? fmt::format("{} steady steps are too few for an interval", run.steps)
+                                     : run.why_unknown));
   };
+  if (run.has_steps()) set("step_mean_s", run.summary.mean.step_time_s);
   set("step_median_s", run.step_median_s);
   set("step_p5_s", run.step_p5_s);
   set("step_p95_s", run.step_p95_s);

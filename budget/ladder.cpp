@@ -15,6 +15,11 @@ Number counted(const Scenario& scenario, const model::ModelConfig& model) {
 
 }  // namespace
 
+Number Rung::factor_over(const Rung& before) const {
+  return is_drawn() ? factor
+                    : Number{gpu_months.low / before.gpu_months.low, gpu_months.high / before.gpu_months.high};
+}
+
 std::vector<Rung> climb(const LadderContext& context) {
   std::vector<Rung> rungs;
   for (const RungFunction make : kRungs)
@@ -46,10 +51,12 @@ Number samples_seen(const Scenario& s) {
       .as("sample", "base_batch x base_steps x data_factor");
 }
 
-bool has_compute(const Scenario& s) {
-  return samples_seen(s).known() ||
-         s.has_all({"training.base_operations", "training.model_factor", "training.data_factor"});
+bool has_published_compute(const Scenario& s) {
+  return s.has_all({"training.base_operations", "training.model_factor", "training.data_factor"}) &&
+         (!s.model.is_video() || video_share(s).high > 0);
 }
+
+bool has_compute(const Scenario& s) { return samples_seen(s).known() || has_published_compute(s); }
 
 Number reached_utilisation(const Scenario& s, const std::vector<Efficiency>& runs) {
   const Number measured = pooled_mfu(runs);

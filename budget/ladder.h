@@ -29,6 +29,8 @@ struct Rung {
   double median = std::numeric_limits<double>::quiet_NaN();
   Number factor = {};
   bool is_drawn() const { return factor.known(); }
+  /// Against the rung before: draw by draw, or end by end. An end is not finite where that rung's is 0.
+  Number factor_over(const Rung& before) const;
 };
 
 struct LadderContext {
@@ -64,6 +66,8 @@ Number samples_seen(const Scenario& scenario);
 
 /// Model FLOPs over peak: of the runs, else of the recipe's own benchmark, else as published.
 Number reached_utilisation(const Scenario& scenario, const std::vector<Efficiency>& runs);
+/// Whether the published product of factors is a compute: it counts clips alone, and is none where video.share is 0.
+bool has_published_compute(const Scenario& scenario);
 /// Whether the scenario says enough for a compute: samples, or a published base.
 bool has_compute(const Scenario& scenario);
 

@@ -28,10 +28,12 @@ void add_failures(const Scenario& s, const Cluster& cluster, Group& group) {
   const Outcome& out = cluster.outcome;
   if (out.goodput.size() == 0) return;
   const Number rate = s.at("goodput.failure_rate");
-  group.lines.push_back(
-      {"mtbf_h", "time between failures", drawn(out.mtbf_s / 3600, rate, "h", "1 / (failure rate x GPUs)")});
-  group.lines.push_back({"checkpoint_interval_min", "time between checkpoints",
-                         drawn(out.interval_s / 60, rate * s.at("goodput.checkpoint"), "min", "Daly 2006")});
+  if (!out.mtbf_s.isInf().all()) {
+    group.lines.push_back({"mtbf_h", "time between failures",
+                           drawn(out.mtbf_s / 3600, rate, "h", "1 / (failure rate x GPUs)")});
+    group.lines.push_back({"checkpoint_interval_min", "time between checkpoints",
+                           drawn(out.interval_s / 60, rate * s.at("goodput.checkpoint"), "min", "Daly 2006")});
+  }
   group.lines.push_back({"goodput", "share of the time that goes forward",
                          drawn(out.goodput, rate * s.at("goodput.checkpoint") * s.at("goodput.restart"), "1",
                                "Daly 2006 x (1 - other stops)")});

@@ -42,9 +42,10 @@ std::string header(const std::vector<runlog::Run>& runs, const Budget* budget) {
 }  // namespace
 
 std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget,
-                        const Backtest* backtest) {
-  std::vector<Efficiency> efficiencies;
-  for (const auto& run : runs) efficiencies.push_back(efficiency_of(run));
+                        const Backtest* backtest, const std::vector<std::string>& notes) {
+  std::vector<Efficiency> efficiencies = budget ? budget->runs : std::vector<Efficiency>();
+  if (!budget)
+    for (const auto& run : runs) efficiencies.push_back(efficiency_of(run));
   std::string body = header(runs, budget);
   if (budget)
     body += answer_section(*budget) + budget_section(*budget);
@@ -57,7 +58,7 @@ std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budg
   if (backtest) body += backtest_section(*backtest);
   if (budget) body += numbers_section(*budget);
   const auto groups = group_runs(runs);
-  body += runs_section(runs, groups, efficiencies);
+  body += runs_section(runs, groups, efficiencies, notes);
   body += machines_section(runs, groups);
   body += "<footer>Made by gpumonth. Every formula stands in docs/method.md.</footer>\n";
   return html::page(budget ? budget->scenario.title + " - gpumonth" : "gpumonth report", body);

@@ -11,16 +11,16 @@
 
 namespace gpumonth::budget {
 
-/// `budget` may be nullptr: then the page shows the runs alone, and says how to add a scenario. `backtest`
-/// may be nullptr too. Needs gnuplot.
+/// `budget`, made of these runs, may be nullptr: then the page shows the runs alone, and says how to add a scenario.
+/// `backtest` may be nullptr too. `notes` say what was not taken of what was given. Needs gnuplot.
 std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget,
-                        const Backtest* backtest = nullptr);
+                        const Backtest* backtest = nullptr, const std::vector<std::string>& notes = {});
 
 // The page's parts (report_*.cpp).
 std::string answer_section(const Budget& budget);
 /// `groups`: group_runs(runs).
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups,
-                         const std::vector<Efficiency>& efficiencies);
+                         const std::vector<Efficiency>& efficiencies, const std::vector<std::string>& notes);
 std::string budget_section(const Budget& budget);
 /// The budget's lines, inputs and notes, to look up.
 std::string numbers_section(const Budget& budget);

@@ -40,10 +40,11 @@ std::string headline(const Budget& budget) {
       last.is_drawn() ? "with 90 % probability; above: the median"
                       : "with all inputs at their lower or at their upper ends; above: the middle",
       html::tag(last.gpu_months.tag));
-  if (&first != &last)
+  const double start = std::sqrt(first.gpu_months.low * first.gpu_months.high);
+  if (&first != &last && start > 0)
     out += fmt::format(
         "<p class=\"muted\">{} times where the ladder starts, {} {}</p>\n",
-        three_digits(std::round(10 * middle / std::sqrt(first.gpu_months.low * first.gpu_months.high)) / 10),
+        three_digits(std::round(10 * middle / start) / 10),
         range_html(first.gpu_months, grouped), html::tag(first.gpu_months.tag));
   return out + "</div>\n";
 }
@@ -128,10 +129,8 @@ std::string tags_of(const Budget& budget, const Rung& rung) {
 
 std::string factor_html(const Rung& rung, const Rung* before) {
   if (before == nullptr) return "";
-  const double low = rung.is_drawn() ? rung.factor.low : rung.gpu_months.low / before->gpu_months.low;
-  const double high = rung.is_drawn() ? rung.factor.high : rung.gpu_months.high / before->gpu_months.high;
-  const std::string a = fmt::format("{:.3g}", low), b = fmt::format("{:.3g}", high);
-  return "<br><span class=\"muted\">× " + (a == b ? a : a + " – " + b) + "</span>";
+  const Number factor = rung.factor_over(*before);
+  return "<br><span class=\"muted\">× " + factor_text(factor.low, factor.high, " – ") + "</span>";
 }
 
 std::string side_by_side(const Budget& budget) {

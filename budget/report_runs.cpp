@@ -48,6 +48,8 @@ std::vector<std::string> speed_row(const std::string& label, const std::vector<s
   std::size_t steps = 0;
   for (const auto& e : usable) steps += e.steps;
   const bool mfu = std::all_of(usable.begin(), usable.end(), [](const auto& e) { return e.has_mfu(); });
+  const bool intervals =
+      std::all_of(usable.begin(), usable.end(), [](const auto& e) { return e.has_interval(); });
   const Number pooled = pooled_mfu(usable);
   cells.insert(
       cells.end(),
@@ -55,7 +57,7 @@ std::vector<std::string> speed_row(const std::string& label, const std::vector<s
        ms(over(&Efficiency::step_p5_s, 0)) + " – " + ms(over(&Efficiency::step_p95_s, 1)),
        grouped(over(&Efficiency::samples_per_s, 0.5)), grouped(over(&Efficiency::flops_per_s, 0.5) / 1e9),
        mfu ? fmt::format("{:.1f} %", 100 * over(&Efficiency::mfu, 0.5)) : "n/a",
-       mfu ? fmt::format("{:.1f} – {:.1f} %", 100 * pooled.low, 100 * pooled.high) : "n/a",
+       intervals ? fmt::format("{:.1f} – {:.1f} %", 100 * pooled.low, 100 * pooled.high) : "n/a",
        mfu ? grouped(over(&Efficiency::peak_flops_per_s, 0.5) / 1e9) : "n/a"});
   return cells;
 }
@@ -74,7 +76,7 @@ std::string speed_tables(const std::vector<RunGroup>& groups, const std::vector<
          html::table(head_of("run"), of_runs) + "</details>\n";
 }
 
-std::string breakdown_table(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups) {
+std::string breakdown_table(const std::vector<Efficiency>& runs, const std::vector<RunGroup>& groups) {
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> head = {"mean steady step (ms)"};
   for (const auto& group : groups) {
@@ -93,17 +95,19 @@ std::string breakdown_table(const std::vector<runlog::Run>& runs, const std::vec
 }
 
 std::string denominators(const std::vector<Efficiency>& efficiencies) {
-  std::string out;
-  for (const auto& e : efficiencies)
-    if (!e.has_mfu())
-      out += fmt::format("<p class=\"muted\">{}: no MFU, {}.</p>\n", html::escape(e.path),
-                         html::escape(e.why_unknown));
   for (const auto& e : efficiencies)
     if (e.has_mfu() && e.peak_is_measured)
-      return out +
-             "<p class=\"muted\">No datasheet gives these devices' peak, so that MFU here is the share of "
+      return "<p class=\"muted\">No datasheet gives these devices' peak, so that MFU here is the share of "
              "the matrix-product "
              "rate that was measured on one rank when the run started.</p>\n";
+  return "";
+}
+
+/// How the logs were read. A budget's notes have the same.
+std::string all_notes(const std::vector<Efficiency>& efficiencies, std::vector<std::string> notes) {
+  for (auto& note : reading_notes(efficiencies)) notes.push_back(std::move(note));
+  std::string out;
+  for (const auto& note : notes) out += fmt::format("<p class=\"muted\">{}.</p>\n", html::escape(note));
   return out;
 }
 
@@ -163,16 +167,16 @@ std::string facts_table(const std::vector<runlog::Run>& runs) {
 }  // namespace
 
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups,
-                         const std::vector<Efficiency>& efficiencies) {
+                         const std::vector<Efficiency>& efficiencies, const std::vector<std::string>& notes) {
   std::string out =
-      "<h2>What was measured</h2>\n" + speed_tables(groups, efficiencies) + denominators(efficiencies);
+      "<h2>What was measured</h2>\n" + speed_tables(groups, efficiencies) + denominators(efficiencies) + all_notes(efficiencies, notes);
   out += "<h3>Loss</h3>\n" + html::figure(loss_figure(runs, groups),
-                                          "Thin: every step. Thick: moving average over 1/25 of the run.");
+                                          "Thin: every step. Thick: moving average over 1/25 of the run." + loss_note(runs));
   out += "<h3>Where a step goes</h3>\n" +
-         html::figure(breakdown_figure(runs, groups),
+         html::figure(breakdown_figure(efficiencies, groups),
                       "Exposed communication is what the step really waited for; communication behind "
                       "backward costs nothing and does not show.") +
-         breakdown_table(runs, groups);
+         breakdown_table(efficiencies, groups);
   const std::string throughput = html::figure(
       throughput_figure(efficiencies),
       "Ideal: in proportion to the GPUs (or CPU threads). Bars, where runs repeat: lowest to highest.");

@@ -84,7 +84,7 @@ std::string scaling_section(const std::vector<runlog::Run>& runs, const std::vec
   std::string out;
   if (has_basis && budget->basis->is_of_runs)
     out += runs_fit(budget->basis->fit, gpus, true);
-  else if (const auto fit = fit_of_runs(efficiencies, components_of(runs)))
+  else if (const auto fit = fit_of_runs(efficiencies, components_of(runs, efficiencies)))
     out += runs_fit(*fit, gpus, false);
   if (has_basis && !budget->basis->is_of_runs) out += curve_fit(*budget->basis, gpus);
   return out.empty() ? "" : "<h2>How throughput scales</h2>\n" + out;

@@ -2,61 +2,91 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <tuple>
+
+#include "budget/measured_run.h"
 
 namespace gpumonth::budget {
 namespace {
 
-using Key = std::tuple<std::string, std::string, std::string, int, std::int64_t, int>;
+/// What tells one point of a sweep from another.
+struct Place {
+  RunFacts facts;
+  int ranks;
+  double batch;  ///< samples of a step, mean; as configured where no step counts
 
-Key key_of(const runlog::RunInfo& info) {
-  return {info.model_name, info.device_name,  info.dtype,
-          info.world_size, info.global_batch, info.threads_per_rank};
+  bool same(const Place& other) const {
+    return ranks == other.ranks && batch == other.batch && !difference(facts, other.facts);
+  }
+};
+
+Place place_of(const runlog::Run& run) {
+  double samples = 0, steps = 0;
+  for (const auto& step : run.steady()) samples += static_cast<double>(step.samples), ++steps;
+  return {facts_of(run), run.info.world_size,
+          steps > 0 ? samples / steps : static_cast<double>(run.info.global_batch)};
 }
 
 /// What runs of one model differ in, which their labels therefore say.
 struct Differences {
-  const runlog::RunInfo* first = nullptr;
-  bool threads = false, batch = false, device = false;
+  const Place* first = nullptr;
+  bool threads = false, batch = false, device = false, tokens = false;
 };
 
-std::map<std::string, Differences> differences(const std::vector<runlog::Run>& runs) {
+std::map<std::string, Differences> differences(const std::vector<Place>& places) {
   std::map<std::string, Differences> by_model;
-  for (const auto& run : runs) {
-    Differences& d = by_model[run.info.model_name];
-    if (d.first == nullptr) d.first = &run.info;
-    d.threads |= run.info.threads_per_rank != d.first->threads_per_rank;
-    d.batch |= run.info.global_batch != d.first->global_batch;
-    d.device |= run.info.device_name != d.first->device_name;
+  for (const auto& place : places) {
+    Differences& d = by_model[place.facts.model_name];
+    if (d.first == nullptr) d.first = &place;
+    d.threads |= place.facts.threads_per_rank != d.first->facts.threads_per_rank;
+    d.batch |= place.batch != d.first->batch;
+    d.device |= place.facts.device_name != d.first->facts.device_name;
+    d.tokens |= place.facts.tokens_per_sample != d.first->facts.tokens_per_sample;
   }
   return by_model;
 }
 
-std::string label_of(const runlog::RunInfo& info, const Differences& differs) {
-  std::string label =
-      fmt::format("{}, {} rank{}", info.model_name, info.world_size, info.world_size == 1 ? "" : "s");
+std::string label_of(const Place& place, const Differences& differs) {
+  const RunFacts& facts = place.facts;
+  std::string label = fmt::format("{}, {} rank{}", facts.model_name, place.ranks, place.ranks == 1 ? "" : "s");
   if (differs.threads)
-    label += fmt::format(" of {} thread{}", info.threads_per_rank, info.threads_per_rank == 1 ? "" : "s");
-  if (differs.batch) label += fmt::format(", batch {}", info.global_batch);
-  label += ", " + info.dtype;
-  if (differs.device) label += ", " + info.device_name;
+    label += fmt::format(" of {} thread{}", facts.threads_per_rank, facts.threads_per_rank == 1 ? "" : "s");
+  if (differs.batch) label += fmt::format(", batch {:g}", place.batch);
+  if (differs.tokens) label += fmt::format(", {:g} tokens", facts.tokens_per_sample);
+  label += ", " + facts.dtype;
+  if (differs.device) label += ", " + facts.device_name;
   return label;
+}
+
+/// By model, device, type, ranks, batch and threads, so that tables are in that order.
+bool before(const Place& a, const Place& b) {
+  const auto key = [](const Place& p) {
+    return std::tie(p.facts.model_name, p.facts.device_name, p.facts.dtype, p.ranks, p.batch,
+                    p.facts.threads_per_rank);
+  };
+  return key(a) < key(b);
 }
 
 }  // namespace
 
 std::vector<RunGroup> group_runs(const std::vector<runlog::Run>& runs) {
-  const auto by_model = differences(runs);
-  std::map<Key, RunGroup> groups;
+  std::vector<Place> places;
+  for (const auto& run : runs) places.push_back(place_of(run));
+  const auto by_model = differences(places);
+  std::vector<RunGroup> groups;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    RunGroup& group = groups[key_of(runs[i].info)];
-    if (group.runs.empty()) group.label = label_of(runs[i].info, by_model.at(runs[i].info.model_name));
-    group.runs.push_back(i);
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&](const RunGroup& g) { return places[g.runs.front()].same(places[i]); });
+    if (group == groups.end())
+      group = groups.insert(groups.end(), {label_of(places[i], by_model.at(places[i].facts.model_name)), {}});
+    group->runs.push_back(i);
   }
-  std::vector<RunGroup> all;
-  for (auto& [key, group] : groups) all.push_back(std::move(group));
-  return all;
+  std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) {
+    return before(places[a.runs.front()], places[b.runs.front()]);
+  });
+  return groups;
 }
 
 std::vector<std::string> run_labels(const std::vector<RunGroup>& groups) {

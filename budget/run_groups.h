@@ -14,7 +14,7 @@ struct RunGroup {
   std::vector<std::size_t> runs;  ///< places in the list, in its order; never empty
 };
 
-/// By model, device, type, ranks, batch and threads. Every run is in one group.
+/// Of what belongs on one curve (measured_run.h), the same ranks and batch. Every run is in one group.
 std::vector<RunGroup> group_runs(const std::vector<runlog::Run>& runs);
 
 /// What each run is called in tables, in the order of the runs that were grouped: its group, and "#2" where

@@ -13,6 +13,12 @@ std::optional<Rung> as_published(const LadderContext& context, const Rung*) {
         "as-published: left out, the scenario has no training.base_operations, model_factor and data_factor");
     return std::nullopt;
   }
+  if (!has_published_compute(s)) {
+    context.notes.push_back(
+        "as-published, flops-counted: left out, with video.share = 0 they are 0: the publication counts "
+        "clips alone");
+    return std::nullopt;
+  }
   const Number frames = latent_frames(s), share = video_share(s);
   // A publication that scales by frames counts the clips alone: the images among the samples cost next to
   // nothing.

@@ -10,6 +10,8 @@ namespace gpumonth::budget {
 
 std::optional<Rung> flops_counted(const LadderContext& context, const Rung* before) {
   const Scenario& s = context.scenario;
+  if (before == nullptr && s.has("training.base_operations") && !has_published_compute(s))
+    return std::nullopt;
   if (before == nullptr || !s.has("training.flops_per_operation")) {
     context.notes.push_back(
         "flops-counted: left out, there is no published compute whose unit training.flops_per_operation "

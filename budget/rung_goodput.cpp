@@ -19,12 +19,14 @@ std::string what_stands_now(const Scenario& s, const Cluster& cluster) {
   const auto text_of = [](const Column& column, std::string (*format)(double)) {
     return range_text(drawn(column, {}, "", ""), format);
   };
-  std::string text = fmt::format(
-      "one failure in {} h on {} GPUs ({} per GPU-hour); a checkpoint of {} s every {} min (Daly), restart "
-      "in {} min",
-      text_of(out.mtbf_s / 3600, compact), grouped(static_cast<double>(cluster.gpus)),
-      range_text(s.at("goodput.failure_rate"), scientific), range_text(s.at("goodput.checkpoint"), compact),
-      text_of(out.interval_s / 60, compact), range_text(s.at("goodput.restart") / exactly(60), compact));
+  std::string text = "no failure, and so no checkpoint";
+  if (!out.mtbf_s.isInf().all())
+    text = fmt::format(
+        "one failure in {} h on {} GPUs ({} per GPU-hour); a checkpoint of {} s every {} min (Daly), restart "
+        "in {} min",
+        text_of(out.mtbf_s / 3600, compact), grouped(static_cast<double>(cluster.gpus)),
+        range_text(s.at("goodput.failure_rate"), scientific), range_text(s.at("goodput.checkpoint"), compact),
+        text_of(out.interval_s / 60, compact), range_text(s.at("goodput.restart") / exactly(60), compact));
   if (s.has("goodput.other_stops"))
     text += fmt::format(", {} other stops", range_text(s.at("goodput.other_stops"), percent));
   return text + fmt::format(": {} of the time goes forward", text_of(out.goodput, percent));

@@ -7,33 +7,26 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <tuple>
 
 #include "base/error.h"
 #include "budget/fit/components.h"
 #include "budget/scaling_csv.h"
+#include "budget/throughput_unit.h"
 
 namespace gpumonth::budget {
 namespace {
 
-constexpr std::size_t kDraws = 4096;
+constexpr std::size_t kCurveDraws = 4096;
 constexpr std::uint64_t kSeed = 20240302;
 /// How far runs reach, in multiples of their most ranks: six doublings. Published curves test a fit to x 16
 /// at most.
 constexpr std::int64_t kReach = 64;
 
-using Runs = std::vector<const Efficiency*>;
-
-/// Usable runs of one model, type and device, on the most rank counts; of several such the one with the most
-/// ranks.
+/// Usable runs that belong on one curve, on the most rank counts; of several such the one with the most ranks.
 Runs widest_group(const std::vector<Efficiency>& runs) {
-  std::map<std::tuple<std::string, std::string, std::string>, Runs> groups;
-  for (const auto& run : runs)
-    if (run.has_mfu() && run.samples_per_s > 0)
-      groups[{run.model_name, run.dtype, run.device_name}].push_back(&run);
   Runs best;
   std::pair<std::size_t, int> best_size{1, 0};  // one rank count says nothing about scaling
-  for (const auto& [key, group] : groups) {
+  for (const auto& group : that_belong_together(runs, &Efficiency::has_mfu)) {
     std::set<int> ranks;
     for (const auto* run : group) ranks.insert(run->ranks);
     const std::pair size{ranks.size(), *ranks.rbegin()};
@@ -49,7 +42,7 @@ ScalingCurve as_curve(const Runs& group) {
   curve.name = "runs";
   for (const auto* run : group) {
     ScalingPoint point{.ranks = run->ranks, .samples_per_s = run->samples_per_s, .run = run->path};
-    if (run->global_batch > 0) point.batch_per_rank = static_cast<double>(run->global_batch) / run->ranks;
+    point.batch_per_rank = run->global_batch / run->ranks;
     curve.points.push_back(point);
   }
   sort(curve);
@@ -71,9 +64,9 @@ ScalingCurve published_curve(const Scenario& s) {
   std::string names;
   for (const auto& curve : curves) {
     if (curve.name == s.curve.name || (s.curve.name.empty() && curves.size() == 1)) {
-      if (!is_throughput(curve.unit))
-        user_error("{}: curve '{}' is in {}, which is no throughput: name another with scaling.curve_name",
-                   s.curve.file, curve.name, curve.unit);
+      if (const auto why = why_no_throughput(curve.unit); !why.empty())
+        user_error("{}: curve '{}': {}; or name another with scaling.curve_name", s.curve.file, curve.name,
+                   why);
       return curve;
     }
     names += (names.empty() ? "" : ", ") + curve.name;
@@ -130,8 +123,10 @@ void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, Sca
   }
 }
 
-ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs) {
+ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs,
+                        std::vector<std::string>& notes) {
   const ScalingCurve curve = published_curve(s);
+  for (const auto& note : curve.notes) notes.push_back("scaling: curve " + curve.name + ": " + note);
   ScalingBasis basis{.fit = cached_fit(curve)};
   basis.input = "curve " + curve.name;
   set_utilisation(s, runs, basis);
@@ -143,12 +138,11 @@ ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs) 
 
 }  // namespace
 
-std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs) {
-  std::vector<Efficiency> efficiencies;
-  for (const auto& run : runs) efficiencies.push_back(efficiency_of(run));
-  std::vector<runlog::Run> group;
+std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs,
+                                               const std::vector<Efficiency>& efficiencies) {
+  std::vector<const runlog::Run*> group;
   for (const auto* chosen : widest_group(efficiencies))
-    group.push_back(runs[static_cast<std::size_t>(chosen - efficiencies.data())]);
+    group.push_back(&runs[static_cast<std::size_t>(chosen - efficiencies.data())]);
   if (group.empty()) return nullptr;
   return step_model(std::make_shared<const Components>(fit_components(group)));
 }
@@ -166,7 +160,7 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
         "curve (scaling.curve)");
     return std::nullopt;
   }
-  if (group.empty()) return from_curve(s, runs);
+  if (group.empty()) return from_curve(s, runs, notes);
   const std::int64_t most = as_curve(group).points.back().ranks;
   const bool reach = gpus <= kReach * most;
   if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach))
@@ -177,7 +171,7 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
                     "scenario's published "
                     "curve is taken (--set scaling.source=runs takes the runs)",
                     most, gpus, kReach));
-  return from_curve(s, runs);
+  return from_curve(s, runs, notes);
 }
 
 double forecast_batch(const ScalingCurve& curve, std::int64_t ranks) {
@@ -202,8 +196,8 @@ std::int64_t reach_of(const Fit& fit) { return kReach * fit.curve().points.back(
 std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus) {
   // The same seed picks the same posterior draws at both places, so that what they share cancels.
   const ScalingCurve& curve = basis.fit.curve();
-  auto there = basis.fit.draws(gpus, forecast_batch(curve, gpus), kDraws, kSeed);
-  const auto here = basis.fit.draws(basis.reference, forecast_batch(curve, basis.reference), kDraws, kSeed);
+  auto there = basis.fit.draws(gpus, forecast_batch(curve, gpus), kCurveDraws, kSeed);
+  const auto here = basis.fit.draws(basis.reference, forecast_batch(curve, basis.reference), kCurveDraws, kSeed);
   const double ratio = static_cast<double>(basis.reference) / static_cast<double>(gpus);
   for (std::size_t i = 0; i < there.size(); ++i) there[i] = there[i] / here[i] * ratio;
   std::sort(there.begin(), there.end());

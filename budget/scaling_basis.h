@@ -31,8 +31,8 @@ struct ScalingBasis {
 
 constexpr const char* kScalingCarriedOver = "scaling carried over";
 
-/// Nothing, and a note, where there is neither a curve nor runs on two rank counts. Runs of one model, type
-/// and device on the most rank counts are fitted; a published curve stands in where there are none, and where
+/// Nothing, and a note, where there is neither a curve nor runs on two rank counts. The runs that belong on one curve
+/// (measured_run.h) on the most rank counts are fitted; a published curve stands in where there are none, and where
 /// `gpus` is more than 64 times their ranks (scaling.source = "runs" or "curve" decides otherwise). Throws
 /// UserError: the scenario's curve cannot be read, or is not one.
 std::optional<ScalingBasis> scaling_basis(const Scenario& scenario, const std::vector<Efficiency>& runs,
@@ -40,10 +40,12 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& scenario, const std::v
                                           std::vector<std::string>& notes);
 
 /// The parts of a step as the logs of those runs have them, for the fit; null where they do not say enough.
-std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs);
+/// `efficiencies`: of these runs, in their order.
+std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& runs,
+                                               const std::vector<Efficiency>& efficiencies);
 
-/// The fit of the usable runs of one model, type and device on the most rank counts; nothing where they are
-/// on fewer than two.
+/// The fit of the usable runs that belong on one curve, on the most rank counts; nothing where they are on fewer than
+/// two.
 std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs,
                                std::shared_ptr<const StepModel> components);
 

@@ -1,134 +1,120 @@
 #include "budget/scaling_csv.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cctype>
 #include <cmath>
-#include <initializer_list>
 #include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "budget/csv.h"
+#include "budget/scaling_columns.h"
+#include "budget/scaling_units.h"
+#include "budget/table_numbers.h"
+#include "budget/throughput_unit.h"
 
 namespace gpumonth::budget {
 namespace {
 
 using Fields = std::span<const std::string_view>;
 
-/// Where the columns stand; kNone: the file has no such column.
-struct Columns {
-  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
-  std::size_t ranks = kNone, throughput = kNone, batch = kNone, run = kNone, curve = kNone, unit = kNone,
-              kind = kNone, source = kNone, count = 0;
-};
-
-std::size_t find(Fields header, std::initializer_list<std::string_view> names) {
-  for (const auto name : names)
-    for (std::size_t i = 0; i < header.size(); ++i)
-      if (header[i] == name) return i;
-  return Columns::kNone;
-}
-
-Columns columns_of(Fields header, const std::string& name, std::size_t line) {
-  Columns c;
-  c.ranks = find(header, {"ranks", "n_acc"});
-  c.throughput = find(header, {"samples_per_s", "throughput"});
-  c.batch = find(header, {"batch_per_rank", "batch_per_acc"});
-  c.run = find(header, {"run"});
-  c.curve = find(header, {"curve_id", "curve"});
-  c.unit = find(header, {"unit", "throughput_unit"});
-  c.kind = find(header, {"kind"});
-  c.source = find(header, {"source"});
-  c.count = header.size();
-  const char* missing = c.ranks == Columns::kNone        ? "ranks"
-                        : c.throughput == Columns::kNone ? "samples_per_s"
-                                                         : nullptr;
-  if (missing)
-    user_error(
-        "{}:{}: no column '{}': the first line must name the columns "
-        "ranks,samples_per_s[,batch_per_rank,run], separated by commas{}",
-        name, line, missing,
-        header.size() == 1 && header[0].find_first_of(";\t") != std::string_view::npos
-            ? ", not by semicolons or tabs"
-            : "");
-  for (std::size_t i = 0; i < header.size(); ++i)
-    if (!header[i].empty() && std::find(header.begin(), header.begin() + i, header[i]) != header.begin() + i)
-      user_error("{}:{}: the column '{}' stands there twice: leave one", name, line, header[i]);
-  return c;
-}
-
+/// Rows into curves; the names of the columns are known.
 class CurveReader {
  public:
-  explicit CurveReader(std::string name) : name_(std::move(name)) {}
+  CurveReader(std::string name, ScalingColumns columns)
+      : name_(std::move(name)), columns_(std::move(columns)), numbers_(name_) {}
+
+  /// Every row before the first row(): how the file writes its numbers.
+  void see(Fields fields, std::size_t line) {
+    for (const auto column : {columns_.ranks, columns_.throughput, columns_.batch})
+      if (column < fields.size()) numbers_.see(fields[column], column == columns_.ranks, line);
+  }
 
   void row(Fields fields, std::size_t line) {
-    if (columns_.count == 0) {
-      columns_ = columns_of(fields, name_, line);
-      return;
-    }
-    if (fields.size() != columns_.count)
-      user_error("{}:{}: {} fields where the header names {}: quote a field that has a comma in it", name_,
+    const auto is_empty = [](std::string_view field) { return field.empty(); };
+    if (std::all_of(fields.begin(), fields.end(), is_empty)) return;  // as spreadsheets write below a table
+    if (fields.size() > columns_.count &&
+        std::all_of(fields.begin() + columns_.count, fields.end(), is_empty))
+      fields = fields.first(columns_.count);
+    if (fields.size() > columns_.count)
+      user_error("{}:{}: {} fields where the header names {}: quote a field that has the separator in it",
+                 name_, line, fields.size(), columns_.count);
+    if (fields.size() < columns_.count)
+      user_error("{}:{}: {} fields where the header names {}: leave a field empty, with its separator", name_,
                  line, fields.size(), columns_.count);
     add(curve_of(fields, line), fields, line);
   }
 
   std::vector<ScalingCurve> finish() {
-    if (columns_.count == 0) user_error("{}: is empty: expected the columns ranks,samples_per_s", name_);
     if (curves_.empty()) user_error("{}: has a header and no rows", name_);
-    for (auto& curve : curves_) sort(curve);
+    for (auto& curve : curves_) {
+      to_total_throughput(curve);
+      sort(curve);
+      note_doubtful_axes(curve);
+    }
     return std::move(curves_);
   }
 
  private:
   static std::string_view text(Fields fields, std::size_t column) {
-    return column == Columns::kNone ? std::string_view{} : fields[column];
+    return column == ScalingColumns::kNone ? std::string_view{} : fields[column];
   }
 
   ScalingCurve& curve_of(Fields fields, std::size_t line) {
     const std::string_view id = text(fields, columns_.curve);
-    if (columns_.curve != Columns::kNone && id.empty())
+    if (columns_.curve != ScalingColumns::kNone && id.empty())
       user_error("{}:{}: the curve has no name", name_, line);
-    if (curves_.empty() || curves_[last_].name != (columns_.curve == Columns::kNone ? name_ : id)) {
-      const std::string key(columns_.curve == Columns::kNone ? std::string_view(name_) : id);
+    if (curves_.empty() || curves_[last_].name != (columns_.curve == ScalingColumns::kNone ? name_ : id)) {
+      const std::string key(columns_.curve == ScalingColumns::kNone ? std::string_view(name_) : id);
       const auto [found, is_new] = index_.try_emplace(key, curves_.size());
       last_ = found->second;
       if (is_new) {
         ScalingCurve& curve = curves_.emplace_back();
         curve.name = key;
         curve.kind = text(fields, columns_.kind);
-        curve.source = columns_.source == Columns::kNone ? name_ : std::string(text(fields, columns_.source));
-        if (!text(fields, columns_.unit).empty()) curve.unit = text(fields, columns_.unit);
+        curve.source =
+            columns_.source == ScalingColumns::kNone ? name_ : std::string(text(fields, columns_.source));
+        if (const auto unit = unit_of(fields); !unit.empty()) curve.unit = unit;
       }
     }
     ScalingCurve& curve = curves_[last_];
-    const auto unit = text(fields, columns_.unit);
+    const auto unit = unit_of(fields);
     if (!unit.empty() && unit != curve.unit)
       user_error("{}:{}: curve '{}' mixes units: '{}' here, '{}' before", name_, line, curve.name, unit,
                  curve.unit);
     return curve;
   }
 
+  /// The unit column's word goes before the throughput column's name, which may still say that it is per
+  /// rank.
+  std::string unit_of(Fields fields) const {
+    const std::string unit(text(fields, columns_.unit)), &named = columns_.throughput_unit;
+    if (unit.empty()) return named;
+    using Kind = ThroughputUnit::Kind;
+    return parse_unit(named).kind == Kind::per_rank && parse_unit(unit).kind == Kind::total ? unit + "/GPU"
+                                                                                            : unit;
+  }
+
   /// Empty: no value.
   std::optional<double> number(Fields fields, std::size_t column, const char* what, std::size_t line) const {
     const auto field = text(fields, column);
     if (field.empty()) return std::nullopt;
-    double value = 0;
-    const auto result = std::from_chars(field.data(), field.data() + field.size(), value);
-    if (result.ec != std::errc() || result.ptr != field.data() + field.size())
-      user_error("{}:{}: {} '{}' is not a number", name_, line, what, field);
-    if (!(value > 0) || !std::isfinite(value))
-      user_error("{}:{}: {} is {}: it must be positive and finite", name_, line, what, field);
+    const auto read = numbers_.value(field, column == columns_.ranks, line);
+    if (!read) user_error("{}:{}: {} '{}' is not a number", name_, line, what, field);
+    const double value = *read;
+    if (!(value > 0)) user_error("{}:{}: {} is {}: it must be positive", name_, line, what, field);
     return value;
   }
 
   void add(ScalingCurve& curve, Fields fields, std::size_t line) {
     const auto ranks = number(fields, columns_.ranks, "ranks", line);
-    if (!ranks || *ranks != std::floor(*ranks) || *ranks > 1e9)
+    if (!ranks) user_error("{}:{}: ranks is empty", name_, line);
+    if (*ranks != std::floor(*ranks) || *ranks > 1e9)
       user_error("{}:{}: ranks '{}' is not a whole number from 1 to 1e9", name_, line,
                  text(fields, columns_.ranks));
     const auto throughput = number(fields, columns_.throughput, "throughput", line);
     if (!throughput) {
-      if (columns_.curve == Columns::kNone) user_error("{}:{}: samples_per_s is empty", name_, line);
+      if (columns_.curve == ScalingColumns::kNone) user_error("{}:{}: samples_per_s is empty", name_, line);
       curve.notes.push_back(fmt::format("line {} ({} ranks) has no throughput and was left out", line,
                                         static_cast<std::int64_t>(*ranks)));
       return;
@@ -142,7 +128,8 @@ class CurveReader {
   }
 
   std::string name_;
-  Columns columns_;
+  ScalingColumns columns_;
+  TableNumbers numbers_;
   std::vector<ScalingCurve> curves_;
   std::unordered_map<std::string, std::size_t> index_;
   std::size_t last_ = 0;
@@ -150,29 +137,44 @@ class CurveReader {
 
 }  // namespace
 
-std::vector<ScalingCurve> parse_scaling_csv(const std::string& text, const std::string& name) {
-  CurveReader reader(name);
-  parse_csv(text, name, [&](Fields fields, std::size_t line) { reader.row(fields, line); });
-  return reader.finish();
+std::vector<ScalingCurve> parse_scaling_csv(const std::string& bytes, const std::string& name) {
+  const std::string text = plain_text(bytes, name);
+  const ScalingHeader header = find_header(text, name);
+  CurveReader curves(name, header.columns);
+  const auto rows = [&](auto&& visit) {
+    CsvReader reader(std::string_view(text).substr(header.rows_at), name, header.separator, header.rows_line);
+    std::vector<std::string_view> fields;
+    for (std::size_t line = 0; reader.next(fields, line);) visit(fields, line);
+  };
+  rows([&](Fields fields, std::size_t line) { curves.see(fields, line); });
+  rows([&](Fields fields, std::size_t line) { curves.row(fields, line); });
+  return curves.finish();
 }
 
 std::vector<ScalingCurve> read_scaling_csv(const std::filesystem::path& file) {
-  return parse_scaling_csv(read_text(file), file.string());
-}
-
-bool is_throughput(const std::string& unit) {
-  return unit.find("/s") != std::string::npos && unit.find("B/s") == std::string::npos;
+  return parse_scaling_csv(read_bytes(file), file.string());
 }
 
 std::string to_csv(const ScalingCurve& curve) {
-  const bool batch = has_batch(curve);
-  std::string text = batch ? "ranks,samples_per_s,batch_per_rank,run\n" : "ranks,samples_per_s,run\n";
+  const bool batch = has_batch(curve), unit = curve.unit != ScalingCurve{}.unit;
+  std::string text =
+      fmt::format("ranks,samples_per_s{},run{}\n", batch ? ",batch_per_rank" : "", unit ? ",unit" : "");
   for (const auto& p : curve.points) {
     text += fmt::format("{},{}", p.ranks, p.samples_per_s);
     if (batch) text += fmt::format(",{}", p.batch_per_rank);
-    text += fmt::format(",{}\n", csv_field(p.run));
+    text += fmt::format(",{}", csv_field(p.run));
+    text += unit ? fmt::format(",{}\n", csv_field(curve.unit)) : "\n";
   }
   return text;
+}
+
+/// "tokens/s" -> "token"; what Extra-P's names may not hold becomes "_".
+static std::string work_in(const std::string& unit) {
+  std::string work = unit.substr(0, unit.find_first_of("(/"));
+  if (work.size() > 1 && work.ends_with('s')) work.pop_back();
+  for (char& c : work)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return work;
 }
 
 std::string to_extrap(const ScalingCurve& curve) {
@@ -185,8 +187,8 @@ std::string to_extrap(const ScalingCurve& curve) {
       data += fmt::format(" {}", static_cast<double>(ranks) / curve.points[i].samples_per_s);
     data += "\n";
   }
-  return "PARAMETER ranks\n\nPOINTS" + points + "\n\nREGION " + curve.name +
-         "\nMETRIC seconds_per_sample_and_rank\n" + data;
+  return "PARAMETER ranks\n\nPOINTS" + points + "\n\nREGION " + curve.name + "\nMETRIC seconds_per_" +
+         work_in(curve.unit) + "_and_rank\n" + data;
 }
 
 }  // namespace gpumonth::budget

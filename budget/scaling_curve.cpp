@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/quantile.h"
+#include "budget/throughput_unit.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -29,6 +30,8 @@ bool has_batch(const ScalingCurve& curve) {
 void check(const ScalingCurve& curve) {
   if (curve.points.empty())
     user_error("curve '{}' has no points: give at least one measured throughput", curve.name);
+  if (const auto why = why_no_throughput(curve.unit); !why.empty())
+    user_error("curve '{}': {}", curve.name, why);
   std::size_t without_batch = 0;
   for (const auto& p : curve.points) {
     if (p.ranks < 1) user_error("{}: the number of ranks must be at least 1", place(curve, p));
@@ -37,9 +40,10 @@ void check(const ScalingCurve& curve) {
                  place(curve, p), p.samples_per_s);
     if (std::isnan(p.batch_per_rank)) {
       ++without_batch;
-    } else if (!(p.batch_per_rank > 0) || !std::isfinite(p.batch_per_rank)) {
-      user_error("{}: the batch per rank is {}, it must be positive and finite, or left empty where unknown",
-                 place(curve, p), p.batch_per_rank);
+    } else if (!(p.batch_per_rank > 0) || !(p.batch_per_rank <= kLargestBatch)) {
+      user_error(
+          "{}: the batch per rank is {}, it must be positive and at most {:g}, or left empty where unknown",
+          place(curve, p), p.batch_per_rank, kLargestBatch);
     }
   }
   if (without_batch != 0 && without_batch != curve.points.size())

@@ -10,6 +10,8 @@
 
 namespace gpumonth::budget {
 
+constexpr double kLargestBatch = 1e12;  ///< samples per step and rank; more is no batch
+
 struct ScalingPoint {
   std::int64_t ranks = 0;
   double batch_per_rank =
@@ -20,7 +22,9 @@ struct ScalingPoint {
 
 struct ScalingCurve {
   std::string name;
-  std::string unit = "samples/s";  ///< of samples_per_s; "tokens/s" and the like scale out of every result
+  std::string unit =
+      "samples/s";     ///< of samples_per_s; "tokens/s" and the like scale out of every result
+                       ///< (budget/throughput_unit.h); another only where nobody may use the curve
   std::string kind;    ///< "weak (...)", "mixed (...)", "strong ...", as its source says; may be empty
   std::string source;  ///< file or publication
   std::vector<ScalingPoint> points;  ///< several with the same ranks and batch are repeats
@@ -30,8 +34,9 @@ struct ScalingCurve {
 /// Whether every point says its batch per rank.
 bool has_batch(const ScalingCurve& curve);
 
-/// Throws UserError, naming curve and point, where the curve has no point, a rank count below 1, a throughput
-/// or batch that is not positive and finite, or a batch on some points and not on others.
+/// Throws UserError, naming curve and point, where the unit is no throughput of all ranks, the curve has no
+/// point, a rank count below 1, a throughput or batch that is not positive and finite, or a batch on some
+/// points and not on others.
 void check(const ScalingCurve& curve);
 
 /// Puts points in order of ranks, then of falling batch; keeps the order of repeats.

@@ -3,24 +3,14 @@
 #include <string>
 
 #include "base/error.h"
-#include "runlog/summary.h"
+#include "budget/measured_run.h"
 
 namespace gpumonth::budget {
 namespace {
 
-void check_same(const runlog::Run& a, const runlog::Run& b) {
-  const auto differ = [&](const char* what, const auto& x, const auto& y) {
-    if (x == y) return;
-    user_error(
-        "{} and {} do not belong on one curve: {} is '{}' in one and '{}' in the other; fit them apart",
-        a.path, b.path, what, x, y);
-  };
-  differ("the model", a.info.model_name, b.info.model_name);
-  differ("the number of parameters", a.info.parameters, b.info.parameters);
-  differ("the compute type", a.info.dtype, b.info.dtype);
-  differ("the backend", a.info.backend, b.info.backend);
-  differ("the device", a.info.device_name, b.info.device_name);
-  differ("the number of threads per rank", a.info.threads_per_rank, b.info.threads_per_rank);
+void check_same(const runlog::Run& a, const RunFacts& facts_a, const runlog::Run& b, const RunFacts& facts_b) {
+  if (const auto differs = difference(facts_a, facts_b))
+    user_error("{} and {} do not belong on one curve: {}; fit them apart", a.path, b.path, to_text(*differs));
 }
 
 }  // namespace
@@ -31,10 +21,15 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
   curve.name = runs.front().info.model_name.empty() ? "runs" : runs.front().info.model_name;
   curve.source = fmt::format("{} run logs, {} on {}", runs.size(), runs.front().info.dtype,
                              runs.front().info.device_name);
+  const RunFacts first = facts_of(runs.front());
+  std::vector<std::string> names;
+  std::vector<runlog::Summary> summaries;
   for (const auto& run : runs) {
-    check_same(runs.front(), run);
-    const auto summary = runlog::summarize(run);
-    if (summary.steps == 0 || !(summary.samples_per_s > 0)) {
+    check_same(runs.front(), first, run, facts_of(run));
+    names.push_back(run.path);
+    summaries.push_back(runlog::summarize(run));
+    const auto& summary = summaries.back();
+    if (summary.steps == 0) {
       curve.notes.push_back(
           fmt::format("{} has {} steps, none of them steady, and was left out", run.path, run.steps.size()));
       continue;
@@ -42,9 +37,10 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
     ScalingPoint& point = curve.points.emplace_back();
     point.ranks = run.info.world_size;
     point.samples_per_s = summary.samples_per_s;
-    point.batch_per_rank = static_cast<double>(run.steady().front().samples) / run.info.world_size;
+    point.batch_per_rank = summary.batch() / run.info.world_size;
     point.run = run.path;
   }
+  for (auto& note : reading_notes(names, summaries)) curve.notes.push_back(std::move(note));
   if (curve.points.empty())
     user_error("{}: {} steps, none of them steady: train for longer", runs.front().path,
                runs.front().steps.size());

@@ -1,5 +1,4 @@
-// A scaling curve from run logs: one point per log, its throughput at the median step time of its steady
-// steps.
+// A scaling curve from run logs: one point per log, its throughput over all its steady steps (runlog/summary.h).
 #pragma once
 
 #include <vector>
@@ -10,7 +9,8 @@
 namespace gpumonth::budget {
 
 /// Logs without steady steps are left out with a note. Throws UserError where none is left, and where logs do
-/// not belong on one curve: another model, compute type, backend, device, or number of threads per rank.
+/// not belong on one curve: another model or shape of its samples, compute type, backend, device, or number of threads
+/// per rank (measured_run.h).
 ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs);
 
 }  // namespace gpumonth::budget

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -31,12 +32,19 @@ struct Raw {
   config::Table root;
 };
 
+config::Field field_of(const ScenarioKey& key) {
+  return {.unit = key.unit,
+          .min = key.min,
+          .max = key.max,
+          .help = key.help,
+          .slips = {key.slips.begin(), key.slips.end()}};
+}
+
 void declare_number(config::Table& root, RawNumber& raw) {
   const std::string key = raw.key->key;
   const auto dot = key.find('.');
   config::Table& table = root.table(key.substr(0, dot)).table(key.substr(dot + 1));
-  const config::Field number{
-      .unit = raw.key->unit, .min = raw.key->min, .max = raw.key->max, .help = raw.key->help};
+  const config::Field number = field_of(*raw.key);
   table.field("value", raw.value, number);
   table.field("low", raw.low, number);
   table.field("median", raw.median, number);
@@ -61,9 +69,11 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
       {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
   table.field("batch_per_replica", plan.batch_per_replica,
               {.unit = "samples", .min = 1, .max = 1e6, .help = "samples per step of these GPUs"});
-  table.field(
-      "memory_reserve", plan.memory_reserve,
-      {.min = 0, .max = 0.9, .help = "share of the memory for libraries, communication, fragmentation"});
+  table.field("memory_reserve", plan.memory_reserve,
+              {.min = 0,
+               .max = 0.9,
+               .help = "share of the memory for libraries, communication, fragmentation",
+               .slips = {0.01}});
 }
 
 void declare_curve(config::Table& table, CurveReference& curve) {
@@ -98,28 +108,27 @@ void declare(Raw& raw, Scenario& scenario) {
   }
 }
 
-double parse_double(const std::string& text, const std::string& override_text) {
-  std::size_t used = 0;
-  double value = kUnset;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-  }
-  if (used != text.size() || !std::isfinite(value))
-    user_error("--set {}: '{}' is not a number: write KEY=5, or KEY=3..6 for a range", override_text, text);
-  return value;
+double parse_double(std::string_view text, const std::string& override_text) {
+  const auto value = parse_number(text);
+  if (!value)
+    user_error(
+        "--set {}: '{}' is not a number: write KEY=5, or KEY=3..6 for a range{}", override_text, text,
+        text.find(',') == std::string::npos ? "" : ", with a decimal point and nothing between thousands");
+  return *value;
 }
 
 /// "4" or "4..10".
-void apply_short(RawNumber& raw, const std::string& text) {
+void apply_short(RawNumber& raw, std::string_view text) {
   const auto dots = text.find("..");
   raw.value = kUnset;
   raw.low = parse_double(text.substr(0, dots), raw.override_text);
   raw.high = dots == std::string::npos ? raw.low : parse_double(text.substr(dots + 2), raw.override_text);
-  for (const double end : {raw.low, raw.high})
-    if (end < raw.key->min || end > raw.key->max)
-      user_error("--set {}: {} is out of range ({}), it must lie in {:g} .. {:g}", raw.override_text, end,
-                 raw.key->help, raw.key->min, raw.key->max);
+  for (const double end : {raw.low, raw.high}) {
+    if (raw.key->min <= end && end <= raw.key->max) continue;
+    const std::string meant = config::likely_meant(end, field_of(*raw.key));
+    user_error("--set {}: {} {} is out of range ({}){}, it must lie in {:g} .. {:g}", raw.override_text, end,
+               raw.key->unit, raw.key->help, meant.empty() ? "" : ": " + meant, raw.key->min, raw.key->max);
+  }
 }
 
 /// Takes the overrides that name a number in short out of the list; marks every number that any of them
@@ -169,6 +178,12 @@ Input resolve(const RawNumber& raw, const std::string& file) {
   if (!number.known()) user_error("{}: {} needs 'value', or both 'low' and 'high'", file, key);
   if (number.low > number.high)
     user_error("{}: {}: low = {:g} is above high = {:g}: swap them", file, key, number.low, number.high);
+  if (raw.key->is_whole())
+    for (const double end : {number.low, number.high})
+      if (end != std::floor(end))
+        user_error("{}: {} = {} {}: a whole number is asked for, give {} or {}",
+                   changed ? "--set " + raw.override_text : file, key, end, raw.key->unit, std::floor(end),
+                   std::ceil(end));
   number.unit = raw.key->unit;
   number.inputs = {key};
   if (changed) {

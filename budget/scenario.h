@@ -9,6 +9,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "budget/distribution.h"
@@ -26,6 +27,8 @@ struct ScenarioKey {
   double min, max;   ///< allowed range, ends included
   bool required;
   const char* help;
+  std::span<const double> slips = {};  ///< config::Field's: factors to `unit` from what people type instead
+  bool is_whole() const { return std::string_view(unit) == "GPU"; }  ///< machines come in whole numbers
 };
 std::span<const ScenarioKey> scenario_keys();
 

@@ -20,6 +20,11 @@ constexpr const char* kData = "#6b9b7a";
 constexpr const char* kOther = "#c5ccd3";
 }  // namespace colour
 
+constexpr int kFigureWidth = 980;  ///< of every figure of a page, px
+
+/// The y of row `i` in figures of one row per thing: the first on top.
+inline double row(std::size_t i) { return -static_cast<double>(i); }
+
 /// The colour of series number `i` in figures with one series per run.
 std::string series_colour(std::size_t i);
 

@@ -20,12 +20,10 @@ void add_wrapped(std::string& out, const char* head, const std::string& text) {
 
 void add_heading(std::string& out, const std::string& text) { out += heading(text); }
 
-std::string factor_text(const Rung& rung, const Rung* before) {
+std::string against_before(const Rung& rung, const Rung* before) {
   if (before == nullptr) return "";
-  const double low = rung.is_drawn() ? rung.factor.low : rung.gpu_months.low / before->gpu_months.low;
-  const double high = rung.is_drawn() ? rung.factor.high : rung.gpu_months.high / before->gpu_months.high;
-  const std::string a = fmt::format("{:.3g}", low), b = fmt::format("{:.3g}", high);
-  return a == b ? "x " + a : "x " + a + " .. " + b;
+  const Number factor = rung.factor_over(*before);
+  return "x " + factor_text(factor.low, factor.high);
 }
 
 void add_ladder(std::string& out, const Budget& budget) {
@@ -34,7 +32,7 @@ void add_ladder(std::string& out, const Budget& budget) {
   const Rung* before = nullptr;
   for (const auto& rung : budget.rungs) {
     out += fmt::format("{:<33}{:>14} {:>14}   {:<16} {}\n", rung.id, grouped(rung.gpu_months.low),
-                       grouped(rung.gpu_months.high), factor_text(rung, before), name(rung.gpu_months.tag));
+                       grouped(rung.gpu_months.high), against_before(rung, before), name(rung.gpu_months.tag));
     if (!rung.replaces.empty()) add_wrapped(out, "instead of", rung.replaces);
     add_wrapped(out, before ? "now" : "assumes", rung.replacement);
     before = &rung;
@@ -78,11 +76,13 @@ void add_runs(std::string& out, const Budget& budget) {
   for (const auto& run : budget.runs) {
     std::string path = run.path;
     if (path.size() > 37) path = "..." + path.substr(path.size() - 34);
-    out += fmt::format("{:<38}{:>6}{:>7}{:>11.1f}{:>13.1f}", path, run.ranks, run.steps,
-                       run.step_median_s * 1e3, run.flops_per_s / 1e9);
+    out += fmt::format("{:<38}{:>6}{:>7}", path, run.ranks, run.steps);
+    out += run.has_steps() ? fmt::format("{:>11.1f}{:>13.1f}", run.summary.mean.step_time_s * 1e3, run.flops_per_s / 1e9)
+                           : fmt::format("{:>11}{:>13}", "n/a", "n/a");
     if (run.has_mfu())
       out += fmt::format("{:>8}{:>17}\n", percent(run.mfu),
-                         fmt::format("{:.1f} .. {:.1f} %", 100 * run.mfu_low, 100 * run.mfu_high));
+                         run.has_interval() ? fmt::format("{:.1f} .. {:.1f} %", 100 * run.mfu_low, 100 * run.mfu_high)
+                                            : "n/a");
     else
       out += "     n/a\n";
   }

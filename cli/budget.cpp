@@ -6,10 +6,11 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "budget/backtest.h"
+#include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
 #include "cli/commands.h"
-#include "runlog/reader.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -37,29 +38,29 @@ void run(const Options& options) {
   if (options.scenario.empty())
     user_error("budget: give a scenario, as configs/scenarios/sora-2024.toml, or --backtest");
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus)};
+  if (const auto note = note_on_thousands(options.gpus, "--gpus"); !note.empty()) how.notes.push_back(note);
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
-  std::vector<runlog::Run> runs;
+  const auto logs = budget::read_run_logs(options.runs);
   std::vector<budget::Efficiency> efficiencies;
   bool usable = options.runs.empty();
-  for (const auto& path : options.runs) {
-    runs.push_back(runlog::read(path));
-    efficiencies.push_back(budget::efficiency_of(runs.back()));
+  for (const auto& run : logs.runs) {
+    efficiencies.push_back(budget::efficiency_of(run));
     usable = usable || efficiencies.back().has_mfu();
   }
   if (!usable)
     user_error("{}: no MFU can be derived: {}", efficiencies.front().path, efficiencies.front().why_unknown);
-  how.components = budget::components_of(runs);
-  const auto budget = budget::make_budget(scenario, efficiencies, how);
+  how.components = budget::components_of(logs.runs, efficiencies);
+  auto budget = budget::make_budget(scenario, efficiencies, how);
+  budget.notes.insert(budget.notes.end(), logs.notes.begin(), logs.notes.end());
   print("{}", options.json ? to_json_text(budget) : to_text(budget));
 }
 
 }  // namespace
 
-void add_budget(CLI::App& app) {
+void add_budget(Command app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("budget", "the ladder of assumptions: GPU-months, days, money, energy");
-  command->footer(
+  Command command = app.add_command("budget", "the ladder of assumptions: GPU-months, days, money, energy");
+  command.footer(
       "SCENARIO.toml holds every assumption with its unit, its source and a tag: published or assumed. The "
       "ladder\n"
       "replaces one after the other, as GPU-months of the scenario's device. Without --runs the utilisation "
@@ -70,20 +71,20 @@ void add_budget(CLI::App& app) {
       "  gpumonth budget --backtest\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --set training.data_factor=3..6 --set "
       "cost.gpus=4096");
-  command->add_option("scenario", options->scenario, "scenario file, see configs/scenarios/")
-      ->type_name("SCENARIO.toml");
-  command->add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
-      ->type_name("RUN.h5");
-  add_gpus_option(*command, options->gpus);
-  add_set_option(*command, options->overrides);
-  add_json_flag(*command, options->json);
-  CLI::Option* backtest = command
-                              ->add_option("--backtest", options->recipes,
-                                           "instead: recipes whose cost is known, predicted against "
-                                           "disclosed; without files: the shipped ones")
-                              ->type_name("RECIPE.toml")
-                              ->expected(0, 1000);
-  command->callback([options, backtest] { backtest->count() > 0 ? run_backtest(*options) : run(*options); });
+  command.add_option("scenario", options->scenario, "scenario file, see configs/scenarios/")
+      .type_name("SCENARIO.toml");
+  command.add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
+      .type_name("RUN.h5");
+  command.add_gpus_option(options->gpus);
+  command.add_set_option(options->overrides);
+  command.add_json_flag(options->json);
+  const Option backtest = command
+                              .add_option("--backtest", options->recipes,
+                                          "instead: recipes whose cost is known, predicted against "
+                                          "disclosed; without files: the shipped ones")
+                              .type_name("RECIPE.toml")
+                              .expected(0, 1000);
+  command.run([options, backtest] { backtest.given() ? run_backtest(*options) : run(*options); });
 }
 
 }  // namespace gpumonth::cli

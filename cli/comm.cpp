@@ -77,7 +77,7 @@ std::string microseconds(double seconds) { return fmt::format("{:.1f} us", 1e6 *
 void print_text(const Sweep& sweep) {
   print("{}\n", sweep.measured());
   print("algbw = bytes / mean, busbw = algbw x 2 (n-1)/n with n = {}, as nccl-tests defines them\n\n",
-             sweep.ranks);
+        sweep.ranks);
   std::vector<std::vector<std::string>> rows = {
       {"bytes", "", "repeats", "mean", "median", "p99", "algbw", "busbw", "sums"}};
   for (const comm::AllReduceResult& r : sweep.results) {
@@ -145,10 +145,9 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_comm(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("comm", "all-reduces by size: bandwidth, latency, sums checked exactly");
-  command->footer(
+void add_comm(Command app) {
+  Command command = app.add_command("comm", "all-reduces by size: bandwidth, latency, sums checked exactly");
+  command.footer(
       "Every rank sums fp32 values over all ranks, in the kind of memory that gradients live in. --log "
       "writes the times\n"
       "to the group /comm of a new run log.\n\n"
@@ -156,45 +155,45 @@ void add_comm(CLI::App& app) {
       "  mpirun -n 8 gpumonth comm --transport nccl --log comm.h5");
   const auto o = std::make_shared<Options>();
   o->comm.watchdog_s = 60;
-  command->add_option("--transport", o->comm.transport, "what values travel over; auto: self or mpi")
-      ->type_name("NAME")
-      ->check(CLI::IsMember({"auto", "self", "mpi", "nccl"}))
-      ->capture_default_str();
+  command.add_option("--transport", o->comm.transport, "what values travel over; auto: self or mpi")
+      .type_name("NAME")
+      .is_member({"auto", "self", "mpi", "nccl"})
+      .show_default();
   command
-      ->add_option("--min-bytes", o->min_bytes,
-                   "smallest size, of one rank's values; K, M and G are powers of 1024")
-      ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false).description(""))
-      ->capture_default_str();
-  command->add_option("--max-bytes", o->max_bytes, "largest size")
-      ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false).description(""))
-      ->capture_default_str();
-  command->add_option("--factor", o->factor, "from one size to the next")
-      ->type_name("FACTOR")
-      ->check(CLI::Range(2, 1 << 20).description(""))
-      ->capture_default_str();
+      .add_option("--min-bytes", o->min_bytes,
+                  "smallest size, of one rank's values; K, M and G are powers of 1024")
+      .type_name("BYTES")
+      .as_bytes()
+      .show_default();
+  command.add_option("--max-bytes", o->max_bytes, "largest size")
+      .type_name("BYTES")
+      .as_bytes()
+      .show_default();
+  command.add_option("--factor", o->factor, "from one size to the next")
+      .type_name("FACTOR")
+      .range(2, 1 << 20)
+      .show_default();
   command
-      ->add_option("--iterations", o->plan.repeats,
-                   "timed all-reduces of each size; 0: as many as take 0.1 s, 5 to 1000")
-      ->type_name("COUNT")
-      ->check(CLI::Range(0, 1'000'000).description(""))
-      ->capture_default_str();
-  command->add_option("--warmup", o->plan.warmup, "untimed all-reduces of each size before them")
-      ->type_name("COUNT")
-      ->check(CLI::Range(0, 1'000'000).description(""))
-      ->capture_default_str();
+      .add_option("--iterations", o->plan.repeats,
+                  "timed all-reduces of each size; 0: as many as take 0.1 s, 5 to 1000")
+      .type_name("COUNT")
+      .range(0, 1'000'000)
+      .show_default();
+  command.add_option("--warmup", o->plan.warmup, "untimed all-reduces of each size before them")
+      .type_name("COUNT")
+      .range(0, 1'000'000)
+      .show_default();
   command
-      ->add_option("--watchdog-s", o->comm.watchdog_s,
-                   "longest time that the all-reduces of one size may take together, s; 0: no limit")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(0.0, 1e9).description(""))
-      ->capture_default_str();
-  command->add_flag("--allow-shared-gpu", o->comm.allow_shared_gpu,
-                    "nccl: several ranks may use one GPU, over sockets: a test");
-  command->add_option("--log", o->log, "run log to write, a new file")->type_name("FILE.h5");
-  add_json_flag(*command, o->json);
-  command->callback([o] { run(*o); });
+      .add_option("--watchdog-s", o->comm.watchdog_s,
+                  "longest time that the all-reduces of one size may take together, s; 0: no limit")
+      .type_name("SECONDS")
+      .range(0.0, 1e9)
+      .show_default();
+  command.add_flag("--allow-shared-gpu", o->comm.allow_shared_gpu,
+                   "nccl: several ranks may use one GPU, over sockets: a test");
+  command.add_option("--log", o->log, "run log to write, a new file").type_name("FILE.h5");
+  command.add_json_flag(o->json);
+  command.run([o] { run(*o); });
 }
 
 }  // namespace gpumonth::cli

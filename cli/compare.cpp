@@ -33,11 +33,11 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_compare(CLI::App& app) {
+void add_compare(Command app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("compare", "scaling efficiency of two sets of runs, with a test of the difference");
-  command->footer(
+  Command command =
+      app.add_command("compare", "scaling efficiency of two sets of runs, with a test of the difference");
+  command.footer(
       "A and B are each a folder that jobs/sweep.sh wrote, a run log, a glob in quotes, several of these "
       "with commas\n"
       "between, or a table with the columns ranks,samples_per_s[,batch_per_rank,run]. Runs repeat: three of "
@@ -46,18 +46,18 @@ void add_compare(CLI::App& app) {
       "  gpumonth compare runs/cluster-a runs/cluster-b --plot compare.svg\n"
       "  gpumonth compare 'runs/old/*/run*.h5' 'runs/new/*/run*.h5' --json\n"
       "  gpumonth compare a.csv b.csv");
-  command->add_option("sets", options->sets, "the two sets of runs")
-      ->required()
-      ->type_name("A B")
-      ->option_text("A B");
-  command->add_option("--curve-a", options->curve_a, "which curve of table A, where it has several")
-      ->type_name("NAME");
-  command->add_option("--curve-b", options->curve_b, "which curve of table B")->type_name("NAME");
-  command->add_option("--plot", options->plot, "writes the efficiencies and their difference as a figure")
-      ->type_name("FILE.svg");
-  command->add_flag("--force", options->force, "overwrite the figure if it exists");
-  add_json_flag(*command, options->json);
-  command->callback([options] { run(*options); });
+  command.add_option("sets", options->sets, "the two sets of runs")
+      .required()
+      .type_name("A B")
+      .option_text("A B");
+  command.add_option("--curve-a", options->curve_a, "which curve of table A, where it has several")
+      .type_name("NAME");
+  command.add_option("--curve-b", options->curve_b, "which curve of table B").type_name("NAME");
+  command.add_option("--plot", options->plot, "writes the efficiencies and their difference as a figure")
+      .type_name("FILE.svg");
+  command.add_flag("--force", options->force, "overwrite the figure if it exists");
+  command.add_json_flag(options->json);
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

@@ -111,7 +111,7 @@ void print_all_reduces(const std::string& title, int ranks,
 void print_measured(const Diagnosis& d) {
   if (!d.measured) return;
   print("\nmeasured by rank 0 with {} thread{}{}\n", d.threads, d.threads == 1 ? "" : "s",
-             d.ranks > 1 ? ", all ranks at the same time" : "");
+        d.ranks > 1 ? ", all ranks at the same time" : "");
   line("GEMM fp32", fmt::format("{} ({})", si(d.gemm_fp32.flops_per_s, "FLOP/s"), d.gemm_fp32.shape));
   line("GEMM bf16", fmt::format("{} ({})", si(d.gemm_bf16.flops_per_s, "FLOP/s"), d.gemm_bf16.shape));
   line("copy", fmt::format("{} (read + written)", si(d.copy_bytes_per_s, "B/s")));
@@ -253,22 +253,22 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
+void add_doctor(Command app) {
+  Command command = app.add_command(
       "doctor",
       "what this machine is, whether ranks, launcher and libraries agree, how fast it multiplies and copies");
-  command->footer(
+  command.footer(
       "Measures matrix products, memory copies and, under mpirun, all-reduces, on the ranks that a run would "
       "have;\nwhere every rank has a GPU, all-reduces over NCCL too.\n\n"
       "  mpirun --bind-to none -n 2 gpumonth doctor");
   auto options = std::make_shared<Options>();
-  command->add_option("--threads", options->threads, "threads per rank; 0: cores of the host / ranks on it")
-      ->type_name("THREADS")
-      ->check(CLI::Range(0, 1 << 20).description(""))
-      ->capture_default_str();
-  command->add_flag("--quick", options->quick, "measure nothing (about 10 s less)");
-  add_json_flag(*command, options->json);
-  command->callback([options] { run(*options); });
+  command.add_option("--threads", options->threads, "threads per rank; 0: cores of the host / ranks on it")
+      .type_name("THREADS")
+      .range(0, 1 << 20)
+      .show_default();
+  command.add_flag("--quick", options->quick, "measure nothing (about 10 s less)");
+  command.add_json_flag(options->json);
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

@@ -7,14 +7,15 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "budget/fit/components.h"
 #include "budget/fit/fit_json.h"
 #include "budget/fit/validate.h"
+#include "budget/run_logs.h"
 #include "budget/scaling_csv.h"
 #include "budget/scaling_runs.h"
 #include "budget/text_file.h"
 #include "cli/commands.h"
-#include "runlog/reader.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -67,13 +68,15 @@ void run(const Options& options) {
   if (!options.csv.empty()) {
     curve = choose(budget::read_scaling_csv(options.csv), options);
   } else {
-    std::vector<runlog::Run> runs;
-    for (const auto& path : options.runs) runs.push_back(runlog::read(path));
-    curve = budget::curve_of_runs(runs);
-    components = std::make_shared<const budget::Components>(budget::fit_components(runs));
+    const auto logs = budget::read_run_logs(options.runs);
+    curve = budget::curve_of_runs(logs.runs);
+    curve.notes.insert(curve.notes.end(), logs.notes.begin(), logs.notes.end());
+    components = std::make_shared<const budget::Components>(budget::fit_components(logs.runs));
     fit_options.components = budget::step_model(components);
     curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
   }
+  if (const auto note = note_on_thousands(options.predict, "--predict"); !note.empty())
+    curve.notes.push_back(note);
   const auto fit = budget::fit_curve(curve, fit_options);
   if (targets.empty()) targets = budget::default_targets(fit);
   if (options.json) {
@@ -82,7 +85,7 @@ void run(const Options& options) {
     print("{}", gpumonth::to_text(json));
   } else {
     print("{}{}", budget::to_text(fit, targets),
-               components ? fmt::format("\n{}", budget::to_text(*components)) : "");
+          components ? fmt::format("\n{}", budget::to_text(*components)) : "");
   }
   if (!options.export_extrap.empty())
     budget::write_text_file(options.export_extrap, budget::to_extrap(fit.curve()), options.force);
@@ -92,38 +95,39 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_fit(CLI::App& app) {
+void add_fit(Command app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("fit", "scaling curve, fitted model, prediction with interval");
-  command->footer(
+  Command command = app.add_command("fit", "scaling curve, fitted model, prediction with interval");
+  command.footer(
       "The curve comes from run logs, or from a table with the columns "
-      "ranks,samples_per_s[,batch_per_rank,run].\n"
+      "ranks,samples_per_s[,batch_per_rank,run,unit]: the throughput of all ranks, or with the unit "
+      "tokens/s/GPU of "
+      "one.\n"
       "Several rows per rank count are repeats. The 90 % interval is that of one more measurement.\n\n"
       "  gpumonth fit runs/*/run.h5 --predict 64,512:4\n"
       "  gpumonth fit --csv sweep.csv --predict 1024 --json\n"
       "  gpumonth fit --csv configs/published/scaling.csv --curve mlperf_flux1_b200_v5.1_uflorida\n"
       "  gpumonth fit --validate configs/published/scaling.csv");
-  command->add_option("runs", options->runs, "run logs")->type_name("RUN.h5");
-  command->add_option("--csv", options->csv, "a table instead of run logs")->type_name("FILE");
-  command->add_option("--curve", options->curve, "which curve of a table that has several")
-      ->type_name("NAME");
+  command.add_option("runs", options->runs, "run logs").type_name("RUN.h5");
+  command.add_option("--csv", options->csv, "a table instead of run logs").type_name("FILE");
+  command.add_option("--curve", options->curve, "which curve of a table that has several").type_name("NAME");
   command
-      ->add_option(
+      .add_option(
           "--predict", options->predict,
           "ranks, with the batch per rank in samples where it differs; default: 2, 4 and 8 times the most "
           "ranks")
-      ->type_name("N[:BATCH],...");
+      .type_name("N[:BATCH],...");
   command
-      ->add_option(
+      .add_option(
           "--validate", options->validate,
           "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
-      ->type_name("FILE");
-  command->add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")
-      ->type_name("FILE");
-  command->add_option("--export-csv", options->export_csv, "write the curve as CSV")->type_name("FILE");
-  command->add_flag("--force", options->force, "overwrite exported files");
-  add_json_flag(*command, options->json);
-  command->callback([options] { run(*options); });
+      .type_name("FILE");
+  command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")
+      .type_name("FILE");
+  command.add_option("--export-csv", options->export_csv, "write the curve as CSV").type_name("FILE");
+  command.add_flag("--force", options->force, "overwrite exported files");
+  command.add_json_flag(options->json);
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

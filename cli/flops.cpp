@@ -102,14 +102,14 @@ void print_text(const Options& options, const Result& r) {
   print("parameters           {}  ({})\n", si(as_double(r.params), ""), r.params);
   print("tokens per sample    {}\n", m.tokens());
   print("forward per sample   {} = {}  (1 MAC = 2 FLOPs)\n", si(as_double(forward_macs(m)), "MACs", 5),
-             si(as_double(forward_flops(m)), "FLOPs", 5));
+        si(as_double(forward_flops(m)), "FLOPs", 5));
   print("training per sample  {}  (forward + backward = 3 x forward)\n\n",
-             si(as_double(train_flops(m)), "FLOPs", 5));
+        si(as_double(train_flops(m)), "FLOPs", 5));
   print("{}\n{}", layer_table(r), memory_table(r));
   if (options.backend == "cpu" && options.ranks_per_host > 1)
     print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
   print("({} per rank, {}; without the batch itself, communication buffers and library workspaces)\n",
-             options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch), options.dtype);
+        options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch), options.dtype);
 }
 
 /// CPU ranks of one host hold the state once; GPUs hold it each.
@@ -128,41 +128,41 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_flops(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("flops", "parameters, MACs, FLOPs and bytes of a model, per layer and in total");
+void add_flops(Command app) {
+  Command command =
+      app.add_command("flops", "parameters, MACs, FLOPs and bytes of a model, per layer and in total");
   const auto options = std::make_shared<Options>();
-  command->add_option("MODEL.toml", options->file, "model file, e.g. configs/models/dit-s-2.toml")
-      ->required()
-      ->type_name("");
-  add_set_option(*command, options->overrides);
+  command.add_option("MODEL.toml", options->file, "model file, e.g. configs/models/dit-s-2.toml")
+      .required()
+      .type_name("");
+  command.add_set_option(options->overrides);
   command
-      ->add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
-      ->type_name("SAMPLES")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 16).description(""))
-      ->capture_default_str();
-  command->add_option("--dtype", options->dtype, "compute type; master weights are fp32")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
-      ->capture_default_str();
-  command->add_option("--backend", options->backend, "where it trains, for the memory")
-      ->type_name("BACKEND")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
+      .add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
+      .type_name("SAMPLES")
+      .range(std::int64_t{1}, std::int64_t{1} << 16)
+      .show_default();
+  command.add_option("--dtype", options->dtype, "compute type; master weights are fp32")
+      .type_name("TYPE")
+      .is_member({"fp32", "bf16"})
+      .show_default();
+  command.add_option("--backend", options->backend, "where it trains, for the memory")
+      .type_name("BACKEND")
+      .is_member({"cpu", "cuda"})
+      .show_default();
   command
-      ->add_option("--ranks-per-host", options->ranks_per_host,
-                   "CPU ranks of one host, which hold weights and optimizer state in common")
-      ->type_name("RANKS")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{256}).description(""))
-      ->capture_default_str();
-  add_json_flag(*command, options->json);
-  add_help_config_flag(*command, [] {
+      .add_option("--ranks-per-host", options->ranks_per_host,
+                  "CPU ranks of one host, which hold weights and optimizer state in common")
+      .type_name("RANKS")
+      .range(std::int64_t{1}, std::int64_t{256})
+      .show_default();
+  command.add_json_flag(options->json);
+  command.add_help_config_flag([] {
     config::Table root;
     ModelConfig model;
     declare(root.table("model"), model);
     return config::help_text(root);
   });
-  command->callback([options] { run(*options); });
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

@@ -3,6 +3,7 @@
 // included, 3 a training stopped by a signal.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <sstream>
@@ -22,12 +23,13 @@ void build(CLI::App& app) {
   app.set_version_flag("--version", "gpumonth " GPUMONTH_VERSION, "prints the version");
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  cli::add_trainer_commands(app);
-  cli::add_flops(app);
-  cli::add_fit(app);
-  cli::add_compare(app);
-  cli::add_budget(app);
-  cli::add_report(app);
+  const cli::Command program(app);
+  cli::add_trainer_commands(program);
+  cli::add_flops(program);
+  cli::add_fit(program);
+  cli::add_compare(program);
+  cli::add_budget(program);
+  cli::add_report(program);
   app.footer(
       "'gpumonth COMMAND --help' says more. Ranks are started by mpirun or srun:\n"
       "  mpirun --bind-to none -n 2 gpumonth train configs/runs/tiny.toml\n"

@@ -10,7 +10,7 @@
 
 namespace gpumonth::cli {
 
-void add_trainer_commands(CLI::App&) {}
+void add_trainer_commands(Command) {}
 
 void end_job(const std::string& message, int exit_code) {
   if (output_is_ready()) flush_output();  // what was said before the error

@@ -23,27 +23,28 @@ void run(const Options& options) {
                                        : model::load_model(options.model_file, options.overrides);
   const trainer::ProbeSummary summary = trainer::probe(model, options.probe);
   print("{} samples, mean loss {:.9g}, gradient norm {:.9g}; written to {}\n", summary.samples,
-             summary.mean_loss, summary.grad_norm, options.probe.out.string());
+        summary.mean_loss, summary.grad_norm, options.probe.out.string());
 }
 
 }  // namespace
 
-void add_probe(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("probe", "one forward and backward on given inputs: prediction, loss, gradients");
+void add_probe(Command app) {
+  Command command = app.add_command("probe", "one forward and backward on given inputs: prediction, loss, gradients");
   const auto options = std::make_shared<Options>();
-  command->add_option("CKPT", options->probe.checkpoint, "HDF5 with /model/<name>, e.g. a checkpoint")->required()->type_name("");
-  command->add_option("--model", options->model_file, "model file; by default the configuration in the checkpoint")
-      ->type_name("MODEL.toml");
-  add_set_option(*command, options->overrides)->needs("--model");
-  command->add_option("--batch", options->probe.batch, "HDF5 with /x_start, /noise, /t, /y")->required()->type_name("B.h5");
-  command->add_option("--out", options->probe.out, "HDF5 to write: /prediction, /loss, /grad/<name>")->required()->type_name("O.h5");
-  command->add_option("--dtype", options->probe.dtype, "compute type; master weights are fp32")
-      ->type_name("TYPE")->check(CLI::IsMember({"fp32", "bf16"}))->capture_default_str();
-  command->add_option("--backend", options->probe.backend, "where the model runs: CPU threads or the first GPU")
-      ->type_name("BACKEND")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
-  command->add_option("--threads", options->probe.threads, "threads of the products and loops")
-      ->type_name("THREADS")->check(CLI::Range(1, 1024).description(""))->capture_default_str();
-  command->callback([options] { run(*options); });
+  command.add_option("CKPT", options->probe.checkpoint, "HDF5 with /model/<name>, e.g. a checkpoint").required().type_name("");
+  const Option model =
+      command.add_option("--model", options->model_file, "model file; by default the configuration in the checkpoint")
+      .type_name("MODEL.toml");
+  command.add_set_option(options->overrides).needs(model);
+  command.add_option("--batch", options->probe.batch, "HDF5 with /x_start, /noise, /t, /y").required().type_name("B.h5");
+  command.add_option("--out", options->probe.out, "HDF5 to write: /prediction, /loss, /grad/<name>").required().type_name("O.h5");
+  command.add_option("--dtype", options->probe.dtype, "compute type; master weights are fp32")
+      .type_name("TYPE").is_member({"fp32", "bf16"}).show_default();
+  command.add_option("--backend", options->probe.backend, "where the model runs: CPU threads or the first GPU")
+      .type_name("BACKEND").is_member({"cpu", "cuda"}).show_default();
+  command.add_option("--threads", options->probe.threads, "threads of the products and loops")
+      .type_name("THREADS").range(1, 1024).show_default();
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

@@ -6,11 +6,12 @@
 #include <memory>
 #include <optional>
 
+#include "base/number_text.h"
+#include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
 #include "budget/sweep.h"
 #include "budget/text_file.h"
 #include "cli/commands.h"
-#include "runlog/reader.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -22,51 +23,48 @@ struct Options {
 };
 
 /// With a table of numbers of GPUs around the scenario's own, unless --gpus says which.
-budget::Budget make_budget(const Options& options, const std::vector<runlog::Run>& runs,
-                           const std::vector<budget::Efficiency>& efficiencies) {
+budget::Budget make_budget(const Options& options, const std::vector<runlog::Run>& runs) {
+  std::vector<budget::Efficiency> efficiencies;
+  for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
-  budget::BudgetOptions how{.gpus = parse_gpus(options.gpus), .components = budget::components_of(runs)};
+  budget::BudgetOptions how{.gpus = parse_gpus(options.gpus), .components = budget::components_of(runs, efficiencies)};
+  if (const auto note = note_on_thousands(options.gpus, "--gpus"); !note.empty()) how.notes.push_back(note);
   if (how.gpus.empty()) how.gpus = budget::usual_sweep(scenario);
   return budget::make_budget(scenario, efficiencies, how);
 }
 
 void run(const Options& options) {
   budget::check_output(options.output, options.force);
-  std::vector<runlog::Run> runs;
-  std::vector<budget::Efficiency> efficiencies;
-  for (const auto& path : options.runs) {
-    runs.push_back(runlog::read(path));
-    efficiencies.push_back(budget::efficiency_of(runs.back()));
-  }
+  const auto [runs, notes] = budget::read_run_logs(options.runs);
   std::optional<budget::Budget> budget;
   std::optional<budget::Backtest> known;  // a program copied away from its recipes makes a page without them
   if (!options.scenario.empty() && !budget::shipped_recipes_folder().empty())
     known = budget::backtest(budget::shipped_recipes());
-  if (!options.scenario.empty()) budget = make_budget(options, runs, efficiencies);
+  if (!options.scenario.empty()) budget = make_budget(options, runs);
   budget::write_text_file(options.output,
-                          budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr),
+                          budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr, notes),
                           options.force);
   print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
-             budget ? ", " + budget->scenario.title : "");
+        budget ? ", " + budget->scenario.title : "");
+  for (const auto& note : notes) print("note: {}\n", note);
 }
 
 }  // namespace
 
-void add_report(CLI::App& app) {
+void add_report(Command app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("report", "one self-contained HTML page of runs and budget, with plots");
-  command->footer(
+  Command command = app.add_command("report", "one self-contained HTML page of runs and budget, with plots");
+  command.footer(
       "  gpumonth report runs/*/run.h5 -o report.html --scenario configs/scenarios/sora-2024.toml");
-  command->add_option("runs", options->runs, "run logs")->required()->type_name("RUN.h5");
-  command->add_option("-o,--output", options->output, "the page")->required()->type_name("report.html");
-  CLI::Option* scenario =
-      command->add_option("--scenario", options->scenario, "scenario whose budget is shown too")
-          ->type_name("S.toml");
-  add_gpus_option(*command, options->gpus)->needs(scenario);
-  command->add_flag("--force", options->force, "overwrite the page if it exists");
-  add_set_option(*command, options->overrides)->needs(scenario);
-  command->callback([options] { run(*options); });
+  command.add_option("runs", options->runs, "run logs").required().type_name("RUN.h5");
+  command.add_option("-o,--output", options->output, "the page").required().type_name("report.html");
+  const Option scenario =
+      command.add_option("--scenario", options->scenario, "scenario whose budget is shown too")
+          .type_name("S.toml");
+  command.add_gpus_option(options->gpus).needs(scenario);
+  command.add_flag("--force", options->force, "overwrite the page if it exists");
+  command.add_set_option(options->overrides).needs(scenario);
+  command.run([options] { run(*options); });
 }
 
 }  // namespace gpumonth::cli

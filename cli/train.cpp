@@ -64,26 +64,24 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_train(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("train", "trains a DiT, alone or under mpirun/srun, and logs every step");
+void add_train(Command app) {
+  Command command = app.add_command("train", "trains a DiT, alone or under mpirun/srun, and logs every step");
   const auto options = std::make_shared<Options>();
-  command->add_option("RUN", options->file, "run file, e.g. configs/runs/tiny.toml")->required()->type_name("RUN.toml");
-  add_set_option(*command, options->overrides);
-  add_help_config_flag(*command, [] {
+  command.add_option("RUN", options->file, "run file, e.g. configs/runs/tiny.toml").required().type_name("RUN.toml");
+  command.add_set_option(options->overrides);
+  command.add_help_config_flag([] {
     trainer::RunConfig defaults;
     config::Table root;
     trainer::declare(root, defaults);
     return config::help_text(root);
   });
-  command->footer(
+  command.footer(
       "SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU, to any rank, end the run after the step in progress: it\n"
       "writes a checkpoint, closes the log, says how to go on and exits with 3. A second Ctrl-C ends it at once.\n"
       "Exit codes: 0 all steps done, 1 a fault of the program or of a library, 2 something the user can mend, 3 stopped\n"
       "by a signal. Where standard output cannot be written, a closed pipe say, training goes on to its end, and then\n"
       "exits with 2.");
-  command->callback([options] {
-    if (const int code = run(*options)) throw CLI::RuntimeError(code);
-  });
+  command.run_to_code([options] { return run(*options); });
 }
 
 }  // namespace gpumonth::cli

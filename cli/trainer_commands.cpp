@@ -4,7 +4,7 @@
 
 namespace gpumonth::cli {
 
-void add_trainer_commands(CLI::App& app) {
+void add_trainer_commands(Command app) {
   add_train(app);
   add_probe(app);
   add_comm(app);

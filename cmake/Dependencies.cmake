@@ -25,6 +25,7 @@ if(GPUMONTH_TRAINER)
   find_package(MPI REQUIRED COMPONENTS C)
   find_package(OpenMP REQUIRED COMPONENTS CXX)
   find_package(dnnl REQUIRED)
+  find_package(ZLIB REQUIRED)  # crc32 of checkpoints; HDF5 brings it
   find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)
   add_library(gpumonth_random123 INTERFACE)
   target_include_directories(gpumonth_random123 SYSTEM INTERFACE ${RANDOM123_INCLUDE_DIR})

@@ -20,13 +20,12 @@ class HostAllReduce final : public TimedAllReduce {
   void clear(std::int64_t count) override { std::fill_n(memory_.get(), count, 0.0f); }
 
   std::vector<double> run(std::int64_t count, int repeats) override {
-    using Clock = std::chrono::steady_clock;
     const std::span<float> values(memory_.get(), static_cast<std::size_t>(count));
     std::vector<double> took_s(static_cast<std::size_t>(repeats));
-    auto last = Clock::now();
+    auto last = std::chrono::steady_clock::now();
     for (double& s : took_s) {
       communicator_.all_reduce_sum(values);
-      const auto now = Clock::now();
+      const auto now = std::chrono::steady_clock::now();
       s = std::chrono::duration<double>(now - last).count();
       last = now;
     }

@@ -3,6 +3,7 @@
 #
 #   jobs/install.sh build      what building and running needs (about 170 MB of downloads on a bare system)
 #   jobs/install.sh test       that, and what the tests need besides
+#   jobs/install.sh packages build|test   only prints the names of these packages
 #
 # Where everything is there it does nothing, so it also works without root and on other systems. The names of the
 # packages are only right for the two systems above: elsewhere it ends and lists what is missing.
@@ -24,6 +25,7 @@ libopenmpi-dev        -        MPI between ranks
 libdnnl-dev           -        oneDNN: matrix products on the CPU
 ocl-icd-opencl-dev    -        OpenCL, which the CMake package of oneDNN asks for
 libhdf5-dev           -        run logs, checkpoints, datasets
+zlib1g-dev            -        checksums of checkpoints
 librandom123-dev      -        random numbers that do not depend on the number of ranks
 libtomlplusplus-dev   -        configuration files
 libcli11-dev          -        command line
@@ -146,12 +148,17 @@ check_cmake() {
 }
 
 main() {
-  local wanted
+  local wanted action=install
+  if [[ ${1:-} == packages ]]; then action=print && shift; fi
   case "${1:-} $#" in
     'build 1') wanted=$build_packages ;;
     'test 1') wanted=$build_packages$test_packages ;;
-    *) fail "usage: jobs/install.sh build|test" ;;
+    *) fail "usage: jobs/install.sh [packages] build|test" ;;
   esac
+  if [[ $action == print ]]; then
+    awk 'NF {print $1}' <<<"$wanted" | paste -sd' '
+    return 0
+  fi
   if [[ ${GPUMONTH_SKIP_INSTALL:-} == 1 ]]; then return 0; fi
 
   local missing packages

@@ -50,11 +50,22 @@ void declare(config::Table& table, Hardware& hardware) {
   table.field("device_names", hardware.device_names,
               {.help = "what the driver calls it; alternatives between '|'"});
   table.field("peak_flops_per_s", hardware.peak_flops_per_s,
-              {.unit = "FLOP/s", .min = 1, .help = "dense bf16 peak, no sparsity"});
-  table.field("memory_gb", hardware.memory_gb, {.unit = "GB", .min = 0, .help = "device memory, 1e9 bytes"});
+              {.unit = "FLOP/s",
+               .min = 1e12,  // one CPU socket; below a GPU of any year that has bf16
+               .max = 2e17,  // a wafer-scale chip has 1.25e17
+               .help = "dense bf16 peak, no sparsity",
+               .slips = {1e12, 1e3, 1e-3, 1e15}});
+  table.field(
+      "memory_gb", hardware.memory_gb,
+      {.unit = "GB", .min = 1, .max = 5000, .help = "device memory, 1e9 bytes", .slips = {1e-9, 1e-3, 1e3}});
   table.field("memory_bandwidth_bytes_per_s", hardware.memory_bandwidth_bytes_per_s,
-              {.unit = "B/s", .min = 1, .help = "device memory, reads and writes together"});
-  table.field("power_w", hardware.power_w, {.unit = "W", .min = 0, .help = "board power limit"});
+              {.unit = "B/s",
+               .min = 5e10,
+               .max = 1e17,
+               .help = "device memory, reads and writes together",
+               .slips = {1e9, 1e12, 1e3, 1e-3}});
+  table.field("power_w", hardware.power_w,
+              {.unit = "W", .min = 20, .max = 5e4, .help = "board power limit", .slips = {1e3, 1e-3}});
   table.field("source", hardware.source, {.help = "where these numbers stand"});
 }
 
@@ -74,17 +85,6 @@ std::vector<Hardware> load_hardware(const std::filesystem::path& directory) {
     all.push_back(std::move(hardware));
   }
   return all;
-}
-
-std::filesystem::path shipped_hardware() {
-  std::error_code error;
-  auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (int level = 0; level < 5 && !error && !folder.empty(); ++level, folder = folder.parent_path()) {
-    const auto candidate = folder / "configs/hardware";
-    if (std::filesystem::is_directory(candidate, error)) return candidate;
-    error.clear();
-  }
-  return {};
 }
 
 const Hardware* match(const std::vector<Hardware>& hardware, const std::string& device_name) {

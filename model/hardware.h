@@ -28,10 +28,6 @@ void declare(config::Table& table, Hardware& hardware);
 /// no peak in it, or two files that claim the same device name.
 std::vector<Hardware> load_hardware(const std::filesystem::path& directory);
 
-/// The configs/hardware that belongs to this program: in its folder or one of the four above (build/cuda/gpumonth of a
-/// source tree, bin/gpumonth of a bundle). Empty where there is none, as for a program copied elsewhere.
-std::filesystem::path shipped_hardware();
-
 /// The device whose device_names hold exactly `device_name` (upper and lower case are the same); nullptr
 /// where none does: an unknown device has no peak, and never gets another one's.
 const Hardware* match(const std::vector<Hardware>& hardware, const std::string& device_name);

@@ -1,8 +1,6 @@
 #include "runlog/reader.h"
-#include "runlog/warm_up.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "runlog/schema.h"
 
@@ -10,7 +8,12 @@ namespace gpumonth::runlog {
 
 namespace {
 
-hdf5::Dataset open_column(const hdf5::File& file, const std::string& name, std::size_t rank) {
+/// More than any training takes: what claims more is damaged, and would not fit in memory.
+constexpr std::int64_t kMostRows = 100'000'000;
+/// Rows are read in blocks that stay in the processor's caches while column after column is filled in.
+constexpr std::int64_t kBlockRows = 16'384;
+
+hdf5::Dataset open_column(const hdf5::File& file, const std::string& name, std::size_t rank, bool is_float) {
   if (!file.has(name)) {
     user_error("{}: run log without {}; it is damaged or another program wrote it", file.path(), name);
   }
@@ -19,40 +22,81 @@ hdf5::Dataset open_column(const hdf5::File& file, const std::string& name, std::
     user_error("{}: {} has shape {} instead of {} dimension{}", file.path(), name,
                hdf5::to_string(dataset.shape()), rank, rank == 1 ? "" : "s");
   }
+  if (is_float ? !dataset.is_float() : !dataset.is_integer()) {
+    user_error("{}: holds another type than a gpumonth run log", dataset.name());
+  }
+  if (dataset.shape()[0] > kMostRows) {
+    user_error("{}: has {} rows, more than the {} that a run log may have", dataset.name(), dataset.shape()[0],
+               kMostRows);
+  }
   return dataset;
 }
 
-template <class Record, class Value>
-void read_column(const hdf5::Dataset& dataset, Value Record::*member, std::vector<Record>& records) {
-  using Stored = std::conditional_t<std::is_same_v<Value, Phase>, std::uint8_t, Value>;
-  if (std::is_floating_point_v<Value> ? !dataset.is_float() : !dataset.is_integer()) {
-    user_error("{}: holds another type than a gpumonth run log", dataset.name());
-  }
-  std::vector<Stored> values(records.size());
-  if (!values.empty()) dataset.read_rows(0, static_cast<std::int64_t>(values.size()), values.data());
-  for (std::size_t i = 0; i < values.size(); ++i) records[i].*member = static_cast<Value>(values[i]);
+template <class Record>
+bool holds_float(const Column<Record>& column) {
+  return std::holds_alternative<double Record::*>(column.member);
 }
 
-/// All columns of a table, cut to the shortest: a killed writer may have got to only some of them.
+/// The first value of a block that its column does not allow.
+struct Misfit {
+  std::size_t row = std::numeric_limits<std::size_t>::max(), column = 0;
+  double value = 0;
+};
+
+/// Fills in one column of `records`, and keeps the earliest misfit.
+template <class Record, class Value>
+void read_column(const hdf5::Dataset& dataset, std::int64_t first, const Column<Record>& column, std::size_t place,
+                 Value Record::*member, std::span<Record> records, Misfit& misfit) {
+  using Stored = std::conditional_t<std::is_same_v<Value, Phase>, std::uint8_t, Value>;
+  std::vector<Stored> values(records.size());
+  dataset.read_rows(first, static_cast<std::int64_t>(values.size()), values.data());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    records[i].*member = static_cast<Value>(values[i]);
+    const auto value = static_cast<double>(values[i]);
+    if (i < misfit.row && !column.range.contains(value)) misfit = {i, place, value};
+  }
+}
+
+template <class Record>
+[[noreturn]] void refuse(const hdf5::File& file, const std::string& group, const Column<Record>& column,
+                         std::int64_t row, const Record& record, double value) {
+  std::string where = fmt::format("row {}", row);
+  if constexpr (requires { record.step; })
+    if (column.name != std::string("step")) where = fmt::format("step {}", record.step);
+  user_error("{}: {}/{} of {} is {}, it must be from {:g} to {:g} {}: the log is damaged or another program wrote it",
+             file.path(), group, column.name, where, number_text(value), column.range.low, column.range.high,
+             column.unit);
+}
+
+/// All columns of a table, cut to the shortest: a killed writer may have got to only some of them. Throws UserError at
+/// the first value that is out of its column's range.
 template <class Record>
 std::vector<Record> read_table(const hdf5::File& file, const std::string& group,
                                std::span<const Column<Record>> columns) {
   std::vector<hdf5::Dataset> datasets;
-  std::int64_t rows = std::numeric_limits<std::int64_t>::max();
+  std::int64_t rows = kMostRows;
   for (const auto& column : columns) {
-    datasets.push_back(open_column(file, group + "/" + column.name, 1));
+    datasets.push_back(open_column(file, group + "/" + column.name, 1, holds_float(column)));
     rows = std::min(rows, datasets.back().shape()[0]);
   }
   std::vector<Record> records(static_cast<std::size_t>(rows));
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    std::visit([&](auto member) { read_column(datasets[c], member, records); }, columns[c].member);
+  for (std::int64_t first = 0; first < rows; first += kBlockRows) {
+    const auto block = std::span(records).subspan(static_cast<std::size_t>(first),
+                                                  static_cast<std::size_t>(std::min(kBlockRows, rows - first)));
+    Misfit misfit;
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      std::visit([&](auto member) { read_column(datasets[c], first, columns[c], c, member, block, misfit); },
+                 columns[c].member);
+    if (misfit.row < block.size())
+      refuse(file, group, columns[misfit.column], first + static_cast<std::int64_t>(misfit.row), block[misfit.row],
+             misfit.value);
   }
   return records;
 }
 
 void read_ranks(const hdf5::File& file, Run& run) {
-  const auto step = open_column(file, kRankStep, 1);
-  const auto time = open_column(file, kRankStepTime, 2);
+  const auto step = open_column(file, kRankStep, 1, false);
+  const auto time = open_column(file, kRankStepTime, 2, true);
   if (time.shape()[1] != run.info.world_size) {
     user_error("{}: shape {} does not fit a run of {} ranks", time.name(), hdf5::to_string(time.shape()),
                run.info.world_size);
@@ -63,19 +107,24 @@ void read_ranks(const hdf5::File& file, Run& run) {
   run.rank_step_time_s.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(run.info.world_size));
   step.read_rows(0, rows, run.rank_steps.data());
   time.read_rows(0, rows, run.rank_step_time_s.data());
+  for (std::size_t i = 0; i < run.rank_step_time_s.size(); ++i) {
+    const auto seconds = static_cast<double>(run.rank_step_time_s[i]);
+    const auto ranks = static_cast<std::size_t>(run.info.world_size);
+    if (!kRankStepTimeRange.contains(seconds))
+      user_error("{} of step {} and rank {} is {}, it must be from {:g} to {:g} s: the log is damaged", time.name(),
+                 run.rank_steps[i / ranks], i % ranks, number_text(seconds), kRankStepTimeRange.low,
+                 kRankStepTimeRange.high);
+  }
 }
 
-void check_steps(const Run& run) {
-  for (std::size_t i = 0; i < run.steps.size(); ++i) {
-    const auto& record = run.steps[i];
-    if (record.phase > Phase::checkpoint) {
-      user_error("{}: step {} has phase {}, which is none", run.path, record.step,
-                 static_cast<int>(record.phase));
-    }
-    if (i > 0 && record.step <= run.steps[i - 1].step) {
-      user_error("{}: step {} follows step {}; the log is damaged", run.path, record.step,
-                 run.steps[i - 1].step);
-    }
+void check_order(const Run& run) {
+  for (std::size_t i = 1; i < run.steps.size(); ++i) {
+    const StepRecord &record = run.steps[i], &before = run.steps[i - 1];
+    if (record.step <= before.step)
+      user_error("{}: step {} follows step {}; the log is damaged", run.path, record.step, before.step);
+    if (record.start_time_s < before.start_time_s)
+      user_error("{}: start_time_s of step {} is {:g} s, before step {} at {:g} s; the log is damaged", run.path,
+                 record.step, record.start_time_s, before.step, before.start_time_s);
   }
 }
 
@@ -87,8 +136,6 @@ Run read(const std::filesystem::path& path) {
   run.path = path.string();
   run.info = read_info(file);
   run.schema_version = kSchemaVersion;
-  if (run.info.world_size < 1)
-    user_error("{}: world_size is {}; the log is damaged", run.path, run.info.world_size);
   run.steps = read_table(file, kStepsGroup, step_columns(file.has(kStepEnergy)));
   run.buckets = read_table(file, kBucketsGroup, bucket_columns());
   if (file.has(kCommGroup)) {
@@ -97,20 +144,10 @@ Run read(const std::filesystem::path& path) {
   }
   read_ranks(file, run);
   std::uint8_t clean = 0;
-  open_column(file, kCleanClose, 1).read_rows(0, 1, &clean);
+  open_column(file, kCleanClose, 1, false).read_rows(0, 1, &clean);
   run.clean_close = clean == 1;
-  check_steps(run);
+  check_order(run);
   return run;
-}
-
-std::vector<StepRecord> Run::steady() const {
-  std::vector<StepRecord> out;
-  std::copy_if(steps.begin(), steps.end(), std::back_inserter(out),
-               [](const StepRecord& record) { return record.phase == Phase::steady; });
-  std::vector<double> times_s;
-  for (const StepRecord& record : out) times_s.push_back(record.step_time_s);
-  out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(warm_up_length(times_s)));
-  return out;
 }
 
 }  // namespace gpumonth::runlog

@@ -8,7 +8,8 @@ namespace gpumonth::runlog {
 
 /// Reads a run log, finished, still growing, or left by a killed process. Columns of unequal length (the
 /// writer died between them) are cut to the shortest. Throws UserError: missing, not HDF5, not a run log,
-/// another schema version.
+/// another schema version, a number outside the range that runlog/schema.cpp declares for it (names file, column and
+/// step), steps or start times that go backwards. So whoever gets a Run divides by its times without looking again.
 Run read(const std::filesystem::path& file);
 
 }  // namespace gpumonth::runlog

@@ -2,9 +2,11 @@
 // docs/runlog.md lists every dataset; runlog/schema.h is the only code that knows their names.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -78,9 +80,10 @@ struct RunInfo {
   std::string transport;             ///< "self", "mpi", "nccl"
   std::string dtype;                 ///< "fp32" or "bf16": the compute type
   std::string device_name;           ///< "AMD EPYC 9654", "NVIDIA H100 80GB HBM3"
-  double peak_flops_per_s = 0;       ///< of one rank; NaN where unknown
+  double peak_flops_per_s = std::numeric_limits<double>::quiet_NaN();  ///< of one rank; NaN where unknown
   std::string peak_source;           ///< "datasheet: ...", "measured GEMM ..."
-  double gemm_peak_flops_per_s = 0;  ///< measured at start on one rank; NaN where not measured
+  double gemm_peak_flops_per_s =
+      std::numeric_limits<double>::quiet_NaN();  ///< measured at start on one rank; NaN where not measured
   std::map<std::string, std::string> library_versions;  ///< "Open MPI" -> "4.1.4", ...
   std::vector<std::string> hostnames;                   ///< by rank
   std::string start_time_utc;                           ///< ISO 8601
@@ -101,7 +104,16 @@ struct Run {
       rank_step_time_s;  ///< (sampled steps, world_size), row-major: every rank's own busy time, s
   std::vector<std::int64_t> rank_steps;    ///< the step of each of those rows
   CommSweep comm;                          ///< all-reduces by size, where they were measured
-  std::vector<StepRecord> steady() const;  ///< phase == steady, less what warm_up_length() finds
+
+  /// The steps that count, in every command and by one rule: all whose phase is steady. A view into `steps`.
+  auto steady() const {
+    return steps | std::views::filter([](const StepRecord& s) { return s.phase == Phase::steady; });
+  }
+  /// Whether `step` is the number of a step that counts. `steps` ascends.
+  bool is_steady(std::int64_t step) const {
+    const auto found = std::ranges::lower_bound(steps, step, {}, &StepRecord::step);
+    return found != steps.end() && found->step == step && found->phase == Phase::steady;
+  }
 };
 
 }  // namespace gpumonth::runlog

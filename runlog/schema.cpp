@@ -1,85 +1,133 @@
 #include "runlog/schema.h"
 
 #include <array>
+#include <cmath>
 
 namespace gpumonth::runlog {
 
 namespace {
 
+// Ranges are wide: they hold back what no machine measures and what breaks arithmetic, not what is unusual.
+constexpr double kLongest_s = 1e8;  ///< three years
+constexpr Range kCounter{1, 1e15};
+constexpr Range kDuration{0, kLongest_s};
+/// Stored as they are: the step at which a run diverged is logged, and no speed depends on them.
+constexpr Range kAnything{-INFINITY, INFINITY, true};
+constexpr Range kWork{1, 1e30};  ///< FLOP of a step
+/// FLOP/s of one rank. A peak in TFLOP/s or GFLOP/s lies below it.
+constexpr Range kPeak{1e6, 1e18, true};
+
 using S = StepRecord;
 constexpr std::array<Column<S>, 21> kStepColumns{{
-    {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step},
-    {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s},
+    {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step, kCounter},
+    {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s, {0, 1e12}},
     {"step_time_s", "s", "wall time from the end of the previous step to the end of this one",
-     &S::step_time_s},
-    {"data_s", "s", "waiting for the batch", &S::data_s},
-    {"forward_s", "s", "forward and loss", &S::forward_s},
-    {"backward_s", "s", "backward compute, without exposed_comm_s", &S::backward_s},
-    {"comm_s", "s", "the communication thread inside all-reduces", &S::comm_s},
-    {"exposed_comm_s", "s", "what the step waited for communication", &S::exposed_comm_s},
-    {"optimizer_s", "s", "clipping, AdamW, EMA, weight packing", &S::optimizer_s},
-    {"samples", "samples", "global batch", &S::samples},
-    {"tokens", "tokens", "samples x tokens per sample", &S::tokens},
-    {"model_flops", "FLOP", "3 x forward, without recompute, over all ranks", &S::model_flops},
-    {"hardware_flops", "FLOP", "model_flops and recompute, over all ranks", &S::hardware_flops},
-    {"loss", "1", "mean over the global batch", &S::loss},
-    {"grad_norm", "1", "L2 norm of the gradient before clipping", &S::grad_norm},
-    {"learning_rate", "1", "AdamW step size", &S::learning_rate},
-    {"phase", "1", "0 warm_up, 1 steady, 2 checkpoint (the step's time contains writing one)", &S::phase},
+     &S::step_time_s, {1e-9, kLongest_s}},
+    {"data_s", "s", "waiting for the batch", &S::data_s, kDuration},
+    {"forward_s", "s", "forward and loss", &S::forward_s, kDuration},
+    {"backward_s", "s", "backward compute, without exposed_comm_s", &S::backward_s, kDuration},
+    {"comm_s", "s", "the communication thread inside all-reduces", &S::comm_s, kDuration},
+    {"exposed_comm_s", "s", "what the step waited for communication", &S::exposed_comm_s, kDuration},
+    {"optimizer_s", "s", "clipping, AdamW, EMA, weight packing", &S::optimizer_s, kDuration},
+    {"samples", "samples", "global batch", &S::samples, {1, 1e12}},
+    {"tokens", "tokens", "samples x tokens per sample", &S::tokens, kCounter},
+    {"model_flops", "FLOP", "3 x forward, without recompute, over all ranks", &S::model_flops, kWork},
+    {"hardware_flops", "FLOP", "model_flops and recompute, over all ranks", &S::hardware_flops, kWork},
+    {"loss", "1", "mean over the global batch", &S::loss, kAnything},
+    {"grad_norm", "1", "L2 norm of the gradient before clipping", &S::grad_norm, kAnything},
+    {"learning_rate", "1", "AdamW step size", &S::learning_rate, {0, 1e6}},
+    {"phase", "1", "0 warm_up, 1 steady, 2 checkpoint (the step's time contains writing one)", &S::phase, {0, 2}},
     {"energy_j", "J", "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
-     &S::energy_j},
-    {"power_w", "W", "of rank 0's GPU while it worked on the step", &S::power_w},
-    {"sm_clock_mhz", "MHz", "SM clock of rank 0's GPU while it worked on the step", &S::sm_clock_mhz},
-    {"temperature_c", "degC", "of rank 0's GPU while it worked on the step", &S::temperature_c},
+     &S::energy_j, {0, 1e12, true}},
+    {"power_w", "W", "of rank 0's GPU while it worked on the step", &S::power_w, {0, 1e9, true}},
+    {"sm_clock_mhz", "MHz", "SM clock of rank 0's GPU while it worked on the step", &S::sm_clock_mhz, {0, 1e9, true}},
+    {"temperature_c", "degC", "of rank 0's GPU while it worked on the step", &S::temperature_c, {-273.15, 1e4, true}},
 }};
 constexpr std::size_t kPowerColumns = 4;  ///< the last ones
 
 using B = BucketRecord;
 constexpr std::array<Column<B>, 6> kBucketColumns{{
-    {"step", "1", "the sampled step", &B::step},
-    {"bucket", "1", "index in launch order", &B::bucket},
-    {"bytes", "B", "on the wire, per rank", &B::bytes},
+    {"step", "1", "the sampled step", &B::step, kCounter},
+    {"bucket", "1", "index in launch order", &B::bucket, {0, 65535}},
+    {"bytes", "B", "on the wire, per rank", &B::bytes, {0, 1e15}},
     {"ready_s", "s", "the bucket's last gradient was finished, since the step's start, on rank 0",
-     &B::ready_s},
-    {"start_s", "s", "the all-reduce began, since the step's start, on rank 0", &B::start_s},
-    {"end_s", "s", "the all-reduce was done, since the step's start, on rank 0", &B::end_s},
+     &B::ready_s, kDuration},
+    {"start_s", "s", "the all-reduce began, since the step's start, on rank 0", &B::start_s, kDuration},
+    {"end_s", "s", "the all-reduce was done, since the step's start, on rank 0", &B::end_s, kDuration},
 }};
 
 using C = CommRecord;
 constexpr std::array<Column<C>, 6> kCommColumns{{
-    {"bytes", "B", "of one rank's fp32 values, summed over all ranks in place", &C::bytes},
-    {"repeats", "1", "timed all-reduces, back to back, after a warm-up", &C::repeats},
-    {"mean_s", "s", "time of one, mean; of the slowest rank", &C::mean_s},
-    {"median_s", "s", "time of one, median; of the slowest rank", &C::median_s},
-    {"p99_s", "s", "time of one, 99th percentile by nearest rank; of the slowest rank", &C::p99_s},
-    {"correct", "1", "1: every value on every rank was the exact sum", &C::correct},
+    {"bytes", "B", "of one rank's fp32 values, summed over all ranks in place", &C::bytes, {0, 1e15}},
+    {"repeats", "1", "timed all-reduces, back to back, after a warm-up", &C::repeats, kCounter},
+    {"mean_s", "s", "time of one, mean; of the slowest rank", &C::mean_s, kDuration},
+    {"median_s", "s", "time of one, median; of the slowest rank", &C::median_s, kDuration},
+    {"p99_s", "s", "time of one, 99th percentile by nearest rank; of the slowest rank", &C::p99_s, kDuration},
+    {"correct", "1", "1: every value on every rank was the exact sum", &C::correct, {0, 1}},
 }};
 
 constexpr const char* kVersionsGroup = "/library_versions";
 constexpr const char* kPowerSource = "power_source";
 constexpr const char* kProgram = "gpumonth run log";
 
-/// Calls f(name, value) for every number and text of the root: writing and reading in one list.
+/// The most bytes that a text is believed to have: more are no name, and would fill terminal and page.
+struct Length {
+  std::size_t most;
+};
+constexpr Length kName{1024}, kSentence{16 << 10}, kConfiguration{256 << 10};
+
+/// Calls f(name, value, limit) for every number and text of the root: writing, reading and checking in one list.
 template <class Info, class F>
 void for_each_attribute(Info& info, F&& f) {
-  f("gpumonth_version", info.gpumonth_version);
-  f("git_commit", info.git_commit);
-  f("config_toml", info.config_toml);
-  f("model_name", info.model_name);
-  f("world_size", info.world_size);
-  f("threads_per_rank", info.threads_per_rank);
-  f("global_batch", info.global_batch);
-  f("parameters", info.parameters);
-  f("backend", info.backend);
-  f("transport", info.transport);
-  f("dtype", info.dtype);
-  f("device_name", info.device_name);
-  f("peak_flops_per_s", info.peak_flops_per_s);
-  f("peak_source", info.peak_source);
-  f("gemm_peak_flops_per_s", info.gemm_peak_flops_per_s);
-  f("start_time_utc", info.start_time_utc);
-  f("start_time_unix_s", info.start_time_unix_s);
-  f("resumed_from", info.resumed_from);
+  f("gpumonth_version", info.gpumonth_version, kName);
+  f("git_commit", info.git_commit, kName);
+  f("config_toml", info.config_toml, kConfiguration);
+  f("model_name", info.model_name, kName);
+  f("world_size", info.world_size, Range{1, 1e6});
+  f("threads_per_rank", info.threads_per_rank, Range{1, 1e5});
+  f("global_batch", info.global_batch, Range{0, 1e12});  // 0: a log without steps, from `gpumonth comm`
+  f("parameters", info.parameters, Range{0, 1e18});
+  f("backend", info.backend, kName);
+  f("transport", info.transport, kName);
+  f("dtype", info.dtype, kName);
+  f("device_name", info.device_name, kName);
+  f("peak_flops_per_s", info.peak_flops_per_s, kPeak);
+  f("peak_source", info.peak_source, kSentence);
+  f("gemm_peak_flops_per_s", info.gemm_peak_flops_per_s, kPeak);
+  f("start_time_utc", info.start_time_utc, kName);
+  f("start_time_unix_s", info.start_time_unix_s, Range{0, 1e12});
+  f("resumed_from", info.resumed_from, kSentence);
+}
+
+std::string checked_text(const hdf5::File& file, const std::string& object, const std::string& name, Length limit) {
+  std::string text = file.text_attribute(object, name);
+  if (text.size() > limit.most)
+    user_error("{}: attribute '{}' of {} has {} bytes, more than the {} that such a text may have", file.path(), name,
+               object, text.size(), limit.most);
+  return text;
+}
+
+/// Read as a double, so that no conversion to a narrower type hides what is stored.
+template <class Value>
+Value checked_number(const hdf5::File& file, const char* name, const Range& range) {
+  const double value = file.attribute<double>("/", name);
+  const bool whole = std::is_floating_point_v<Value> || value == std::floor(value);
+  if (!range.contains(value) || !whole)
+    user_error("{}: attribute '{}' is {}, it must be a {}number from {:g} to {:g}{}", file.path(), name,
+               number_text(value), std::is_floating_point_v<Value> ? "" : "whole ", range.low, range.high,
+               range.or_nan ? " (NaN where it is unknown)" : "");
+  return static_cast<Value>(value);
+}
+
+std::vector<std::string> checked_hostnames(const hdf5::File& file, int world_size) {
+  const auto names = file.text_list_attribute("/", "hostnames");
+  if (names.size() > static_cast<std::size_t>(world_size))
+    user_error("{}: {} hostnames, but world_size is {}", file.path(), names.size(), world_size);
+  for (const auto& name : names)
+    if (name.size() > kName.most)
+      user_error("{}: a host name has {} bytes, more than the {} that one may have", file.path(), name.size(),
+                 kName.most);
+  return names;
 }
 
 hdf5::Handle copy_of(hid_t type) { return {H5Tcopy(type), H5Tclose}; }
@@ -91,6 +139,10 @@ std::span<const Column<StepRecord>> step_columns(bool with_power) {
 }
 std::span<const Column<BucketRecord>> bucket_columns() { return kBucketColumns; }
 std::span<const Column<CommRecord>> comm_columns() { return kCommColumns; }
+
+std::string number_text(double value) {
+  return std::isfinite(value) ? fmt::format("{:g}", value) : "not a finite number";
+}
 
 hdf5::Handle column_type(std::int64_t) { return copy_of(hdf5::native_type<std::int64_t>()); }
 hdf5::Handle column_type(double) { return copy_of(hdf5::native_type<double>()); }
@@ -109,7 +161,7 @@ void write_info(hdf5::File& file, const RunInfo& info) {
   file.set_attribute("/", "content", kProgram);
   file.set_attribute("/", "schema_version", kSchemaVersion);
   for_each_attribute(info,
-                     [&](const char* name, const auto& value) { file.set_attribute("/", name, value); });
+                     [&](const char* name, const auto& value, auto) { file.set_attribute("/", name, value); });
   file.set_attribute("/", "hostnames", info.hostnames);
   if (!info.power_source.empty()) file.set_attribute("/", kPowerSource, info.power_source);
   file.create_group(kVersionsGroup);
@@ -131,18 +183,18 @@ RunInfo read_info(const hdf5::File& file) {
                                                     : "unknown version");
   }
   RunInfo info;
-  for_each_attribute(info, [&](const char* name, auto& value) {
+  for_each_attribute(info, [&](const char* name, auto& value, auto limit) {
     using Value = std::remove_reference_t<decltype(value)>;
     if constexpr (std::is_same_v<Value, std::string>) {
-      value = file.text_attribute("/", name);
+      value = checked_text(file, "/", name, limit);
     } else {
-      value = file.attribute<Value>("/", name);
+      value = checked_number<Value>(file, name, limit);
     }
   });
-  info.hostnames = file.text_list_attribute("/", "hostnames");
-  if (file.has_attribute("/", kPowerSource)) info.power_source = file.text_attribute("/", kPowerSource);
+  info.hostnames = checked_hostnames(file, info.world_size);
+  if (file.has_attribute("/", kPowerSource)) info.power_source = checked_text(file, "/", kPowerSource, kSentence);
   for (const auto& library : file.attribute_names(kVersionsGroup)) {
-    info.library_versions[library] = file.text_attribute(kVersionsGroup, library);
+    info.library_versions[library] = checked_text(file, kVersionsGroup, library, kName);
   }
   return info;
 }

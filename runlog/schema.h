@@ -19,6 +19,14 @@ constexpr const char* kCommGroup = "/comm";                  ///< only in logs o
 constexpr const char* kCommMeasured = "measured";            ///< its attribute: CommSweep::measured
 constexpr const char* kCleanClose = "/clean_close";          ///< (1) uint8: 1 after a clean end
 
+/// What a number may be: a log may come from another program, another machine, or a failing disk. The ends belong to it.
+struct Range {
+  double low, high;
+  bool or_nan = false;  ///< NaN stands for "unknown"
+
+  bool contains(double value) const { return value == value ? low <= value && value <= high : or_nan; }
+};
+
 /// One column of a table: a dataset of one element per record.
 template <class Record>
 struct Column {
@@ -26,12 +34,17 @@ struct Column {
   const char* unit;  ///< "1" for pure numbers
   const char* description;
   std::variant<std::int64_t Record::*, double Record::*, int Record::*, Phase Record::*> member;
+  Range range;  ///< outside of it the reader refuses the log
 };
 
 /// `with_power`: also the last four, which a log of a run without a power meter lacks.
 std::span<const Column<StepRecord>> step_columns(bool with_power = false);
 std::span<const Column<BucketRecord>> bucket_columns();
 std::span<const Column<CommRecord>> comm_columns();
+constexpr Range kRankStepTimeRange{0, 1e8};  ///< s, of kRankStepTime
+
+/// "-3.5", or "not a finite number": for messages.
+std::string number_text(double value);
 
 /// The stored type of a member: int64, float64, int32, or the enumeration of phases.
 hdf5::Handle column_type(std::int64_t);
@@ -40,7 +53,8 @@ hdf5::Handle column_type(int);
 hdf5::Handle column_type(Phase);
 
 void write_info(hdf5::File& file, const RunInfo& info);
-/// Throws UserError where the file is no run log, or one of another schema.
+/// Throws UserError where the file is no run log, or one of another schema, and where an attribute is missing, of another
+/// type, out of its range, or longer than any such text is.
 RunInfo read_info(const hdf5::File& file);
 
 }  // namespace gpumonth::runlog

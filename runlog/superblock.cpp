@@ -14,7 +14,7 @@ namespace {
 // HDF5 File Format Specification 3.0, II.A, superblock version 3 with 8-byte offsets and lengths: signature
 // (8), version, size of offsets, size of lengths, consistency flags (1 each), base, extension, end of file
 // and root addresses (8 each), checksum (4). All little endian.
-constexpr std::size_t kVersion = 8, kFlags = 11, kChecksum = 44, kSize = 48;
+constexpr std::size_t kFlags = 11, kChecksum = 44, kSize = 48;
 constexpr std::array<std::uint8_t, 11> kStart = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n', 3, 8, 8};
 constexpr std::uint8_t kWriteAccess = 0x01, kSwmrWriteAccess = 0x04;
 

@@ -16,7 +16,7 @@ std::vector<double> clipped(std::span<const double> times) {
   for (const double t : half) distances.push_back(std::abs(t - middle));
   const double limit = middle + 5 * 1.4826 * quantile(distances, 0.5) + 1e-3 * middle;
   std::vector<double> result;
-  for (const double t : times) result.push_back(std::min(t, limit));
+  for (const double t : times) result.push_back(std::min(t, limit) - middle);  // so that equal times are exactly 0
   return result;
 }
 

@@ -1,4 +1,4 @@
-// Where a run's warm-up ends, from its step times alone.
+// How long a run starts slower than it goes on, from its step times alone. It makes a note: such steps count all the same.
 #pragma once
 
 #include <cstddef>
@@ -6,8 +6,7 @@
 
 namespace gpumonth::runlog {
 
-/// How many leading times are slower than what follows and are to be left out of every average: the truncation that
-/// gives the rest the smallest squared standard error (MSER; White, "An effective truncation heuristic for bias
+/// How many leading times are slower than what follows: the truncation that gives the rest the smallest squared standard error (MSER; White, "An effective truncation heuristic for bias
 /// reduction in simulation output", Simulation 69(6), 1997), at most half. Times are clipped at median + 5 x 1.4826 x MAD of
 /// the second half first, so that one stall does not decide. 0 where the median of the truncated times is not above
 /// the rest's 75th percentile, and for fewer than 8 times.

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <future>
 #include <map>
 #include <set>
 
 #include "base/hdf5.h"
 #include "base/pending_file.h"
+#include "trainer/checkpoint_values.h"
 
 namespace gpumonth::trainer {
 
@@ -15,11 +17,19 @@ namespace {
 constexpr const char* kModelGroup = "/model";
 constexpr const char* kEmaGroup = "/ema";
 constexpr const char* kPosEmbed = "pos_embed";
+constexpr const char* kSecondMoments = "/optimizer/exp_avg_sq";
+constexpr const char* kDatasetSamples = "dataset_samples";
+constexpr const char* kDatasetContents = "dataset_contents";
 
 struct Group {
   const char* name;
   const char* content;
   float* buffer;
+
+  std::string path(const model::Parameter& parameter) const { return std::string(name) + "/" + parameter.name; }
+  std::span<const float> values(const model::Parameter& parameter) const {
+    return {buffer + parameter.offset, static_cast<std::size_t>(parameter.count)};
+  }
 };
 
 /// The flat buffers and the groups that they are stored in.
@@ -27,7 +37,7 @@ std::array<Group, 4> groups_of(const TrainingState& state) {
   return {{{kModelGroup, "weights", state.parameters},
            {kEmaGroup, "EMA weights", state.ema},
            {"/optimizer/exp_avg", "first Adam moments", state.exp_avg},
-           {"/optimizer/exp_avg_sq", "second Adam moments", state.exp_avg_sq}}};
+           {kSecondMoments, "second Adam moments", state.exp_avg_sq}}};
 }
 
 std::int64_t bytes_to_write(const model::ParameterTable& table, const std::array<Group, 4>& groups,
@@ -43,12 +53,45 @@ std::int64_t bytes_to_write(const model::ParameterTable& table, const std::array
   return bytes;
 }
 
-void write_tensors(hdf5::File& file, const std::string& group, const model::ParameterTable& table,
-                   const float* buffer) {
+void write_tensors(hdf5::File& file, const Group& group, const model::ParameterTable& table) {
   for (const auto& parameter : table.all()) {
-    file.create_dataset<float>(group + "/" + parameter.name, parameter.shape)
-        .write(buffer + parameter.offset);
+    file.create_dataset<float>(group.path(parameter), parameter.shape).write(group.values(parameter).data());
   }
+}
+
+std::string bad_value(const Group& group, std::span<const float> values) {
+  return trainer::bad_value(values, std::string_view(group.name) == kSecondMoments);
+}
+
+/// Of every tensor, by group and in the table's order. UserError where a value is none that training can go on from.
+std::vector<std::string> checksums(const std::array<Group, 4>& groups, const model::ParameterTable& table) {
+  std::vector<std::string> sums;
+  for (const auto& group : groups) {
+    if (!group.buffer) continue;
+    for (const auto& parameter : table.all()) {
+      const std::string bad = bad_value(group, group.values(parameter));
+      if (!bad.empty()) user_error("{} holds {}", group.path(parameter), bad);
+      sums.push_back(crc32(group.values(parameter)));
+    }
+  }
+  return sums;
+}
+
+void write_checksums(hdf5::File& file, const std::array<Group, 4>& groups, const model::ParameterTable& table,
+                     const std::vector<std::string>& sums) {
+  auto sum = sums.begin();
+  for (const auto& group : groups) {
+    if (!group.buffer) continue;
+    for (const auto& parameter : table.all()) file.set_attribute(group.path(parameter), kChecksumAttribute, *sum++);
+  }
+}
+
+void write_info(hdf5::File& file, const CheckpointInfo& info) {
+  file.set_attribute("/", "step", info.step);
+  if (info.seed) file.set_attribute("/", "seed", *info.seed);
+  file.set_attribute("/", "config_toml", info.config_toml);
+  if (info.dataset.samples > 0) file.set_attribute("/", kDatasetSamples, info.dataset.samples);
+  if (!info.dataset.contents.empty()) file.set_attribute("/", kDatasetContents, info.dataset.contents);
 }
 
 }  // namespace
@@ -63,21 +106,23 @@ void write_checkpoint(const std::filesystem::path& path, const model::ParameterT
   hdf5::File& file = pending.file();
   const auto groups = groups_of(state);
   file.reserve(bytes_to_write(table, groups, pos_embed.size(), info));
-  file.set_attribute("/", "step", info.step);
-  file.set_attribute("/", "seed", info.seed);
-  file.set_attribute("/", "config_toml", info.config_toml);
+  // Beside the writing, which takes longer.
+  std::future<std::vector<std::string>> sums = std::async(std::launch::async, [&] { return checksums(groups, table); });
+  write_info(file, info);
   file.create_group("/optimizer");
   for (const auto& group : groups) {
     if (!group.buffer) continue;
     file.create_group(group.name);
-    write_tensors(file, group.name, table, group.buffer);
+    write_tensors(file, group, table);
   }
   if (state.parameters && !pos_embed.empty()) {
     const std::string name = std::string(kModelGroup) + "/" + kPosEmbed;
     file.create_dataset<float>(name, pos_embed_shape).write(pos_embed.data());
+    file.set_attribute(name, kChecksumAttribute, crc32(pos_embed));
     // The reference's EMA is a state_dict too: the same table under a second name loads with strict=True.
     if (state.ema) file.hard_link(name, std::string(kEmaGroup) + "/" + kPosEmbed);
   }
+  write_checksums(file, groups, table, sums.get());
   pending.commit();
 }
 
@@ -158,25 +203,55 @@ CheckpointInfo read_info(const hdf5::File& file) {
   if (file.has_attribute("/", "step")) info.step = file.attribute<std::int64_t>("/", "step");
   if (file.has_attribute("/", "seed")) info.seed = file.attribute<std::uint64_t>("/", "seed");
   if (file.has_attribute("/", "config_toml")) info.config_toml = file.text_attribute("/", "config_toml");
+  if (file.has_attribute("/", kDatasetSamples)) info.dataset.samples = file.attribute<std::int64_t>("/", kDatasetSamples);
+  if (file.has_attribute("/", kDatasetContents)) info.dataset.contents = file.text_attribute("/", kDatasetContents);
+  if (info.step < 0) user_error("{}: its step is {}: the file is damaged", file.path(), info.step);
   return info;
+}
+
+/// The values of a dataset that was just read. What is not finite says more than a checksum, so it comes first.
+void check_values(const hdf5::File& file, const Group& group, const std::string& dataset,
+                  std::span<const float> values) {
+  const std::string bad = bad_value(group, values);
+  if (!bad.empty()) {
+    user_error("{}: {} holds {}: training cannot go on from it; take an earlier checkpoint", file.path(), dataset, bad);
+  }
+  if (!file.has_attribute(dataset, kChecksumAttribute)) return;  // written by another program
+  const std::string expected = file.text_attribute(dataset, kChecksumAttribute), found = crc32(values);
+  if (found == expected) return;
+  user_error("{}: {} has the checksum {}, and {} when it was written: the file was damaged; take another copy or an "
+             "earlier checkpoint (who changed it on purpose deletes the attribute '{}' of the dataset)",
+             file.path(), dataset, found, expected, kChecksumAttribute);
+}
+
+void read_group(const hdf5::File& file, const Group& group, const model::ParameterTable& table) {
+  for (const auto& parameter : table.all()) {
+    file.dataset(group.path(parameter)).read(group.buffer + parameter.offset);
+    check_values(file, group, group.path(parameter), group.values(parameter));
+  }
+  const std::string pos_embed = std::string(group.name) + "/" + kPosEmbed;
+  if (!file.has(pos_embed)) return;
+  const auto dataset = file.dataset(pos_embed);
+  std::vector<float> values(static_cast<std::size_t>(hdf5::element_count(dataset.shape())));
+  dataset.read(values.data());
+  check_values(file, group, pos_embed, values);
 }
 
 }  // namespace
 
 CheckpointInfo read_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table,
-                               const TrainingState& state) {
+                               const TrainingState& state,
+                               const std::function<void(const CheckpointInfo&)>& accept) {
   const auto file = hdf5::File::open(path);
   auto info = read_info(file);
   const auto groups = groups_of(state);
-  // All checks come first: a buffer is never half filled from a file of another model.
+  // All comparisons come first: a buffer is never half filled from a file of another model.
   for (const auto& group : groups) {
     if (group.buffer) check_group(file, group, table);
   }
+  if (accept) accept(info);
   for (const auto& group : groups) {
-    if (!group.buffer) continue;
-    for (const auto& parameter : table.all()) {
-      file.dataset(std::string(group.name) + "/" + parameter.name).read(group.buffer + parameter.offset);
-    }
+    if (group.buffer) read_group(file, group, table);
   }
   return info;
 }

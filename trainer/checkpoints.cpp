@@ -11,21 +11,31 @@ namespace gpumonth::trainer {
 namespace fs = std::filesystem;
 
 Checkpoints::Checkpoints(const fs::path& directory, std::int64_t keep, const model::ModelConfig& model,
-                         const model::ParameterTable& table, comm::Communicator& communicator)
-    : directory_(directory), keep_(keep), model_(model), table_(table), comm_(communicator) {}
+                         const model::ParameterTable& table, comm::Communicator& communicator, std::uint64_t seed,
+                         ResumingRun run)
+    : directory_(directory), keep_(keep), model_(model), table_(table), comm_(communicator), seed_(seed),
+      run_(std::move(run)) {}
 
-std::int64_t Checkpoints::restore(const std::string& file, Step& step, std::uint64_t seed, std::int64_t steps) {
+std::int64_t Checkpoints::restore(const std::string& file, Step& step, std::int64_t steps) {
   if (file.empty()) return 0;
-  const CheckpointInfo info = read_checkpoint(file, table_, step.owns_state() ? step.state() : TrainingState{});
-  if (info.seed != seed)
-    user_error("{} was written with run.seed = {}, this run has {}: set run.seed = {} so that the samples go on",
-               file, info.seed, seed, info.seed);
-  if (info.step >= steps)
-    user_error("{} was written after step {}, and run.steps = {} counts these too: set run.steps higher to go on",
-               file, info.step, steps);
+  const auto accept = [&](const CheckpointInfo& info) {
+    if (info.seed.value_or(seed_) != seed_)
+      user_error("{} was written with run.seed = {}, this run has {}: set run.seed = {} so that the samples go on", file,
+                 *info.seed, seed_, *info.seed);
+    if (info.step >= steps)
+      user_error("{} was written after step {}, and run.steps = {} counts these too: set run.steps higher to go on",
+                 file, info.step, steps);
+    notes_ = compare_with_checkpoint(file, info, run_);
+  };
+  const CheckpointInfo info =
+      read_checkpoint(file, table_, step.owns_state() ? step.state() : TrainingState{}, accept);
   step.state_changed();
   last_ = file;
   return info.step;
+}
+
+std::string Checkpoints::last_in_words() const {
+  return last_.empty() ? "no checkpoint had been written" : "the last good checkpoint is " + last_;
 }
 
 std::uint64_t checksum(const float* values, std::int64_t n) {
@@ -51,13 +61,20 @@ void Checkpoints::compare_replicas(Step& step, std::int64_t after_step) {
                   1);
 }
 
-void Checkpoints::save(Step& step, std::int64_t after_step, std::uint64_t seed, const std::string& config_toml) {
+void Checkpoints::save(Step& step, std::int64_t after_step) {
   compare_replicas(step, after_step);
   const fs::path file = directory_ / fmt::format("checkpoint-{}.h5", after_step);
+  const TrainingState state = step.state();
+  if (comm_.rank() == 0) {
+    try {
+      write_checkpoint(file, table_, state, position_embedding(model_), position_embedding_shape(model_),
+                       {after_step, seed_, run_.config_toml, run_.dataset});
+    } catch (const UserError& error) {
+      user_error("no checkpoint of step {}: {}; {}", after_step, error.what(), last_in_words());
+    }
+  }
   last_ = file.string();
   if (comm_.rank() != 0) return;
-  write_checkpoint(file, table_, step.state(), position_embedding(model_), position_embedding_shape(model_),
-                   {after_step, seed, config_toml});
   written_.push_back(file);
   while (static_cast<std::int64_t>(written_.size()) > keep_) {
     std::error_code ignored;  // somebody else may have tidied up

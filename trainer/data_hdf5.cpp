@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/hdf5.h"
+#include "trainer/checkpoint_values.h"
 #include "trainer/data.h"
 
 namespace gpumonth::trainer {
@@ -19,8 +20,24 @@ Shape sample_shape(const model::ModelConfig& model) {
   return {model.in_channels, model.input_size, model.input_size};
 }
 
+/// How to store latents whose axes are in another order than (N, C, [F,] H, W); empty: they are not, as far as the shape
+/// tells. A hint to change the model would only swap its axes.
+std::string order_hint(const Shape& stored, const model::ModelConfig& model) {
+  const auto move = [](const char* found, const char* wanted, const char* call) {
+    return fmt::format("it looks like {}: store it as {}, numpy.moveaxis(latents, {})", found, wanted, call);
+  };
+  if (stored.size() == 4 && stored[1] == stored[2] && stored[2] != stored[3])
+    return move("(N, H, W, C)", "(N, C, H, W)", "-1, 1");
+  if (stored.size() != 5) return "";
+  if (stored[2] == stored[3] && stored[3] != stored[4]) return move("(N, F, H, W, C)", "(N, C, F, H, W)", "-1, 1");
+  if (stored[1] != model.in_channels && stored[2] == model.in_channels && stored[3] == stored[4])
+    return move("(N, F, C, H, W)", "(N, C, F, H, W)", "2, 1");
+  return "";
+}
+
 /// What to change so that the model takes the dataset.
 std::string shape_hint(const Shape& stored, const model::ModelConfig& model) {
+  if (const std::string order = order_hint(stored, model); !order.empty()) return order;
   const std::size_t expected_rank = model.is_video() ? 5 : 4;
   if (stored.size() != expected_rank) {
     return stored.size() == 5 ? fmt::format("it holds video: set model.frames={}", stored[2])
@@ -41,7 +58,7 @@ void check_latents(const hdf5::Dataset& latents, const model::ModelConfig& model
     user_error("{} has shape {}, but the model needs (N, {}); {}", latents.name(), hdf5::to_string(stored),
                fmt::join(sample, ", "), shape_hint(stored, model));
   }
-  if (stored[0] == 0) user_error("{} has no samples", latents.name());
+  if (stored[0] == 0) user_error("{} has no samples{}", latents.name(), latents.why_it_ends());
 }
 
 void check_label(std::int64_t label, std::int64_t row, const hdf5::Dataset& labels, int num_classes) {
@@ -50,22 +67,39 @@ void check_label(std::int64_t label, std::int64_t row, const hdf5::Dataset& labe
              num_classes - 1);
 }
 
-/// All labels, block by block: a bad one should not turn up after hours of training.
-void check_labels(const hdf5::Dataset& labels, std::int64_t samples, const model::ModelConfig& model) {
+/// All labels, block by block: a bad one should not turn up after hours of training. Returns their checksum.
+std::uint32_t check_labels(const hdf5::Dataset& labels, const hdf5::Dataset& latents,
+                           const model::ModelConfig& model) {
+  const std::int64_t samples = latents.shape()[0];
   if (!labels.is_integer()) user_error("{} does not hold integers", labels.name());
   if (labels.shape() != Shape{samples}) {
-    user_error("{} has shape {}, but there are {} latents: it needs ({})", labels.name(),
-               hdf5::to_string(labels.shape()), samples, samples);
+    user_error("{} has shape {}, but there are {} latents: it needs ({}){}", labels.name(),
+               hdf5::to_string(labels.shape()), samples, samples, latents.why_it_ends());
   }
   constexpr std::int64_t block = 1 << 20;
   std::vector<std::int64_t> values(static_cast<std::size_t>(std::min(block, samples)));
+  std::uint32_t sum = 0;
   for (std::int64_t first = 0; first < samples; first += block) {
     const std::int64_t count = std::min(block, samples - first);
     labels.read_rows(first, count, values.data());
     for (std::int64_t i = 0; i < count; ++i) {
       check_label(values[static_cast<std::size_t>(i)], first + i, labels, model.num_classes);
     }
+    sum = crc32(values.data(), static_cast<std::size_t>(count) * sizeof(std::int64_t), sum);
   }
+  return sum;
+}
+
+/// The checksum `sum` of the labels, gone on with that of a few samples from all over the file.
+std::uint32_t add_samples(const hdf5::Dataset& latents, std::int64_t sample, std::uint32_t sum) {
+  constexpr std::int64_t looked_at = 8;
+  const std::int64_t rows = latents.shape()[0];
+  std::vector<float> values(static_cast<std::size_t>(sample));
+  for (std::int64_t i = 0; i < std::min(looked_at, rows); ++i) {
+    latents.read_rows(i * rows / std::min(looked_at, rows), 1, values.data());
+    sum = crc32(values.data(), values.size() * sizeof(float), sum);
+  }
+  return sum;
 }
 
 class LatentDataset : public Dataset {
@@ -78,10 +112,12 @@ class LatentDataset : public Dataset {
         num_classes_(model.num_classes) {
     check_latents(latents_, model);
     size_ = latents_.shape()[0];
-    check_labels(labels_, size_, model);
+    const std::uint32_t sum = check_labels(labels_, latents_, model);
+    identity_ = {size_, "crc32 " + crc32_text(add_samples(latents_, sample_, sum))};
   }
 
   std::int64_t size() const override { return size_; }
+  DatasetIdentity identity() const override { return identity_; }
 
   std::string description() const override {
     return fmt::format("{} {}", file_.path(), hdf5::to_string(latents_.shape()));
@@ -152,6 +188,7 @@ class LatentDataset : public Dataset {
   hdf5::Dataset latents_, labels_;
   std::int64_t sample_, size_ = 0;  ///< values per sample, samples
   int num_classes_;
+  DatasetIdentity identity_;
   std::vector<std::size_t> order_;
   std::vector<float> staging_;
   std::vector<std::int64_t> row_labels_;

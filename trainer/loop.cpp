@@ -13,9 +13,9 @@
 #include "model/flops.h"
 #include "runlog/writer.h"
 #include "trainer/backend.h"
+#include "trainer/batch_loader.h"
 #include "trainer/checkpoints.h"
 #include "trainer/data.h"
-#include "trainer/diffusion.h"
 #include "trainer/power.h"
 #include "trainer/progress.h"
 #include "trainer/run_info.h"
@@ -32,22 +32,6 @@ double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// This rank's samples of a step: dataset rows by global position, so that they do not depend on the rank count.
-void load_batch(const RunConfig& c, Dataset& dataset, std::int64_t step, Batch& batch) {
-  const std::int64_t local = static_cast<std::int64_t>(batch.labels.size());
-  std::vector<std::int64_t> indices(batch.labels.size());
-  for (std::int64_t i = 0; i < local; ++i)
-    indices[i] = shuffled_index((step - 1) * c.batch.global + batch.first_sample + i, dataset.size(), c.run.seed);
-  dataset.read(indices, batch.latents.data(), batch.labels.data());
-  for (std::int64_t i = 0; i < local; ++i) {
-    const auto s = static_cast<std::uint32_t>(step);
-    const auto sample = static_cast<std::uint32_t>(batch.first_sample + i);
-    batch.t[i] = draw_timestep(c.run.seed, s, sample);
-    batch.labels[i] =
-        draw_label(c.run.seed, s, sample, batch.labels[i], c.model.class_dropout_prob, c.model.num_classes);
-  }
-}
-
 double learning_rate(const RunConfig& c, std::int64_t step) {
   const double rise = c.optimizer.warmup_steps > 0
                           ? std::min(1.0, static_cast<double>(step) / static_cast<double>(c.optimizer.warmup_steps))
@@ -59,7 +43,7 @@ double learning_rate(const RunConfig& c, std::int64_t step) {
 /// different ones, and every rank owns one of `busy`: the sum is a gather that costs no message of its own.
 struct Extras {
   explicit Extras(int ranks) : values(kBusy + ranks) {}
-  enum { kLoss, kStop, kBusy = kStop + kStopSignals.size() };
+  enum { kLoss, kDataFailed, kStop, kBusy = kStop + kStopSignals.size() };
   std::vector<double> values;
 };
 
@@ -77,6 +61,7 @@ class Loop {
                                            step_->stream(), reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
+        loader_(config, *dataset_, communicator),
         extras_(communicator.size()),
         shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
     step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
@@ -94,28 +79,32 @@ class Loop {
     runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
     info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     run_start_ = Clock::now();
-    Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_);
-    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.seed, config_.run.steps);
+    loader_.require_same_dataset();
+    Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_, config_.run.seed,
+                            {info.config_toml, dataset_->identity()});
+    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.steps);
+    loader_.load_first(start + 1, batch_);
     if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = PowerMeter::open(resolved_.gpu);
     if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
-    announce(info, start);
+    announce(info, start, checkpoints.notes());
 
     TrainResult result{.last_step = start, .run_log = log_path_};
     const double peak = info.gemm_peak_flops_per_s * comm_.size();
     Progress progress(config_.run.steps, config_.run.progress_s, peak, "of GEMM rate");
     std::int64_t saved = start;
-    load_batch(config_, *dataset_, start + 1, batch_);
     step_end_ = Clock::now();
     for (std::int64_t s = start + 1; s <= config_.run.steps && !result.stopped_by_signal; ++s) {
       runlog::StepRecord record = one_step(s);
       const bool last = s == config_.run.steps;
       result.stopped_by_signal = last ? 0 : stop_signal_of_all_;
       const bool due = config_.checkpoint.every_steps > 0 && s % config_.checkpoint.every_steps == 0;
-      require_finite(record, checkpoints.last());
-      if (due || (last && config_.checkpoint.at_end) || result.stopped_by_signal) {
+      const bool out_of_data = data_failed_ && !result.stopped_by_signal;
+      require_finite(record, checkpoints.last_in_words());
+      if (due || out_of_data || (last && config_.checkpoint.at_end) || result.stopped_by_signal) {
         comm_.set_context("checkpoint", s);
-        checkpoints.save(*step_, s, config_.run.seed, info.config_toml);
+        if (log_) log_->flush();  // a checkpoint may take longer than the second that the log may miss
+        checkpoints.save(*step_, s);
         record.phase = runlog::Phase::checkpoint;
         saved = s;
       } else {
@@ -124,6 +113,7 @@ class Loop {
       finish(record, s, progress_of_rank0(progress));
       result.last_step = s;
       result.last_loss = record.loss;
+      if (out_of_data) end_without_data(s, checkpoints.last());
     }
     if (log_) log_->close();
     if (saved == result.last_step && saved > start) result.checkpoint = checkpoints.last();
@@ -140,6 +130,16 @@ class Loop {
   comm::ReducerOptions reducer_options() const {
     return {.bf16_wire = config_.comm.wire == "bf16",
             .shard_optimizer = config_.comm.sharding == "optimizer" && !step_->shares_state()};
+  }
+
+  /// Collective, after the checkpoint of step `s` was written.
+  [[noreturn]] void end_without_data(std::int64_t s, const std::string& checkpoint) {
+    const std::string reason = loader_.error_of_ranks();
+    if (log_) log_->close();
+    comm_.barrier();
+    user_error("step {}: {}. Stopped after step {}, nothing is lost: its checkpoint is {}, the log is {}. Mend the data, "
+               "then go on with --set run.resume={}",
+               s + 1, reason, s, checkpoint, log_path_, checkpoint);
   }
 
   /// Data, forward, backward with communication beside it, update. A GPU works on a step while the next one's data is
@@ -161,7 +161,7 @@ class Loop {
     const auto started = Clock::now();
     if (power_) log_power(r);
     comm_.set_context("data", s);
-    if (s < config_.run.steps) load_batch(config_, *dataset_, s + 1, batch_);
+    if (s < config_.run.steps) loader_.load(s + 1, batch_);
     const double load_s = seconds(started, Clock::now());
     comm_.set_context("step", s);
     const StepResult result = step_->finish();
@@ -195,6 +195,7 @@ class Loop {
     extras_.values[Extras::kLoss] = loss_sum;
     for (std::size_t i = 0; i < kStopSignals.size(); ++i)
       extras_.values[Extras::kStop + i] = stop_signal() == kStopSignals[i];
+    extras_.values[Extras::kDataFailed] = loader_.failed() ? 1 : 0;
     extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
     const auto begin = Clock::now();
     comm_.all_reduce_sum(extras_.values);
@@ -207,6 +208,7 @@ class Loop {
     stop_signal_of_all_ = 0;
     for (std::size_t i = 0; i < kStopSignals.size() && !stop_signal_of_all_; ++i)
       if (extras_.values[Extras::kStop + i] > 0) stop_signal_of_all_ = kStopSignals[i];
+    data_failed_ = extras_.values[Extras::kDataFailed] > 0;
   }
 
   void require_finite(const runlog::StepRecord& record, const std::string& last_checkpoint) {
@@ -222,8 +224,7 @@ class Loop {
                "optimizer.learning_rate{}",
                record.step, std::isfinite(record.loss) ? "the gradient norm" : "the loss",
                std::isfinite(record.loss) ? record.grad_norm : record.loss, log_path_,
-               last_checkpoint.empty() ? "no checkpoint had been written"
-                                       : "the last good checkpoint is " + last_checkpoint,
+               last_checkpoint,
                config_.optimizer.clip_norm > 0 ? ", or look at the data of this step" : " or set optimizer.clip_norm = 1");
   }
 
@@ -257,20 +258,21 @@ class Loop {
     comm_.barrier();
   }
 
-  void announce(const runlog::RunInfo& info, std::int64_t start) const {
+  void announce(const runlog::RunInfo& info, std::int64_t start, const std::vector<std::string>& notes) const {
     if (comm_.rank() != 0) return;
     print("{}\n", info.config_toml);
     print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
-               config_.model.tokens(), static_cast<double>(model::train_flops(config_.model)) / 1e9,
-               dataset_->description());
+          config_.model.tokens(), static_cast<double>(model::train_flops(config_.model)) / 1e9,
+          dataset_->description());
     print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(), comm_.size() == 1 ? "" : "s",
-               resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype, info.device_name,
-               comm_.description(),
-               std::isfinite(info.gemm_peak_flops_per_s)
-                   ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
-                   : "GEMM rate not measured",
-               reducer_->buckets().size());
+          resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype, info.device_name,
+          comm_.description(),
+          std::isfinite(info.gemm_peak_flops_per_s)
+              ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
+              : "GEMM rate not measured",
+          reducer_->buckets().size());
     if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
+    for (const std::string& note : notes) print("note: {}\n", note);
     print("log: {}\n", log_path_);
     flush_output();
   }
@@ -283,6 +285,7 @@ class Loop {
   std::unique_ptr<Step> step_;
   std::unique_ptr<comm::GradientReducer> reducer_;
   std::unique_ptr<Dataset> dataset_;
+  BatchLoader loader_;
   Extras extras_;
   SharedCores shared_cores_;
   Batch batch_;
@@ -292,6 +295,7 @@ class Loop {
   std::string log_path_;
   Clock::time_point run_start_, step_end_;
   int stop_signal_of_all_ = 0;
+  bool data_failed_ = false;  // the next batch could not be loaded, on any rank
 };
 
 }  // namespace

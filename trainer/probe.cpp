@@ -1,16 +1,38 @@
 #include "trainer/probe.h"
 
 #include <cmath>
+#include <span>
 
 #include "base/error.h"
 #include "comm/self_communicator.h"
 #include "trainer/backend.h"
 #include "trainer/checkpoint.h"
+#include "trainer/checkpoint_values.h"
 #include "trainer/probe_io.h"
+#include "trainer/resume.h"
 #include "trainer/run_config.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
+
+namespace {
+
+/// Finite weights and inputs may still give numbers beyond what fp32 holds.
+void require_finite(const ProbeOptions& options, const std::vector<double>& losses, const model::ParameterTable& table,
+                    const std::vector<float>& gradients) {
+  const std::string on = fmt::format("{} on {}", options.checkpoint.string(), options.batch.string());
+  for (std::size_t i = 0; i < losses.size(); ++i)
+    if (!std::isfinite(losses[i]))
+      user_error("{}: the loss of sample {} is no finite number: weights or inputs are too large", on, i);
+  for (const model::Parameter& p : table.all()) {
+    const std::string bad =
+        bad_value(std::span(gradients).subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.count)));
+    if (!bad.empty())
+      user_error("{}: the gradient of {} holds {}: weights or inputs are too large", on, p.name, bad);
+  }
+}
+
+}  // namespace
 
 ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options) {
   if (std::filesystem::exists(options.out))
@@ -26,7 +48,8 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
                                    .threads = options.threads,
                                    .gradients = buffer.data()},
                                   table);
-  read_checkpoint(options.checkpoint, table, {.parameters = step->state().parameters});
+  read_checkpoint(options.checkpoint, table, {.parameters = step->state().parameters},
+                  [&](const CheckpointInfo& info) { compare_model(options.checkpoint.string(), info, model); });
   step->state_changed();
 
   std::vector<double> losses;
@@ -34,6 +57,7 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
   const double sum = step->forward(batch, 1, &losses);
   step->backward();
   const std::vector<float> gradients = step->gradients();
+  require_finite(options, losses, table, gradients);
   ProbeResult result{step->prediction(), {losses.begin(), losses.end()}, gradients.data()};
   write_probe_result(options.out, model, table, result);
   double square = 0;

@@ -120,6 +120,8 @@ class ProceduralDataset : public Dataset {
 
   std::int64_t size() const override { return kSamples; }
 
+  DatasetIdentity identity() const override { return {kSamples, "procedural shapes"}; }
+
   std::string description() const override {
     return fmt::format("procedural moving shapes: {} classes, latents {} x {} x {} x {}", classes_, channels_,
                        frames_, width_, width_);

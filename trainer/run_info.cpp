@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "base/shipped.h"
 #include "comm/cuda_devices.h"
 #include "comm/gpu_libraries.h"
 #include "comm/launch.h"
@@ -47,12 +48,12 @@ void describe_peak(const std::string& device_name, const std::string& dtype, run
     info.peak_source = "unknown: configs/hardware has bf16 peaks, this run computes in " + dtype;
     return;
   }
-  const std::filesystem::path folder = model::shipped_hardware();
-  if (folder.empty()) {
+  const std::filesystem::path configs = shipped_configs();
+  if (configs.empty()) {
     info.peak_source = "unknown: no configs/hardware beside the program";
     return;
   }
-  const auto known = model::load_hardware(folder);
+  const auto known = model::load_hardware(configs / "hardware");
   if (const model::Hardware* hardware = model::match(known, device_name)) {
     info.peak_flops_per_s = hardware->peak_flops_per_s;
     info.peak_source = "datasheet: " + hardware->name + ", dense bf16; " + hardware->source;

@@ -2,12 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <limits>
-#include <random>
 #include <vector>
-
-#include "base/quantile.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -19,15 +15,30 @@ double autocovariance(std::span<const double> x, double mean, std::size_t lag) {
   return sum / static_cast<double>(x.size());
 }
 
-/// The first lag after which `quiet` lags in a row are not significant.
-std::size_t correlation_length(const std::vector<double>& covariance, std::size_t quiet, double limit) {
-  for (std::size_t lag = 0; lag + quiet < covariance.size(); ++lag) {
+/// Autocovariances, each computed when it is first asked for: most series need few.
+class Autocovariances {
+ public:
+  Autocovariances(std::span<const double> x, double mean) : x_(x), mean_(mean) {}
+  double operator[](std::size_t lag) {
+    while (known_.size() <= lag) known_.push_back(autocovariance(x_, mean_, known_.size()));
+    return known_[lag];
+  }
+
+ private:
+  std::span<const double> x_;
+  double mean_;
+  std::vector<double> known_;
+};
+
+/// The first lag, up to `longest`, after which `quiet` lags in a row are not significant.
+std::size_t correlation_length(Autocovariances& covariance, std::size_t longest, std::size_t quiet, double limit) {
+  for (std::size_t lag = 0; lag + quiet <= longest; ++lag) {
     bool all_quiet = true;
-    for (std::size_t k = 1; k <= quiet; ++k)
-      all_quiet &= std::abs(covariance[lag + k]) < limit * covariance[0];
+    for (std::size_t k = 1; k <= quiet && all_quiet; ++k)
+      all_quiet = std::abs(covariance[lag + k]) < limit * covariance[0];
     if (all_quiet) return lag;
   }
-  return covariance.size() - 1;
+  return longest;
 }
 
 }  // namespace
@@ -41,10 +52,9 @@ std::size_t block_length(std::span<const double> series) {
   for (const double x : series) mean += x / size;
   const auto quiet = static_cast<std::size_t>(std::max(5.0, std::ceil(std::sqrt(std::log10(size)))));
   const auto longest = std::min(n / 2, static_cast<std::size_t>(std::ceil(std::sqrt(size))) + quiet);
-  std::vector<double> covariance;
-  for (std::size_t lag = 0; lag <= longest; ++lag) covariance.push_back(autocovariance(series, mean, lag));
+  Autocovariances covariance(series, mean);
   if (!(covariance[0] > 1e-24 * mean * mean)) return 1;  // constant, up to rounding
-  const std::size_t m = correlation_length(covariance, quiet, 2 * std::sqrt(std::log10(size) / size));
+  const std::size_t m = correlation_length(covariance, longest, quiet, 2 * std::sqrt(std::log10(size) / size));
   const std::size_t width = std::min(std::max<std::size_t>(2 * m, 1), longest);
   double g = 0, spectrum = covariance[0];
   for (std::size_t lag = 1; lag <= width; ++lag) {
@@ -59,28 +69,22 @@ std::size_t block_length(std::span<const double> series) {
   return static_cast<std::size_t>(std::clamp(std::round(length), 1.0, std::floor(most)));
 }
 
-double median_log_error(std::span<const double> values, int resamples) {
-  const std::size_t n = values.size();
+double ratio_log_error(std::span<const double> numerator, std::span<const double> denominator) {
+  const std::size_t n = numerator.size();
   if (n < 2) return std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> drawn(values.begin(), values.end());
-  const double median = quantile_in_place(drawn, 0.5);
-  std::vector<double> above;
-  for (const double value : values) above.push_back(value > median ? 1 : 0);
-  const std::size_t block = block_length(above);
-  std::mt19937_64 random(20240301);  // its sequence is fixed by the C++ standard
+  const double size = static_cast<double>(n);
+  double top = 0, bottom = 0;
+  for (std::size_t i = 0; i < n; ++i) top += numerator[i] / size, bottom += denominator[i] / size;
+  std::vector<double> moves;  // around 1, so that block_length() can tell a constant series from rounding
+  for (std::size_t i = 0; i < n; ++i) moves.push_back(1 + numerator[i] / top - denominator[i] / bottom);
+  const std::size_t block = block_length(moves);
   double sum = 0, squares = 0;
-  for (int r = 0; r < resamples; ++r) {
-    drawn.clear();
-    while (drawn.size() < n) {
-      const std::size_t start = random() % n;
-      for (std::size_t i = 0; i < block && drawn.size() < n; ++i) drawn.push_back(values[(start + i) % n]);
-    }
-    const double log_ratio = std::log(quantile_in_place(drawn, 0.5) / median);
-    sum += log_ratio;
-    squares += log_ratio * log_ratio;
+  for (std::size_t i = 0; i < block; ++i) sum += moves[i] - 1;
+  for (std::size_t i = 0; i < n; ++i) {  // `sum` is that of the block that starts at i
+    squares += sum * sum;
+    sum += moves[(i + block) % n] - moves[i];
   }
-  const double count = resamples;
-  return std::sqrt(std::max(0.0, squares - sum * sum / count) / (count - 1));
+  return std::sqrt(squares / size / (size * static_cast<double>(block)));
 }
 
 }  // namespace gpumonth::budget

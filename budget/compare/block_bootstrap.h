@@ -1,4 +1,4 @@
-// How well a run knows its own median step time.
+// How well a run knows its own throughput.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,10 @@ namespace gpumonth::budget {
 /// n^(1/3) below 16 values.
 std::size_t block_length(std::span<const double> series);
 
-/// Standard error of log(median(values)), by a circular moving-block bootstrap (Kuensch, Annals of Statistics
-/// 17, 1989). Blocks are as long as block_length() finds for "above the median or not", the series on which a
-/// median's error depends. `values` are positive. The same values give the same bits; fewer than 2 give NaN.
-double median_log_error(std::span<const double> values, int resamples = 400);
+/// Standard error of log(sum(numerator) / sum(denominator)), all positive, by a circular moving-block bootstrap (Kuensch,
+/// Annals of Statistics 17, 1989). To first order the logarithm moves by the mean of n_i / mean(n) - d_i / mean(d); the
+/// bootstrap's variance of that mean is known without a draw: n / b blocks of b values are drawn out of n, so it is
+/// mean(square of a block's sum) / (n b). b is block_length() of that series. Fewer than 2 values give NaN.
+double ratio_log_error(std::span<const double> numerator, std::span<const double> denominator);
 
 }  // namespace gpumonth::budget

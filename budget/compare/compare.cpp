@@ -15,16 +15,8 @@ void check_comparable(const RunSet& a, const RunSet& b, std::vector<std::string>
     user_error("{} is in {} and {} in {}: give both in one unit", a.name, a.unit, b.name, b.unit);
   if (!a.facts || !b.facts) return;
   const RunFacts &x = *a.facts, &y = *b.facts;
-  const auto must_agree = [&](const char* what, const auto& p, const auto& q) {
-    if (p != q)
-      user_error(
-          "{} and {} cannot be compared: {} is '{}' in one and '{}' in the other; give runs of one model",
-          a.name, b.name, what, p, q);
-  };
-  must_agree("the model", x.model_name, y.model_name);
-  must_agree("the number of parameters", x.parameters, y.parameters);
-  if (x.tokens_per_sample > 0 && y.tokens_per_sample > 0)
-    must_agree("the number of tokens in a sample", x.tokens_per_sample, y.tokens_per_sample);
+  if (const auto differs = model_difference(x, y))
+    user_error("{} and {} cannot be compared: {}; give runs of one model", a.name, b.name, to_text(*differs));
   const auto may_differ = [&](const char* what, const auto& p, const auto& q) {
     if (p != q) notes.push_back(fmt::format("{} differs: A {}, B {}", what, p, q));
   };
@@ -37,10 +29,10 @@ void check_comparable(const RunSet& a, const RunSet& b, std::vector<std::string>
 
 void note_shared_runs(const RunSet& a, const RunSet& b, std::vector<std::string>& notes) {
   if (!a.facts || !b.facts) return;
-  std::set<std::string> names;
-  for (const auto& run : a.runs) names.insert(run.name);
+  std::set<std::string> known;
+  for (const auto& run : a.runs) known.insert(run.identity);
   const auto shared =
-      std::count_if(b.runs.begin(), b.runs.end(), [&](const auto& run) { return names.contains(run.name); });
+      std::count_if(b.runs.begin(), b.runs.end(), [&](const auto& run) { return known.contains(run.identity); });
   if (shared > 0)
     notes.push_back(
         fmt::format("{} of the runs are in both sets: intervals and tests suppose that none is", shared));

@@ -1,7 +1,7 @@
 // Two sets of runs compared: scaling efficiency and throughput by rank count, differences with intervals,
 // tests, and where a difference comes from. docs/method.md, "Comparing two sets", derives it.
 //
-// The unit of replication is the run: its throughput at the median step. Noise is normal on the logarithm,
+// The unit of replication is the run: its throughput over all steps that count. Noise is normal on the logarithm,
 // with a variance of its own in each set, pooled over the set's points unless these scatter unevenly.
 #pragma once
 

@@ -11,21 +11,21 @@
 namespace gpumonth::budget {
 namespace {
 
-using Line = std::vector<const CompareRow*>;  ///< rows of one batch per rank, by ranks
+using RowsOfBatch = std::vector<const CompareRow*>;  ///< rows of one batch per rank, by ranks
 
 /// Rows by batch per rank; all together where every rank count has a single batch (strong scaling, or
 /// unknown).
-std::vector<Line> lines_of(const Comparison& c) {
-  std::map<double, Line> by_batch;
+std::vector<RowsOfBatch> lines_of(const Comparison& c) {
+  std::map<double, RowsOfBatch> by_batch;
   bool single = true;
   for (std::size_t i = 1; i < c.rows.size(); ++i) single &= c.rows[i].ranks != c.rows[i - 1].ranks;
   for (const auto& row : c.rows) by_batch[single ? 0 : row.batch_per_rank].push_back(&row);
-  std::vector<Line> lines;
+  std::vector<RowsOfBatch> lines;
   for (auto& [batch, line] : by_batch) lines.push_back(std::move(line));
   return lines;
 }
 
-std::string batch_label(const Line& line, std::size_t lines) {
+std::string batch_label(const RowsOfBatch& line, std::size_t lines) {
   return lines > 1 ? fmt::format(", batch {:g}", line.front()->batch_per_rank) : "";
 }
 
@@ -82,7 +82,7 @@ std::string to_svg(const Comparison& c) {
   std::string efficiency, difference;
   double highest = 100, lowest = 100;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    const Line& line = lines[i];
+    const RowsOfBatch& line = lines[i];
     std::vector<std::vector<double>> a, b, d;
     for (const auto* row : line) {
       const auto ranks = static_cast<double>(row->ranks);

@@ -5,42 +5,18 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "base/quantile.h"
 #include "budget/compare/block_bootstrap.h"
 #include "budget/compare/run_files.h"
+#include "budget/run_logs.h"
 #include "budget/scaling_csv.h"
 #include "runlog/reader.h"
 
 namespace gpumonth::budget {
 namespace {
 
-constexpr std::size_t kFewestSteps = 4;
-
-RunFacts facts_of(const runlog::Run& log) {
-  const auto& i = log.info;
-  RunFacts facts{i.model_name,  i.dtype,      i.backend, i.transport,
-                 i.device_name, i.parameters, 0,         i.threads_per_rank};
-  if (!log.steps.empty() && log.steps.front().samples > 0)
-    facts.tokens_per_sample = log.steps.front().tokens / log.steps.front().samples;
-  return facts;
-}
-
-/// The transport is not among them: one rank has none.
-void check_same(const runlog::Run& a, const runlog::Run& b) {
-  const auto differ = [&](const char* what, const auto& x, const auto& y) {
-    if (x != y)
-      user_error("{} and {} do not belong in one set: {} is '{}' in one and '{}' in the other", a.path,
-                 b.path, what, x, y);
-  };
-  const RunFacts x = facts_of(a), y = facts_of(b);
-  differ("the model", x.model_name, y.model_name);
-  differ("the number of parameters", x.parameters, y.parameters);
-  if (x.tokens_per_sample > 0 && y.tokens_per_sample > 0)
-    differ("the number of tokens in a sample", x.tokens_per_sample, y.tokens_per_sample);
-  differ("the compute type", x.dtype, y.dtype);
-  differ("the backend", x.backend, y.backend);
-  differ("the device", x.device_name, y.device_name);
-  differ("the number of threads per rank", x.threads_per_rank, y.threads_per_rank);
+void check_same(const std::string& path_a, const RunFacts& a, const std::string& path_b, const RunFacts& b) {
+  if (const auto differs = difference(a, b))
+    user_error("{} and {} do not belong in one set: {}", path_a, path_b, to_text(*differs));
 }
 
 void check_resumed(std::span<const runlog::Run> logs) {
@@ -54,30 +30,48 @@ void check_resumed(std::span<const runlog::Run> logs) {
           logs.front().info.world_size, logs.front().info.global_batch);
 }
 
+/// The logs of one run that are not known yet.
+std::vector<runlog::Run> read_new(const std::vector<std::filesystem::path>& files, KnownLogs& known) {
+  std::vector<runlog::Run> logs;
+  for (const auto& file : files) {
+    if (!known.is_new(file)) continue;
+    auto log = runlog::read(file);
+    if (known.is_new(log)) logs.push_back(std::move(log));
+  }
+  check_resumed(logs);
+  return logs;
+}
+
 RunSet set_of_logs(const std::vector<std::filesystem::path>& files) {
   RunSet set;
-  std::optional<runlog::Run> first;
+  KnownLogs known;
+  std::string first_path;  // of the log that set.facts are of
+  std::vector<std::string> names;
+  std::vector<runlog::Summary> summaries;
   for (const auto& group : group_resumed(files)) {
-    std::vector<runlog::Run> logs;
-    for (const auto& file : group) {
-      logs.push_back(runlog::read(file));
-      if (!first) first = logs.back();
-      check_same(*first, logs.back());
+    const auto logs = read_new(group, known);
+    for (const auto& log : logs) {
+      const RunFacts facts = facts_of(log);
+      if (set.facts) check_same(first_path, *set.facts, log.path, facts);
+      if (set.facts && set.facts->transport == "self") set.facts->transport = facts.transport;  // one rank has none
+      if (set.facts && set.facts->tokens_per_sample > 0) continue;
+      set.facts = facts;
+      first_path = log.path;
     }
-    check_resumed(logs);
-    if (!set.facts || set.facts->tokens_per_sample == 0 || set.facts->transport == "self")
-      set.facts = facts_of(logs.front());
-    if (auto run = measure(logs)) {
+    if (logs.empty()) continue;
+    names.push_back(logs.front().path);
+    summaries.push_back(runlog::summarize(logs));
+    if (auto run = measure(logs, summaries.back()))
       set.runs.push_back(std::move(*run));
-    } else {
-      set.notes.push_back(
-          fmt::format("{} has fewer than {} steady steps and was left out", logs.front().path, kFewestSteps));
-    }
+    else
+      set.notes.push_back(fmt::format("{} has {} steady steps, fewer than {}, and was left out", names.back(),
+                                      summaries.back().steps, kFewestSteps));
   }
   if (set.runs.empty())
-    user_error("{}: {} steps, fewer than {} of them steady{}: train for longer", first->path,
-               first->steps.size(), kFewestSteps,
-               files.size() > 1 ? fmt::format(", nor has any other of the {} logs", files.size()) : "");
+    user_error("{}: {} steady steps, fewer than {}{}: train for longer", names.front(), summaries.front().steps,
+               kFewestSteps, files.size() > 1 ? fmt::format(", nor has any other of the {} logs", files.size()) : "");
+  for (auto& note : reading_notes(names, summaries)) set.notes.push_back(std::move(note));
+  if (auto note = known.note(); !note.empty()) set.notes.push_back(std::move(note));
   return set;
 }
 
@@ -104,32 +98,29 @@ bool RunSet::has_batch() const {
                       [](const auto& run) { return std::isnan(run.batch_per_rank); });
 }
 
-std::optional<MeasuredRun> measure(std::span<const runlog::Run> logs) {
-  std::vector<double> times_s;
-  std::int64_t samples = 0;
-  for (const auto& log : logs)
-    for (const auto& step : log.steady()) {
-      if (!(step.step_time_s > 0) || !std::isfinite(step.step_time_s) || step.samples < 1) continue;
-      times_s.push_back(step.step_time_s);
-      samples = step.samples;
-    }
-  if (times_s.size() < kFewestSteps) return std::nullopt;
-  const double step_s = quantile(times_s, 0.5);
+std::optional<MeasuredRun> measure(std::span<const runlog::Run> logs, const runlog::Summary& summary) {
+  if (summary.steps < static_cast<std::int64_t>(kFewestSteps)) return std::nullopt;
+  std::vector<double> samples, times_s;
   MeasuredRun run;
+  for (const auto& log : logs) {
+    run.identity += identity_of(log) + "\n";
+    for (const auto& step : log.steady()) {
+      samples.push_back(static_cast<double>(step.samples));
+      times_s.push_back(step.step_time_s);
+    }
+  }
   run.name = logs.front().path;
   run.ranks = logs.front().info.world_size;
-  run.batch_per_rank = static_cast<double>(samples) / static_cast<double>(run.ranks);
-  run.samples_per_s = static_cast<double>(samples) / step_s;
-  run.within = median_log_error(times_s);
+  run.batch_per_rank = summary.batch() / static_cast<double>(run.ranks);
+  run.samples_per_s = summary.samples_per_s;
+  run.within = ratio_log_error(samples, times_s);
   run.steps = times_s.size();
-  run.shares = step_shares(logs, step_s);
+  run.shares = step_shares(logs, summary);
   return run;
 }
 
 RunSet set_of_curve(const ScalingCurve& curve) {
   check(curve);
-  if (!is_throughput(curve.unit))
-    user_error("curve '{}': its unit is {}, not a throughput", curve.name, curve.unit);
   RunSet set;
   set.name = curve.name;
   set.unit = curve.unit;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "budget/compare/step_parts.h"
+#include "budget/measured_run.h"
 #include "budget/scaling_curve.h"
 #include "runlog/record.h"
 
@@ -19,38 +20,32 @@ struct MeasuredRun {
   std::string name;  ///< its first log, or what a table calls it
   std::int64_t ranks = 0;
   double batch_per_rank = std::numeric_limits<double>::quiet_NaN();  ///< samples; NaN: unknown
-  double samples_per_s = 0;                                          ///< of all ranks, at the median step
+  double samples_per_s = 0;                                          ///< of all ranks, over all steps that count
   double within =
       std::numeric_limits<double>::quiet_NaN();  ///< standard error of log(samples_per_s) from its steps
   std::size_t steps = 0;                         ///< steady ones; 0 from a table
-  std::optional<StepShares> shares;              ///< of the median step; only from logs
-};
-
-/// What runs must have in common to be comparable; only from logs.
-struct RunFacts {
-  std::string model_name, dtype, backend, transport, device_name;
-  std::int64_t parameters = 0, tokens_per_sample = 0;
-  int threads_per_rank = 0;
+  std::optional<StepShares> shares;              ///< of the mean step; only from logs
+  std::string identity;                          ///< which run it is; empty from a table
 };
 
 struct RunSet {
   std::string name;  ///< as given
   std::string unit = "samples/s";
   std::vector<MeasuredRun> runs;
-  std::optional<RunFacts> facts;
+  std::optional<RunFacts> facts;  ///< only from logs
   std::vector<std::string> notes;
 
   bool has_batch() const;
 };
 
 /// The logs of one run: more than one after a resume. Their steady steps are taken together. Empty where
-/// there are fewer than 4 of them.
-std::optional<MeasuredRun> measure(std::span<const runlog::Run> logs);
+/// there are fewer than kFewestSteps of them. `summary`: of these logs.
+std::optional<MeasuredRun> measure(std::span<const runlog::Run> logs, const runlog::Summary& summary);
 
 RunSet set_of_curve(const ScalingCurve& curve);
 
 /// `argument`: see find_run_files(); a CSV file alone is read as `fit --csv` does (`curve`: which one of
-/// several). Throws UserError: what is not there, another schema, logs that do not belong together, no steady
+/// several). A log that was named twice counts once. Throws UserError: what is not there, another schema, logs that do not belong together, no steady
 /// steps.
 RunSet read_run_set(const std::string& argument, const std::string& curve = "");
 

@@ -1,10 +1,6 @@
 #include "budget/compare/step_parts.h"
 
 #include <algorithm>
-#include <set>
-#include <vector>
-
-#include "base/quantile.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -15,11 +11,11 @@ struct Busy {
   std::size_t steps = 0;
 };
 
-void add_busy(const runlog::Run& log, const std::set<std::int64_t>& wanted, Busy& busy) {
+void add_busy(const runlog::Run& log, Busy& busy) {
   const auto ranks = static_cast<std::size_t>(log.info.world_size);
   for (std::size_t row = 0; row < log.rank_steps.size() && (row + 1) * ranks <= log.rank_step_time_s.size();
        ++row) {
-    if (!wanted.contains(log.rank_steps[row])) continue;
+    if (!log.is_steady(log.rank_steps[row])) continue;
     const auto* times = &log.rank_step_time_s[row * ranks];
     double sum = 0;
     for (std::size_t r = 0; r < ranks; ++r) sum += times[r];
@@ -32,31 +28,11 @@ void add_busy(const runlog::Run& log, const std::set<std::int64_t>& wanted, Busy
 
 }  // namespace
 
-StepShares step_shares(std::span<const runlog::Run> logs, double step_time_s) {
-  std::vector<double> times_s;
-  for (const auto& log : logs)
-    for (const auto& step : log.steady()) times_s.push_back(step.step_time_s);
-  const double low = quantile(times_s, 0.25), high = quantile(times_s, 0.75);
-  double compute = 0, exposed = 0, input = 0, total = 0, count = 0;
+StepShares step_shares(std::span<const runlog::Run> logs, const runlog::Summary& summary) {
+  const runlog::StepRecord& mean = summary.mean;
+  double compute = mean.forward_s + mean.backward_s + mean.optimizer_s, exposed = mean.exposed_comm_s;
   Busy busy;
-  for (const auto& log : logs) {
-    std::set<std::int64_t> typical;
-    for (const auto& step : log.steady()) {
-      if (step.step_time_s < low || step.step_time_s > high) continue;
-      typical.insert(step.step);
-      compute += step.forward_s + step.backward_s + step.optimizer_s;
-      exposed += step.exposed_comm_s;
-      input += step.data_s;
-      total += step.step_time_s;
-      ++count;
-    }
-    add_busy(log, typical, busy);
-  }
-  if (count == 0 || !(total > 0)) return {0, 0, 0, 0, step_time_s};
-  compute /= count;
-  exposed /= count;
-  input /= count;
-  total /= count;
+  for (const auto& log : logs) add_busy(log, busy);
   double stragglers = 0;
   if (busy.steps > 0) {
     const double steps = static_cast<double>(busy.steps);
@@ -67,9 +43,7 @@ StepShares step_shares(std::span<const runlog::Run> logs, double step_time_s) {
     compute += shift + std::min(comm, 0.0);  // clocks of different ranks: a wait cannot be negative
     exposed = std::max(comm, 0.0);
   }
-  StepShares shares = {compute, exposed, stragglers, input, total - compute - exposed - stragglers - input};
-  for (double& share : shares) share *= step_time_s / total;
-  return shares;
+  return {compute, exposed, stragglers, mean.data_s, mean.step_time_s - compute - exposed - stragglers - mean.data_s};
 }
 
 }  // namespace gpumonth::budget

@@ -1,4 +1,4 @@
-// Where the time of a typical step of one run went, as parts that sum to it.
+// Where the time of the mean step of one run went, as parts that sum to it.
 #pragma once
 
 #include <array>
@@ -6,6 +6,7 @@
 #include <span>
 
 #include "runlog/record.h"
+#include "runlog/summary.h"
 
 namespace gpumonth::budget {
 
@@ -20,15 +21,13 @@ constexpr std::array<const char*, kStepShares> kStepShareNames = {"compute", "ex
 
 using StepShares = std::array<double, kStepShares>;  ///< s, by StepShare
 
-/// Of the logs of one run (more than one after a resume), over the steady steps whose time is between the
-/// quartiles:
+/// Of the logs of one run (more than one after a resume), means over the steps that count:
 /// - compute: forward, backward and optimizer of the average rank
 /// - stragglers: E[max over ranks of the busy time] - mean over ranks, from /ranks; rank 0 waits for it
 /// - exposed_comm: what rank 0 waited for communication, less its wait for the slowest rank
 /// - input: waiting for the batch
 /// - rest: what no column claims: logging, the loop itself
-/// Scaled to sum to `step_time_s`, the run's median step time. Without rows in /ranks stragglers count as
-/// exposed_comm.
-StepShares step_shares(std::span<const runlog::Run> logs, double step_time_s);
+/// They sum to the mean step time. Without rows in /ranks stragglers count as exposed_comm.
+StepShares step_shares(std::span<const runlog::Run> logs, const runlog::Summary& summary);
 
 }  // namespace gpumonth::budget

@@ -29,7 +29,7 @@ void estimate_compute(const std::vector<ComponentData>& all, ComponentEstimate& 
   Eigen::MatrixXd a = Eigen::MatrixXd::Zero(std::ssize(all), 3);
   for (Eigen::Index i = 0; i < a.rows(); ++i) {
     const auto& d = all[static_cast<std::size_t>(i)];
-    const double measured = median(d.compute_s);
+    const double measured = d.compute_s;
     a(i, 0) = d.batch_per_rank / measured;
     if (batch) a(i, 1) = 1 / measured;
     if (share) a(i, 2) = d.batch_per_rank * std::log2(ranks_per_host(d)) / measured;
@@ -53,7 +53,7 @@ void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimat
   for (const auto& d : all) {
     if (d.ranks < 2) continue;
     for (const auto& b : d.buckets) {
-      const double measured = median(b.duration_s);
+      const double measured = b.duration_s;
       if (!(measured > 0)) continue;
       const RingTerms in = ring(ranks_per_host(d), b.bytes), across = ring(d.hosts, b.bytes);
       rows.push_back(
@@ -88,21 +88,16 @@ struct StragglerSquares {
 StragglerSquares straggler_squares(const std::vector<ComponentData>& all) {
   StragglerSquares result;
   for (const auto& d : all) {
-    const auto rows = static_cast<double>(d.busy_s.size());
+    const double rows = d.busy_rows;
     if (rows < 2 || d.ranks < 2) continue;
-    const auto ranks = static_cast<std::size_t>(d.ranks);
-    std::vector<double> rank_mean(ranks, 0);
-    double mean = 0;
-    for (const auto& row : d.busy_s)
-      for (std::size_t r = 0; r < ranks; ++r) rank_mean[r] += row[r] / rows, mean += row[r] / rows / d.ranks;
+    double mean = 0, between = 0;
+    for (const double busy : d.busy_s) mean += busy / d.ranks;
     if (!(mean > 0)) continue;
-    for (const auto& row : d.busy_s) {
-      double common = 0;  // what slows all ranks alike is no straggler
-      for (std::size_t r = 0; r < ranks; ++r) common += (row[r] - rank_mean[r]) / d.ranks;
-      for (std::size_t r = 0; r < ranks; ++r)
-        result.within += std::pow((row[r] - rank_mean[r] - common) / mean, 2);
-    }
-    for (std::size_t r = 0; r < ranks; ++r) result.between += std::pow(rank_mean[r] / mean - 1, 2);
+    for (const double busy : d.busy_s) between += (busy - mean) * (busy - mean);
+    // What slows all ranks alike is no straggler: each row's squares are around its own mean. Those of the ranks' means
+    // in every row are the persistent part, what is left the jitter.
+    result.within += std::max(0.0, d.busy_squares - rows * between) / (mean * mean);
+    result.between += between / (mean * mean);
     result.within_freedom += (rows - 1) * (d.ranks - 1);
     result.between_freedom += d.ranks - 1;
     result.noise += (d.ranks - 1) / rows;
@@ -140,18 +135,18 @@ ComponentEstimate estimate(const std::vector<ComponentData>& all) {
   std::vector<double> data, optimizer, other;
   const ComponentData* timeline = nullptr;  // of the most ranks
   for (const auto& d : all) {
-    data.push_back(median(d.data_s));
-    optimizer.push_back(median(d.optimizer_s));
-    other.push_back(median(d.other_s));
+    data.push_back(d.data_s);
+    optimizer.push_back(d.optimizer_s);
+    other.push_back(d.other_s);
     if (!d.buckets.empty() && (!timeline || d.ranks > timeline->ranks)) timeline = &d;
   }
   e.data_s = median(data);
   e.optimizer_s = median(optimizer);
   e.other_s = median(other);
   if (timeline) {
-    const double busy = median(timeline->data_s) + median(timeline->compute_s);
+    const double busy = timeline->data_s + timeline->compute_s;
     for (const auto& b : timeline->buckets)
-      e.buckets.push_back({b.bytes, std::min(1.0, median(b.ready_s) / busy)});
+      e.buckets.push_back({b.bytes, std::min(1.0, b.ready_s / busy)});
   }
   return e;
 }
@@ -175,10 +170,10 @@ double exposed_s(const Components& c, const ComponentEstimate& e, double ranks, 
 void add_parameter(Components& c, const std::string& name, const std::string& unit,
                    double ComponentEstimate::*member, bool inverse = false) {
   const auto value = [&](const ComponentEstimate& e) { return inverse ? 1 / (e.*member) : e.*member; };
-  if (!(c.best.*member > 0)) return;
+  if (!(c.best.*member > 0) || !std::isfinite(value(c.best))) return;
   std::vector<double> drawn;
   for (const auto& r : c.replicates)
-    if (!inverse || r.*member > 0) drawn.push_back(value(r));
+    if (std::isfinite(value(r))) drawn.push_back(value(r));
   Component& p = c.parameters.emplace_back();
   p.name = name;
   p.unit = unit;
@@ -219,11 +214,20 @@ double step_s(const Components& c, const ComponentEstimate& e, double ranks, dou
 }
 
 Components fit_components(const std::vector<runlog::Run>& runs, int replicates) {
+  std::vector<const runlog::Run*> all;
+  for (const auto& run : runs) all.push_back(&run);
+  return fit_components(all, replicates);
+}
+
+Components fit_components(const std::vector<const runlog::Run*>& runs, int replicates) {
   Components c;
+  std::vector<ComponentSums> sums;
   std::vector<ComponentData> all;
-  for (const auto& run : runs) {
-    all.push_back(component_data(run));
-    if (all.back().step_s.empty() || !(median(all.back().compute_s) > 0)) all.pop_back();
+  for (const auto* run : runs) {
+    ComponentSums of_run(*run);
+    if (of_run.steps() == 0 || !(of_run.means().compute_s > 0)) continue;
+    all.push_back(of_run.means());
+    sums.push_back(std::move(of_run));
   }
   const bool timeline =
       std::any_of(all.begin(), all.end(), [](const auto& d) { return d.ranks > 1 && !d.buckets.empty(); });
@@ -244,7 +248,7 @@ Components fit_components(const std::vector<runlog::Run>& runs, int replicates) 
   const StragglerSquares squares = straggler_squares(all);
   for (int i = 0; i < replicates; ++i) {
     std::vector<ComponentData> drawn;
-    for (const auto& d : all) drawn.push_back(resample(d, random));
+    for (const auto& of_run : sums) drawn.push_back(of_run.resample(random));
     c.replicates.push_back(estimate(drawn));
     if (!(squares.between_freedom > 0)) continue;
     c.replicates.back().per_step *= std::sqrt(squares.within_freedom / squares.drawn_freedom);
@@ -252,8 +256,7 @@ Components fit_components(const std::vector<runlog::Run>& runs, int replicates) 
   }
   add_parameters(c);
   for (const auto& d : all)
-    c.runs.push_back({d.path, d.ranks, d.batch_per_rank, median(d.step_s), median(d.data_s),
-                      median(d.compute_s), median(d.optimizer_s), median(d.exposed_s), median(d.other_s),
+    c.runs.push_back({d.path, d.ranks, d.batch_per_rank, d.step_s, d.data_s, d.compute_s, d.optimizer_s, d.exposed_s, d.other_s,
                       step_s(c, c.best, d.ranks, d.batch_per_rank)});
   return c;
 }

@@ -12,7 +12,7 @@
 //   maximum of N
 //             standard normals (Blom 1958); persistent: ranks that are always slower, per_step: jitter
 //
-// All coefficients are non-negative least squares of medians over steady steps; intervals are a moving-block
+// All coefficients are non-negative least squares of means over steady steps; intervals are a moving-block
 // bootstrap over steps and over sampled buckets; of persistent, whose ranks cannot be drawn again, a
 // generalised confidence interval (Weerahandi 1993).
 #pragma once
@@ -44,7 +44,7 @@ struct Component {
   double value = 0, low = 0, high = 0;  ///< 90 %
 };
 
-/// One log's medians, s: where its step goes.
+/// One log's means, s: where its step goes.
 struct RunParts {
   std::string run;
   int ranks = 1;
@@ -65,6 +65,7 @@ struct Components {
 
 /// Of logs that curve_of_runs took. Never throws for lack of data: `why_unusable` says what is missing.
 Components fit_components(const std::vector<runlog::Run>& runs, int replicates = 200);
+Components fit_components(const std::vector<const runlog::Run*>& runs, int replicates = 200);
 
 double step_s(const Components& components, const ComponentEstimate& estimate, double ranks,
               double batch_per_rank);

@@ -7,7 +7,7 @@ namespace gpumonth::budget {
 std::string to_text(const Components& c) {
   if (!c.why_unusable.empty()) return "";
   std::string text = fmt::format(
-      "Where a step goes (medians of steady steps, "
+      "Where a step goes (means of steady steps, "
       "ms)\n{:>6}{:>12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}\n{:-<90}\n",
       "ranks", "batch/rank", "step", "data", "compute", "exposed", "optimizer", "other", "modelled", "");
   for (const auto& r : c.runs)

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -13,12 +13,10 @@ namespace {
 constexpr std::size_t kShownPlaces = 40;  // of the curve, in text
 
 double positive(std::string_view text, const std::string& all) {
-  double value = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (result.ec != std::errc() || result.ptr != text.data() + text.size() || !(value > 0) ||
-      !std::isfinite(value))
+  const auto value = parse_number(text);
+  if (!value || !(*value > 0))
     user_error("--predict {}: '{}' is not a positive number; expected RANKS[:BATCH_PER_RANK],...", all, text);
-  return value;
+  return *value;
 }
 
 Target parse_target(std::string_view text, const std::string& all) {
@@ -28,6 +26,9 @@ Target parse_target(std::string_view text, const std::string& all) {
     user_error("--predict {}: '{}' is not a whole number of ranks up to 1e9", all, text.substr(0, colon));
   Target target{static_cast<std::int64_t>(ranks), kUnknownBatch};
   if (colon != std::string_view::npos) target.batch_per_rank = positive(text.substr(colon + 1), all);
+  if (target.batch_per_rank > kLargestBatch)
+    user_error("--predict {}: a batch per rank of {} cannot be: at most {:g} samples", all, text.substr(colon + 1),
+               kLargestBatch);
   return target;
 }
 
@@ -81,11 +82,7 @@ std::string batch_text(double batch) { return std::isfinite(batch) ? fmt::format
 
 std::vector<Target> parse_targets(const std::string& text) {
   std::vector<Target> targets;
-  for (std::size_t at = 0; at <= text.size();) {
-    const auto comma = std::min(text.find(',', at), text.size());
-    targets.push_back(parse_target(std::string_view(text).substr(at, comma - at), text));
-    at = comma + 1;
-  }
+  for (const auto item : split_list(text, "--predict")) targets.push_back(parse_target(item, text));
   return targets;
 }
 

@@ -49,15 +49,15 @@ struct Proposal {
   }
 };
 
-struct Sample {
+struct ProposalDraws {
   Eigen::MatrixXd u;
   Eigen::VectorXd log_likelihood, log_base;  // log prior - log proposal
 };
 
-Sample sample(const Proposal& proposal, int draws, const std::function<double(const double*)>& log_likelihood,
+ProposalDraws sample(const Proposal& proposal, int draws, const std::function<double(const double*)>& log_likelihood,
               NormalDraws& random) {
   const auto d = proposal.mean.size();
-  Sample s{Eigen::MatrixXd(d, draws), Eigen::VectorXd(draws), Eigen::VectorXd(draws)};
+  ProposalDraws s{Eigen::MatrixXd(d, draws), Eigen::VectorXd(draws), Eigen::VectorXd(draws)};
   for (int i = 0; i < draws; ++i) {
     const Eigen::VectorXd u = proposal.draw(random);
     s.u.col(i) = u;
@@ -69,7 +69,7 @@ Sample sample(const Proposal& proposal, int draws, const std::function<double(co
 }
 
 /// Weights at a power of the likelihood; returns their effective number, and the log of their mean.
-double weigh(const Sample& s, double power, Eigen::VectorXd& weight, double* log_mean = nullptr) {
+double weigh(const ProposalDraws& s, double power, Eigen::VectorXd& weight, double* log_mean = nullptr) {
   weight = s.log_base + power * s.log_likelihood;
   const double high = weight.maxCoeff();
   weight = (weight.array() - high).exp();
@@ -80,7 +80,7 @@ double weigh(const Sample& s, double power, Eigen::VectorXd& weight, double* log
 }
 
 /// The largest power up to 1 at which at least `target` effective draws are left.
-double choose_power(const Sample& s, double from, double target, Eigen::VectorXd& weight) {
+double choose_power(const ProposalDraws& s, double from, double target, Eigen::VectorXd& weight) {
   if (weigh(s, 1, weight) >= target) return 1;
   double low = from, high = 1;
   for (int i = 0; i < 30; ++i) {
@@ -125,7 +125,7 @@ WeightedDraws importance_sample(int dimension, const std::function<double(const 
   double power = 0;
   int at_full_power = 0;
   for (int round = 0; round < kMaxRounds && at_full_power < 3; ++round) {
-    const Sample s = sample(proposal, kRoundDraws, log_likelihood, random);
+    const ProposalDraws s = sample(proposal, kRoundDraws, log_likelihood, random);
     power = choose_power(s, 0, std::max(40.0, 12.0 * dimension), weight);
     if (power == 1) ++at_full_power;
     const Eigen::VectorXd mean = s.u * weight;
@@ -134,7 +134,7 @@ WeightedDraws importance_sample(int dimension, const std::function<double(const 
     // narrower.
     proposal.set(mean, 0.8 * (centred * weight.asDiagonal() * centred.transpose()));
   }
-  const Sample s = sample(proposal, draws, log_likelihood, random);
+  const ProposalDraws s = sample(proposal, draws, log_likelihood, random);
   WeightedDraws result;
   result.effective_draws = weigh(s, 1, result.weight, &result.log_evidence);
   result.u = s.u;

@@ -9,6 +9,7 @@
 #include "base/quantile.h"
 #include "budget/fit/baselines.h"
 #include "budget/scaling_csv.h"
+#include "budget/throughput_unit.h"
 
 namespace gpumonth::budget {
 namespace {

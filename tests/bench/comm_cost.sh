@@ -13,8 +13,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 printf '[model]\nfrom = "%s"\n[run]\nsteps = 10\nthreads = 1\n[log]\nsteady_after = 2\nmeasure_gemm_peak = false\n[checkpoint]\nat_end = false\n' "$model" >"$work/run.toml"
 
-# Median steady step of one run's output, ms.
-step_ms() { sed -n 's/.*steady steps, medians: \([0-9.]*\) ms.*/\1/p' "$1"; }
+# Mean steady step of one run's output, ms.
+step_ms() { sed -n 's/.*steady steps, mean \([0-9.]*\) ms.*/\1/p' "$1"; }
 train() { "$gpumonth" train "$work/run.toml" "$@"; }
 
 ratios=()

@@ -117,7 +117,7 @@ class Bench:
         (figures,) = json.loads(text)["runs"]
         parts = SUMMARY.search(said)
         if not parts:
-            raise RunFailed(f"{folder.with_suffix('.log')} has no line of medians: gpumonth train prints another summary now")
+            raise RunFailed(f"{folder.with_suffix('.log')} has no line of a mean step: gpumonth train prints another summary now")
         parts = dict(zip(("data_s", "forward_s", "backward_s", "exposed_comm_s", "optimizer_s"),
                          (float(ms) * 1e-3 for ms in parts.groups())))
         return dict(median_step_time_s=figures["step_median_s"], **parts, step_p5_s=figures["step_p5_s"],

@@ -23,6 +23,7 @@ std::vector<budget::Efficiency> runs_of(const std::vector<std::pair<int, double>
     run.info.global_batch = 8 * ranks;
     for (auto& step : run.steps) {
       step.samples = 8 * ranks;
+      step.tokens = 256 * step.samples;
       step.step_time_s /= share;
       step.model_flops /= share;  // the same work, in more time
       step.hardware_flops = step.model_flops;

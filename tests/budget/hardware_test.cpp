@@ -1,6 +1,7 @@
 #include "model/hardware.h"
 
 #include "base/error.h"
+#include "base/shipped.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
 #include "tests/command.h"
@@ -28,12 +29,11 @@ TEST_CASE("the shipped devices are found by the driver's name", "[hardware]") {
 }
 
 TEST_CASE("a program finds the devices that it came with", "[hardware]") {
-  const auto folder = model::shipped_hardware();
-  if (folder.empty()) {
+  if (shipped_configs().empty()) {
     WARN("this test runs from outside the source tree: no configs/hardware above it");
     return;
   }
-  CHECK(model::match(model::load_hardware(folder), "NVIDIA H100 80GB HBM3") != nullptr);
+  CHECK(model::match(model::load_hardware(shipped_configs() / "hardware"), "NVIDIA H100 80GB HBM3") != nullptr);
 }
 
 TEST_CASE("an unknown device has no peak", "[hardware]") {

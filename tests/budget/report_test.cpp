@@ -106,7 +106,7 @@ TEST_CASE("repeats stand together", "[report]") {
   CHECK(budget::run_labels(groups) == std::vector<std::string>{"dit-s-2, 1 rank, fp32 #1",
                                                                "dit-s-2, 2 ranks, fp32",
                                                                "dit-s-2, 1 rank, fp32 #2"});
-  runs[2].info.global_batch = 32;
+  for (auto& step : runs[2].steps) step.samples = 32, step.tokens = 32 * 256;
   const auto apart = budget::group_runs(runs);
   CHECK(apart.size() == 3);
   CHECK(budget::run_labels(apart)[2] == "dit-s-2, 1 rank, batch 32, fp32");

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
 
 #include "base/error.h"
@@ -34,10 +36,16 @@ model::ModelConfig small_model() {
 
 using Buffer = std::vector<float>;
 
-/// Every bit pattern is allowed in a buffer: numbers, denormals, infinities, NaNs with a payload.
-Buffer bits(std::int64_t size, std::uint32_t seed) {
+/// Every finite bit pattern is allowed in a buffer, denormals and negative zeros too; in second moments, which are sums of
+/// squares, none below zero.
+Buffer bits(std::int64_t size, std::uint32_t seed, bool non_negative = false) {
   Buffer values(static_cast<std::size_t>(size));
-  for (auto& value : values) value = std::bit_cast<float>(seed = seed * 1664525u + 1013904223u);
+  for (auto& value : values) {
+    do {
+      value = std::bit_cast<float>(seed = seed * 1664525u + 1013904223u);
+    } while (!std::isfinite(value));
+    if (non_negative) value = std::abs(value);
+  }
   return values;
 }
 
@@ -54,12 +62,12 @@ struct State {
       : weights(bits(table.flat_size(), seed)),
         ema(bits(table.flat_size(), seed + 1)),
         exp_avg(bits(table.flat_size(), seed + 2)),
-        exp_avg_sq(bits(table.flat_size(), seed + 3)) {}
+        exp_avg_sq(bits(table.flat_size(), seed + 3, true)) {}
   TrainingState pointers() { return {weights.data(), ema.data(), exp_avg.data(), exp_avg_sq.data()}; }
   Buffer weights, ema, exp_avg, exp_avg_sq;
 };
 
-const CheckpointInfo kInfo{1234, 0xfedcba9876543210ull, "[model]\ndepth = 2\n"};
+const CheckpointInfo kInfo{1234, 0xfedcba9876543210ull, "[model]\ndepth = 2\n", {2000, "crc32 0123abcd"}};
 
 void write(const std::filesystem::path& file, const model::ParameterTable& table, State& state) {
   write_checkpoint(file, table, state.pointers(), Buffer(16 * 12, 0.5f), {1, 16, 12}, kInfo);
@@ -97,6 +105,7 @@ TEST_CASE("a checkpoint reads back bit for bit") {
   CHECK(info.step == kInfo.step);
   CHECK(info.seed == kInfo.seed);
   CHECK(info.config_toml == kInfo.config_toml);
+  CHECK(info.dataset == kInfo.dataset);
   CHECK(read_checkpoint_info(file).step == kInfo.step);
   CHECK(entries(folder.path()) == 1);
 
@@ -195,9 +204,10 @@ TEST_CASE("files that are no checkpoint are refused") {
     H5Ldelete(file, "/model/pos_embed", H5P_DEFAULT);
     const hsize_t dims[] = {1, 16, 13};
     const hid_t space = H5Screate_simple(3, dims, nullptr);
-    H5Dclose(
-        H5Dcreate2(file, "/model/pos_embed", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    H5Sclose(space), H5Fclose(file);
+    const hid_t written = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_alloc_time(written, H5D_ALLOC_TIME_EARLY);
+    H5Dclose(H5Dcreate2(file, "/model/pos_embed", H5T_IEEE_F32LE, space, H5P_DEFAULT, written, H5P_DEFAULT));
+    H5Pclose(written), H5Sclose(space), H5Fclose(file);
   }
   CHECK_THAT(error_of_reading(folder.path() / "pos.h5", table),
              contains("pos_embed") && contains("(1, 16, 13)"));
@@ -233,4 +243,125 @@ TEST_CASE("a failed write leaves the old checkpoint and no other file") {
   CHECK(same_tensors(table, seen.weights, first.weights));
   CHECK_THROWS_WITH(write(folder.path() / "none" / "ck.h5", table, first), contains("there is no folder"));
   CHECK_THROWS_WITH(write(folder.path(), table, first), contains("is a folder"));
+}
+
+namespace {
+
+const std::vector<std::string> kGroups = {"/model", "/ema", "/optimizer/exp_avg", "/optimizer/exp_avg_sq"};
+
+/// Where the values of a contiguous dataset begin in its file.
+std::streamoff place_of(const std::filesystem::path& path, const std::string& name) {
+  const auto file = hdf5::File::open(path);
+  return static_cast<std::streamoff>(H5Dget_offset(file.dataset(name).id()));
+}
+
+/// A copy of `file` with the float at `place` replaced by f(float).
+template <class F>
+std::filesystem::path changed(const std::filesystem::path& file, std::streamoff place, F&& f) {
+  const auto copy = file.parent_path() / "changed.h5";
+  std::filesystem::copy_file(file, copy, std::filesystem::copy_options::overwrite_existing);
+  std::fstream stream(copy, std::ios::in | std::ios::out | std::ios::binary);
+  float value = 0;
+  stream.seekg(place).read(reinterpret_cast<char*>(&value), sizeof value);
+  value = f(value);
+  stream.seekp(place).write(reinterpret_cast<const char*>(&value), sizeof value);
+  return copy;
+}
+
+std::string error_of_reading_all(const std::filesystem::path& file, const model::ParameterTable& table) {
+  State state(table, 50);
+  try {
+    read_checkpoint(file, table, state.pointers());
+  } catch (const UserError& error) {
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("every dataset carries zlib's checksum of its bytes") {
+  const TemporaryFolder folder;
+  const model::ParameterTable table(small_model());
+  State state(table, 1);
+  for (std::int64_t i = 0; i < table.at("final_layer.linear.bias").count; ++i)
+    state.weights[static_cast<std::size_t>(table.at("final_layer.linear.bias").offset + i)] = static_cast<float>(i);
+  write(folder.path() / "ck.h5", table, state);
+  const auto file = hdf5::File::open(folder.path() / "ck.h5");
+  // zlib.crc32(numpy.arange(32, dtype="<f4")) and zlib.crc32(numpy.full(192, 0.5, "<f4"))
+  REQUIRE(table.at("final_layer.linear.bias").count == 32);
+  CHECK(file.text_attribute("/model/final_layer.linear.bias", "crc32") == "bb6524e8");
+  CHECK(file.text_attribute("/model/pos_embed", "crc32") == "a294e4c1");
+  CHECK(file.text_attribute("/ema/pos_embed", "crc32") == "a294e4c1");
+  for (const auto& group : kGroups)
+    for (const auto& parameter : table.all()) CHECK(file.has_attribute(group + "/" + parameter.name, "crc32"));
+}
+
+TEST_CASE("one bit that is another is noticed, in every group") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "ck.h5";
+  const model::ParameterTable table(small_model());
+  State state(table, 1);
+  write(path, table, state);
+  CHECK(error_of_reading_all(path, table) == "no error");
+  std::vector<std::string> names = {"/model/pos_embed"};
+  for (const auto& group : kGroups) {
+    names.push_back(group + "/" + table.all().front().name);
+    names.push_back(group + "/" + table.all().back().name);
+  }
+  for (const std::string& name : names) {
+    const auto flip = [](float value) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) ^ 1u); };
+    const auto copy = changed(path, place_of(path, name) + 4, flip);
+    INFO(name);
+    CHECK_THAT(error_of_reading_all(copy, table), contains("changed.h5: " + name + " has the checksum "));
+    {
+      const hid_t file = H5Fopen(copy.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+      H5Adelete_by_name(file, name.c_str(), "crc32", H5P_DEFAULT);
+      H5Fclose(file);
+    }
+    CHECK(error_of_reading_all(copy, table) == "no error");  // changed on purpose
+  }
+}
+
+TEST_CASE("values that training cannot go on from are refused, before the checksum is looked at") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "ck.h5";
+  const model::ParameterTable table(small_model());
+  State state(table, 1);
+  write(path, table, state);
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  for (const auto& group : kGroups) {
+    const std::string name = group + "/" + table.all().back().name;
+    const auto place = place_of(path, name) + 8;
+    CHECK_THAT(error_of_reading_all(changed(path, place, [&](float) { return nan; }), table),
+               contains(name + " holds NaN (element 2)"));
+    CHECK_THAT(error_of_reading_all(changed(path, place, [&](float) { return -inf; }), table),
+               contains(name + " holds infinity (element 2)"));
+  }
+  const std::string second = "/optimizer/exp_avg_sq/" + table.all().front().name;
+  CHECK_THAT(error_of_reading_all(changed(path, place_of(path, second), [](float) { return -0.5f; }), table),
+             contains(second + " holds -0.5 (element 0)"));
+  CHECK_THAT(error_of_reading_all(changed(path, place_of(path, "/model/pos_embed"), [&](float) { return nan; }), table),
+             contains("/model/pos_embed holds NaN"));
+}
+
+TEST_CASE("values that training cannot go on from are not written") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "ck.h5";
+  const model::ParameterTable table(small_model());
+  State good(table, 1), seen(table, 3);
+  write(path, table, good);
+  const auto at = static_cast<std::size_t>(table.all().back().offset);
+  for (Buffer State::*buffer : {&State::weights, &State::ema, &State::exp_avg, &State::exp_avg_sq}) {
+    State bad(table, 2);
+    (bad.*buffer)[at] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_THROWS_WITH(write(path, table, bad), contains(table.all().back().name + " holds NaN"));
+  }
+  State negative(table, 2);
+  negative.exp_avg_sq[at] = -1e-30f;
+  CHECK_THROWS_WITH(write(path, table, negative), contains("/optimizer/exp_avg_sq/") && contains("-1e-30"));
+  CHECK(entries(folder.path()) == 1);
+  read_checkpoint(path, table, seen.pointers());
+  CHECK(same_tensors(table, seen.weights, good.weights));
 }

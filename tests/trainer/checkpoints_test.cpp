@@ -1,10 +1,13 @@
 // The run's folder: what is kept, what is refused, and replicas that have drifted apart.
 #include "trainer/checkpoints.h"
 
+#include <set>
+
 #include "base/error.h"
 #include "comm/launch.h"
 #include "tests/catch.h"
 #include "tests/command.h"
+#include "trainer/run_config.h"
 
 using namespace gpumonth;
 using namespace gpumonth::trainer;
@@ -68,9 +71,9 @@ struct Fixture {
     gradients.resize(table->flat_size());
     step = make_cpu_dit_step({.model = model, .local_batch = 1, .global_batch = 1, .seed = 5, .dtype = "fp32", .gradients = gradients.data()}, *table);
   }
-  Checkpoints checkpoints(std::int64_t keep = 2) {
+  Checkpoints checkpoints(std::int64_t keep = 2, std::uint64_t seed = 5, const ResumingRun& run = {}) {
     fs::create_directories(folder.path() / "out");
-    return {folder.path() / "out", keep, model, *table, ranks};
+    return {folder.path() / "out", keep, model, *table, ranks, seed, run};
   }
   fs::path file(int after_step) const {
     return folder.path() / "out" / ("checkpoint-" + std::to_string(after_step) + ".h5");
@@ -90,7 +93,7 @@ std::string error_of(F&& f) {
 TEST_CASE("only the newest checkpoints are kept") {
   Fixture f;
   auto checkpoints = f.checkpoints(2);
-  for (const int step : {3, 6, 9, 12}) checkpoints.save(*f.step, step, 5, "");
+  for (const int step : {3, 6, 9, 12}) checkpoints.save(*f.step, step);
   CHECK_FALSE(fs::exists(f.file(3)));
   CHECK_FALSE(fs::exists(f.file(6)));
   CHECK(fs::exists(f.file(9)));
@@ -101,22 +104,22 @@ TEST_CASE("only the newest checkpoints are kept") {
 TEST_CASE("restore brings back the bits and the step") {
   Fixture f;
   auto checkpoints = f.checkpoints();
-  checkpoints.save(*f.step, 7, 5, "");
+  checkpoints.save(*f.step, 7);
   const std::uint64_t before = checksum(f.step->state().parameters, f.table->flat_size());
   f.step->state().parameters[0] += 1;
   CHECK(checksum(f.step->state().parameters, f.table->flat_size()) != before);
-  CHECK(checkpoints.restore(f.file(7).string(), *f.step, 5, 8) == 7);
+  CHECK(checkpoints.restore(f.file(7).string(), *f.step, 8) == 7);
   CHECK(checksum(f.step->state().parameters, f.table->flat_size()) == before);
-  CHECK(checkpoints.restore("", *f.step, 5, 8) == 0);
+  CHECK(checkpoints.restore("", *f.step, 8) == 0);
 }
 
 TEST_CASE("a checkpoint of another seed, or one that leaves nothing to do, is refused") {
   Fixture f;
   auto checkpoints = f.checkpoints();
-  checkpoints.save(*f.step, 7, 5, "");
-  CHECK_THAT(error_of([&] { checkpoints.restore(f.file(7).string(), *f.step, 6, 8); }),
+  checkpoints.save(*f.step, 7);
+  CHECK_THAT(error_of([&] { f.checkpoints(2, 6).restore(f.file(7).string(), *f.step, 8); }),
              contains("run.seed = 5") && contains("checkpoint-7.h5"));
-  CHECK_THAT(error_of([&] { checkpoints.restore(f.file(7).string(), *f.step, 5, 7); }),
+  CHECK_THAT(error_of([&] { checkpoints.restore(f.file(7).string(), *f.step, 7); }),
              contains("after step 7") && contains("run.steps = 7"));
 }
 
@@ -135,7 +138,7 @@ TEST_CASE("replicas that differ end the run before anything is written") {
   auto checkpoints = f.checkpoints();
   f.ranks.other = "0000000000000000";
   try {
-    checkpoints.save(*f.step, 11, 5, "");
+    checkpoints.save(*f.step, 11);
     FAIL("the difference went unnoticed");
   } catch (const Aborted& error) {
     CHECK_THAT(error.what(), contains("step 11") && contains("rank 1"));
@@ -152,6 +155,100 @@ TEST_CASE("the checksum sees one bit, and a swap") {
   CHECK(checksum(values.data(), 4) == sum);
   values[2] = std::nextafter(values[2], 4.0f);
   CHECK(checksum(values.data(), 4) != sum);
+}
+
+std::string toml_of(const std::vector<std::string>& overrides) {
+  RunConfig run;
+  config::Table root;
+  declare(root, run);
+  config::load_text(root, "", "test", overrides);
+  return config::to_toml(root);
+}
+
+/// What is said about a checkpoint of step 20, of a run with `theirs`, to one with `ours`.
+std::vector<std::string> notes_on(const std::vector<std::string>& theirs, const std::vector<std::string>& ours,
+                                  const DatasetIdentity& their_data = {2000, "a"},
+                                  const DatasetIdentity& our_data = {2000, "a"}) {
+  return compare_with_checkpoint("ck.h5", {20, 5, toml_of(theirs), their_data}, {toml_of(ours), our_data});
+}
+
+TEST_CASE("every key of a run is compared with a checkpoint, or free on purpose") {
+  RunConfig run;
+  config::Table root;
+  declare(root, run);
+  std::set<std::string> declared, ruled;
+  for (const auto& [key, value] : config::values(root)) declared.insert(key);
+  for (const KeyRule& rule : resume_rules()) CHECK(ruled.insert(rule.key).second);
+  CHECK(ruled == declared);
+}
+
+TEST_CASE("a checkpoint of another network, seed or average is refused") {
+  for (const char* key : {"model.num_heads=8", "model.mlp_ratio=3.5", "model.patch_size=4", "model.input_size=16",
+                          "model.frames=4", "model.temporal_patch_size=2", "model.learn_sigma=false", "model.depth=3",
+                          "model.num_classes=7", "run.seed=9", "optimizer.beta1=0.8", "optimizer.beta2=0.95"}) {
+    const std::string name = std::string(key).substr(0, std::string(key).find('='));
+    CHECK_THAT(error_of([&] { notes_on({}, {key}); }),
+               contains("ck.h5 was written with " + name + " = ") && contains(", this run has ") &&
+                   contains("set " + name + " = "));
+    CHECK(notes_on({key}, {key}).empty());
+  }
+}
+
+TEST_CASE("what changes the meaning of a step is said, what does not is not") {
+  for (const char* key : {"model.class_dropout_prob=0.2", "run.dtype=bf16", "optimizer.learning_rate=2e-4",
+                          "optimizer.epsilon=1e-6", "optimizer.weight_decay=0.1", "optimizer.clip_norm=0.5",
+                          "optimizer.ema_decay=0.99", "optimizer.warmup_steps=7", "comm.wire=bf16"}) {
+    const auto notes = notes_on({}, {key});
+    INFO(key);
+    REQUIRE(notes.size() == 1);
+    CHECK_THAT(notes[0], contains(std::string(key).substr(0, std::string(key).find('='))) &&
+                             contains("the checkpoint's run had "));
+  }
+  CHECK(notes_on({}, {"run.steps=500", "run.threads=3", "run.name=b", "comm.bucket_mib=9", "checkpoint.keep=7",
+                      "data.path=moved.h5"}).empty());
+}
+
+TEST_CASE("samples that a changed batch leaves out or repeats are counted") {
+  const auto more = notes_on({"batch.global=4"}, {"batch.global=8"});
+  REQUIRE(more.size() == 1);
+  CHECK_THAT(more[0], contains("places 0 to 79") && contains("step 21 begins at place 160: 80 samples are left out"));
+  const auto fewer = notes_on({"batch.global=4"}, {"batch.global=2"});
+  REQUIRE(fewer.size() == 1);
+  CHECK_THAT(fewer[0], contains("step 21 begins at place 40: 40 samples are seen again"));
+}
+
+TEST_CASE("another dataset is said, whatever its name") {
+  const auto longer = notes_on({"batch.global=150"}, {"batch.global=150"}, {2000, "a"}, {2001, "b"});
+  REQUIRE(longer.size() == 1);
+  CHECK_THAT(longer[0], contains("2001 samples (b)") && contains("had 2000 samples (a)") &&
+                            contains("of the 1000 that it had seen in its epoch 2"));
+  const auto changed = notes_on({}, {}, {2000, "a"}, {2000, "b"});
+  REQUIRE(changed.size() == 1);
+  CHECK_THAT(changed[0], contains("other contents"));
+  const auto unknown = notes_on({"data.path=a.h5"}, {"data.path=b.h5"}, {});
+  REQUIRE(unknown.size() == 1);
+  CHECK_THAT(unknown[0], contains("a.h5") && contains("b.h5") && contains("does not say"));
+}
+
+TEST_CASE("what a checkpoint does not say is not compared") {
+  CHECK(compare_with_checkpoint("ck.h5", {}, {toml_of({"model.num_heads=4"}), {10, "a"}}).empty());
+  CHECK(compare_with_checkpoint("ck.h5", {20, 5, "[model]\ndepth = 28\n", {}}, {toml_of({"optimizer.beta1=0.5"}), {10, "a"}})
+            .empty());
+  CHECK_THAT(error_of([] { compare_with_checkpoint("ck.h5", {20, 5, "[model]\nwings = 2\n", {}}, {toml_of({}), {}}); }),
+             contains("ck.h5:config_toml:2") && contains("model.wings"));
+}
+
+TEST_CASE("a state that is not finite is neither written nor called good") {
+  Fixture f;
+  auto checkpoints = f.checkpoints();
+  CHECK_THAT(checkpoints.last_in_words(), contains("no checkpoint had been written"));
+  checkpoints.save(*f.step, 3);
+  f.step->state().exp_avg_sq[0] = std::numeric_limits<float>::infinity();
+  CHECK_THAT(error_of([&] { checkpoints.save(*f.step, 6); }),
+             contains("no checkpoint of step 6") && contains("/optimizer/exp_avg_sq/") && contains("holds infinity") &&
+                 contains("the last good checkpoint is " + f.file(3).string()));
+  CHECK_FALSE(fs::exists(f.file(6)));
+  CHECK(checkpoints.last() == f.file(3).string());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Latent datasets: rows land where they were asked for; what does not fit the model is refused.
+#include <fstream>
 #include <limits>
 
 #include "base/error.h"
@@ -11,6 +12,7 @@ using namespace gpumonth;
 using namespace gpumonth::trainer;
 using gpumonth::tests::contains;
 using gpumonth::tests::TemporaryFolder;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -136,6 +138,82 @@ TEST_CASE("datasets that do not fit are refused with both shapes") {
   CHECK_THAT(error_of_opening({.bad_label = -2}, image_model()), contains("label -2 of sample 7"));
 }
 
+TEST_CASE("axes in another order: the hint never swaps those of the model") {
+  const auto hint = [](const hdf5::Shape& shape, const model::ModelConfig& model, const char* call) {
+    INFO(hdf5::to_string(shape));
+    const std::string error = error_of_opening({.shape = shape}, model);
+    CHECK_THAT(error, contains(std::string("numpy.moveaxis(latents, ") + call + ")"));
+    CHECK(error.find("set model.") == error.npos);
+  };
+  hint({40, 8, 8, 4}, image_model(), "-1, 1");         // (N, H, W, C)
+  hint({40, 16, 16, 4}, image_model(), "-1, 1");       // of another size, too
+  hint({40, 3, 8, 8, 4}, video_model(), "-1, 1");      // (N, F, H, W, C)
+  hint({40, 3, 4, 8, 8}, video_model(), "2, 1");       // (N, F, C, H, W)
+  hint({40, 3, 4, 8, 8}, image_model(), "2, 1");
+  CHECK_THAT(error_of_opening({.shape = {40, 4, 8, 6}}, image_model()), contains("only square latents"));
+}
+
+TEST_CASE("half-precision latents are read as they are") {
+  const TemporaryFolder folder;
+  const hdf5::Handle half(H5Tcopy(H5T_IEEE_F32LE), H5Tclose);
+  H5Tset_fields(half.get(), 15, 10, 5, 0, 10), H5Tset_size(half.get(), 2), H5Tset_ebias(half.get(), 15);
+  {
+    auto file = hdf5::File::create(folder.path() / "half.h5");
+    std::vector<float> values(2 * 256, -1.5f);
+    values[1] = 65504.0f;
+    file.create_dataset("/latents", {2, 4, 8, 8}, half.get()).write(values.data());
+    const std::int64_t labels[] = {0, 1};
+    file.create_dataset<std::int64_t>("/labels", {2}).write(labels);
+  }
+  const auto data = open_latent_dataset(folder.path() / "half.h5", image_model());
+  std::vector<float> latents(256);
+  std::int32_t label = -1;
+  data->read(std::vector<std::int64_t>{0}, latents.data(), &label);
+  CHECK(latents[0] == -1.5f);
+  CHECK(latents[1] == 65504.0f);
+}
+
+TEST_CASE("a dataset is known again by its samples, not by its name") {
+  const TemporaryFolder folder;
+  const auto identity = [&](const Made& made) {
+    const fs::path path = folder.path() / "data.h5";
+    fs::remove(path);
+    made.write(path);
+    return open_latent_dataset(path, image_model())->identity();
+  };
+  const DatasetIdentity first = identity({});
+  CHECK(first.samples == kSamples);
+  CHECK(identity({}) == first);
+  CHECK_FALSE(identity({.bad_label = 3}) == first);   // another label than 7
+  CHECK_FALSE(identity({.bad_value = 1e6f}) == first);  // of sample 5, one of those looked at
+  CHECK_FALSE(identity({.shape = {39, 4, 8, 8}, .labels = 39}) == first);
+}
+
+TEST_CASE("a chunk that cannot be unpacked is told with its rows") {
+  const TemporaryFolder folder;
+  Made{}.write(folder.path() / "plain.h5");
+  REQUIRE(tests::run_command("cd '" + folder.path().string() +
+                             "' && h5repack -l /latents:CHUNK=1x4x8x8 -f /latents:GZIP=3 plain.h5 z.h5")
+              .exit_code == 0);
+  hsize_t size = 0;
+  haddr_t address = 0;
+  {
+    const auto file = hdf5::File::open(folder.path() / "z.h5");
+    const hsize_t offset[] = {23, 0, 0, 0};
+    unsigned mask = 0;
+    REQUIRE(H5Dget_chunk_info_by_coord(file.dataset("/latents").id(), offset, &mask, &address, &size) >= 0);
+  }
+  std::fstream stream(folder.path() / "z.h5", std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekp(static_cast<std::streamoff>(address)) << std::string(size, 'x');
+  stream.close();
+  const auto data = open_latent_dataset(folder.path() / "z.h5", image_model());
+  check_rows(*data, {22, 24}, 256);
+  std::vector<float> latents(256);
+  std::int32_t label = 0;
+  CHECK_THROWS_WITH(data->read(std::vector<std::int64_t>{23}, latents.data(), &label),
+                    contains("/latents: cannot read rows 23 to 23"));
+}
+
 TEST_CASE("files that are no dataset are refused") {
   const TemporaryFolder folder;
   const auto open = [&](const std::string& name) {
@@ -151,10 +229,18 @@ TEST_CASE("files that are no dataset are refused") {
   CHECK_THROWS_WITH(open("cut.h5"), contains("truncated"));
   {
     auto file = hdf5::File::create(folder.path() / "types.h5");
-    file.create_dataset<std::int32_t>("/latents", {2, 4, 8, 8});
+    const std::vector<std::int32_t> zeros(2 * 256);
+    file.create_dataset<std::int32_t>("/latents", {2, 4, 8, 8}).write(zeros.data());
     file.create_dataset<float>("/labels", {2});
   }
-  CHECK_THROWS_WITH(open("types.h5"), contains("/latents does not hold floating-point numbers"));
+  CHECK_THROWS_WITH(open("types.h5"), contains("/labels was created, but never written"));
+  {
+    auto file = hdf5::File::create(folder.path() / "integers.h5");
+    const std::vector<std::int8_t> zeros(2 * 256);
+    file.create_dataset<std::int8_t>("/latents", {2, 4, 8, 8}).write(zeros.data());
+    file.create_dataset<std::int8_t>("/labels", {2}).write(zeros.data());
+  }
+  CHECK_THROWS_WITH(open("integers.h5"), contains("/latents does not hold floating-point numbers"));
 }
 
 TEST_CASE("a sample that is not finite is refused when it is read") {

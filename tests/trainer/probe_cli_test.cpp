@@ -1,6 +1,7 @@
 // gpumonth probe on bad input: one line, exit code 2, no output file.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "base/hdf5.h"
@@ -97,6 +98,43 @@ TEST_CASE_METHOD(Probe, "an output that exists or cannot be written is refused")
   CHECK_FALSE(fs::exists(folder.path() / "nowhere"));
   out = "/proc/self/o.h5";
   refused({"/proc/self/o.h5"});
+}
+
+TEST_CASE_METHOD(Probe, "a checkpoint that holds NaN gives no numbers") {
+  const auto poisoned = folder.path() / "poisoned.h5";
+  fs::copy_file(checkpoint, poisoned);
+  {
+    const hdf5::Handle file(H5Fopen(poisoned.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    const hdf5::Handle bias(H5Dopen2(file.get(), "/model/blocks.0.attn.qkv.bias", H5P_DEFAULT), H5Dclose);
+    const hdf5::Handle space(H5Dget_space(bias.get()), H5Sclose);
+    std::vector<float> values(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())), 0.1f);
+    values.back() = std::nanf("");
+    REQUIRE(H5Dwrite(bias.get(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0);
+  }
+  checkpoint = poisoned;
+  refused({"poisoned.h5: /model/blocks.0.attn.qkv.bias holds NaN (element 95)"});
+}
+
+TEST_CASE_METHOD(Probe, "weights so large that the loss is no number give none") {
+  const auto large = folder.path() / "large.h5";
+  fs::copy_file(checkpoint, large);
+  {
+    const hdf5::Handle file(H5Fopen(large.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    const hdf5::Handle bias(H5Dopen2(file.get(), "/model/x_embedder.proj.bias", H5P_DEFAULT), H5Dclose);
+    const std::vector<float> values(32, 3e38f);
+    REQUIRE(H5Dwrite(bias.get(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0);
+  }
+  checkpoint = large;
+  refused({"large.h5", "no finite number"});
+}
+
+TEST_CASE_METHOD(Probe, "a model of other heads than the checkpoint's is refused") {
+  const auto run = write_run_file(folder);
+  train(0, run, {"run.steps=2", "run.directory=" + (folder.path() / "trained").string()});
+  checkpoint = folder.path() / "trained/checkpoint-2.h5";
+  model = folder.write("model.toml", "[model]\ninput_size = 8\npatch_size = 2\nhidden_size = 48\ndepth = 2\n"
+                                     "num_heads = 4\nnum_classes = 10\n");
+  refused({"checkpoint-2.h5 was written with model.num_heads = 2, --model has 4"});
 }
 
 }  // namespace

@@ -204,6 +204,92 @@ TEST_CASE_METHOD(Fixture, "a loss that is not finite stops all ranks") {
   check_stopped_by_nan(*this, run(breaking_in_step_5(*this), 2));
 }
 
+/// Samples of step `step`, of `count` of its 8 places from `first` on, in a dataset of 128.
+std::vector<std::int64_t> samples_of_step(std::int64_t step, std::int64_t first, std::int64_t count) {
+  std::vector<std::int64_t> samples;
+  for (std::int64_t i = 0; i < count; ++i)
+    samples.push_back(trainer::shuffled_index((step - 1) * 8 + first + i, 128, 1));
+  return samples;
+}
+
+/// Puts NaN into, or takes it out of, one sample of latents.h5.
+void set_value(const fs::path& path, std::int64_t sample, float value) {
+  const hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  const hdf5::Handle latents(H5Dopen2(file.get(), "/latents", H5P_DEFAULT), H5Dclose);
+  const hdf5::Handle space(H5Dget_space(latents.get()), H5Sclose), memory(H5Screate(H5S_SCALAR), H5Sclose);
+  const hsize_t start[] = {static_cast<hsize_t>(sample), 1, 2, 3}, count[] = {1, 1, 1, 1};
+  H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start, nullptr, count, nullptr);
+  REQUIRE(H5Dwrite(latents.get(), H5T_NATIVE_FLOAT, memory.get(), space.get(), H5P_DEFAULT, &value) >= 0);
+}
+
+/// A sample that cannot be used turns up in step 8; mended, the run goes on as if nothing had been.
+void check_bad_sample(const Fixture& f, int ranks, std::int64_t place) {
+  INFO(ranks << " ranks, place " << place);
+  const fs::path data = write_latents(f.folder, 128, 8), out = f.folder.path() / fmt::format("{}-{}", ranks, place);
+  const std::string directory = "run.directory=" + out.string(), path = "data.path=" + data.string();
+  train(ranks, f.file, {path, "run.directory=" + (out / "whole").string()});
+  const std::int64_t bad = samples_of_step(8, place, 1)[0];
+  set_value(data, bad, std::nanf(""));
+  const auto result = f.run({path, directory}, ranks);
+  INFO(result.err);
+  CHECK(result.exit_code == 2);
+  CHECK(own_lines(result.err) == 1);
+  CHECK_THAT(result.err, contains(fmt::format("gpumonth: step 8: {}: /latents: sample {} holds NaN", data.string(), bad)) &&
+                             contains("Stopped after step 7") && contains("run.resume=" + (out / "checkpoint-7.h5").string()));
+  const auto log = runlog::read(out / "run.h5");
+  CHECK(log.clean_close);
+  CHECK(log.steps.size() == 7);
+  fs::remove(data);
+  write_latents(f.folder, 128, 8);
+  train(ranks, f.file, {path, directory, "run.resume=" + (out / "checkpoint-7.h5").string()});
+  CHECK(same_checkpoints(out / "checkpoint-10.h5", out / "whole/checkpoint-10.h5"));
+  fs::remove(data);
+}
+
+TEST_CASE_METHOD(Fixture, "a sample that cannot be used loses nothing, whichever rank meets it") {
+  check_bad_sample(*this, 0, 3);
+  check_bad_sample(*this, 2, 1);  // rank 0's
+  check_bad_sample(*this, 2, 6);  // rank 1's
+}
+
+TEST_CASE_METHOD(Fixture, "a dataset that is cut short while it is read loses nothing") {
+  const fs::path data = write_latents(folder, 128, 8);
+  const auto result = run_command(fmt::format(
+      R"({} >{} & job=$!
+         for i in $(seq 300); do grep -q '^step 2' {} && break; kill -0 $job || break; sleep 0.05; done
+         truncate -s 60000 {}
+         wait $job)",
+      train_command(0, file, {"data.path=" + data.string(), "run.steps=1000000", "run.progress_s=0.1"}),
+      (folder.path() / "said").string(), (folder.path() / "said").string(), data.string()));
+  INFO(result.err);
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.err, contains("was written to after it was opened") && contains("Stopped after step "));
+  const auto log = runlog::read(out / "run.h5");
+  CHECK(log.clean_close);
+  CHECK(trainer::read_checkpoint_info(out / fmt::format("checkpoint-{}.h5", log.steps.back().step)).step ==
+        log.steps.back().step);
+}
+
+TEST_CASE_METHOD(Fixture, "a first step without data leaves nothing behind") {
+  const fs::path data = write_latents(folder, 128, 8);
+  set_value(data, samples_of_step(1, 7, 1)[0], std::nanf(""));
+  refused({"data.path=" + data.string()}, {"step 1: ", "holds NaN"});
+  const auto two = run({"data.path=" + data.string()}, 2);
+  CHECK(two.exit_code == 2);
+  CHECK(own_lines(two.err) == 1);
+  CHECK_FALSE(fs::exists(out));
+}
+
+TEST_CASE_METHOD(Fixture, "a resumed run says what is different") {
+  const std::string good = checkpoint().string();
+  refused({"run.resume=" + good, "model.num_heads=4"},
+          {"checkpoint-2.h5 was written with model.num_heads = 2, this run has 4"});
+  const auto result = train(0, file, {"run.resume=" + good, "batch.global=4", "optimizer.learning_rate=1e-4"});
+  CHECK_THAT(result.out, contains("note: batch.global = 4, the checkpoint's run had 8: its 2 steps saw the samples at "
+                                  "places 0 to 15 of the order, step 3 begins at place 8: 8 samples are seen again\n") &&
+                             contains("note: optimizer.learning_rate = 0.0001"));
+}
+
 TEST_CASE_METHOD(Fixture,
                  "a learning rate that is far too high stops the run, and the log tells in which step") {
   const auto result = run({"optimizer.learning_rate=1000", "optimizer.warmup_steps=0", "run.steps=100"});

@@ -42,6 +42,7 @@ runlog::Run log_with(int ranks, double compute_s, double exposed_s, double strag
     step.exposed_comm_s = exposed_s;
     step.step_time_s = 0.001 + compute_s + exposed_s + other_s;
     step.samples = 8 * ranks;
+    step.tokens = 256 * step.samples;
   }
   for (std::size_t i = 0; i < run.rank_step_time_s.size(); ++i)
     run.rank_step_time_s[i] = static_cast<float>(
@@ -53,7 +54,7 @@ runlog::Run log_with(int ranks, double compute_s, double exposed_s, double strag
 budget::RunSet set_of(const std::vector<runlog::Run>& logs) {
   budget::RunSet set;
   set.name = "logs";
-  for (const auto& log : logs) set.runs.push_back(*budget::measure({&log, 1}));
+  for (const auto& log : logs) set.runs.push_back(*budget::measure({&log, 1}, runlog::summarize(log)));
   return set;
 }
 
@@ -171,12 +172,12 @@ TEST_CASE("steps of a resumed run count together", "[compare]") {
   auto first = tests::make_run(0.4, 2, 23), second = first;
   for (auto& step : second.steps) step.step_time_s *= 3;
   const std::vector<runlog::Run> logs = {first, second};
-  const auto run = budget::measure(logs);
+  const auto run = budget::measure(logs, runlog::summarize(logs));
   REQUIRE(run);
   CHECK(run->steps == 40);
-  CHECK(run->samples_per_s == Approx(8 / 0.2));  // the median lies between 0.1 and 0.3 s
+  CHECK(run->samples_per_s == Approx(8 / 0.2));  // as many steps of 0.1 as of 0.3 s
   const auto young = tests::make_run(0.4, 2, 3);
-  CHECK_FALSE(budget::measure({&young, 1}));
+  CHECK_FALSE(budget::measure({&young, 1}, runlog::summarize(young)));
 }
 
 TEST_CASE("sets that cannot be compared are refused with the reason", "[compare]") {

@@ -48,25 +48,58 @@ TEST_CASE("power meets its own noncentrality and the normal limit", "[contrast]"
   CHECK(std::isnan(budget::noncentrality_for(0.8, 1, 1, 1e-6)));
 }
 
-TEST_CASE("the bootstrap knows the error of a median of steps that are alike", "[contrast]") {
+TEST_CASE("a run knows the error of its throughput, also of steps that are alike", "[contrast]") {
   std::mt19937_64 random(11);
   for (const double correlation : {0.0, 0.6}) {
     constexpr int kRuns = 200, kSteps = 120;
     double sum = 0, squares = 0, stated = 0;
     for (int i = 0; i < kRuns; ++i) {
       const auto times_s = tests::ar1_steps(0.1, 0.05, correlation, kSteps, random);
-      const double log_median = std::log(quantile(times_s, 0.5));
-      sum += log_median;
-      squares += log_median * log_median;
-      stated += budget::median_log_error(times_s, 200) / kRuns;
+      double total_s = 0;
+      for (const double time_s : times_s) total_s += time_s;
+      const double log_throughput = std::log(kSteps / total_s);
+      sum += log_throughput;
+      squares += log_throughput * log_throughput;
+      stated += budget::ratio_log_error(std::vector<double>(kSteps, 8.0), times_s) / kRuns;
     }
     const double truth = std::sqrt((squares - sum * sum / kRuns) / (kRuns - 1));
     INFO("correlation " << correlation << ": truth " << truth << ", stated " << stated);
     // The truth from 200 runs has an error of 1 / sqrt(2 x 200) = 5 %; blocks of a short series miss some of
     // the dependence: up to 15 % at 120 steps.
     CHECK(stated / truth == Approx(1).margin(0.25));
-    if (correlation == 0) CHECK(truth == Approx(1.2533 * 0.05 / std::sqrt(kSteps)).epsilon(0.15));
+    if (correlation == 0) CHECK(truth == Approx(0.05 / std::sqrt(kSteps)).epsilon(0.15));
   }
+}
+
+TEST_CASE("the error without draws is what draws of blocks scatter by", "[contrast]") {
+  std::mt19937_64 random(12);
+  constexpr std::size_t kSteps = 300;
+  const auto times_s = tests::ar1_steps(0.1, 0.1, 0.7, kSteps, random);
+  std::vector<double> samples, moves;
+  for (std::size_t i = 0; i < kSteps; ++i) samples.push_back(i % 2 ? 4 : 12);  // a batch that changes
+  double all_samples = 0, all_s = 0;
+  for (std::size_t i = 0; i < kSteps; ++i) all_samples += samples[i], all_s += times_s[i];
+  for (std::size_t i = 0; i < kSteps; ++i)
+    moves.push_back(1 + kSteps * (samples[i] / all_samples - times_s[i] / all_s));
+  const std::size_t block = budget::block_length(moves);
+  constexpr int kDraws = 4000;
+  double sum = 0, squares = 0;
+  for (int r = 0; r < kDraws; ++r) {
+    double drawn_samples = 0, drawn_s = 0;
+    for (std::size_t drawn = 0; drawn < kSteps;) {
+      const std::size_t start = random() % kSteps;
+      for (std::size_t i = 0; i < block && drawn < kSteps; ++i, ++drawn) {
+        drawn_samples += samples[(start + i) % kSteps];
+        drawn_s += times_s[(start + i) % kSteps];
+      }
+    }
+    const double log_throughput = std::log(drawn_samples / drawn_s);
+    sum += log_throughput;
+    squares += log_throughput * log_throughput;
+  }
+  const double scatter = std::sqrt((squares - sum * sum / kDraws) / (kDraws - 1));
+  // 4,000 draws know a standard deviation within 1 / sqrt(8000) = 1.1 %, three of them; and the last block is cut.
+  CHECK(budget::ratio_log_error(samples, times_s) == Approx(scatter).epsilon(0.05));
 }
 
 TEST_CASE("blocks are longer where neighbours are alike", "[contrast]") {
@@ -77,6 +110,7 @@ TEST_CASE("blocks are longer where neighbours are alike", "[contrast]") {
   CHECK(budget::block_length(alike) >= 10);
   CHECK(budget::block_length(std::vector<double>(50, 1.0)) == 1);
   CHECK(budget::block_length(std::vector<double>{1, 2}) == 1);
-  CHECK(budget::median_log_error(std::vector<double>(50, 1.0)) == 0);
-  CHECK(std::isnan(budget::median_log_error(std::vector<double>{1})));
+  const std::vector<double> same(50, 0.1), one(1, 0.1);
+  CHECK(budget::ratio_log_error(same, same) == Approx(0).margin(1e-12));
+  CHECK(std::isnan(budget::ratio_log_error(one, one)));
 }

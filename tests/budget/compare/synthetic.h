@@ -51,11 +51,12 @@ inline budget::RunSet draw(const SyntheticSet& s, std::mt19937_64& random) {
       const double between = s.between * (1 + (s.growth - 1) * share);
       if (n > s.ranks.front()) efficiency *= 1 - s.planted;
       const double step_s = kBatch / (s.speed * efficiency * std::exp(between * normal(random)));
-      const double median_s = quantile(ar1_steps(step_s, s.within, s.correlation, s.steps, random), 0.5);
+      double mean_s = 0;
+      for (const double time_s : ar1_steps(step_s, s.within, s.correlation, s.steps, random)) mean_s += time_s / s.steps;
       budget::MeasuredRun& run = set.runs.emplace_back();
       run.ranks = n;
       run.batch_per_rank = kBatch;
-      run.samples_per_s = static_cast<double>(n) * kBatch / median_s;
+      run.samples_per_s = static_cast<double>(n) * kBatch / mean_s;
     }
   return set;
 }

@@ -1,4 +1,5 @@
 // fit as a user runs it.
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -42,6 +43,29 @@ TEST_CASE("gpumonth fit on a table", "[command]") {
   CHECK(run_command(kFit + "--csv " + exported + " --json").out ==
         run_command(kFit + "--csv " + exported + " --json").out);
   CHECK(run_command(kFit + "--csv " + csv.string() + " --export-csv " + exported).exit_code == 2);
+}
+
+TEST_CASE("gpumonth fit converts, exports and asks", "[command]") {
+  const tests::TemporaryFolder folder;
+  const auto csv = folder.write("gpu.csv", "GPUs;tokens/s/GPU\n1;100,5\n2;98,5\n8;93,25\n").string();
+  const std::string exported = (folder.path() / "e.csv").string();
+  const auto text = run_command(kFit + "--csv " + csv + " --predict 16,384 --export-csv " + exported);
+  REQUIRE(text.exit_code == 0);
+  CHECK_THAT(text.out, contains("746") && contains("was multiplied by the ranks"));
+  CHECK_THAT(text.out, contains("--predict 16,384 is two numbers"));
+  const auto again = nlohmann::json::parse(run_command(kFit + "--csv " + exported + " --json").out);
+  CHECK(again["curve"]["unit"] == "tokens/s");
+  CHECK(again["curve"]["points"][2]["samples_per_s"] == 746);
+  CHECK(again["notes"].empty());
+  const auto logs = folder.write("time.csv", "ranks,samples_per_s,unit\n1,10,hours\n8,2,hours\n").string();
+  for (const std::string& arguments : {"--csv " + logs, "--csv " + csv + " --predict 1,024:4",
+                                       "--csv " + csv + " --predict 0x10", "--csv " + csv + " --predict 8:1e300"}) {
+    INFO(arguments);
+    const auto refused = run_command(kFit + arguments);
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.out.empty());
+    CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
+  }
 }
 
 TEST_CASE("gpumonth fit on run logs", "[command]") {

@@ -48,6 +48,8 @@ inline runlog::Run component_log(const ComponentTruth& t, int ranks, int batch, 
     s.step = i;
     s.phase = runlog::Phase::steady;
     s.samples = ranks * batch;
+    s.tokens = 256 * s.samples;
+    s.model_flops = s.hardware_flops = 1e9 * ranks * batch;
     s.data_s = noisy(t.data_s);
     const double both = noisy(compute);
     s.forward_s = both / 3;

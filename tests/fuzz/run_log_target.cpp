@@ -1,0 +1,133 @@
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+#include "budget/budget.h"
+#include "budget/compare/compare.h"
+#include "budget/efficiency.h"
+#include "budget/fit/components.h"
+#include "budget/fit/fit_json.h"
+#include "budget/report.h"
+#include "budget/scaling_runs.h"
+#include "runlog/reader.h"
+#include "runlog/summary.h"
+#include "runlog/writer.h"
+#include "tests/budget/samples.h"
+#include "tests/fuzz/edits.h"
+#include "tests/fuzz/harnesses.h"
+#include "tests/fuzz/oracle.h"
+#include "tests/fuzz/scratch.h"
+
+namespace gpumonth::fuzz {
+namespace {
+
+std::string log_image(const std::string& name, const runlog::Run& run, const runlog::CommSweep& comm = {}) {
+  const auto file = scratch_folder() / name;
+  runlog::Writer writer(file, run.info, comm);
+  for (const auto& step : run.steps) writer.step(step);
+  const auto ranks = static_cast<std::size_t>(run.info.world_size);
+  for (std::size_t i = 0; i < run.rank_steps.size(); ++i)
+    writer.rank_times(run.rank_steps[i], std::span(run.rank_step_time_s).subspan(i * ranks, ranks));
+  writer.buckets(run.buckets);
+  writer.close();
+  return read_bytes(file);
+}
+
+runlog::Run with_power(runlog::Run run) {
+  run.info.power_source = "NVML";
+  for (auto& step : run.steps) {
+    step.energy_j = 30;
+    step.power_w = 300;
+    step.sm_clock_mhz = 1700;
+    step.temperature_c = 50;
+  }
+  return run;
+}
+
+constexpr int kSteps = 24;
+
+const std::vector<Base>& bases() {
+  static const std::vector<Base> all = {
+      {"two-ranks", log_image("two-ranks.h5", tests::make_run(0.3, 2, kSteps))},
+      {"one-rank", log_image("one-rank.h5", tests::make_run(0.35, 1, kSteps))},
+      {"four-ranks", log_image("four-ranks.h5", tests::make_run(0.27, 4, kSteps))},
+      {"metered", log_image("metered.h5", with_power(tests::make_run(0.3, 2, kSteps)))},
+      {"sweep", log_image("sweep.h5", tests::make_run(0.3, 2, 0),
+                          {"all-reduce of fp32", {{1024, 10, 1e-4, 9e-5, 2e-4, 1}, {4096, 10, 2e-4, 2e-4, 3e-4, 1}}})}};
+  return all;
+}
+
+/// The other logs of a set: as the edited one would be, on 1 and 4 ranks.
+const runlog::Run& partner(int ranks) {
+  static const runlog::Run one = runlog::read((bases(), scratch_folder() / "one-rank.h5")),
+                           four = runlog::read(scratch_folder() / "four-ranks.h5");
+  return ranks == 1 ? one : four;
+}
+
+void check_fit(const std::vector<runlog::Run>& runs, int replicates, int draws, const std::string& input) {
+  const auto components = std::make_shared<const budget::Components>(budget::fit_components(runs, replicates));
+  check_text(to_text(*components), input);
+  check_json(to_json(*components), input);
+  const auto curve = budget::curve_of_runs(runs);
+  const auto fit = budget::fit_curve(curve, {.draws_per_shape = draws, .components = budget::step_model(components)});
+  const auto targets = budget::default_targets(fit);
+  check_text(budget::to_text(fit, targets), input);
+  check_json(budget::to_json(fit, targets), input);
+}
+
+void check_comparison(const std::filesystem::path& file, const std::string& input) {
+  const auto in_scratch = [](const char* name) { return (scratch_folder() / name).string(); };
+  const auto comparison =
+      budget::compare(budget::read_run_set(file.string() + "," + in_scratch("one-rank.h5")),
+                      budget::read_run_set(in_scratch("two-ranks.h5") + "," + in_scratch("one-rank.h5")));
+  check_text(to_text(comparison), input);
+  check_json(to_json_text(comparison), input);
+}
+
+void check_budget(const std::vector<runlog::Run>& runs, const std::string& input) {
+  std::vector<budget::Efficiency> efficiencies;
+  for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
+  static const auto scenario = tests::sora();
+  const auto budget = budget::make_budget(scenario, efficiencies, {.components = budget::components_of(runs)});
+  check_text(to_text(budget), input);
+  check_json(to_json_text(budget), input);
+  if (std::getenv("GPUMONTH_FUZZ_PAGES") != nullptr) check_text(budget::report_html(runs, &budget), input);  // gnuplot: slow
+}
+
+/// As far as the runs go: a refusal by one command does not keep the next from being tried.
+template <class F>
+void try_to(F&& work) {
+  try {
+    work();
+  } catch (const UserError& error) {
+    check_message(error.what());
+  }
+}
+
+}  // namespace
+
+void run_log(const std::string& input, Effort effort) {
+  const auto file = edited_file("edited.h5", bases(), parse_edits(input));
+  const runlog::Run run = runlog::read(file);
+  check_text(to_text(runlog::summarize(run)), input);
+  const auto efficiency = budget::efficiency_of(run);
+  if (efficiency.has_mfu()) {
+    check_finite(efficiency.mfu, "MFU");
+    check_finite(efficiency.samples_per_s, "throughput");
+    check_finite(efficiency.mfu_low, "lower end of MFU");
+    check_finite(efficiency.step_mfu_p95, "MFU of steps");
+  }
+  try_to([&] { static_cast<void>(budget::measure(std::span(&run, 1))); });
+  try_to([&] { static_cast<void>(budget::curve_of_runs({run})); });
+  if (effort == Effort::quick) return;
+  try_to([&] { check_fit({run}, 2, 10, input); });
+  try_to([&] { check_fit({run, partner(1), partner(4)}, 2, 10, input); });
+  if (effort != Effort::thorough) return;
+  try_to([&] { check_fit({partner(1), run}, 200, 4000, input); });
+  try_to([&] { check_comparison(file, input); });
+  try_to([&] { check_budget({run, partner(1)}, input); });
+}
+
+std::string mutate_run_log(const std::string& input, std::mt19937& random) { return mutate_edits(bases(), input, random); }
+
+}  // namespace gpumonth::fuzz

@@ -1,0 +1,23 @@
+// Whether the numbers of a tensor can be training state, and whether they are those that were written.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace gpumonth::trainer {
+
+/// Attribute of each dataset of a checkpoint: zlib's CRC-32 of the values as little-endian float32 in row-major order,
+/// eight hexadecimal digits. In Python: f"{zlib.crc32(dataset[...]):08x}".
+constexpr const char* kChecksumAttribute = "crc32";
+
+std::string crc32(std::span<const float> values);
+/// The same of any bytes, going on from what came before.
+std::uint32_t crc32(const void* bytes, std::size_t size, std::uint32_t before = 0);
+std::string crc32_text(std::uint32_t value);
+
+/// "NaN (element 3)" or "infinity (element 3)" for the first value that is not finite, "-0.5 (element 3)" for the first
+/// below zero where `non_negative`; empty: there is none.
+std::string bad_value(std::span<const float> values, bool non_negative = false);
+
+}  // namespace gpumonth::trainer
