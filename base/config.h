@@ -18,6 +18,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct Field {
   double min = -std::numeric_limits<double>::infinity();  ///< smallest allowed number
   double max = std::numeric_limits<double>::infinity();   ///< largest allowed number
   std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any
+  /// What others call one of them, lower case: {"gpu", "cuda"}. Named where it is meant, but not accepted.
+  std::vector<std::pair<std::string, std::string>> also_called = {};
   std::string help = "";
   /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest
   /// first.

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -121,12 +122,21 @@ void set(const Place& p, bool& target, const toml::node& node) {
   target = *value;
 }
 
+/// The choice that `word` means: by what others call it, else by its letters; empty where none is near.
+std::string meant(const std::string& word, const Field& field) {
+  std::string lower = word;
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const auto& [other, choice] : field.also_called)
+    if (other == lower) return choice;
+  return nearest(lower, field.one_of);
+}
+
 void set(const Place& p, std::string& target, const toml::node& node) {
   const auto value = node.value_exact<std::string>();
   if (!value) wrong_type(p, node);
   const auto& allowed = p.entry.description.one_of;
   if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), *value) == allowed.end()) {
-    const std::string near = nearest(*value, allowed);
+    const std::string near = meant(*value, p.entry.description);
     user_error("{}: '{}' = {} is not one of: {}{}", p.where, p.path, toml_string(*value),
                fmt::join(allowed, ", "), near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near));
   }

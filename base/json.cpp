@@ -3,6 +3,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/clean_text.h"
+
 namespace gpumonth {
 namespace {
 
@@ -29,7 +31,7 @@ void set_if_finite(Json& object, const std::string& key, double value, Json& not
 
 std::string to_text(const Json& json) {
   check(json, "");
-  return json.dump(2) + "\n";
+  return clean_text(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 }  // namespace gpumonth

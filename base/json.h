@@ -15,8 +15,9 @@ using Json = nlohmann::ordered_json;
 void set_if_finite(Json& object, const std::string& key, double value, Json& notes,
                    const std::string& why = "unknown");
 
-/// The text, indented by two, with a newline at the end. Throws std::logic_error naming the place where a
-/// nan, inf or null is left inside: that is a fault of the caller.
+/// The text, indented by two, with a newline at the end, in valid UTF-8 whatever bytes the strings hold
+/// (clean_text.h; C0 controls are escaped, as JSON does). Throws std::logic_error naming the place where a nan,
+/// inf or null is left inside: that is a fault of the caller.
 std::string to_text(const Json& json);
 
 }  // namespace gpumonth

@@ -16,6 +16,7 @@
 #include <regex>
 #include <stdexcept>
 
+#include "base/clean_text.h"
 #include "base/error.h"
 #include "budget/format.h"
 
@@ -53,11 +54,12 @@ std::string read_text(const fs::path& file) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-/// Runs `gnuplot -d script`, standard error into `errors`; its exit status.
-int run_gnuplot(const fs::path& script, const fs::path& errors) {
+/// Runs `gnuplot -d script`, standard output and standard error into files; its exit status.
+int run_gnuplot(const fs::path& script, const fs::path& output, const fs::path& errors) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT, 0600);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors.c_str(), O_WRONLY | O_CREAT, 0600);
   std::string program = "gnuplot", no_defaults = "-d", file = script.string();
   std::array<char*, 4> arguments = {program.data(), no_defaults.data(), file.data(), nullptr};
@@ -107,9 +109,9 @@ std::string decade_tics(double low, double high, const std::vector<double>& step
 
 std::string quoted(const std::string& text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (const char c : clean_line(text)) {
     if (c == '"' || c == '\\') out.push_back('\\');
-    out.push_back(c == '\n' ? ' ' : c);
+    out.push_back(c);
   }
   out.push_back('"');
   return out;
@@ -152,10 +154,10 @@ std::string Plot::svg(const std::string& id, const std::string& description) con
   const PrivateFolder folder;
   const fs::path script = folder / "plot.gp", output = folder / "plot.svg", errors = folder / "errors";
   std::ofstream file(script);
-  file << "set output " << quoted(output.string()) << "\n" << script_ << "unset output\n";
+  file << script_ << "unset output\n";
   file.close();
   if (!file) user_error("{}: cannot be written: free space there or set TMPDIR", script.string());
-  const int status = run_gnuplot(script, errors);
+  const int status = run_gnuplot(script, output, errors);
   const std::string text = read_text(output);
   if (status != 0 || text.find("</svg>") == std::string::npos)
     throw std::runtime_error(

@@ -48,7 +48,7 @@ class Plot {
 
 /// gnuplot's list of tics on a logarithmic axis: `steps` times powers of ten, from `low` to `high`.
 std::string decade_tics(double low, double high, const std::vector<double>& steps);
-/// A gnuplot string: quoted, with quotes and backslashes escaped.
+/// A gnuplot string: one clean line (base/clean_text.h), quoted, with quotes and backslashes escaped.
 std::string quoted(const std::string& text);
 
 }  // namespace gpumonth::budget

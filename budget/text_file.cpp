@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/clean_text.h"
 #include "base/error.h"
 
 namespace gpumonth::budget {
@@ -72,7 +73,7 @@ void check_output(const fs::path& file, bool force) {
 void write_text_file(const fs::path& file, const std::string& text, bool force) {
   check_output(file, force);
   Temporary temporary(file);
-  temporary.write(text);
+  temporary.write(clean_text(text));
   temporary.publish();
 }
 

@@ -9,8 +9,8 @@ namespace gpumonth::budget {
 /// folder does not exist. Called before the work, so that a mistake costs no time.
 void check_output(const std::filesystem::path& file, bool force);
 
-/// Writes to a temporary file beside `file`, syncs, renames: `file` is whole or as it was. Throws UserError
-/// (full disk, unwritable folder) and leaves nothing behind.
+/// Writes `text`, cleaned (base/clean_text.h), to a temporary file beside `file`, syncs, renames: `file` is
+/// whole or as it was. Throws UserError (full disk, unwritable folder) and leaves nothing behind.
 void write_text_file(const std::filesystem::path& file, const std::string& text, bool force);
 
 }  // namespace gpumonth::budget

@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "budget/budget.h"
 
 #include <fmt/format.h>
@@ -30,7 +31,7 @@ void run_backtest(const Options& options) {
     if (!recipe.empty()) files.push_back(recipe);  // CLI11 has one empty value for --backtest alone
   if (files.empty()) files = budget::shipped_recipes();
   const auto result = budget::backtest(files);
-  fmt::print("{}", options.json ? gpumonth::to_text(to_json(result)) : to_text(result));
+  print("{}", options.json ? gpumonth::to_text(to_json(result)) : to_text(result));
 }
 
 void run(const Options& options) {
@@ -51,7 +52,7 @@ void run(const Options& options) {
   how.components = budget::components_of(logs.runs, efficiencies);
   auto budget = budget::make_budget(scenario, efficiencies, how);
   budget.notes.insert(budget.notes.end(), logs.notes.begin(), logs.notes.end());
-  fmt::print("{}", options.json ? to_json_text(budget) : to_text(budget));
+  print("{}", options.json ? to_json_text(budget) : to_text(budget));
 }
 
 }  // namespace

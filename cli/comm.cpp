@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/standard_output.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "comm/all_reduce_check.h"
@@ -74,9 +75,9 @@ void require_memory(const Options& o, const comm::Communicator& ranks) {
 std::string microseconds(double seconds) { return fmt::format("{:.1f} us", 1e6 * seconds); }
 
 void print_text(const Sweep& sweep) {
-  fmt::print("{}\n", sweep.measured());
-  fmt::print("algbw = bytes / mean, busbw = algbw x 2 (n-1)/n with n = {}, as nccl-tests defines them\n\n",
-             sweep.ranks);
+  print("{}\n", sweep.measured());
+  print("algbw = bytes / mean, busbw = algbw x 2 (n-1)/n with n = {}, as nccl-tests defines them\n\n",
+        sweep.ranks);
   std::vector<std::vector<std::string>> rows = {
       {"bytes", "", "repeats", "mean", "median", "p99", "algbw", "busbw", "sums"}};
   for (const comm::AllReduceResult& r : sweep.results) {
@@ -86,8 +87,8 @@ void print_text(const Sweep& sweep) {
                     sweep.ranks > 1 ? si(r.bus_bytes_per_s(sweep.ranks), "B/s") : "n/a",
                     r.correct ? "exact" : "WRONG"});
   }
-  fmt::print("{}", table_text(rows));
-  if (sweep.ranks == 1) fmt::print("one rank has nothing to reduce: these are the costs of the call\n");
+  print("{}", table_text(rows));
+  if (sweep.ranks == 1) print("one rank has nothing to reduce: these are the costs of the call\n");
 }
 
 void print_json(const Sweep& sweep, const comm::AllReducePlan& plan, const std::vector<std::string>& hosts) {
@@ -109,7 +110,7 @@ void print_json(const Sweep& sweep, const comm::AllReducePlan& plan, const std::
   }
   json["notes"] = Json::array();
   if (sweep.ranks == 1) json["notes"].push_back("busbw_bytes_per_s: one rank has nothing to reduce");
-  fmt::print("{}", to_text(json));
+  print("{}", to_text(json));
 }
 
 void write_log(const std::string& file, const runlog::RunInfo& info, const Sweep& sweep) {
@@ -131,7 +132,7 @@ void run(const Options& options) {
   sweep.results = comm::check_all_reduce(*ranks, all_sizes, options.plan);
   if (ranks->rank() == 0) {
     options.json ? print_json(sweep, options.plan, info.hostnames) : print_text(sweep);
-    std::fflush(stdout);
+    flush_output();
     if (!options.log.empty()) write_log(options.log, info, sweep);
   }
   ranks->barrier();

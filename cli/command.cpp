@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <utility>
 
+#include "base/standard_output.h"
+
 namespace gpumonth::cli {
 
 Option Option::type_name(const std::string& name) {
@@ -67,6 +69,12 @@ void Command::footer(const std::string& text) { app_->footer(text); }
 
 void Command::run(std::function<void()> action) { app_->callback(std::move(action)); }
 
+void Command::run_to_code(std::function<int()> action) {
+  app_->callback([action = std::move(action)] {
+    if (const int code = action()) throw CLI::RuntimeError(code);
+  });
+}
+
 Option Command::add_option(const std::string& name, std::string& value, const std::string& help) {
   return Option(app_->add_option(name, value, help));
 }
@@ -115,11 +123,11 @@ Option Command::add_gpus_option(std::string& gpus) {
 }
 
 Option Command::add_help_config_flag(std::function<std::string()> text) {
-  const auto print = [text = std::move(text)] {
-    fmt::print("{}", text());
+  const auto print_keys = [text = std::move(text)] {
+    write_output(text());
     throw CLI::Success();
   };
-  return Option(app_->add_flag_callback("--help-config", print, "prints every key of the file: default, unit, range, help"));
+  return Option(app_->add_flag_callback("--help-config", print_keys, "prints every key of the file: default, unit, range, help"));
 }
 
 }  // namespace gpumonth::cli

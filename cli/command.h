@@ -46,6 +46,7 @@ class Command {
   Command add_command(const std::string& name, const std::string& help);
   void footer(const std::string& text);
   void run(std::function<void()> action);  ///< once everything is parsed
+  void run_to_code(std::function<int()> action);  ///< the same; it returns the exit code
 
   Option add_option(const std::string& name, std::string& value, const std::string& help);
   Option add_option(const std::string& name, std::filesystem::path& value, const std::string& help);

@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "budget/compare/compare.h"
 
 #include <fmt/format.h>
@@ -27,7 +28,7 @@ void run(const Options& options) {
   const auto comparison = budget::compare(budget::read_run_set(options.sets[0], options.curve_a),
                                           budget::read_run_set(options.sets[1], options.curve_b));
   if (!options.plot.empty()) budget::write_text_file(options.plot, budget::to_svg(comparison), options.force);
-  fmt::print("{}", options.json ? to_json_text(comparison) : to_text(comparison));
+  print("{}", options.json ? to_json_text(comparison) : to_text(comparison));
 }
 
 }  // namespace

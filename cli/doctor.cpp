@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/standard_output.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "comm/launch.h"
@@ -39,7 +40,7 @@ std::string ranks_per_host(const std::vector<std::string>& hosts) {
   return text;
 }
 
-void line(const std::string& name, const std::string& value) { fmt::print("{:<12}{}\n", name, value); }
+void line(const std::string& name, const std::string& value) { print("{:<12}{}\n", name, value); }
 
 /// "18 NVLinks, PCIe 5 x16", and what the slot could do where that is more.
 std::string links_text(const comm::GpuLinks& links) {
@@ -104,13 +105,13 @@ void print_all_reduces(const std::string& title, int ranks,
                     fmt::format("{:.1f} us", r.p99_s * 1e6), si(r.bus_bytes_per_s(ranks), "B/s"),
                     r.correct ? "exact" : "WRONG"});
   }
-  fmt::print("\n{}", table_text(rows));
+  print("\n{}", table_text(rows));
 }
 
 void print_measured(const Diagnosis& d) {
   if (!d.measured) return;
-  fmt::print("\nmeasured by rank 0 with {} thread{}{}\n", d.threads, d.threads == 1 ? "" : "s",
-             d.ranks > 1 ? ", all ranks at the same time" : "");
+  print("\nmeasured by rank 0 with {} thread{}{}\n", d.threads, d.threads == 1 ? "" : "s",
+        d.ranks > 1 ? ", all ranks at the same time" : "");
   line("GEMM fp32", fmt::format("{} ({})", si(d.gemm_fp32.flops_per_s, "FLOP/s"), d.gemm_fp32.shape));
   line("GEMM bf16", fmt::format("{} ({})", si(d.gemm_bf16.flops_per_s, "FLOP/s"), d.gemm_bf16.shape));
   line("copy", fmt::format("{} (read + written)", si(d.copy_bytes_per_s, "B/s")));
@@ -131,9 +132,9 @@ void print_text(const Diagnosis& d) {
   print_software(d);
   print_ranks(d);
   print_measured(d);
-  fmt::print("\n");
-  for (const std::string& problem : d.problems) fmt::print("problem: {}\n", problem);
-  if (d.problems.empty()) fmt::print("no problem found\n");
+  print("\n");
+  for (const std::string& problem : d.problems) print("problem: {}\n", problem);
+  if (d.problems.empty()) print("no problem found\n");
 }
 
 Json machine_json(const Diagnosis& d) {
@@ -223,7 +224,7 @@ void print_json(const Diagnosis& d) {
   if (!d.nccl_description.empty()) json["nccl_description"] = d.nccl_description;
   if (d.measured) json["measured"] = measured_json(d);
   json["problems"] = d.problems;
-  fmt::print("{}", to_text(json));
+  print("{}", to_text(json));
 }
 
 /// Where every rank has a GPU. What NCCL's transport refuses is a problem like others; all ranks refuse
@@ -242,7 +243,8 @@ void try_nccl(comm::Environment& environment, comm::Communicator& ranks, bool me
 
 void run(const Options& options) {
   comm::Environment environment;
-  const auto ranks = environment.make_communicator({.transport = "auto", .watchdog_s = 60});
+  const bool alone = !comm::idle_slurm_tasks(comm::detect_launch()).empty();  // said among the problems
+  const auto ranks = environment.make_communicator({.transport = alone ? "self" : "auto", .watchdog_s = 60});
   Diagnosis found = trainer::diagnose(*ranks, options.threads, !options.quick);
   try_nccl(environment, *ranks, !options.quick, found);
   if (ranks->rank() == 0) (options.json ? print_json : print_text)(found);

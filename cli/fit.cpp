@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "budget/fit/fit.h"
 
 #include <fmt/format.h>
@@ -43,7 +44,7 @@ budget::ScalingCurve choose(std::vector<budget::ScalingCurve> curves, const Opti
 
 void print_validation(const Options& options) {
   const auto validation = budget::validate(budget::read_scaling_csv(options.validate));
-  fmt::print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
+  print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
 }
 
 void check_sources(const Options& options) {
@@ -81,10 +82,10 @@ void run(const Options& options) {
   if (options.json) {
     Json json = budget::to_json(fit, targets);
     if (components) json["components"] = budget::to_json(*components);
-    fmt::print("{}", gpumonth::to_text(json));
+    print("{}", gpumonth::to_text(json));
   } else {
-    fmt::print("{}{}", budget::to_text(fit, targets),
-               components ? fmt::format("\n{}", budget::to_text(*components)) : "");
+    print("{}{}", budget::to_text(fit, targets),
+          components ? fmt::format("\n{}", budget::to_text(*components)) : "");
   }
   if (!options.export_extrap.empty())
     budget::write_text_file(options.export_extrap, budget::to_extrap(fit.curve()), options.force);

@@ -1,4 +1,5 @@
 // gpumonth flops MODEL.toml: parameters, arithmetic and memory of a model, per layer and in total.
+#include "base/standard_output.h"
 #include "model/flops.h"
 
 #include <fmt/format.h>
@@ -63,7 +64,7 @@ void print_json(const Options& options, const Result& r) {
   for (const auto& part : r.memory) {
     json["memory"].push_back({{"kind", name(part.kind)}, {"what", part.what}, {"bytes", part.bytes}});
   }
-  fmt::print("{}", to_text(json));
+  print("{}", to_text(json));
 }
 
 std::string layer_table(const Result& r) {
@@ -94,21 +95,21 @@ std::string memory_table(const Result& r) {
 
 void print_text(const Options& options, const Result& r) {
   const ModelConfig& m = r.model;
-  fmt::print(
+  print(
       "{}: depth {}, width {}, {} heads; latents {} x {} x {} x {} (C, F, H, W), patch {} x {} x {}\n\n",
       options.file, m.depth, m.hidden_size, m.num_heads, m.in_channels, m.frames, m.input_size, m.input_size,
       m.temporal_patch_size, m.patch_size, m.patch_size);
-  fmt::print("parameters           {}  ({})\n", si(as_double(r.params), ""), r.params);
-  fmt::print("tokens per sample    {}\n", m.tokens());
-  fmt::print("forward per sample   {} = {}  (1 MAC = 2 FLOPs)\n", si(as_double(forward_macs(m)), "MACs", 5),
-             si(as_double(forward_flops(m)), "FLOPs", 5));
-  fmt::print("training per sample  {}  (forward + backward = 3 x forward)\n\n",
-             si(as_double(train_flops(m)), "FLOPs", 5));
-  fmt::print("{}\n{}", layer_table(r), memory_table(r));
+  print("parameters           {}  ({})\n", si(as_double(r.params), ""), r.params);
+  print("tokens per sample    {}\n", m.tokens());
+  print("forward per sample   {} = {}  (1 MAC = 2 FLOPs)\n", si(as_double(forward_macs(m)), "MACs", 5),
+        si(as_double(forward_flops(m)), "FLOPs", 5));
+  print("training per sample  {}  (forward + backward = 3 x forward)\n\n",
+        si(as_double(train_flops(m)), "FLOPs", 5));
+  print("{}\n{}", layer_table(r), memory_table(r));
   if (options.backend == "cpu" && options.ranks_per_host > 1)
-    fmt::print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
-  fmt::print("({} per rank, {}; without the batch itself, communication buffers and library workspaces)\n",
-             options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch), options.dtype);
+    print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
+  print("({} per rank, {}; without the batch itself, communication buffers and library workspaces)\n",
+        options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch), options.dtype);
 }
 
 /// CPU ranks of one host hold the state once; GPUs hold it each.

@@ -1,4 +1,5 @@
 // gpumonth probe CKPT --batch B.h5 --out O.h5: prediction, loss and every gradient on given inputs.
+#include "base/standard_output.h"
 #include "trainer/probe.h"
 
 #include <fmt/format.h>
@@ -21,8 +22,8 @@ void run(const Options& options) {
                                        ? trainer::model_of_checkpoint(options.probe.checkpoint)
                                        : model::load_model(options.model_file, options.overrides);
   const trainer::ProbeSummary summary = trainer::probe(model, options.probe);
-  fmt::print("{} samples, mean loss {:.9g}, gradient norm {:.9g}; written to {}\n", summary.samples,
-             summary.mean_loss, summary.grad_norm, options.probe.out.string());
+  print("{} samples, mean loss {:.9g}, gradient norm {:.9g}; written to {}\n", summary.samples,
+        summary.mean_loss, summary.grad_norm, options.probe.out.string());
 }
 
 }  // namespace

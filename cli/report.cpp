@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "budget/report.h"
 
 #include <fmt/format.h>
@@ -43,9 +44,9 @@ void run(const Options& options) {
   budget::write_text_file(options.output,
                           budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr, notes),
                           options.force);
-  fmt::print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
-             budget ? ", " + budget->scenario.title : "");
-  for (const auto& note : notes) fmt::print("note: {}\n", note);
+  print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
+        budget ? ", " + budget->scenario.title : "");
+  for (const auto& note : notes) print("note: {}\n", note);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "base/standard_output.h"
 #include "cli/commands.h"
 #include "comm/launch.h"
 #include "runlog/reader.h"
@@ -12,6 +13,8 @@
 
 namespace gpumonth::cli {
 namespace {
+
+constexpr int kStopped = 3;
 
 struct Options {
   std::string file;
@@ -37,23 +40,26 @@ std::string resume_command(const Options& options, const std::string& checkpoint
 
 void print_result(const Options& options, const trainer::TrainResult& result) {
   const std::string summary = runlog::to_text(runlog::summarize(runlog::read(result.run_log)));
-  if (!summary.empty()) fmt::print("{}\n", summary);
+  if (!summary.empty()) print("{}\n", summary);
   if (result.stopped_by_signal) {
-    fmt::print("stopped by {} after step {}; go on with: {}\n", trainer::signal_name(result.stopped_by_signal),
-               result.last_step, resume_command(options, result.checkpoint));
-    return;
+    print("stopped by {} after step {}; go on with: {}\n", trainer::signal_name(result.stopped_by_signal),
+          result.last_step, resume_command(options, result.checkpoint));
+  } else {
+    print("done: {} steps, loss {:.4f}; log {}{}\n", result.last_step, result.last_loss, result.run_log,
+          result.checkpoint.empty() ? "" : ", checkpoint " + result.checkpoint);
   }
-  fmt::print("done: {} steps, loss {:.4f}; log {}{}\n", result.last_step, result.last_loss, result.run_log,
-             result.checkpoint.empty() ? "" : ", checkpoint " + result.checkpoint);
 }
 
-void run(const Options& options) {
+/// The exit code. Only rank 0 has kStopped: a launcher that ends the others at the first code that is not 0 must not
+/// end the one that speaks.
+int run(const Options& options) {
   comm::Environment environment;
   const int world = comm::detect_launch().size;
   const trainer::RunConfig config = trainer::load_run(options.file, options.overrides, world);
   const auto communicator = environment.make_communicator({config.comm.transport, config.comm.watchdog_s, config.comm.allow_shared_gpu});
   const trainer::TrainResult result = trainer::train(config, *communicator);
   if (communicator->rank() == 0) print_result(options, result);
+  return result.stopped_by_signal && communicator->rank() == 0 ? kStopped : 0;
 }
 
 }  // namespace
@@ -69,7 +75,13 @@ void add_train(Command app) {
     trainer::declare(root, defaults);
     return config::help_text(root);
   });
-  command.run([options] { run(*options); });
+  command.footer(
+      "SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU, to any rank, end the run after the step in progress: it\n"
+      "writes a checkpoint, closes the log, says how to go on and exits with 3. A second Ctrl-C ends it at once.\n"
+      "Exit codes: 0 all steps done, 1 a fault of the program or of a library, 2 something the user can mend, 3 stopped\n"
+      "by a signal. Where standard output cannot be written, a closed pipe say, training goes on to its end, and then\n"
+      "exits with 2.");
+  command.run_to_code([options] { return run(*options); });
 }
 
 }  // namespace gpumonth::cli

@@ -1,3 +1,4 @@
+#include "base/standard_output.h"
 #include "cli/commands.h"
 #include "comm/launch.h"
 
@@ -10,6 +11,9 @@ void add_trainer_commands(Command app) {
   add_doctor(app);
 }
 
-void end_job(const std::string& message, int exit_code) { comm::fail(message, exit_code); }
+void end_job(const std::string& message, int exit_code) {
+  if (output_is_ready()) flush_output();  // what was said before the error
+  comm::fail(message, exit_code);
+}
 
 }  // namespace gpumonth::cli

@@ -9,6 +9,7 @@
 #include <memory>
 #include <thread>
 
+#include "base/clean_text.h"
 #include "comm/mpi_check.h"
 
 namespace gpumonth::comm {
@@ -46,7 +47,7 @@ void run_for_at_most_2_s(const std::function<void()>& work) {
 void abort_job(const std::string& line, int exit_code, const std::function<void()>& release) {
   static std::atomic<bool> aborting{false};
   if (!aborting.exchange(true)) {
-    const std::string text = line + "\n";
+    const std::string text = clean_line(line) + "\n";
     // write(2): other threads may hold stdio's lock for ever
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
     if (release) run_for_at_most_2_s(release);

@@ -4,6 +4,7 @@
 #include <mpi.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <optional>
@@ -88,6 +89,17 @@ Launch detect_launch() {
   return {};
 }
 
+std::string idle_slurm_tasks(const Launch& launch) {
+  if (!launch.launcher.empty() || !std::getenv("SLURM_JOB_ID")) return "";
+  const long long nodes = variable("SLURM_JOB_NUM_NODES").value_or(variable("SLURM_NNODES").value_or(1));
+  const long long by_node = variable("SLURM_NTASKS_PER_NODE").value_or(1) * nodes;
+  const long long tasks = std::max(variable("SLURM_NTASKS").value_or(variable("SLURM_NPROCS").value_or(1)), by_node);
+  if (tasks <= 1) return "";
+  return fmt::format("Slurm gave this job {} tasks on {} node{}, but this process was started without srun or mpirun and "
+                     "would be alone: start it with srun --mpi=pmix or mpirun",
+                     tasks, nodes, nodes == 1 ? "" : "s");
+}
+
 Environment::Environment() : exceptions_(std::uncaught_exceptions()) {}
 
 Environment::~Environment() {
@@ -100,6 +112,8 @@ std::unique_ptr<Communicator> Environment::make_communicator(const CommOptions& 
   if (transport != "auto" && transport != "self" && transport != "mpi" && transport != "nccl") {
     user_error("comm.transport = \"{}\": must be one of auto, self, mpi, nccl", transport);
   }
+  if (const std::string idle = idle_slurm_tasks(launch); transport != "self" && !idle.empty())
+    user_error("{}; where one rank is meant, choose comm.transport = \"self\"", idle);
   if (transport == "self" && launch.size > 1) {
     user_error("comm.transport = \"self\", but {} started {} processes: start one, or use \"auto\"",
                launch.launcher, launch.size);

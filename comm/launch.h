@@ -26,6 +26,11 @@ struct Launch {
 };
 Launch detect_launch();
 
+/// What is wrong where this process would train alone in a Slurm job that asked for several tasks or nodes, started
+/// without srun or mpirun (sbatch --ntasks=8, and the script calls gpumonth): one line; else empty. A launcher that
+/// starts fewer ranks than the job has tasks is meant.
+std::string idle_slurm_tasks(const Launch& launch);
+
 struct CommOptions {
   std::string transport = "auto";  ///< auto | self | mpi | nccl
   double watchdog_s = 300;         ///< longest time a collective may take; 0: no limit
@@ -42,8 +47,8 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
 
   /// Collective. One process without a launcher gets `self` and MPI is not touched. Throws UserError: unknown
-  /// transport, transport not built, ranks that do not find each other; with "nccl" also what check_gpus()
-  /// (gpu_assignment.h) refuses. "auto" is never "nccl": whoever runs the model on GPUs asks for that.
+  /// transport, transport not built, ranks that do not find each other, idle_slurm_tasks() unless the transport
+  /// is "self"; with "nccl" also what check_gpus() (gpu_assignment.h) refuses. "auto" is never "nccl": whoever runs the model on GPUs asks for that.
   std::unique_ptr<Communicator> make_communicator(const CommOptions& options = {});
 
  private:

@@ -58,10 +58,11 @@ train_to_end() {
     kill -0 "$training_pid" 2>/dev/null || break
   done
   training_pid=
+  # The line counts as well: srun --kill-on-bad-exit may kill ranks that were about to end, and gives their code.
+  if [[ $code == 3 ]] || grep -q '^stopped by ' "$folder/output"; then return 3; fi
   if [[ $code != 0 ]]; then
     tail -n 3 "$folder/output" >&2
-    return $((code == 3 ? 1 : code))
+    return "$code"
   fi
-  if grep -q '^stopped by ' "$folder/output"; then return 3; fi
   : >"$folder/finished"
 }

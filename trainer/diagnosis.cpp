@@ -144,6 +144,7 @@ Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) 
     found.problems.push_back(
         "MPI gives no MPI_THREAD_MULTIPLE: the watchdog cannot say which rank is missing");
   }
+  if (const std::string idle = comm::idle_slurm_tasks(found.launch); !idle.empty()) found.problems.push_back(idle);
   if (measure) measure_all(communicator, found);
   return found;
 }

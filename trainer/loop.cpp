@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/standard_output.h"
 #include "comm/gradient_reducer.h"
 #include "model/flops.h"
 #include "runlog/writer.h"
@@ -18,6 +19,7 @@
 #include "trainer/power.h"
 #include "trainer/progress.h"
 #include "trainer/run_info.h"
+#include "trainer/shared_cores.h"
 #include "trainer/signals.h"
 #include "trainer/step.h"
 
@@ -37,11 +39,11 @@ double learning_rate(const RunConfig& c, std::int64_t step) {
   return c.optimizer.learning_rate * rise;
 }
 
-/// Numbers summed over ranks after each step. Every rank owns one slot of `busy`: the sum is a gather that costs no
-/// message of its own.
+/// Numbers summed over ranks after each step. Every signal that asks to stop has a slot, as ranks may have got
+/// different ones, and every rank owns one of `busy`: the sum is a gather that costs no message of its own.
 struct Extras {
   explicit Extras(int ranks) : values(kBusy + ranks) {}
-  enum { kLoss, kStop, kDataFailed, kBusy };
+  enum { kLoss, kDataFailed, kStop, kBusy = kStop + kStopSignals.size() };
   std::vector<double> values;
 };
 
@@ -60,7 +62,8 @@ class Loop {
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
         loader_(config, *dataset_, communicator),
-        extras_(communicator.size()) {
+        extras_(communicator.size()),
+        shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
     step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / communicator.size();
     batch_.latents.resize(local * config.model.latent_size());
@@ -85,7 +88,6 @@ class Loop {
     if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
     announce(info, start, checkpoints.notes());
-    watch_stop_signals();
 
     TrainResult result{.last_step = start, .run_log = log_path_};
     const double peak = info.gemm_peak_flops_per_s * comm_.size();
@@ -94,12 +96,12 @@ class Loop {
     step_end_ = Clock::now();
     for (std::int64_t s = start + 1; s <= config_.run.steps && !result.stopped_by_signal; ++s) {
       runlog::StepRecord record = one_step(s);
-      result.stopped_by_signal = stop_signal_of_all_;
-      const bool last = s == config_.run.steps || result.stopped_by_signal;
+      const bool last = s == config_.run.steps;
+      result.stopped_by_signal = last ? 0 : stop_signal_of_all_;
       const bool due = config_.checkpoint.every_steps > 0 && s % config_.checkpoint.every_steps == 0;
       const bool out_of_data = data_failed_ && !result.stopped_by_signal;
       require_finite(record, checkpoints.last_in_words());
-      if (due || out_of_data || (last && (config_.checkpoint.at_end || result.stopped_by_signal))) {
+      if (due || out_of_data || (last && config_.checkpoint.at_end) || result.stopped_by_signal) {
         comm_.set_context("checkpoint", s);
         if (log_) log_->flush();  // a checkpoint may take longer than the second that the log may miss
         checkpoints.save(*step_, s);
@@ -191,7 +193,8 @@ class Loop {
   void sum_over_ranks(runlog::StepRecord& r, double loss_sum) {
     extras_.values.assign(extras_.values.size(), 0.0);
     extras_.values[Extras::kLoss] = loss_sum;
-    extras_.values[Extras::kStop] = stop_signal() != 0 ? 1e3 + stop_signal() : 0;
+    for (std::size_t i = 0; i < kStopSignals.size(); ++i)
+      extras_.values[Extras::kStop + i] = stop_signal() == kStopSignals[i];
     extras_.values[Extras::kDataFailed] = loader_.failed() ? 1 : 0;
     extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
     const auto begin = Clock::now();
@@ -202,15 +205,10 @@ class Loop {
       r.exposed_comm_s += took_s;
     }
     r.loss = extras_.values[Extras::kLoss] / static_cast<double>(config_.batch.global);
-    stop_signal_of_all_ = decode_signal(extras_.values[Extras::kStop]);
+    stop_signal_of_all_ = 0;
+    for (std::size_t i = 0; i < kStopSignals.size() && !stop_signal_of_all_; ++i)
+      if (extras_.values[Extras::kStop + i] > 0) stop_signal_of_all_ = kStopSignals[i];
     data_failed_ = extras_.values[Extras::kDataFailed] > 0;
-  }
-
-  /// Several ranks may have been signalled: the sum of (1000 + signal) tells how many, and so which.
-  static int decode_signal(double sum) {
-    if (sum == 0) return 0;
-    const double ranks = std::floor(sum / 1e3);
-    return static_cast<int>(std::lround((sum - ranks * 1e3) / ranks));
   }
 
   void require_finite(const runlog::StepRecord& record, const std::string& last_checkpoint) {
@@ -234,6 +232,7 @@ class Loop {
     const auto now = Clock::now();
     record.step_time_s = seconds(step_end_, now);
     step_end_ = now;
+    shared_cores_.look();
     if (!log_) return;
     const std::vector<float> busy_s(extras_.values.begin() + Extras::kBusy, extras_.values.end());
     log_->rank_times(s, busy_s);
@@ -261,21 +260,21 @@ class Loop {
 
   void announce(const runlog::RunInfo& info, std::int64_t start, const std::vector<std::string>& notes) const {
     if (comm_.rank() != 0) return;
-    fmt::print("{}\n", info.config_toml);
-    fmt::print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
-               config_.model.tokens(), static_cast<double>(model::train_flops(config_.model)) / 1e9,
-               dataset_->description());
-    fmt::print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(), comm_.size() == 1 ? "" : "s",
-               resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype, info.device_name,
-               comm_.description(),
-               std::isfinite(info.gemm_peak_flops_per_s)
-                   ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
-                   : "GEMM rate not measured",
-               reducer_->buckets().size());
-    if (start > 0) fmt::print("resumed from {} after step {}\n", config_.run.resume, start);
-    for (const std::string& note : notes) fmt::print("note: {}\n", note);
-    fmt::print("log: {}\n", log_path_);
-    std::fflush(stdout);
+    print("{}\n", info.config_toml);
+    print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
+          config_.model.tokens(), static_cast<double>(model::train_flops(config_.model)) / 1e9,
+          dataset_->description());
+    print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(), comm_.size() == 1 ? "" : "s",
+          resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype, info.device_name,
+          comm_.description(),
+          std::isfinite(info.gemm_peak_flops_per_s)
+              ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
+              : "GEMM rate not measured",
+          reducer_->buckets().size());
+    if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
+    for (const std::string& note : notes) print("note: {}\n", note);
+    print("log: {}\n", log_path_);
+    flush_output();
   }
 
   const RunConfig& config_;
@@ -288,6 +287,7 @@ class Loop {
   std::unique_ptr<Dataset> dataset_;
   BatchLoader loader_;
   Extras extras_;
+  SharedCores shared_cores_;
   Batch batch_;
   OptimizerSettings optimizer_;
   std::unique_ptr<runlog::Writer> log_;  // rank 0
@@ -301,6 +301,7 @@ class Loop {
 }  // namespace
 
 TrainResult train(const RunConfig& config, comm::Communicator& communicator) {
+  watch_stop_signals();  // one that comes before the first step waits for its end
   return Loop(config, communicator).run();
 }
 

@@ -1,5 +1,11 @@
 #include "trainer/run_config.h"
 
+#include <fmt/chrono.h>
+#include <fmt/ranges.h>
+
+#include <ctime>
+#include <map>
+
 #include "base/error.h"
 
 namespace gpumonth::trainer {
@@ -13,8 +19,10 @@ void declare(config::Table& root, RunConfig& c) {
   run.field("name", c.run.name, {.help = "what this run is called in reports"});
   run.field("steps", c.run.steps, {.unit = "steps", .min = 1, .max = 2147483647, .help = "optimizer steps in total, resumed ones included"});
   run.field("seed", c.run.seed, {.help = "of weights, noise, timesteps, label dropout and data order"});
-  run.field("backend", c.run.backend, {.one_of = {"auto", "cpu", "cuda"}, .help = "where the model runs; auto: a GPU where there is one"});
-  run.field("dtype", c.run.dtype, {.one_of = {"auto", "fp32", "bf16"}, .help = "compute type; masters are fp32; auto: bf16 where hardware has it"});
+  run.field("backend", c.run.backend, {.one_of = {"auto", "cpu", "cuda"}, .also_called = {{"gpu", "cuda"}, {"nvidia", "cuda"}, {"x86", "cpu"}}, .help = "where the model runs; auto: a GPU where there is one"});
+  run.field("dtype", c.run.dtype, {.one_of = {"auto", "fp32", "bf16"},
+             .also_called = {{"float32", "fp32"}, {"float", "fp32"}, {"single", "fp32"}, {"f32", "fp32"}, {"tf32", "fp32"}, {"bfloat16", "bf16"}, {"float16", "bf16"}, {"fp16", "bf16"}, {"half", "bf16"}, {"mixed", "bf16"}},
+             .help = "compute type; masters are fp32; auto: bf16 where hardware has it"});
   run.field("threads", c.run.threads, {.unit = "threads", .min = 0, .max = 4096, .help = "per rank; 0: this host's cores / ranks on it"});
   run.field("recompute", c.run.recompute, {.help = "backward computes the blocks' activations again instead of keeping them: less memory, up to a third more work"});
   run.field("deterministic", c.run.deterministic, {.help = "on a GPU: the same bits in every run and after a resume, by slower kernels; on CPU ranks it is always so"});
@@ -35,10 +43,10 @@ void declare(config::Table& root, RunConfig& c) {
   optimizer.field("warmup_steps", c.optimizer.warmup_steps, {.unit = "steps", .min = 0, .help = "linear rise of the learning rate from 0"});
 
   config::Table& comm = root.table("comm");
-  comm.field("transport", c.comm.transport, {.one_of = {"auto", "self", "mpi", "nccl"}, .help = "what gradients travel over"});
+  comm.field("transport", c.comm.transport, {.one_of = {"auto", "self", "mpi", "nccl"}, .also_called = {{"none", "self"}, {"gloo", "mpi"}, {"openmpi", "mpi"}, {"gpu", "nccl"}, {"cuda", "nccl"}}, .help = "what gradients travel over"});
   comm.field("bucket_mib", c.comm.bucket_mib, {.unit = "MiB", .min = 0.001, .max = 16384, .help = "size of a gradient bucket"});
   comm.field("wire", c.comm.wire, {.one_of = {"fp32", "bf16"}, .help = "type of gradients on their way between GPUs; bf16, nccl only: half the bytes, sums rounded on the way"});
-  comm.field("sharding", c.comm.sharding, {.one_of = {"none", "optimizer"}, .help = "optimizer: every rank updates its share of the parameters, then all gather them"});
+  comm.field("sharding", c.comm.sharding, {.one_of = {"none", "optimizer"}, .also_called = {{"zero", "optimizer"}, {"zero1", "optimizer"}, {"zero-1", "optimizer"}, {"off", "none"}, {"false", "none"}}, .help = "optimizer: every rank updates its share of the parameters, then all gather them"});
   comm.field("allow_shared_gpu", c.comm.allow_shared_gpu, {.help = "two nccl ranks may use one GPU, over sockets: for tests, slow"});
   comm.field("watchdog_s", c.comm.watchdog_s, {.unit = "s", .min = 0, .help = "longest time one collective may take; 0: no limit"});
 
@@ -55,8 +63,39 @@ void declare(config::Table& root, RunConfig& c) {
 
 namespace {
 
+/// `text` with every {name} replaced by its value, in one pass.
+std::string filled_in(const std::string& text, const std::map<std::string, std::string>& values) {
+  std::string out;
+  for (std::size_t begin = 0;;) {
+    const std::size_t open = text.find('{', begin), close = text.find('}', open);
+    out += text.substr(begin, open - begin);
+    if (open == std::string::npos) return out;
+    const std::string name = text.substr(open + 1, close == std::string::npos ? close : close - open - 1);
+    const auto value = values.find(name);
+    if (value == values.end() || close == std::string::npos) {
+      std::vector<std::string> known;
+      for (const auto& [key, unused] : values) known.push_back(key);
+      const std::string near = config::nearest(name, known);
+      user_error("run.directory = {}: '{}' is not filled in{}: known are {{{}}}", text, text.substr(open, close - open + 1),
+                 near.empty() ? "" : fmt::format(" (did you mean {{{}}}?)", near), fmt::join(known, "}, {"));
+    }
+    out += value->second;
+    begin = close + 1;
+  }
+}
+
+}  // namespace
+
+std::string resolved_directory(const RunConfig& c, int ranks) {
+  const std::string time = fmt::format("{:%Y%m%d-%H%M%S}", fmt::gmtime(std::time(nullptr)));
+  return filled_in(c.run.directory, {{"name", c.run.name}, {"ranks", std::to_string(ranks)}, {"time", time}});
+}
+
+namespace {
+
 void validate(const RunConfig& c, int world_size) {
   model::validate(c.model);
+  resolved_directory(c, world_size);
   if (c.batch.global % world_size != 0)
     user_error("batch.global = {} is not divisible by {} ranks: use a multiple of {}, e.g. --set batch.global={}",
                c.batch.global, world_size, world_size, (c.batch.global / world_size + 1) * world_size);

@@ -59,7 +59,9 @@ struct RunConfig {
 };
 
 void declare(config::Table& root, RunConfig& run);
-/// Reads, validates (model, ranges, ranks divide the global batch). UserError otherwise.
+/// run.directory with {name}, {ranks} and {time} (UTC, now) filled in. UserError: another {placeholder}.
+std::string resolved_directory(const RunConfig& config, int ranks);
+/// Reads, validates (model, ranges, placeholders, ranks divide the global batch). UserError otherwise.
 RunConfig load_run(const std::filesystem::path& file, const std::vector<std::string>& overrides, int world_size);
 
 }  // namespace gpumonth::trainer

@@ -23,11 +23,6 @@
 namespace gpumonth::trainer {
 namespace {
 
-std::string fill_in(std::string text, const std::string& key, const std::string& value) {
-  for (std::size_t at; (at = text.find(key)) != std::string::npos;) text.replace(at, key.size(), value);
-  return text;
-}
-
 std::string utc(const char* format) {
   const std::time_t now = std::time(nullptr);
   return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), fmt::gmtime(now));
@@ -99,9 +94,7 @@ ResolvedRun resolve(const RunConfig& c, const comm::Communicator& communicator) 
   const auto has_bf16 = [&] { return r.backend == "cuda" ? gpu_has_bf16(gpu_of(r)) : ops::has_bf16_hardware(); };
   r.dtype = c.run.dtype != "auto" ? c.run.dtype : has_bf16() ? "bf16" : "fp32";
   r.threads = c.run.threads > 0 ? c.run.threads : default_threads(this_machine(), communicator.local_size());
-  r.directory = fill_in(c.run.directory, "{name}", c.run.name);
-  r.directory = fill_in(r.directory, "{ranks}", std::to_string(communicator.size()));
-  r.directory = fill_in(r.directory, "{time}", utc("%Y%m%d-%H%M%S"));
+  r.directory = resolved_directory(c, communicator.size());
   return r;
 }
 

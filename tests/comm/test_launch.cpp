@@ -34,6 +34,10 @@ class Variables {
                                          "PMIX_RANK",
                                          "PMIX_NAMESPACE",
                                          "SLURM_NTASKS",
+                                         "SLURM_NPROCS",
+                                         "SLURM_NTASKS_PER_NODE",
+                                         "SLURM_JOB_NUM_NODES",
+                                         "SLURM_NNODES",
                                          "SLURM_PROCID",
                                          "SLURM_STEP_ID",
                                          "SLURM_STEP_NUM_TASKS",
@@ -94,7 +98,7 @@ TEST_CASE("the batch script and an interactive shell of Slurm are no step") {
     const Variables set(
         {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", step}});
     REQUIRE(comm::detect_launch().size == 1);
-    REQUIRE(error_of({}).empty());
+    REQUIRE_FALSE(comm::idle_slurm_tasks(comm::detect_launch()).empty());
   }
 }
 
@@ -114,4 +118,33 @@ TEST_CASE("transports that cannot be are refused") {
   REQUIRE_THAT(error_of({.transport = "gloo"}), tests::contains("auto, self, mpi, nccl"));
   const Variables four({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "0"}});
   REQUIRE_THAT(error_of({.transport = "self"}), tests::contains("started 4 processes"));
+}
+
+TEST_CASE("one process alone in a Slurm job of several tasks is refused unless it is meant") {
+  using Job = std::map<std::string, std::string>;
+  for (const Job& job : {Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}},
+                         Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NPROCS", "8"}},
+                         Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS_PER_NODE", "4"}, {"SLURM_JOB_NUM_NODES", "2"}}}) {
+    const Variables set(job);
+    REQUIRE_THAT(error_of({}), tests::contains("8 tasks") && tests::contains("srun --mpi=pmix"));
+    REQUIRE_THAT(error_of({.transport = "mpi"}), tests::contains("comm.transport = \"self\""));
+    REQUIRE(error_of({.transport = "self"}).empty());
+  }
+  const Variables nodes(Job{{"SLURM_JOB_ID", "7"}, {"SLURM_JOB_NUM_NODES", "2"}});
+  REQUIRE_THAT(error_of({}), tests::contains("2 tasks on 2 nodes"));
+}
+
+TEST_CASE("a launcher inside a Slurm job may start fewer ranks than the job has tasks") {
+  using Job = std::map<std::string, std::string>;
+  const Job srun = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_ID", "3"}, {"SLURM_PROCID", "0"},
+                    {"SLURM_STEP_NUM_TASKS", "1"}};
+  const Job mpirun = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"OMPI_COMM_WORLD_SIZE", "1"},
+                      {"OMPI_COMM_WORLD_RANK", "0"}};
+  const Job one_task = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "1"}, {"SLURM_JOB_NUM_NODES", "1"}};
+  const Job no_job = {{"SLURM_NTASKS", "8"}};  // left over in a shell
+  for (const Job& job : {srun, mpirun, one_task, no_job}) {
+    const Variables set(job);
+    REQUIRE(comm::idle_slurm_tasks(comm::detect_launch()).empty());
+    REQUIRE(error_of({}).empty());
+  }
 }

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/hdf5.h"
+#include "runlog/reader.h"
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
 
@@ -78,6 +79,18 @@ CommandResult train(int ranks, const fs::path& file, const std::vector<std::stri
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   return result;
+}
+
+std::vector<double> losses(const fs::path& log, std::int64_t first_step, std::size_t count) {
+  const runlog::Run run = runlog::read(log);
+  CHECK(run.clean_close);
+  REQUIRE(run.steps.size() == count);
+  std::vector<double> values;
+  for (const auto& step : run.steps) {
+    CHECK(step.step == first_step + static_cast<std::int64_t>(values.size()));
+    values.push_back(step.loss);
+  }
+  return values;
 }
 
 Tensors read_tensors(const fs::path& path, const std::string& group) {

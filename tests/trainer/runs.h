@@ -28,6 +28,9 @@ std::string train_command(int ranks, const std::filesystem::path& file,
 CommandResult train(int ranks, const std::filesystem::path& file,
                     const std::vector<std::string>& overrides = {});
 
+/// The losses in a run log; the test fails where it was not closed, or does not hold `count` steps from `first_step` on.
+std::vector<double> losses(const std::filesystem::path& log, std::int64_t first_step, std::size_t count);
+
 using Tensors = std::map<std::string, std::vector<float>>;
 /// Every dataset of one group, by name.
 Tensors read_tensors(const std::filesystem::path& file, const std::string& group);

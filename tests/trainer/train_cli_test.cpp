@@ -70,7 +70,21 @@ TEST_CASE_METHOD(Fixture, "wrong types and ranges are refused") {
   refused({"run.dtype=fp16"}, {"run.dtype", "bf16"});
   refused({"model.learn_sigma=2"}, {"model.learn_sigma"});
   refused({"run.backend=quantum"}, {"run.backend", "cpu"});
+  refused({"run.backend=gpu"}, {"run.backend", "did you mean 'cuda'?"});
+  refused({"run.backend=CPU"}, {"run.backend", "did you mean 'cpu'?"});
+  refused({"run.dtype=float32"}, {"run.dtype", "did you mean 'fp32'?"});
+  refused({"comm.transport=gloo"}, {"comm.transport", "did you mean 'mpi'?"});
   refused({"comm.transport=pigeon"}, {"comm.transport", "mpi"});
+}
+
+TEST_CASE_METHOD(Fixture, "a placeholder in the folder's name that is not known is refused") {
+  const auto directory = [&](const std::string& name) { return "run.directory=" + (out / name).string(); };
+  refused({directory("{nam}")}, {"run.directory", "'{nam}'", "did you mean {name}?", "{ranks}, {time}"});
+  refused({directory("{name}-{date}")}, {"'{date}'", "{name}, {ranks}, {time}"});
+  refused({directory("{}")}, {"'{}'"});
+  refused({directory("a{name")}, {"'{name'"});
+  train(0, file, {directory("{name}-{ranks}"), "run.name={ranks}", "run.steps=1"});  // a value is not filled in again
+  CHECK(names_in(out) == std::vector<std::string>{"{ranks}-1"});
 }
 
 TEST_CASE_METHOD(Fixture, "sizes that do not divide are refused") {

@@ -1,0 +1,81 @@
+// That a run notices other programs on its cores, and that libgomp's threads then sleep instead of spinning. How fast
+// steps are is measured by tests/bench/shared_machine.sh.
+#include "trainer/shared_cores.h"
+
+#include <omp.h>
+#include <time.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "tests/catch.h"
+
+using namespace gpumonth;
+using trainer::SharedCores;
+
+namespace {
+
+/// CPU time that one thread of two spends waiting for the other, which sleeps for 30 ms; the least of some tries. Other
+/// programs make a wait longer, but not its CPU time.
+double spin_s() {
+  double least_s = 1;
+  for (int i = 0; i < 5; ++i) {
+    timespec before{}, after{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+#pragma omp parallel num_threads(2)
+    if (omp_get_thread_num() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+    least_s = std::min(least_s, static_cast<double>(after.tv_sec - before.tv_sec) +
+                                    1e-9 * static_cast<double>(after.tv_nsec - before.tv_nsec));
+  }
+  return least_s;
+}
+
+/// Calls look() for at most `seconds`, or until threads yield, while more threads than cores want to run.
+bool yields_beside_others(SharedCores& cores, double seconds) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 3 * omp_get_num_procs(); ++i) others.emplace_back([&stop] { while (!stop) {} });
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (!cores.threads_yield() && std::chrono::steady_clock::now() < end) {
+    cores.look();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  stop = true;
+  for (std::thread& other : others) other.join();
+  return cores.threads_yield();
+}
+
+}  // namespace
+
+TEST_CASE("shared cores: the share is that of the thread that waited longest, of those seen twice") {
+  const std::map<int, std::uint64_t> before = {{1, 1'000}, {2, 5'000'000}, {3, 0}};
+  const std::map<int, std::uint64_t> after = {{1, 100'001'000}, {2, 5'000'000}, {4, 900'000'000}};
+  CHECK(trainer::largest_wait_share(before, after, 0.5) == Approx(0.2));
+  CHECK(trainer::largest_wait_share({}, after, 0.5) == 0);
+}
+
+TEST_CASE("shared cores: threads beside other programs sleep instead of spinning, and spin again without them") {
+  if (omp_get_num_procs() < 2) return;  // libgomp never spins long there
+  const double alone_s = spin_s();
+  {
+    SharedCores cores(omp_get_num_procs());
+    CHECK_FALSE(cores.threads_yield());
+    REQUIRE(yields_beside_others(cores, 20));
+    CHECK(spin_s() < alone_s / 4);
+  }
+  CHECK(spin_s() > alone_s / 2);
+}
+
+TEST_CASE("shared cores: one thread waits for none, and what the user has set stays") {
+  SharedCores single(1);
+  CHECK_FALSE(yields_beside_others(single, 0.7));
+  for (const char* variable : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}) {
+    setenv(variable, "1", 1);  // libgomp has read its own at the start of this program
+    SharedCores decided(omp_get_num_procs());
+    CHECK_FALSE(yields_beside_others(decided, 0.7));
+    unsetenv(variable);
+  }
+}
