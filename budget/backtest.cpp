@@ -13,8 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kHoursPerDay = 24;
-
 BacktestRow row_of(const fs::path& file) {
   const Scenario s = load_scenario(file);
   if (!s.has("disclosed.gpu_hours"))

@@ -14,7 +14,6 @@ namespace gpumonth::budget {
 namespace {
 
 using Kind = ThroughputUnit::Kind;
-constexpr std::size_t kNone = ScalingColumns::kNone;
 
 constexpr std::string_view kRanks[] = {
     "ranks",          "n_acc",     "gpus",        "num_gpus",   "n_gpus",    "ngpus",
@@ -58,7 +57,7 @@ std::size_t find(const std::vector<ColumnName>& columns, std::span<const std::st
   for (const std::string_view name : names)
     for (std::size_t i = 0; i < columns.size(); ++i)
       if (columns[i].name == name) return i;
-  return kNone;
+  return ScalingColumns::kNone;
 }
 
 std::size_t find(const std::vector<ColumnName>& columns, std::initializer_list<std::string_view> names) {
@@ -97,7 +96,7 @@ std::optional<std::string> unit_of(const ColumnName& column) {
 /// Of several the total of all ranks goes before that of one, and both before steps.
 void find_throughput(ScalingColumns& c, const std::vector<ColumnName>& columns) {
   c.throughput = find(columns, {"samples_per_s", "throughput"});
-  if (c.throughput != kNone) {
+  if (c.throughput != ScalingColumns::kNone) {
     c.throughput_unit = unit_of(columns[c.throughput]).value_or("");
     if (c.throughput_unit == "samples/s") c.throughput_unit.clear();  // the unit column may say more
     return;
@@ -107,7 +106,7 @@ void find_throughput(ScalingColumns& c, const std::vector<ColumnName>& columns) 
   };
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const auto unit = i == c.ranks ? std::nullopt : unit_of(columns[i]);
-    if (!unit || (c.throughput != kNone && order(c.throughput_unit) <= order(*unit))) continue;
+    if (!unit || (c.throughput != ScalingColumns::kNone && order(c.throughput_unit) <= order(*unit))) continue;
     c.throughput = i;
     c.throughput_unit = *unit;
   }

@@ -8,6 +8,9 @@
 
 namespace gpumonth::budget {
 
+constexpr double kHoursPerDay = 24;
+constexpr double kTrainingFlopsPerForwardMac = 6;  ///< 2 FLOP a MAC, backward twice the forward pass
+
 /// From the strongest to the weakest.
 enum class Tag { measured, published, fitted, simulated, assumed };
 

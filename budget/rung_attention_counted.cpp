@@ -12,8 +12,6 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr double kTrainingFlopsPerForwardMac = 6;
-
 std::string what_is_scaled(const Scenario& s, const Rung* before) {
   if (before == nullptr) return "";
   std::string text =

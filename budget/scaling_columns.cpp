@@ -18,7 +18,6 @@ namespace {
 using Names = std::vector<std::string>;
 
 constexpr std::array kSeparators = {',', ';', '\t', '|', ' '};
-constexpr std::size_t kNone = ScalingColumns::kNone;
 
 void check_names(std::span<const std::string_view> header, const std::string& name, std::size_t line) {
   for (std::size_t i = 0; i < header.size(); ++i)
@@ -88,7 +87,7 @@ std::optional<ScalingHeader> header_in(const Opening& opening, const Opening::Li
       continue;
     }
     ScalingHeader header{columns_of(fields), separator, 0, reader.line()};
-    if (header.columns.ranks == kNone || header.columns.throughput == kNone) continue;
+    if (header.columns.ranks == ScalingColumns::kNone || header.columns.throughput == ScalingColumns::kNone) continue;
     check_names(fields, name, number);
     header.rows_at = text.size() - names.size() + reader.offset();
     if (is_comment && !fits(*opening.first, fields.size(), separator, name)) continue;
@@ -151,11 +150,11 @@ std::string names_for(const std::vector<Names>& rows) {
   }
   const std::vector<std::string_view> fields(names.begin(), names.end());
   const ScalingColumns c = columns_of(fields);
-  if (c.ranks != kNone && c.throughput != kNone)  // with another separator than the line "sep=" says
+  if (c.ranks != ScalingColumns::kNone && c.throughput != ScalingColumns::kNone)  // with another separator than the line "sep=" says
     user_error("{}:{}: the columns are not separated as the line sep= says: mend or drop that line", name,
                line);
   user_error("{}:{}: no column '{}' among {}: it takes {}, no time, no share", name, line,
-             c.ranks == kNone ? "ranks" : "samples_per_s", fmt::join(names, ", "), kWhich);
+             c.ranks == ScalingColumns::kNone ? "ranks" : "samples_per_s", fmt::join(names, ", "), kWhich);
 }
 
 }  // namespace

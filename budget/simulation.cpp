@@ -12,8 +12,7 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr double kTrainingFlopsPerForwardMac = 6, kSecondsPerDay = 86400, kHoursPerDay = 24,
-                 kWattHoursPerMwh = 1e6;
+constexpr double kSecondsPerDay = 86400, kWattHoursPerMwh = 1e6;
 constexpr double kGradientBytes = 4,
                  kUpdateBytes = 36;  // fp32: gradient read; weight, two moments, EMA read and written
 

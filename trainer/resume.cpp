@@ -12,7 +12,7 @@ namespace {
 using enum Difference;
 
 constexpr const char* kNetwork = "so that it is the same network";
-constexpr const char* kSamples = "so that the samples go on";
+constexpr const char* kSamplesGoOn = "so that the samples go on";
 constexpr const char* kMoments = "as the moments in it are averages with that decay";
 constexpr const char* kUpdate = "the update is another one";
 constexpr const char* kRounding = "results differ by rounding";
@@ -34,7 +34,7 @@ constexpr KeyRule kRules[] = {
     {"run.directory", free, ""},
     {"run.name", free, ""},
     {"run.steps", free, ""},
-    {"run.seed", refused, kSamples},
+    {"run.seed", refused, kSamplesGoOn},
     {"run.backend", said, kRounding},
     {"run.dtype", said, kRounding},
     {"run.threads", free, ""},
