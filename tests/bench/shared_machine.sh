@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a training step costs where other programs run on the same cores, and what the way threads wait for each other
-# (trainer/wait_policy.h) has to do with it. Settings are taken in turn, so that a machine that grows slower does not look
+# (trainer/shared_cores.h) has to do with it. Settings are taken in turn, so that a machine that grows slower does not look
 # like a difference; printed are medians over all steady steps and their ratios.
 #
 #   tests/bench/shared_machine.sh [GPUMONTH [PAIRS [STEPS]]]       default: build/cpu/gpumonth 5 40, about 5 minutes
