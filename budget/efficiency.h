@@ -3,8 +3,9 @@
 //
 //   MFU = sum(model FLOPs) / (sum(step time) x ranks x peak of one rank)
 //
-// The interval is a 90 % block bootstrap over steps; a log with fewer than kFewestSteps of them has none. The peak is the device's datasheet peak where the
-// log has one, else the GEMM rate that was measured on one rank when the run started; a CPU has only that.
+// The interval is a 90 % block bootstrap over steps; a log with fewer than kFewestSteps of them has none. The
+// peak is the device's datasheet peak where the log has one, else the GEMM rate that was measured on one rank
+// when the run started; a CPU has only that.
 #pragma once
 
 #include <limits>

@@ -86,11 +86,6 @@ const runlog::Run* widest(const std::vector<runlog::Run>& runs, bool (*has_data)
   return best;
 }
 
-const runlog::StepRecord* record_of(const runlog::Run& run, std::int64_t step) {
-  const auto found = std::ranges::lower_bound(run.steps, step, {}, &runlog::StepRecord::step);
-  return found != run.steps.end() && found->step == step ? &*found : nullptr;
-}
-
 /// The whole rows of rank_step_time_s that belong to steady steps.
 std::vector<std::size_t> steady_rank_rows(const runlog::Run& run) {
   const auto ranks = static_cast<std::size_t>(std::max(1, run.info.world_size));
@@ -151,7 +146,8 @@ std::string loss_note(const std::vector<runlog::Run>& runs) {
   for (const auto& run : runs)
     steps += static_cast<std::size_t>(
         std::ranges::count_if(run.steps, [](const auto& step) { return !std::isfinite(step.loss); }));
-  return steps == 0 ? "" : fmt::format(" Not drawn: {} step{} whose loss is no finite number.", steps, steps == 1 ? "" : "s");
+  if (steps == 0) return "";
+  return fmt::format(" Not drawn: {} step{} whose loss is no finite number.", steps, steps == 1 ? "" : "s");
 }
 
 std::vector<StepPart> mean_step(const Efficiency& run) {
@@ -281,7 +277,7 @@ std::string bucket_figure(const std::vector<runlog::Run>& runs) {
   plot.line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid))
       .line("set key outside top center horizontal samplen 1.2 height 0.5");
   std::string command;
-  if (const auto* record = record_of(*run, step)) {
+  if (const auto* record = run->find(step)) {
     const std::pair<double, StepPart> parts[] = {{record->data_s, {"data", colour::kData, 0}},
                                                  {record->forward_s, {"forward", colour::kForward, 0}},
                                                  {record->backward_s, {"backward", colour::kBackward, 0}},

@@ -169,7 +169,8 @@ std::string facts_table(const std::vector<runlog::Run>& runs) {
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups,
                          const std::vector<Efficiency>& efficiencies, const std::vector<std::string>& notes) {
   std::string out =
-      "<h2>What was measured</h2>\n" + speed_tables(groups, efficiencies) + denominators(efficiencies) + all_notes(efficiencies, notes);
+      "<h2>What was measured</h2>\n" + speed_tables(groups, efficiencies) + denominators(efficiencies) +
+      all_notes(efficiencies, notes);
   out += "<h3>Loss</h3>\n" + html::figure(loss_figure(runs, groups),
                                           "Thin: every step. Thick: moving average over 1/25 of the run." + loss_note(runs));
   out += "<h3>Where a step goes</h3>\n" +

@@ -109,10 +109,17 @@ struct Run {
   auto steady() const {
     return steps | std::views::filter([](const StepRecord& s) { return s.phase == Phase::steady; });
   }
-  /// Whether `step` is the number of a step that counts. `steps` ascends.
-  bool is_steady(std::int64_t step) const {
+  /// The record of the step with this number; null where there is none. `steps` ascends, mostly by one.
+  const StepRecord* find(std::int64_t step) const {
+    if (steps.empty() || step < steps.front().step) return nullptr;
+    const auto guess = static_cast<std::size_t>(step - steps.front().step);
+    if (guess < steps.size() && steps[guess].step == step) return &steps[guess];
     const auto found = std::ranges::lower_bound(steps, step, {}, &StepRecord::step);
-    return found != steps.end() && found->step == step && found->phase == Phase::steady;
+    return found != steps.end() && found->step == step ? &*found : nullptr;
+  }
+  bool is_steady(std::int64_t step) const {
+    const StepRecord* found = find(step);
+    return found != nullptr && found->phase == Phase::steady;
   }
 };
 

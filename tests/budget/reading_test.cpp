@@ -276,7 +276,8 @@ TEST_CASE("a log that is named twice counts once: by path, link, copy, or earlie
     CHECK_THAT(logs.notes[0], contains(duplicate) && contains("counts once"));
   }
   CHECK(budget::read_run_logs({one, two, again}).notes.empty());  // a repeat is no copy
-  const std::string once = one + " " + two + " " + again, twice = once + " " + once + " " + symbolic + " " + hard + " " + copy;
+  const std::string once = one + " " + two + " " + again,
+                    twice = once + " " + once + " " + symbolic + " " + hard + " " + copy;
   const auto plain = json_of("fit --json --predict 16 " + once), doubled = json_of("fit --json --predict 16 " + twice);
   CHECK(plain["predictions"] == doubled["predictions"]);
   CHECK_THAT(doubled["notes"].dump(), contains("counts once"));
@@ -312,7 +313,8 @@ TEST_CASE("extreme numbers that a log may hold print no nan, inf or null", "[rea
       CHECK((result.exit_code == 0 || result.exit_code == 2));
       std::string said = result.out + result.err;
       if (arguments.starts_with("report") && result.exit_code == 0) said += text_of(folder.path() / "r.html");
-      std::transform(said.begin(), said.end(), said.begin(), [](unsigned char c) { return std::isalnum(c) ? std::tolower(c) : ' '; });
+      std::transform(said.begin(), said.end(), said.begin(),
+                     [](unsigned char c) { return std::isalnum(c) ? std::tolower(c) : ' '; });
       for (const char* word : {" nan ", " inf ", " null ", " 2147483648 ", " 9223372036854775808 "})
         CHECK(said.find(word) == std::string::npos);
     }

@@ -103,10 +103,12 @@ TEST_CASE("values of steps that no run has are refused by file, column and step"
 
 TEST_CASE("what may be missing, and the loss of a run that diverged, is read", "[foreign]") {
   for (const char* column : {"loss", "grad_norm"})
-    for (const double value : {kNan, kInfinity, -kInfinity, 1e300}) CHECK(refusal_of(std::string("/steps/") + column, 39, value).empty());
+    for (const double value : {kNan, kInfinity, -kInfinity, 1e300})
+      CHECK(refusal_of(std::string("/steps/") + column, 39, value).empty());
   for (const char* column : {"energy_j", "power_w", "sm_clock_mhz", "temperature_c"})
     CHECK(refusal_of(std::string("/steps/") + column, 3, kNan).empty());
-  for (const char* part : {"data_s", "comm_s", "exposed_comm_s"}) CHECK(refusal_of(std::string("/steps/") + part, 3, 0).empty());
+  for (const char* part : {"data_s", "comm_s", "exposed_comm_s"})
+    CHECK(refusal_of(std::string("/steps/") + part, 3, 0).empty());
   for (const char* peak : {"peak_flops_per_s", "gemm_peak_flops_per_s"})
     CHECK(refusal_of_attribute(peak, std::vector<double>{kNan}).empty());
 }

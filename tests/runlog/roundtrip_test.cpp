@@ -80,6 +80,10 @@ TEST_CASE("a run log reads back as it was written") {
   CHECK_FALSE(run.is_steady(3));
   CHECK_FALSE(run.is_steady(10));
   CHECK_FALSE(run.is_steady(1501));
+  Run gaps = run;
+  std::erase_if(gaps.steps, [](const StepRecord& s) { return s.step % 3 == 0; });
+  for (const std::int64_t step : {1, 2, 4, 500, 1499}) CHECK(gaps.find(step)->step == step);
+  for (const std::int64_t step : {0, 3, 1500, 1502}) CHECK(gaps.find(step) == nullptr);
   REQUIRE(run.buckets.size() == 300);
   CHECK(run.buckets[299].step == 1500);
   CHECK(run.buckets[299].bucket == 1);
