@@ -23,8 +23,10 @@ function(gpumonth_compile_options target)
   endif()
 endfunction()
 
-# Remembers sources that need CUDA, whether they are built or not: tests/emulator runs them on the CPU.
+# Remembers sources that need CUDA, whether they are built or not: tests/emulator runs them on the CPU, in the place of
+# these objects, so that each stays an object of its own.
 function(gpumonth_cuda_sources)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   set_property(GLOBAL APPEND PROPERTY GPUMONTH_CUDA_SOURCES ${ARGN})
 endfunction()

@@ -52,7 +52,7 @@ std::string image(const char* name, bool whole) {
   State state = known_state();
   const std::vector<std::int64_t> shape = {1, tiny_model().tokens(), tiny_model().hidden_size};
   const Values pos_embed(static_cast<std::size_t>(shape[1] * shape[2]), 0.5f);
-  trainer::write_checkpoint(file, table(), state.pointers(whole), pos_embed, shape, {7, 42, "[run]\nsteps = 9\n"});
+  trainer::write_checkpoint(file, table(), state.pointers(whole), pos_embed, shape, {7, 42, "[run]\nsteps = 9\n", {}});
   return read_bytes(file);
 }
 

@@ -44,7 +44,9 @@ void curve_csv(const std::string& input, Effort effort) {
   const auto curves = budget::read_scaling_csv(file);
   for (const auto& curve : curves) check_round_trip(curve);
   if (effort == Effort::quick) return;
-  if (curves.front().points.size() <= kFewPoints) check_fit(curves.front(), {.draws_per_shape = kFewDraws}, input);
+  budget::FitOptions few;
+  few.draws_per_shape = kFewDraws;
+  if (curves.front().points.size() <= kFewPoints) check_fit(curves.front(), few, input);
   if (effort != Effort::thorough) return;
   check_fit(curves.front(), {}, input);
   compare_with_itself(file, curves.front().name, input);

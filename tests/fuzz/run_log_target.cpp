@@ -69,7 +69,10 @@ void check_fit(const std::vector<runlog::Run>& runs, int replicates, int draws, 
   check_text(to_text(*components), input);
   check_json(to_json(*components), input);
   const auto curve = budget::curve_of_runs(runs);
-  const auto fit = budget::fit_curve(curve, {.draws_per_shape = draws, .components = budget::step_model(components)});
+  budget::FitOptions options;
+  options.draws_per_shape = draws;
+  options.components = budget::step_model(components);
+  const auto fit = budget::fit_curve(curve, options);
   const auto targets = budget::default_targets(fit);
   check_text(budget::to_text(fit, targets), input);
   check_json(budget::to_json(fit, targets), input);
@@ -88,7 +91,9 @@ void check_budget(const std::vector<runlog::Run>& runs, const std::string& input
   std::vector<budget::Efficiency> efficiencies;
   for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
   static const auto scenario = tests::sora();
-  const auto budget = budget::make_budget(scenario, efficiencies, {.components = budget::components_of(runs)});
+  budget::BudgetOptions options;
+  options.components = budget::components_of(runs, efficiencies);
+  const auto budget = budget::make_budget(scenario, efficiencies, options);
   check_text(to_text(budget), input);
   check_json(to_json_text(budget), input);
   if (std::getenv("GPUMONTH_FUZZ_PAGES") != nullptr) check_text(budget::report_html(runs, &budget), input);  // gnuplot: slow
@@ -117,7 +122,7 @@ void run_log(const std::string& input, Effort effort) {
     check_finite(efficiency.mfu_low, "lower end of MFU");
     check_finite(efficiency.step_mfu_p95, "MFU of steps");
   }
-  try_to([&] { static_cast<void>(budget::measure(std::span(&run, 1))); });
+  try_to([&] { static_cast<void>(budget::measure(std::span(&run, 1), runlog::summarize(run))); });
   try_to([&] { static_cast<void>(budget::curve_of_runs({run})); });
   if (effort == Effort::quick) return;
   try_to([&] { check_fit({run}, 2, 10, input); });
