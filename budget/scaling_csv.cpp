@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/shipped.h"
 #include "budget/csv.h"
 #include "budget/scaling_columns.h"
 #include "budget/scaling_units.h"
@@ -151,7 +152,8 @@ std::vector<ScalingCurve> parse_scaling_csv(const std::string& bytes, const std:
   return curves.finish();
 }
 
-std::vector<ScalingCurve> read_scaling_csv(const std::filesystem::path& file) {
+std::vector<ScalingCurve> read_scaling_csv(const std::filesystem::path& named) {
+  const std::filesystem::path file = shipped_file(named);
   return parse_scaling_csv(read_bytes(file), file.string());
 }
 

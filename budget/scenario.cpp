@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/shipped.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -277,7 +278,8 @@ Number Scenario::at(const std::string& key) const {
   return {};
 }
 
-Scenario load_scenario(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+Scenario load_scenario(const std::filesystem::path& named, const std::vector<std::string>& overrides) {
+  const std::filesystem::path file = shipped_file(named);
   Scenario scenario;
   scenario.path = file.string();
   Raw raw;

@@ -12,7 +12,7 @@ _gpumonth() {
       awk '/^\[/ {section = substr($1, 2, length($1) - 2)} /^[a-z_0-9]+ *=/ {print section "." $1 "="}')
     compopt -o nospace 2>/dev/null
   elif [[ $word == -* ]]; then
-    words=$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null | grep -oE '(^| |,)--?[a-z][a-z-]*' | tr -d ' ,')
+    words=$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null | grep -oE '(^| |,)--?[a-z][a-z-]*' | tr -d ' ,' | sort -u)
   fi
   if [[ -n $words ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -1,6 +1,8 @@
 #include "runlog/reader.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "runlog/schema.h"
 
@@ -68,11 +70,20 @@ template <class Record>
              column.unit);
 }
 
-/// All columns of a table, cut to the shortest: a killed writer may have got to only some of them. Throws UserError at
-/// the first value that is out of its column's range.
+/// Whether a column holds nothing but its fill value from this row on: a writer that was killed, or met a full disk,
+/// between the table's new length and its values.
+bool was_never_written(const hdf5::Dataset& column, std::int64_t row, std::int64_t rows) {
+  std::vector<double> values(static_cast<std::size_t>(rows - row));
+  column.read_rows(row, rows - row, values.data());
+  return std::all_of(values.begin(), values.end(), [](double value) { return value == 0 || std::isnan(value); });
+}
+
+/// All columns of a table, cut to the shortest, and of a log that was not closed to the rows that were written in every
+/// column: a killed writer may have got to only some of them. Throws UserError at the first other value that is out of
+/// its column's range.
 template <class Record>
 std::vector<Record> read_table(const hdf5::File& file, const std::string& group,
-                               std::span<const Column<Record>> columns) {
+                               std::span<const Column<Record>> columns, bool closed) {
   std::vector<hdf5::Dataset> datasets;
   std::int64_t rows = kMostRows;
   for (const auto& column : columns) {
@@ -87,9 +98,13 @@ std::vector<Record> read_table(const hdf5::File& file, const std::string& group,
     for (std::size_t c = 0; c < columns.size(); ++c)
       std::visit([&](auto member) { read_column(datasets[c], first, columns[c], c, member, block, misfit); },
                  columns[c].member);
-    if (misfit.row < block.size())
-      refuse(file, group, columns[misfit.column], first + static_cast<std::int64_t>(misfit.row), block[misfit.row],
-             misfit.value);
+    if (misfit.row == std::numeric_limits<std::size_t>::max()) continue;
+    const std::int64_t row = first + static_cast<std::int64_t>(misfit.row);
+    if (!closed && was_never_written(datasets[misfit.column], row, rows)) {
+      records.resize(static_cast<std::size_t>(row));
+      break;
+    }
+    refuse(file, group, columns[misfit.column], row, block[misfit.row], misfit.value);
   }
   return records;
 }
@@ -136,16 +151,16 @@ Run read(const std::filesystem::path& path) {
   run.path = path.string();
   run.info = read_info(file);
   run.schema_version = kSchemaVersion;
-  run.steps = read_table(file, kStepsGroup, step_columns(file.has(kStepEnergy)));
-  run.buckets = read_table(file, kBucketsGroup, bucket_columns());
-  if (file.has(kCommGroup)) {
-    run.comm.rows = read_table(file, kCommGroup, comm_columns());
-    run.comm.measured = file.text_attribute(kCommGroup, kCommMeasured);
-  }
-  read_ranks(file, run);
   std::uint8_t clean = 0;
   open_column(file, kCleanClose, 1, false).read_rows(0, 1, &clean);
   run.clean_close = clean == 1;
+  run.steps = read_table(file, kStepsGroup, step_columns(file.has(kStepEnergy)), run.clean_close);
+  run.buckets = read_table(file, kBucketsGroup, bucket_columns(), run.clean_close);
+  if (file.has(kCommGroup)) {
+    run.comm.rows = read_table(file, kCommGroup, comm_columns(), run.clean_close);
+    run.comm.measured = file.text_attribute(kCommGroup, kCommMeasured);
+  }
+  read_ranks(file, run);
   check_order(run);
   return run;
 }

@@ -15,7 +15,7 @@ export PATH=$work/moved/bin:$PATH
 [[ $(command -v gpumonth) == "$work/moved/bin/gpumonth" ]] || fail "no bin/gpumonth"
 
 strings=$(gpumonth flops configs/models/dit-xl-2.toml --json) || fail "flops does not find the installed models"
-[[ $strings == *'"params": 675129632'* ]] || fail "flops of dit-xl-2: $strings"
+[[ $strings == *'"params": 674834720'* ]] || fail "flops of dit-xl-2: $strings"
 ladder=$(gpumonth budget configs/scenarios/sora-2024.toml)  || fail "budget does not find the installed scenarios"
 [[ $ladder == *4,211* && $ladder == *10,528* ]] || fail "the first rung is not 4,211 to 10,528: $ladder"
 gpumonth fit --csv configs/published/scaling.csv --curve mlperf_gpt3_h100_v3.1 >/dev/null || fail "no published curves"

@@ -90,10 +90,12 @@ TEST_CASE("progress: no live line reaches the terminal's last column") {
 TEST_CASE("progress: the line follows a terminal whose size changes") {
   const TemporaryFolder folder;
   const auto file = write_run_file(folder);
-  const std::string run = train_command(0, file, {"run.steps=1000000"});
+  const auto directory = folder.path() / "out-resized";
+  const std::string run = train_command(0, file, {"run.steps=1000000", "run.directory=" + directory.string()});
+  const std::string log = (directory / "run.h5").string();
   // narrower in the middle, as a window is
   const std::string text =
-      on_terminal(run + " & job=$!; sleep 3; stty cols 30 </dev/tty; sleep 2; kill -TERM $job; wait $job; [ $? = 3 ]", 120);
+      on_terminal(run + " & job=$!; until [ -s " + log + " ]; do sleep 0.1; done; sleep 1; stty cols 30 </dev/tty; sleep 2; kill -TERM $job; wait $job; [ $? = 3 ]", 120);
   const auto lines = live_lines(text);
   REQUIRE(lines.size() > 4);
   CHECK(lines.front().size() > 60);
