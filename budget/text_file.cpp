@@ -56,9 +56,27 @@ class Temporary {
   int descriptor_ = -1;
 };
 
+/// A terminal, a pipe, /dev/null, /dev/stdout: something that text goes into, and that nothing may take the place of.
+bool is_stream(const fs::path& file) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(file, ignored);
+  const fs::path folder = file.parent_path();
+  const bool descriptor = fs::exists(status) && (folder == "/dev" || folder == "/dev/fd" || folder == "/proc/self/fd");
+  return descriptor || status.type() == fs::file_type::character || status.type() == fs::file_type::fifo;
+}
+
+void write_to_stream(const fs::path& file, const std::string& text) {
+  std::FILE* stream = std::fopen(file.c_str(), "ae");
+  const bool written = stream && std::fwrite(text.data(), 1, text.size(), stream) == text.size();
+  const bool closed = stream && std::fclose(stream) == 0;
+  if (!written || !closed)
+    user_error("{}: cannot be written ({}): choose another output", file.string(), std::strerror(errno));
+}
+
 }  // namespace
 
 void check_output(const fs::path& file, bool force) {
+  if (is_stream(file)) return;
   std::error_code ignored;
   if (file.filename().empty() || fs::is_directory(file, ignored))
     user_error("{}: is a folder: name a file in it", file.string());
@@ -72,6 +90,7 @@ void check_output(const fs::path& file, bool force) {
 
 void write_text_file(const fs::path& file, const std::string& text, bool force) {
   check_output(file, force);
+  if (is_stream(file)) return write_to_stream(file, clean_text(text));
   Temporary temporary(file);
   temporary.write(clean_text(text));
   temporary.publish();

