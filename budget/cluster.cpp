@@ -68,7 +68,7 @@ void check_progress(const Scenario& s, const Cluster& cluster) {
   const Outcome& out = cluster.outcome;
   if (out.goodput.size() > 0 && !(out.goodput > kLeastProgress).all())
     user_error(
-        "{}: on {} GPUs with a failure every {} s on average and {} s to restart and check-point next to no "
+        "{}: on {} GPUs with a failure every {} s on average and {} s to restart and checkpoint, next to no "
         "step is "
         "made: lower goodput.failure_rate, restart, checkpoint or cost.gpus",
         s.path, cluster.gpus, compact(out.mtbf_s.minCoeff()),

@@ -46,12 +46,16 @@ say "the model: a DiT that a laptop trains"
 out=runs/quickstart-$(date -u +%Y%m%dT%H%M%SZ)
 mkdir "$out" 2>/dev/null || fail "$PWD/$out exists already: run it again in a second"
 
+# As many threads for each rank in both runs, half of the cores: runs that differ in it do not belong on one curve.
+threads=$(($(nproc) / 2))
+((threads > 0)) || threads=1
+
 # The resolved configuration, some 50 lines from [model] on, goes to the file only.
 train() {
   local ranks=$1 name=$2
   shift 2
   "$@" "$gpumonth" train configs/runs/tiny.toml --set "run.directory=$out/$name" --set "run.steps=$steps" \
-    </dev/null 2>&1 | tee "$out/$name.log" | sed -u '/^\[model\]$/,/ parameters, /{/ parameters, /!d}' || {
+    --set "run.threads=$threads" </dev/null 2>&1 | tee "$out/$name.log" | sed -u '/^\[model\]$/,/ parameters, /{/ parameters, /!d}' || {
     [[ $? != 3 ]] || fail "training on $ranks rank(s) was stopped by a signal: run it again"
     tail -n 3 "$out/$name.log" >&2
     fail "training on $ranks rank(s) failed; all it said: $PWD/$out/$name.log"

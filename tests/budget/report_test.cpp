@@ -9,6 +9,7 @@
 #include <iterator>
 #include <regex>
 
+#include "base/clean_text.h"
 #include "base/error.h"
 #include "budget/figures.h"
 #include "budget/fit/fit.h"
@@ -155,6 +156,27 @@ TEST_CASE("the page loads nothing and holds no foreign markup", "[report]") {
   std::sort(ids.begin(), ids.end());
   CHECK(ids.size() > 8);
   CHECK(std::adjacent_find(ids.begin(), ids.end()) == ids.end());
+}
+
+TEST_CASE("names with escape sequences, bytes that are no UTF-8 and markup reach neither page nor figures", "[report]") {
+  const std::string hostile = "n\xff\x1b[31m\xC2\x9B\xE2\x80\xAE<b>\n'\"$`";
+  auto runs = two_runs();
+  for (auto& run : runs) {
+    run.path += hostile;
+    for (auto& host : run.info.hostnames) host += hostile;
+    run.info.device_name += hostile;
+    run.info.model_name += hostile;
+    run.info.config_toml += "# " + hostile;
+  }
+  const tests::TemporaryFolder folder;
+  const auto file = folder.path() / "page.html";
+  budget::write_text_file(file, page_of(runs), false);
+  std::ifstream in(file, std::ios::binary);
+  const std::string page{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  CHECK(clean_text(page) == page);
+  CHECK_THAT(page, contains("n\xEF\xBF\xBD"));
+  CHECK(page.find("<b>\n") == std::string::npos);
+  CHECK(count(page, "<svg") == count(page_of(two_runs()), "<svg"));  // gnuplot took the names as they are shown
 }
 
 TEST_CASE("one rank, no steady step, no scenario: a page that says so", "[report]") {
