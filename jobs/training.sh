@@ -34,7 +34,7 @@ stop_training() {
 }
 
 train_to_end() {
-  local gpumonth=$1 ranks=$2 folder=$3 checkpoint arguments code=0
+  local gpumonth=$1 ranks=$2 folder=$3 checkpoint arguments attempt code=0
   shift 3
   arguments=("$@")
   if [[ -e $folder/finished ]]; then return 0; fi
@@ -50,14 +50,19 @@ train_to_end() {
   mkdir -p "$folder"
   set_launcher "$ranks" || return
   # mpirun hands SIGUSR1 and SIGTERM on to its ranks; srun does with SIGTERM through scancel, so ranks get SIGUSR1
-  "${launcher[@]}" "$gpumonth" train "${arguments[@]}" --set "run.directory=$folder" </dev/null >"$folder/output" 2>&1 &
-  training_pid=$!
-  while :; do  # `wait` ends at each trapped signal
-    code=0
-    wait "$training_pid" || code=$?
-    kill -0 "$training_pid" 2>/dev/null || break
+  for attempt in 1 2 3 4; do
+    "${launcher[@]}" "$gpumonth" train "${arguments[@]}" --set "run.directory=$folder" </dev/null >"$folder/output" 2>&1 &
+    training_pid=$!
+    while :; do  # `wait` ends at each trapped signal
+      code=0
+      wait "$training_pid" || code=$?
+      kill -0 "$training_pid" 2>/dev/null || break
+    done
+    training_pid=
+    # A requeued job can start before the step that it was stopped in has left a node: its PMIx socket is still there.
+    [[ $code != 0 ]] && grep -q '^srun: error: .*launch failed' "$folder/output" || break
+    ((attempt == 4)) || sleep 10
   done
-  training_pid=
   # The line counts as well: srun --kill-on-bad-exit may kill ranks that were about to end, and gives their code.
   if [[ $code == 3 ]] || grep -q '^stopped by ' "$folder/output"; then return 3; fi
   if [[ $code != 0 ]]; then
