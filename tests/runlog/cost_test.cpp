@@ -1,8 +1,9 @@
 // Logging costs less than 0.5 % of a 50 ms step: 250 us.
 //
-// Asserted are the processor time, which other programs on the machine do not change, and the wall time of
-// the best second, which shows waiting that is the writer's own (an fsync, say) and not that for a busy disk.
-// The mean wall time is printed.
+// Asserted are the processor time where steps follow each other, and what the writer waits for (an fsync, say) where
+// they take their 50 ms. The processor time of those is printed: once a second the writer meets caches that others have
+// filled meanwhile, and with the neighbours that a shared machine has, a line of memory then takes 4.7 ns or 260.
+// Both are of the best second: what is the writer's own is in every second, what is the machine's in some.
 #include <time.h>
 
 #include <algorithm>
@@ -42,40 +43,48 @@ void log_step(Writer& writer, std::int64_t n) {
   writer.buckets(buckets);
 }
 
-/// Logs `steps` steps, each ended by `between`, and checks what one costs.
-template <class F>
-void measure(const char* what, int steps, F&& between) {
+struct Cost {
+  double processor_s, wait_s;  ///< per step
+};
+
+/// Logs `steps` steps with a pause after each, flushed every so many steps where that is not left to the writer;
+/// returns what a step costs in the best second.
+Cost measure(const char* what, int steps, std::chrono::milliseconds pause, int flush_every) {
   const tests::TemporaryFolder folder;
   Writer writer(folder.path() / "run.h5", samples::info(kRanks));
-  double processor_s = 0, best_window_s = std::numeric_limits<double>::infinity(), window_start_s = 0;
+  const double infinity = std::numeric_limits<double>::infinity();
+  Cost best{infinity, infinity};
+  double processor_s = 0, second_wall_s = 0, second_processor_s = 0;  // in all, and where the second began
   for (int n = 1; n <= steps; ++n) {
     const double start_s = processor_time_s();
     log_step(writer, n);
-    between(writer, n);
+    if (flush_every > 0 && n % flush_every == 0) writer.flush();
     processor_s += processor_time_s() - start_s;
+    if (pause.count() > 0) std::this_thread::sleep_for(pause);
     if (n % kWindow != 0) continue;
-    best_window_s = std::min(best_window_s, writer.cost_s() - window_start_s);
-    window_start_s = writer.cost_s();
+    const double wall_s = writer.cost_s() - second_wall_s, cpu_s = processor_s - second_processor_s;
+    best.processor_s = std::min(best.processor_s, cpu_s / kWindow);
+    best.wait_s = std::min(best.wait_s, (wall_s - cpu_s) / kWindow);
+    second_wall_s = writer.cost_s();
+    second_processor_s = processor_s;
   }
-  const double wall_s = writer.cost_s() / steps, cpu_s = processor_s / steps,
-               best_s = best_window_s / kWindow;
-  std::cout << what << ": per step " << 1e6 * wall_s << " us wall (best second " << 1e6 * best_s << "), "
-            << 1e6 * cpu_s << " us processor; " << 100 * wall_s / 0.050 << " % of 50 ms\n";
-  CHECK(best_s > 0);
-  CHECK(best_s < kLimit_s);
-  CHECK(cpu_s > 0);
-  CHECK(cpu_s < kLimit_s);
+  const double wall_s = writer.cost_s() / steps;
+  std::cout << what << ": per step " << 1e6 * wall_s << " us wall, " << 1e6 * processor_s / steps
+            << " us processor (best second " << 1e6 * best.processor_s << "); " << 100 * wall_s / 0.050
+            << " % of 50 ms\n";
+  CHECK(best.processor_s > 0);
+  return best;
 }
 
 }  // namespace
 
 TEST_CASE("logging 50 ms steps in real time") {
-  measure("100 steps of 50 ms", 100,
-          [](Writer&, int) { std::this_thread::sleep_for(std::chrono::milliseconds(50)); });
+  CHECK(measure("100 steps of 50 ms", 100, std::chrono::milliseconds(50), 0).wait_s < kLimit_s);
 }
 
 TEST_CASE("logging a long run of 50 ms steps") {
-  measure("20,000 steps, flushed every 16", 20'000, [](Writer& writer, int n) {
-    if (n % 16 == 0) writer.flush();  // 16 steps of 50 ms are what fits between two flushes
-  });
+  // 16 steps of 50 ms are what fits between two flushes
+  const Cost cost = measure("20,000 steps, flushed every 16", 20'000, std::chrono::milliseconds(0), 16);
+  CHECK(cost.processor_s < kLimit_s);
+  CHECK(cost.wait_s < kLimit_s);
 }
