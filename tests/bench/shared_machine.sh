@@ -3,7 +3,7 @@
 # (trainer/shared_cores.h) has to do with it. Settings are taken in turn, so that a machine that grows slower does not look
 # like a difference; printed are medians over all steady steps and their ratios.
 #
-#   tests/bench/shared_machine.sh [GPUMONTH [PAIRS [STEPS]]]       default: build/cpu/gpumonth 5 40, about 5 minutes
+#   tests/bench/shared_machine.sh [GPUMONTH [PAIRS [STEPS]]]       default: build/cpu/gpumonth 5 150, about 5 minutes
 #   POLICIES="GOMP_SPINCOUNT=2000 OMP_WAIT_POLICY=passive" ...     other settings to compare, instead of gpumonth's own
 #
 # quiet: nothing else runs; busy: as many endless loops as cores. "libgomp" is what libgomp does by itself (it spins
@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/mpi_env.sh
-gpumonth=${1:-build/cpu/gpumonth} pairs=${2:-5} steps=${3:-40}
+gpumonth=${1:-build/cpu/gpumonth} pairs=${2:-5} steps=${3:-150}
 [[ -x $gpumonth ]] || { echo "shared_machine.sh: $gpumonth is not built" >&2; exit 2; }
 cores=$(nproc)
 work=$(mktemp -d)

@@ -57,6 +57,43 @@ TEST_CASE("shared cores: the share is that of the thread that waited longest, of
   CHECK(trainer::largest_wait_share({}, after, 0.5) == 0);
 }
 
+TEST_CASE("shared cores: both ways of waiting are tried, the faster is kept and tried against the other again") {
+  struct { const char* what; double spin_s, sleep_s; bool sleeps; } const cases[] = {
+      {"sleeping is faster", 0.4, 0.2, true}, {"spinning is faster", 0.2, 0.4, false}};
+  for (const auto& c : cases) {
+    INFO(c.what);
+    trainer::WaitChoice choice;
+    bool sleeps = false;
+    const auto seconds_asleep = [&](double share, double seconds) {
+      double asleep_s = 0;
+      for (double t = 0; t < seconds; t += 0.25) {
+        asleep_s += sleeps ? 0.25 : 0;
+        sleeps = choice.next(share, sleeps ? c.sleep_s : c.spin_s, 0.25);
+      }
+      return asleep_s;
+    };
+    CHECK(seconds_asleep(0.04, 60) == 0);  // alone: too little to look further
+    CHECK(seconds_asleep(0.4, 2.5) > 0.5);  // both are tried at the start
+    const double asleep_s = seconds_asleep(0.4, 110);
+    CHECK(asleep_s == Approx(c.sleeps ? 100 : 10).margin(5));
+    CHECK(seconds_asleep(0.02, 2) > (c.sleeps ? 1.5 : -1));  // little waiting is no sign of being alone
+    seconds_asleep(0.001, 0.25);
+    CHECK(seconds_asleep(0.04, 60) == 0);
+  }
+}
+
+TEST_CASE("shared cores: a way that has become slower is left") {
+  trainer::WaitChoice choice;
+  bool sleeps = false;
+  for (int i = 0; i < 100; ++i) sleeps = choice.next(0.4, sleeps ? 0.2 : 0.4, 0.25);
+  int asleep = 0;
+  for (int i = 0; i < 400; ++i) {
+    sleeps = choice.next(0.4, sleeps ? 0.6 : 0.4, 0.25);
+    asleep += i >= 100 && sleeps;
+  }
+  CHECK(asleep < 60);
+}
+
 TEST_CASE("shared cores: threads beside other programs sleep instead of spinning, and spin again without them") {
   if (omp_get_num_procs() < 2) return;  // libgomp never spins long there
   const double alone_s = spin_s();
