@@ -14,8 +14,8 @@ endfunction()
 gpumonth_option(GPUMONTH_TRAINER ON "train, probe, comm (MPI, oneDNN); OFF: only flops, fit, budget, report" ON OFF)
 gpumonth_option(GPUMONTH_CUDA AUTO "CUDA parts; AUTO: where nvcc is found" AUTO ON OFF)
 gpumonth_option(GPUMONTH_CPU_ARCH native "instruction set of the CPU kernels" native x86-64-v3 x86-64-v4)
-gpumonth_option(GPUMONTH_SANITIZE OFF "sanitizers, as -fsanitize= names them; the last one: for fuzzers, by clang"
-  OFF address,undefined thread fuzzer-no-link,address,undefined)
+gpumonth_option(GPUMONTH_SANITIZE OFF "sanitizers, as -fsanitize= names them; the last two: for fuzzers, by clang"
+  OFF address,undefined thread fuzzer-no-link,address,undefined fuzzer-no-link,undefined)
 gpumonth_option(GPUMONTH_WERROR ON "warnings are errors in our own code" ON OFF)
 gpumonth_option(GPUMONTH_UNITY ON "compiles a dozen files of a library as one, in a fraction of the time; OFF: each alone" ON OFF)
 gpumonth_option(GPUMONTH_EMULATOR OFF "tests of the CUDA sources on an emulated GPU, where CUDA's headers are found" ON OFF)

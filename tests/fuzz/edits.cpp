@@ -416,9 +416,14 @@ std::filesystem::path edited_file(const std::string& name, const std::vector<Bas
 }
 
 bool may_change_values(const std::vector<Words>& edits) {
+  // The second of two replaces what the first may have made unreadable.
+  if (std::count_if(edits.begin(), edits.end(), [](const Words& edit) { return edit[0] == "dataset"; }) > 1) return true;
   return std::any_of(edits.begin(), edits.end(), [](const Words& edit) {
-    if (edit[0] == "dataset")  // a type of fewer bits, or a longer shape padded with zeros
-      return std::any_of(edit.begin(), edit.end(), [](const auto& word) { return word.starts_with("type=") || word.starts_with("shape="); });
+    if (edit[0] == "dataset")  // a type of fewer bits, a longer shape padded with zeros, or values inside of the header, of
+                               // which HDF5 does not keep whether they were ever written
+      return std::any_of(edit.begin(), edit.end(), [](const auto& word) {
+        return word.starts_with("type=") || word.starts_with("shape=") || word == "layout=compact";
+      });
     return edit[0] == "set" || edit[0] == "fill" || edit[0] == "byte" || edit[0] == "link" || edit[0] == "base";
   });
 }
