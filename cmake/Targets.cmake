@@ -20,8 +20,15 @@ function(gpumonth_compile_options target)
     endif()
     target_compile_options(${target} PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
     target_link_options(${target} PUBLIC -fsanitize=${GPUMONTH_SANITIZE})
+    get_target_property(type ${target} TYPE)
+    if(type STREQUAL "EXECUTABLE")
+      target_link_libraries(${target} PRIVATE -Wl,--no-as-needed gpumonth_keep_libraries)
+    endif()
   endif()
 endfunction()
+if(NOT GPUMONTH_SANITIZE STREQUAL "OFF")
+  add_library(gpumonth_keep_libraries SHARED ${PROJECT_SOURCE_DIR}/tests/sanitizers/keep_libraries.cpp)
+endif()
 
 # Remembers sources that need CUDA, whether they are built or not: tests/emulator runs them on the CPU, in the place of
 # these objects, so that each stays an object of its own.

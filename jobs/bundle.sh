@@ -190,7 +190,7 @@ echo "size unpacked:"
 mkdir -p "$(dirname "$out")"
 case $out in
   *.tar.gz) compress=(gzip -9) ;;
-  *.tar.xz) compress=(xz "--lzma2=preset=6,dict=64MiB") ;;  # test programs hold the same code
+  *.tar.xz) compress=(xz "--lzma2=preset=1,dict=64MiB") ;;  # test programs hold the same code; preset=6: 10 % less, five times as long
 esac
 tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner -c gpumonth-bundle | "${compress[@]}" >"$out.part"
 size=$(stat -c %s "$out.part")

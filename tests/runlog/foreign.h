@@ -43,9 +43,9 @@ class Changed {
     require(H5Sselect_elements(space.get(), H5S_SELECT_SET, 1, at));
     const hsize_t one = 1;
     const hdf5::Handle memory(H5Screate_simple(1, &one, nullptr), H5Sclose);
-    const auto raw = static_cast<std::uint8_t>(value);  // HDF5 converts no float to an enumeration
     const hdf5::Handle type(H5Dget_type(d.get()), H5Tclose);
-    const bool is_enum = H5Tget_class(type.get()) == H5T_ENUM;
+    const bool is_enum = H5Tget_class(type.get()) == H5T_ENUM;  // HDF5 converts no float to an enumeration
+    const std::uint8_t raw = is_enum ? static_cast<std::uint8_t>(value) : 0;
     require(H5Dwrite(d.get(), is_enum ? type.get() : H5T_NATIVE_DOUBLE, memory.get(), space.get(), H5P_DEFAULT,
                      is_enum ? static_cast<const void*>(&raw) : &value));
   }

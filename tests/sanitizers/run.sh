@@ -30,5 +30,5 @@ export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=suppressions=$suppressions/threads.txt:print_suppressions=0:halt_on_error=1:second_deadlock_stack=1
 
 cmake --preset "$preset" -G Ninja -B "$build" >/dev/null
-cmake --build "$build"
+cmake --build "$build" -j "$(nproc)"
 ctest --test-dir "$build" --output-on-failure --no-tests=error -j1 "${selection[@]}" "$@"
