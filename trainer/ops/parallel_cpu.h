@@ -8,6 +8,14 @@
 
 namespace gpumonth::ops {
 
+/// As many of `wanted` threads as OpenMP gives a parallel region here: fewer with OMP_THREAD_LIMIT, or inside of another
+/// region. Ends OMP_DYNAMIC, by which that would change from region to region.
+int available_threads(int wanted);
+
+/// Throws UserError where OpenMP gives fewer. oneDNN leaves out the part of a product that was planned for a thread which
+/// is not there, in silence.
+void require_threads(int wanted);
+
 /// f(begin, end) on contiguous parts of [0, n), one part per thread; parts start at multiples of `grain`.
 template <class F>
 void parallel_for(const Cpu& cpu, std::int64_t n, std::int64_t grain, F&& f) {
