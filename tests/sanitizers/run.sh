@@ -18,7 +18,8 @@ case $preset in
   asan) selection=(-LE '^(long|timing|build|bundle|netlab)$') ;;
   tsan)
     export OMP_WAIT_POLICY=passive  # under it a spinning thread is so slow that the others hardly run
-    selection=(-R '^(comm_|trainer_)' -LE '^(long|timing|netlab)$') ;;
+    # shared_cores measures how OpenMP's threads wait
+    selection=(-R '^(comm_|trainer_)' -E '^trainer_shared_cores$' -LE '^(long|timing|netlab)$') ;;
   *) echo "run.sh: usage: tests/sanitizers/run.sh asan|tsan [BUILD] [CTEST ARGUMENTS]" >&2; exit 2 ;;
 esac
 build=${2:-build/$preset}
