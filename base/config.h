@@ -25,7 +25,7 @@
 namespace gpumonth::config {
 
 struct Field {
-  std::string unit = "";  ///< "s", "MiB", "samples"; empty for a count or a name
+  std::string unit = "";                                  ///< "s", "MiB", "samples"; empty for a count or a name
   double min = -std::numeric_limits<double>::infinity();  ///< smallest allowed number
   double max = std::numeric_limits<double>::infinity();   ///< largest allowed number
   std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any

@@ -47,9 +47,9 @@ void require_filters(hid_t creation, const std::string& name);
 /// One dataset or, `depth` levels down, a source of a virtual one; adds the files that it reads.
 struct StoredDataset {
   hid_t id;
-  std::string name;                   ///< in messages
-  std::filesystem::path path;         ///< of the file that it stands in
-  std::int64_t first_row, last_row;   ///< of the outermost dataset, that this one gives
+  std::string name;                  ///< in messages
+  std::filesystem::path path;        ///< of the file that it stands in
+  std::int64_t first_row, last_row;  ///< of the outermost dataset, that this one gives
   int depth = 0;
 };
 void collect(const StoredDataset& dataset, Storage& storage);

@@ -18,9 +18,8 @@ struct BacktestRow {
   double gpus = 0;
   double predicted_hours = 0, low_hours = 0, high_hours = 0;  ///< GPU-hours: median and 90 %
   double disclosed_hours = 0;
-  bool own_benchmark =
-      false;         ///< the recipe has a throughput of its own; else the utilisation is a general one
-  std::string rung;  ///< the last one, which predicts
+  bool own_benchmark = false;  ///< the recipe has a throughput of its own; else the utilisation is a general one
+  std::string rung;            ///< the last one, which predicts
   double ratio() const { return predicted_hours / disclosed_hours; }
   bool covered() const { return low_hours <= disclosed_hours && disclosed_hours <= high_hours; }
 };

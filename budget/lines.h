@@ -29,8 +29,7 @@ struct Group {
 Group training_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// What outputs cost, minutes of clip per GPU-hour, and after how much output inference has cost what
 /// training did.
-Group inference_group(const Scenario& scenario, const std::vector<Rung>& rungs,
-                      std::vector<std::string>& notes);
+Group inference_group(const Scenario& scenario, const std::vector<Rung>& rungs, std::vector<std::string>& notes);
 /// FLOP per output: an image, a clip, 1,000 tokens of language models.
 Group outputs_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// GPUs that a share of all uploads would keep busy: as the publication prints it, and as its factors

@@ -53,7 +53,14 @@ std::string all_left_out(const std::vector<std::string>& names, const std::vecto
 
 RunFacts facts_of(std::span<const runlog::Run> logs) {
   const auto& i = logs.front().info;
-  RunFacts facts{i.model_name, i.dtype, i.backend, i.transport, i.device_name, i.parameters, 0, i.threads_per_rank,
+  RunFacts facts{i.model_name,
+                 i.dtype,
+                 i.backend,
+                 i.transport,
+                 i.device_name,
+                 i.parameters,
+                 0,
+                 i.threads_per_rank,
                  model_keys(i.config_toml)};
   double tokens = 0, samples = 0;
   for (const auto& log : logs)

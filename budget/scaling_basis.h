@@ -46,8 +46,7 @@ std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& r
 
 /// The fit of the usable runs that belong on one curve, on the most rank counts; nothing where they are on fewer than
 /// two.
-std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs,
-                               std::shared_ptr<const StepModel> components);
+std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs, std::shared_ptr<const StepModel> components);
 
 /// How many GPUs the runs of a fit speak for: 64 times their most ranks.
 std::int64_t reach_of(const Fit& fit);

@@ -37,7 +37,6 @@ struct Interval {
 
 /// 90 % interval of sum(numerator) / sum(denominator) by draws of blocks of usual_block(). Seeded: the same log gives the
 /// same interval. One step gives an interval without width, which says nothing.
-Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator,
-                         int resamples = 2000);
+Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, int resamples = 2000);
 
 }  // namespace gpumonth::budget

@@ -44,7 +44,6 @@ inline void check_cudart(cudaError_t status, const char* call, const char* file,
 }  // namespace gpumonth::comm
 
 // Macros, because the message names the call and the place.
-#define GPUMONTH_NCCL(function, ...) \
-  ::gpumonth::comm::check_nccl(function(__VA_ARGS__), #function, __FILE__, __LINE__)
+#define GPUMONTH_NCCL(function, ...) ::gpumonth::comm::check_nccl(function(__VA_ARGS__), #function, __FILE__, __LINE__)
 #define GPUMONTH_CUDART(function, ...) \
   ::gpumonth::comm::check_cudart(function(__VA_ARGS__), #function, __FILE__, __LINE__)

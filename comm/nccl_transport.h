@@ -1,5 +1,5 @@
 // The "nccl" transport: gradients in GPU memory, summed by NCCL. One of two source files is built: with NCCL
-// (nccl_communicator.cpp) or without (nccl_absent.cpp).
+// (nccl_communicator.cpp) or without (nccl_stub.cpp).
 #pragma once
 
 #include <memory>
@@ -27,7 +27,6 @@ bool nccl_is_built();
 /// require_nccl(), check_gpus() (gpu_assignment.h). A NCCL that cannot connect ends the job with its own
 /// text.
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host,
-                                                     std::shared_ptr<Watchdog> watchdog,
-                                                     const NcclOptions& options);
+                                                     std::shared_ptr<Watchdog> watchdog, const NcclOptions& options);
 
 }  // namespace gpumonth::comm

@@ -36,7 +36,7 @@ struct Summary {
   StepsAndTime slow_start;
   double samples_per_s_after = 0;  ///< without these
 
-  double batch() const { return samples / static_cast<double>(steps); }             ///< mean samples of a step
+  double batch() const { return samples / static_cast<double>(steps); }            ///< mean samples of a step
   double tokens_per_sample() const { return samples > 0 ? tokens / samples : 0; }  ///< 0: unknown
   double other_s() const;
 };

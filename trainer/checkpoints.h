@@ -15,7 +15,8 @@ class Checkpoints {
  public:
   /// `run`: what goes into every checkpoint, and what one that is restored is compared with.
   Checkpoints(const std::filesystem::path& directory, std::int64_t keep, const model::ModelConfig& model,
-              const model::ParameterTable& table, comm::Communicator& communicator, std::uint64_t seed, ResumingRun run);
+              const model::ParameterTable& table, comm::Communicator& communicator, std::uint64_t seed,
+              ResumingRun run);
 
   /// Loads `file` into `step` and returns the step after which it was written; 0 where `file` is empty. UserError:
   /// unreadable or damaged (checkpoint.h), of a run that this one cannot go on from (resume.h), or not before step

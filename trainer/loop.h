@@ -12,7 +12,7 @@ struct TrainResult {
   std::int64_t last_step = 0;
   double last_loss = 0;
   std::string run_log = {}, checkpoint = {};  ///< paths; empty where none was written
-  int stopped_by_signal = 0;        ///< 0: ran to its end
+  int stopped_by_signal = 0;                  ///< 0: ran to its end
 };
 
 /// Collective. Prints the resolved configuration and progress on rank 0. Throws UserError: output exists, bad

@@ -11,9 +11,9 @@ namespace gpumonth::trainer {
 
 /// What the GPU did since the sample before; NaN where this GPU's driver does not say.
 struct PowerSample {
-  double energy_j = std::numeric_limits<double>::quiet_NaN();      ///< since the last sample, the whole board
-  double power_w = std::numeric_limits<double>::quiet_NaN();       ///< mean of the last second on H100, see NVML
-  double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();  ///< now
+  double energy_j = std::numeric_limits<double>::quiet_NaN();       ///< since the last sample, the whole board
+  double power_w = std::numeric_limits<double>::quiet_NaN();        ///< mean of the last second on H100, see NVML
+  double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();   ///< now
   double temperature_c = std::numeric_limits<double>::quiet_NaN();  ///< now
 };
 

@@ -10,7 +10,7 @@ namespace gpumonth::trainer {
 
 struct ProbeOptions {
   std::filesystem::path checkpoint, batch, out;
-  std::string dtype = "fp32";  ///< fp32 | bf16
+  std::string dtype = "fp32";   ///< fp32 | bf16
   std::string backend = "cpu";  ///< cpu | cuda: the first GPU
   int threads = 1;
 };

@@ -67,7 +67,8 @@ class SharedCores::ExtraTeam {
 #pragma omp parallel num_threads(threads)
           { made_ = true; }
           end_.acquire();
-        }) {}
+        }) {
+  }
   ~ExtraTeam() {
     end_.release();
     owner_.join();

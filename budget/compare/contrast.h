@@ -35,8 +35,7 @@ ContrastTest test_contrasts(const Eigen::MatrixXd& L, const Eigen::VectorXd& mea
 
 struct ContrastError {
   double standard_error = 0, freedom = 0;
-  double t(double confidence)
-      const;  ///< two-sided quantile of Student's t: t(0.9) = 1.81 for 10 degrees of freedom
+  double t(double confidence) const;  ///< two-sided quantile of Student's t: t(0.9) = 1.81 for 10 degrees of freedom
   double p_value(double difference) const;  ///< two-sided, of Student's t
 };
 

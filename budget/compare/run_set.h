@@ -21,11 +21,10 @@ struct MeasuredRun {
   std::int64_t ranks = 0;
   double batch_per_rank = std::numeric_limits<double>::quiet_NaN();  ///< samples; NaN: unknown
   double samples_per_s = 0;                                          ///< of all ranks, over all steps that count
-  double within =
-      std::numeric_limits<double>::quiet_NaN();  ///< standard error of log(samples_per_s) from its steps
-  std::size_t steps = 0;                         ///< steady ones; 0 from a table
-  std::optional<StepShares> shares;              ///< of the mean step; only from logs
-  std::string identity;                          ///< which run it is; empty from a table
+  double within = std::numeric_limits<double>::quiet_NaN();  ///< standard error of log(samples_per_s) from its steps
+  std::size_t steps = 0;                                     ///< steady ones; 0 from a table
+  std::optional<StepShares> shares;                          ///< of the mean step; only from logs
+  std::string identity;                                      ///< which run it is; empty from a table
 };
 
 struct RunSet {

@@ -42,11 +42,11 @@ class ComponentSums {
   template <class Draw>  // the sums of a BlockSums
   ComponentData data(Draw&& draw) const;
 
-  ComponentData facts_;              ///< path, ranks, hosts
-  BlockSums steps_{7};               ///< samples, and the times
+  ComponentData facts_;  ///< path, ranks, hosts
+  BlockSums steps_{7};   ///< samples, and the times
   std::vector<double> bucket_bytes_;
-  std::vector<BlockSums> buckets_;   ///< ready_s, duration_s
-  BlockSums busy_;                   ///< each rank's, and the row's squares
+  std::vector<BlockSums> buckets_;  ///< ready_s, duration_s
+  BlockSums busy_;                  ///< each rank's, and the row's squares
 };
 
 }  // namespace gpumonth::budget

@@ -28,8 +28,8 @@
 namespace gpumonth::budget {
 
 struct ComponentEstimate {
-  double c0_s = 0, c1_s = 0, c2_s = 0;  ///< compute: per step, per sample, per sample and doubling
-  double alpha_s = 0, s_per_byte = 0;   ///< of the ring over ranks (of one host, where there are several)
+  double c0_s = 0, c1_s = 0, c2_s = 0;           ///< compute: per step, per sample, per sample and doubling
+  double alpha_s = 0, s_per_byte = 0;            ///< of the ring over ranks (of one host, where there are several)
   double host_alpha_s = 0, host_s_per_byte = 0;  ///< of the ring over hosts
   double data_s = 0, optimizer_s = 0, other_s = 0;
   double persistent = 0, per_step = 0;  ///< sd over ranks and over steps, as shares of compute
@@ -48,8 +48,8 @@ struct Component {
 struct RunParts {
   std::string run;
   int ranks = 1;
-  double batch_per_rank = 0, step_s = 0, data_s = 0, compute_s = 0, optimizer_s = 0, exposed_s = 0,
-         other_s = 0, modelled_step_s = 0;
+  double batch_per_rank = 0, step_s = 0, data_s = 0, compute_s = 0, optimizer_s = 0, exposed_s = 0, other_s = 0,
+         modelled_step_s = 0;
 };
 
 struct Components {
@@ -67,8 +67,7 @@ struct Components {
 Components fit_components(const std::vector<runlog::Run>& runs, int replicates = 200);
 Components fit_components(const std::vector<const runlog::Run*>& runs, int replicates = 200);
 
-double step_s(const Components& components, const ComponentEstimate& estimate, double ranks,
-              double batch_per_rank);
+double step_s(const Components& components, const ComponentEstimate& estimate, double ranks, double batch_per_rank);
 /// Expected maximum of n independent standard normals, within 0.5 % (Blom 1958): Phi^-1((n - 3/8) / (n +
 /// 1/4)).
 double expected_maximum(double n);

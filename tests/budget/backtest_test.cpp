@@ -16,8 +16,7 @@ namespace {
 
 std::vector<std::filesystem::path> recipes() {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(tests::source_path("configs/published/recipes")))
+  for (const auto& entry : std::filesystem::directory_iterator(tests::source_path("configs/published/recipes")))
     files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   return files;

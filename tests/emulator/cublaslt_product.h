@@ -87,8 +87,7 @@ inline void apply_epilogue(const Product& p, const Eigen::MatrixXf& a, const Eig
     for (std::int64_t i = 0; i < values.size(); ++i) p.bias.set(i, 0, values(i));
   };
   switch (p.epilogue) {
-    case CUBLASLT_EPILOGUE_BIAS:
-      return each([&p](std::int64_t i, std::int64_t, float& x) { x += p.bias.at(i, 0); });
+    case CUBLASLT_EPILOGUE_BIAS: return each([&p](std::int64_t i, std::int64_t, float& x) { x += p.bias.at(i, 0); });
     case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
       return each([&p](std::int64_t i, std::int64_t j, float& x) {
         x += p.bias.at(i, 0);
@@ -100,12 +99,9 @@ inline void apply_epilogue(const Product& p, const Eigen::MatrixXf& a, const Eig
       each([&p](std::int64_t i, std::int64_t j, float& x) { x *= gelu_derivative(p.aux.at(i, j)); });
       if (p.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD) store(sums.rowwise().sum());
       return;
-    case CUBLASLT_EPILOGUE_BGRADA:
-      return store(a.rowwise().sum());
-    case CUBLASLT_EPILOGUE_BGRADB:
-      return store(b.colwise().sum().transpose());
-    default:
-      return;
+    case CUBLASLT_EPILOGUE_BGRADA: return store(a.rowwise().sum());
+    case CUBLASLT_EPILOGUE_BGRADB: return store(b.colwise().sum().transpose());
+    default: return;
   }
 }
 

@@ -73,8 +73,8 @@ template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int distance) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 16);
   T theirs;
-  ::gpumonth::emulator::exchange_in_warp(mask, ::gpumonth::emulator::lane() ^ static_cast<unsigned>(distance),
-                                         &value, &theirs, sizeof(T));
+  ::gpumonth::emulator::exchange_in_warp(mask, ::gpumonth::emulator::lane() ^ static_cast<unsigned>(distance), &value,
+                                         &theirs, sizeof(T));
   return theirs;
 }
 

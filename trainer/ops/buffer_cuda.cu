@@ -120,8 +120,7 @@ void copy_to_device(Cuda& device, void* target, const void* host, std::size_t by
 template <>
 void copy_to_host(Cuda& device, void* host, const void* source, std::size_t bytes) {
   require_not_capturing(device, "copy_to_host");
-  if (bytes > 0)
-    GPUMONTH_CUDA(cudaMemcpyAsync, host, source, bytes, cudaMemcpyDeviceToHost, stream_of(device));
+  if (bytes > 0) GPUMONTH_CUDA(cudaMemcpyAsync, host, source, bytes, cudaMemcpyDeviceToHost, stream_of(device));
   GPUMONTH_CUDA(cudaStreamSynchronize, stream_of(device));
 }
 

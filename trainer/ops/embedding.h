@@ -23,7 +23,7 @@ void label_embedding(Device& device, const float* table, const std::int32_t* lab
 /// d_table (rows, h) fp32, overwritten whole = the sum over samples, in order, of d_out (B, h) at row
 /// labels[b].
 template <class Device>
-void label_embedding_backward(Device& device, const float* d_out, const std::int32_t* labels,
-                              std::int64_t batch, std::int64_t rows, std::int64_t h, float* d_table);
+void label_embedding_backward(Device& device, const float* d_out, const std::int32_t* labels, std::int64_t batch,
+                              std::int64_t rows, std::int64_t h, float* d_table);
 
 }  // namespace gpumonth::ops

@@ -81,8 +81,8 @@ void Linear<Cuda>::backward_data(const void* dy, const LinearWeights& w, void* d
 }
 
 template <>
-void Linear<Cuda>::backward_data_gelu(const void* dy, const LinearWeights& w, const void* u, void* du,
-                                      float* dbias, float* scratch) {
+void Linear<Cuda>::backward_data_gelu(const void* dy, const LinearWeights& w, const void* u, void* du, float* dbias,
+                                      float* scratch) {
   const LinearShape& s = impl_->shape;
   const LinearProducts& products = impl_->products;
   if (!products.data_gelu) {
@@ -101,8 +101,7 @@ void Linear<Cuda>::backward_weights(const void* dy, const void* x, float* dw) {
 }
 
 template <>
-void Linear<Cuda>::backward_weights_bias(const void* dy, const void* x, float* dw, float* dbias,
-                                         float* scratch) {
+void Linear<Cuda>::backward_weights_bias(const void* dy, const void* x, float* dw, float* dbias, float* scratch) {
   const LinearShape& s = impl_->shape;
   if (impl_->products.weights_bias) {
     impl_->products.weights_bias->run(dy, x, dw, dbias);

@@ -35,8 +35,8 @@ void add_bias(const Cuda& device, std::int64_t rows, std::int64_t columns, std::
               const void* bias, void* y);
 /// gelu_forward, gelu_backward and column_sum by dtype.
 void gelu_forward_of(Cuda& device, Dtype dtype, std::int64_t n, const void* u, void* y);
-void gelu_backward_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, const void* u,
-                      void* dy, float* dbias, float* scratch);
+void gelu_backward_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, const void* u, void* dy,
+                      float* dbias, float* scratch);
 void column_sum_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, std::int64_t stride,
                    const void* dy, float* dbias, float* scratch);
 

@@ -14,7 +14,7 @@ namespace gpumonth::ops {
 /// e^x to 2 ulp for x in [-87.3, 88.3]; outside, x is clamped to that range. NaN stays NaN.
 GPUMONTH_HD inline float fast_exp(float x) {
   constexpr float kLowest = -87.3365447f, kHighest = 88.3762589f;  // results stay normal and finite
-  constexpr float kRound = 12582912.0f;  // 1.5 x 2^23: adding it rounds to an integer
+  constexpr float kRound = 12582912.0f;                            // 1.5 x 2^23: adding it rounds to an integer
   x = x < kLowest ? kLowest : x;
   x = x > kHighest ? kHighest : x;
   const float shifted = x * 1.44269504088896341f + kRound;
@@ -105,7 +105,7 @@ GPUMONTH_HD inline float silu_derivative(float x) {
   return s + x * s * (e * s);  // e s = 1 - s, without cancellation
 }
 
-constexpr float kGeluSlope = 1.59576912160573071f;  // 2 sqrt(2 / pi)
+constexpr float kGeluSlope = 1.59576912160573071f;       // 2 sqrt(2 / pi)
 constexpr float kGeluSlopeLog2E = 2.30220819814432520f;  // times log2 e
 constexpr float kGeluCubic = 0.044715f;
 
@@ -123,7 +123,7 @@ GPUMONTH_HD inline float gelu_tanh_derivative(float x) {
 
 /// The constants of one AdamW step; adamw_step() in adamw.h derives them from the hyperparameters.
 struct AdamWStep {
-  float decay = 1;           ///< 1 - learning_rate x weight_decay
+  float decay = 1;  ///< 1 - learning_rate x weight_decay
   float beta1 = 0.9f, beta2 = 0.999f;
   float one_minus_beta1 = 0.1f, one_minus_beta2 = 0.001f;  ///< rounded from double: 1 - 0.999f is 1e-5 off
   float step_size = 0;                                     ///< learning_rate / (1 - beta1^step)
@@ -134,8 +134,8 @@ struct AdamWStep {
 
 /// What the gradient's norm means for an update.
 struct Clipping {
-  double norm = 0;         ///< L2, before clipping
-  float scale = 1;         ///< multiplies every gradient
+  double norm = 0;          ///< L2, before clipping
+  float scale = 1;          ///< multiplies every gradient
   std::int32_t finite = 1;  ///< 0: parameters and moments must stay as they are
 };
 
@@ -147,8 +147,8 @@ GPUMONTH_HD inline Clipping clip(double sum_of_squares, double clip_norm) {
 }
 
 /// AdamW with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101; torch.optim.AdamW), then EMA.
-GPUMONTH_HD inline void adamw_element(const AdamWStep& s, float g, float* parameter, float* exp_avg,
-                                      float* exp_avg_sq, float* ema) {
+GPUMONTH_HD inline void adamw_element(const AdamWStep& s, float g, float* parameter, float* exp_avg, float* exp_avg_sq,
+                                      float* ema) {
   const float m = s.beta1 * *exp_avg + s.one_minus_beta1 * g;
   const float v = s.beta2 * *exp_avg_sq + s.one_minus_beta2 * (g * g);
   const float p = s.decay * *parameter - s.step_size * (m / (std::sqrt(v) * s.inverse_bias2 + s.epsilon));

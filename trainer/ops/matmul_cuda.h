@@ -54,8 +54,7 @@ class CublasMatmul {
   static std::optional<CublasMatmul> make(Cuda& device, const CublasMatmulShape& shape,
                                           AlgorithmChoice choice = AlgorithmChoice::by_context);
   /// Throws CudaError where cuBLASLt refuses it.
-  CublasMatmul(Cuda& device, const CublasMatmulShape& shape,
-               AlgorithmChoice choice = AlgorithmChoice::by_context);
+  CublasMatmul(Cuda& device, const CublasMatmulShape& shape, AlgorithmChoice choice = AlgorithmChoice::by_context);
   ~CublasMatmul();
   CublasMatmul(CublasMatmul&&) noexcept;
   CublasMatmul& operator=(CublasMatmul&&) noexcept;

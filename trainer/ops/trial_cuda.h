@@ -32,7 +32,6 @@ class TrialBuffer {
 double time_us(const Cuda& device, double budget_us, const std::function<void()>& work);
 
 /// |a - b| / |b| in the Euclidean norm, of `count` elements on the GPU. Waits. NaN where either holds one.
-double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a,
-                                const void* b);
+double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a, const void* b);
 
 }  // namespace gpumonth::ops

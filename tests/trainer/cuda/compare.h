@@ -69,9 +69,8 @@ void check_close(const std::string& what, const std::vector<T>& got, const std::
   const double distance = difference == 0 ? 0 : std::sqrt(difference / size);
   std::ostringstream text;
   text.precision(9);
-  text << what << ": " << wrong << " of " << got.size() << " elements too far off; worst [" << worst
-       << "]: GPU " << as_double(got[worst]) << ", CPU " << as_double(expected[worst])
-       << "; relative distance " << distance;
+  text << what << ": " << wrong << " of " << got.size() << " elements too far off; worst [" << worst << "]: GPU "
+       << as_double(got[worst]) << ", CPU " << as_double(expected[worst]) << "; relative distance " << distance;
   INFO(text.str());
   const bool near_enough = distance <= tolerance.distance && worst_difference <= tolerance.element;
   CHECK(near_enough);
@@ -98,10 +97,8 @@ T not_a_number() {
 template <class T>
 class Output {
  public:
-  explicit Output(std::int64_t count)
-      : Output(std::vector<T>(static_cast<std::size_t>(count), not_a_number<T>())) {}
-  explicit Output(const std::vector<T>& values)
-      : count_(values.size()), buffer_(on_gpu(with_margin(values))) {}
+  explicit Output(std::int64_t count) : Output(std::vector<T>(static_cast<std::size_t>(count), not_a_number<T>())) {}
+  explicit Output(const std::vector<T>& values) : count_(values.size()), buffer_(on_gpu(with_margin(values))) {}
 
   T* get() const { return buffer_.get(); }
 
