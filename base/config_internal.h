@@ -20,8 +20,7 @@ inline std::string join(const std::string& table_path, const std::string& key) {
 void assign(const Table::Entry& entry, const toml::node& node, const std::string& where, const std::string& path,
             const std::string* raw = nullptr);
 
-/// Throws UserError for a key that `table` (at `table_path` below `root`) does not have, with the nearest
-/// one.
+/// Throws UserError for a key that `table` (at `table_path` below `root`) does not have, with the nearest one.
 [[noreturn]] void unknown_key(const Table& root, const Table& table, const std::string& table_path,
                               const std::string& key, bool is_table, const std::string& where);
 

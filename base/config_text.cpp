@@ -92,8 +92,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
-/// The declared path that the user most likely meant by `key` in the table at `table_path`; empty if none is
-/// near.
+/// The declared path that the user most likely meant by `key` in the table at `table_path`; empty if none is near.
 std::string suggestion(const Table& root, const Table& table, const std::string& table_path, const std::string& key,
                        bool is_table) {
   std::vector<std::string> siblings;

@@ -73,8 +73,7 @@ Handle property_list(hid_t cls) {
   return list;
 }
 
-/// Without file locks, which some file systems lack: files are created exclusively and read when whole, or
-/// SWMR.
+/// Without file locks, which some file systems lack: files are created exclusively and read when whole, or SWMR.
 Handle file_access() {
   Handle access = property_list(H5P_FILE_ACCESS);
   H5Pset_file_locking(access.get(), false, true);
@@ -155,11 +154,10 @@ constexpr unsigned kReadAttempts = 26;
 File File::create(const std::filesystem::path& file, bool swmr, const std::filesystem::path& shown) {
   const std::string path = (shown.empty() ? file : shown).string();
   Handle access = file_access();
-  // Values go to the file in the call that writes them. Kept back in a dataset's sieve buffer, they would be written when
-  // it is closed, and HDF5 1.10 then closes the file as if nothing was wrong where that one write failed.
+  // Values go to the file in the call that writes them. Kept back in a dataset's sieve buffer, they would be written
+  // when it is closed, and HDF5 1.10 then closes the file as if nothing was wrong where that one write failed.
   H5Pset_sieve_buf_size(access.get(), 0);
-  // An explicit upper bound: a newer library must not write what HDF5 1.10 cannot read. SWMR needs 1.10's
-  // format.
+  // An explicit upper bound: a newer library must not write what HDF5 1.10 cannot read. SWMR needs 1.10's format.
   const auto low = swmr ? H5F_LIBVER_V110 : H5F_LIBVER_V18;
   H5Pset_libver_bounds(access.get(), low, H5F_LIBVER_V110);
   // A kill can cut a write short where it crosses from one page of memory to the next. No piece of metadata

@@ -1,7 +1,7 @@
 // Where the values of a dataset are. HDF5 answers a read of what is not there with its fill value, mostly zeros, and no
-// error: chunks that were never written, sources of a virtual dataset that are missing or too short, external files that
-// end early. So File::dataset() finds out when it opens a dataset, from metadata alone, and every reader of this program
-// (latents, labels, checkpoints, probe batches, run logs) is served by the same rules.
+// error: chunks that were never written, sources of a virtual dataset that are missing or too short, external files
+// that end early. So File::dataset() finds out when it opens a dataset, from metadata alone, and every reader of this
+// program (latents, labels, checkpoints, probe batches, run logs) is served by the same rules.
 #pragma once
 
 #include <sys/stat.h>

@@ -12,7 +12,8 @@
 namespace gpumonth::budget {
 namespace {
 
-/// A measured matrix-product rate may have been measured on a busier machine than the run had; no peak is exceeded so far.
+/// A measured matrix-product rate may have been measured on a busier machine than the run had; no peak is exceeded so
+/// far.
 constexpr double kMostMfu = 2;
 
 /// The denominator of the MFU, and where it comes from.

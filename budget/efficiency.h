@@ -52,8 +52,8 @@ struct Efficiency {
 
 Efficiency efficiency_of(const runlog::Run& run);
 
-/// What a reader should know of how these logs were read: steps left out, slow starts, batches that change, logs that know
-/// too little of themselves, and logs that do not belong on one curve.
+/// What a reader should know of how these logs were read: steps left out, slow starts, batches that change, logs that
+/// know too little of themselves, and logs that do not belong on one curve.
 std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs);
 
 /// Runs that belong on one curve.

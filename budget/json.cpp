@@ -1,5 +1,4 @@
-// The budget for programs. Numbers are {value} or {low, high}, with unit and provenance; nan and null never
-// appear.
+// The budget for programs. Numbers are {value} or {low, high}, with unit and provenance; nan and null never appear.
 #include "base/json.h"
 
 #include <fmt/format.h>

@@ -1,6 +1,5 @@
 // Inference: FLOP per output, output per GPU-hour, break-even with training. "As published" numbers take the
-// publication's operations for FLOPs at 100 % of the peak; "counted" ones count the model, 2 FLOP per
-// multiply-add.
+// publication's operations for FLOPs at 100 % of the peak; "counted" ones count the model, 2 FLOP per multiply-add.
 #include "budget/lines.h"
 
 namespace gpumonth::budget {

@@ -29,7 +29,8 @@ std::map<std::string, std::string> model_keys(const std::string& config_toml) {
   return keys;
 }
 
-/// Sums of whole numbers below 2^53 are exact, so that equal models have equal ratios; steps of different shapes may not.
+/// Sums of whole numbers below 2^53 are exact, so that equal models have equal ratios; steps of different shapes may
+/// not.
 bool same_number(double a, double b) { return std::abs(a - b) <= 1e-9 * std::max(a, b); }
 
 /// Over all runs: which runs they are matters less than how much was left out.

@@ -24,8 +24,7 @@ std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector
 std::string budget_section(const Budget& budget);
 /// The budget's lines, inputs and notes, to look up.
 std::string numbers_section(const Budget& budget);
-/// The fit of the runs' scaling, and of the published curve that the budget reads; empty where there is
-/// neither.
+/// The fit of the runs' scaling, and of the published curve that the budget reads; empty where there is neither.
 std::string scaling_section(const std::vector<runlog::Run>& runs, const std::vector<Efficiency>& efficiencies,
                             const Budget* budget);
 std::string backtest_section(const Backtest& backtest);

@@ -20,8 +20,7 @@ std::optional<Rung> as_published(const LadderContext& context, const Rung*) {
     return std::nullopt;
   }
   const Number frames = latent_frames(s), share = video_share(s);
-  // A publication that scales by frames counts the clips alone: the images among the samples cost next to
-  // nothing.
+  // A publication that scales by frames counts the clips alone: the images among the samples cost next to nothing.
   const Number video_factor = s.model.is_video() ? frames * share : exactly(1);
   Rung rung{.id = "as-published"};
   rung.compute =

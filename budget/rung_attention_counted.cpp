@@ -1,8 +1,7 @@
 // Rung 3: the model itself is counted, instead of scaled up from a smaller one. Attention is quadratic in the
 // tokens of a clip, so that a clip costs more than its frames as so many images; the images among the samples
 // are counted as images.
-//   training FLOP = samples x (share x 6 x MACs(clip) + (1 - share) x 6 x MACs(image));  6 = 2 FLOP x (1 + 2
-//   backward)
+//   training FLOP = samples x (share x 6 x MACs(clip) + (1 - share) x 6 x MACs(image));  6 = 2 FLOP x (1 + 2 backward)
 #include <fmt/format.h>
 
 #include "budget/format.h"

@@ -1,6 +1,5 @@
 // Rung 2: the published operations are multiply-adds; the peak is quoted in FLOPs, two to a multiply-add.
-// Only the unit of base_operations changes, so the whole product doubles; its rounding (1e21 for 1.21e21)
-// stays.
+// Only the unit of base_operations changes, so the whole product doubles; its rounding (1e21 for 1.21e21) stays.
 #include <fmt/format.h>
 
 #include "budget/format.h"

@@ -103,8 +103,7 @@ ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, co
   return basis;
 }
 
-/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that
-/// holds.
+/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that holds.
 void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, ScalingBasis& basis) {
   basis.reference = fewest(basis.fit.curve());
   int ranks = 0;

@@ -82,8 +82,7 @@ class CurveReader {
     return curve;
   }
 
-  /// The unit column's word goes before the throughput column's name, which may still say that it is per
-  /// rank.
+  /// The unit column's word goes before the throughput column's name, which may still say that it is per rank.
   std::string unit_of(Fields fields) const {
     const std::string unit(text(fields, columns_.unit)), &named = columns_.throughput_unit;
     if (unit.empty()) return named;

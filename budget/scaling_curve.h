@@ -1,5 +1,4 @@
-// Throughput measured at several rank counts: what a fit starts from, whether it was read from run logs or a
-// table.
+// Throughput measured at several rank counts: what a fit starts from, whether it was read from run logs or a table.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +39,7 @@ void check(const ScalingCurve& curve);
 /// Puts points in order of ranks, then of falling batch; keeps the order of repeats.
 void sort(ScalingCurve& curve);
 
-/// Median throughput of each (ranks, batch) in the order of sort(); `spread` is max / min - 1 over its
-/// repeats.
+/// Median throughput of each (ranks, batch) in the order of sort(); `spread` is max / min - 1 over its repeats.
 struct ScalingGroup {
   std::int64_t ranks = 0;
   double batch_per_rank = 0;

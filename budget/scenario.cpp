@@ -125,8 +125,7 @@ void apply_short(RawNumber& raw, std::string_view text) {
   }
 }
 
-/// Takes the overrides that name a number in short out of the list; marks every number that any of them
-/// changes.
+/// Takes the overrides that name a number in short out of the list; marks every number that any of them changes.
 std::vector<std::string> take_short_overrides(Raw& raw, const std::vector<std::string>& overrides,
                                               std::vector<std::pair<RawNumber*, std::string>>& shorts) {
   std::vector<std::string> rest;

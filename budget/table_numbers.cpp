@@ -27,8 +27,7 @@ std::string without_blanks(std::string_view cell) {
   return text;
 }
 
-/// Whether `mark` stands before every three digits of the whole part, as in "1,234,567", and what is left is
-/// digits.
+/// Whether `mark` stands before every three digits of the whole part, as in "1,234,567", and what is left is digits.
 bool is_grouped(std::string_view whole, char mark) {
   const auto first = whole.find(mark);
   if (first == std::string_view::npos || first < 1 || first > 3 || whole[0] == '0') return false;

@@ -222,8 +222,7 @@ void print_json(const Diagnosis& d) {
   print("{}", to_text(json));
 }
 
-/// Where every rank has a GPU. What NCCL's transport refuses is a problem like others; all ranks refuse
-/// alike.
+/// Where every rank has a GPU. What NCCL's transport refuses is a problem like others; all ranks refuse alike.
 void try_nccl(comm::Environment& environment, comm::Communicator& ranks, bool measure, Diagnosis& found) {
   double without = found.cuda.devices.empty() ? 1 : 0;
   ranks.all_reduce_sum(std::span<double>(&without, 1));

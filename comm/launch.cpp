@@ -31,8 +31,7 @@ std::optional<long long> variable(const char* name) {
 int variable_or(const char* name, int otherwise) { return static_cast<int>(variable(name).value_or(otherwise)); }
 
 /// A step of srun, not the batch script or the interactive shell of an allocation: those have SLURM_NTASKS
-/// too, but no step or one with a reserved number (slurm.h: SLURM_BATCH_SCRIPT 0xfffffffb and its
-/// neighbours).
+/// too, but no step or one with a reserved number (slurm.h: SLURM_BATCH_SCRIPT 0xfffffffb and its neighbours).
 bool in_slurm_step() {
   const auto step = variable("SLURM_STEP_ID");
   return step && *step >= 0 && *step < 0xfffffff0LL && variable("SLURM_PROCID");

@@ -1,6 +1,5 @@
 // Every NCCL and CUDA call of the nccl transport is checked:
-// `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`, and the job
-// ends.
+// `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`, and the job ends.
 #pragma once
 
 #include <cuda_runtime.h>

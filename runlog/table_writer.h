@@ -46,8 +46,7 @@ class TableWriter {
   }
 
  private:
-  /// An element that a killed writer left unwritten reads as NaN (times, loss), or 0 (a step that does not
-  /// exist).
+  /// An element that a killed writer left unwritten reads as NaN (times, loss), or 0 (a step that does not exist).
   template <class Value>
   void create(hdf5::File& file, const std::string& name, Value) {
     hdf5::Handle type = column_type(Value{});

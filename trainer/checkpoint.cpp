@@ -151,8 +151,7 @@ std::string describe_model(const hdf5::File& file, const std::set<std::string>& 
                      shape[1], shape.back(), shape.size() == 5 ? fmt::format(", temporal patch {}", shape[2]) : "");
 }
 
-/// The optional pos_embed is (1, T, h). T is the resolution's, not the weights', so only the width is
-/// checked.
+/// The optional pos_embed is (1, T, h). T is the resolution's, not the weights', so only the width is checked.
 void check_pos_embed(const hdf5::Dataset& dataset, const model::ParameterTable& table) {
   const std::int64_t width = table.at("x_embedder.proj.bias").count;
   const Shape shape = dataset.shape();

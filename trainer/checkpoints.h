@@ -24,8 +24,8 @@ class Checkpoints {
   std::int64_t restore(const std::string& file, Step& step, std::int64_t steps);
   const std::vector<std::string>& notes() const { return notes_; }  ///< what is different from the restored one's run
   /// Collective. Compares the replicas' checksums (a difference ends the run), then rank 0 writes
-  /// checkpoint-<step>.h5 and removes all but the newest `keep` of this process. UserError where the state is none to go
-  /// on from.
+  /// checkpoint-<step>.h5 and removes all but the newest `keep` of this process. UserError where the state is none to
+  /// go on from.
   void save(Step& step, std::int64_t after_step);
   /// Newest file that was written, or read and found good; empty: none.
   const std::string& last() const { return last_; }

@@ -20,8 +20,8 @@ Shape sample_shape(const model::ModelConfig& model) {
   return {model.in_channels, model.input_size, model.input_size};
 }
 
-/// How to store latents whose axes are in another order than (N, C, [F,] H, W); empty: they are not, as far as the shape
-/// tells. A hint to change the model would only swap its axes.
+/// How to store latents whose axes are in another order than (N, C, [F,] H, W); empty: they are not, as far as the
+/// shape tells. A hint to change the model would only swap its axes.
 std::string order_hint(const Shape& stored, const model::ModelConfig& model) {
   const auto move = [](const char* found, const char* wanted, const char* call) {
     return fmt::format("it looks like {}: store it as {}, numpy.moveaxis(latents, {})", found, wanted, call);

@@ -27,8 +27,7 @@ struct DiffusionSchedule {
   std::vector<double> posterior_mean_coef2;            ///< ... + this x x_t
 };
 
-/// What the ops need of one t, rounded once from double. An array of kDiffusionSteps of them lies on the
-/// device.
+/// What the ops need of one t, rounded once from double. An array of kDiffusionSteps of them lies on the device.
 struct StepCoefficients {
   float signal;              ///< sqrt_alphas_cumprod
   float noise;               ///< sqrt_one_minus_alphas_cumprod

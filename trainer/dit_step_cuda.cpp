@@ -90,8 +90,7 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f}", static_cast<d
     const std::int64_t bytes = sum(parts, kind);
     if (bytes > 0) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", model::name(kind), gib(bytes));
   }
-  // What the communicator has taken for the gradients is among the parts. Workspaces and rounding take some
-  // more.
+  // What the communicator has taken for the gradients is among the parts. Workspaces and rounding take some more.
   const std::int64_t here = static_cast<std::int64_t>(free) + (on_gpu(setup.gradients) ? table.flat_size() * 4 : 0);
   const std::int64_t usable = static_cast<std::int64_t>(0.97 * static_cast<double>(here)) - (std::int64_t{256} << 20);
   const std::int64_t fits = fitting_batch(setup, setup.local_batch, usable);

@@ -16,8 +16,8 @@ struct TrainResult {
 };
 
 /// Collective. Prints the resolved configuration and progress on rank 0. Throws UserError: output exists, bad
-/// checkpoint or data, a loss that is not finite (log and last checkpoint stay), data of a later step that cannot be read on
-/// any rank (log and a checkpoint of the step before stay).
+/// checkpoint or data, a loss that is not finite (log and last checkpoint stay), data of a later step that cannot be
+/// read on any rank (log and a checkpoint of the step before stay).
 TrainResult train(const RunConfig& config, comm::Communicator& communicator);
 
 }  // namespace gpumonth::trainer

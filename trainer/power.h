@@ -17,8 +17,8 @@ struct PowerSample {
   double temperature_c = std::numeric_limits<double>::quiet_NaN();  ///< now
 };
 
-/// No thread of its own: whoever asks waits for the driver's answer, up to some ms. So ask while the GPU works on a step
-/// that has been enqueued. The driver is asked at most every kInterval; in between energy_j is 0 and the rest is
+/// No thread of its own: whoever asks waits for the driver's answer, up to some ms. So ask while the GPU works on a
+/// step that has been enqueued. The driver is asked at most every kInterval; in between energy_j is 0 and the rest is
 /// the last answer, so that sums over samples stay right. The driver's own energy counter moves every 20 to 100 ms:
 /// for short steps only sums and means over many mean something.
 class PowerMeter {

@@ -1,5 +1,4 @@
-// Moving shapes drawn straight in latent space: one pattern in space and time, times the class's channel
-// signature.
+// Moving shapes drawn straight in latent space: one pattern in space and time, times the class's channel signature.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -58,8 +58,8 @@ bool WaitChoice::next(double share, double step_s, double elapsed_s) {
   return sleep_;
 }
 
-/// Enough sleeping OpenMP threads that libgomp counts more than there are cores. They belong to a thread of their own, and
-/// end with it.
+/// Enough sleeping OpenMP threads that libgomp counts more than there are cores. They belong to a thread of their own,
+/// and end with it.
 class SharedCores::ExtraTeam {
  public:
   explicit ExtraTeam(int threads)

@@ -44,8 +44,8 @@ class Step {
   /// What work is ordered on: a cudaStream_t, null on the CPU.
   virtual void* stream() = 0;
 
-  /// Once, before the first start(). `sharded`: the reducer was made with shard_optimizer; moments and EMA shrink to what
-  /// this rank owns. `ranks` is who state() collects them from.
+  /// Once, before the first start(). `sharded`: the reducer was made with shard_optimizer; moments and EMA shrink to
+  /// what this rank owns. `ranks` is who state() collects them from.
   virtual void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded = false) = 0;
   /// One training step: noising, forward, loss, backward with its buckets reduced beside it, AdamW, EMA. Steps count
   /// from 1. A GPU has only been given the work when this returns; `batch` may be changed then.

@@ -71,8 +71,7 @@ struct Comparison {
   std::vector<std::string> notes;
 };
 
-/// Throws UserError where the sets cannot be compared: other models or units, fewer than two rank counts in
-/// common.
+/// Throws UserError where the sets cannot be compared: other models or units, fewer than two rank counts in common.
 Comparison compare(RunSet a, RunSet b);
 
 std::string to_text(const Comparison& comparison);

@@ -13,8 +13,7 @@ namespace {
 
 using RowsOfBatch = std::vector<const CompareRow*>;  ///< rows of one batch per rank, by ranks
 
-/// Rows by batch per rank; all together where every rank count has a single batch (strong scaling, or
-/// unknown).
+/// Rows by batch per rank; all together where every rank count has a single batch (strong scaling, or unknown).
 std::vector<RowsOfBatch> lines_of(const Comparison& c) {
   std::map<double, RowsOfBatch> by_batch;
   bool single = true;

@@ -1,5 +1,4 @@
-// A set of runs to compare: throughput by rank count and batch, one number per run, because runs are what
-// repeats.
+// A set of runs to compare: throughput by rank count and batch, one number per run, because runs are what repeats.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +43,8 @@ std::optional<MeasuredRun> measure(std::span<const runlog::Run> logs, const runl
 RunSet set_of_curve(const ScalingCurve& curve);
 
 /// `argument`: see find_run_files(); a CSV file alone is read as `fit --csv` does (`curve`: which one of
-/// several). A log that was named twice counts once. Throws UserError: what is not there, another schema, logs that do not belong together, no steady
-/// steps.
+/// several). A log that was named twice counts once. Throws UserError: what is not there, another schema, logs that do
+/// not belong together, no steady steps.
 RunSet read_run_set(const std::string& argument, const std::string& curve = "");
 
 }  // namespace gpumonth::budget

@@ -70,8 +70,7 @@ void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimat
   e.host_s_per_byte = x[3];
 }
 
-/// Squares over ranks of their means, and over steps around them, of busy time relative to its mean, of all
-/// runs.
+/// Squares over ranks of their means, and over steps around them, of busy time relative to its mean, of all runs.
 struct StragglerSquares {
   double between = 0, between_freedom = 0, within = 0, within_freedom = 0;
   double noise = 0;          ///< what jitter adds to `between`, over its variance: ranks - 1 over steps, summed

@@ -130,8 +130,7 @@ WeightedDraws importance_sample(int dimension, const std::function<double(const 
     if (power == 1) ++at_full_power;
     const Eigen::VectorXd mean = s.u * weight;
     const Eigen::MatrixXd centred = s.u.colwise() - mean;
-    // A t with 5 degrees of freedom has 5/3 of its scale matrix as covariance; a little wider is safer than
-    // narrower.
+    // A t with 5 degrees of freedom has 5/3 of its scale matrix as covariance; a little wider is safer than narrower.
     proposal.set(mean, 0.8 * (centred * weight.asDiagonal() * centred.transpose()));
   }
   const ProposalDraws s = sample(proposal, draws, log_likelihood, random);

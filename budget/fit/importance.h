@@ -24,8 +24,7 @@ struct WeightedDraws {
 WeightedDraws importance_sample(int dimension, const std::function<double(const double* u)>& log_likelihood, int draws,
                                 std::uint64_t seed);
 
-/// A standard normal in each call, of one sequence per seed: std::normal_distribution differs between
-/// libraries.
+/// A standard normal in each call, of one sequence per seed: std::normal_distribution differs between libraries.
 class NormalDraws {
  public:
   explicit NormalDraws(std::uint64_t seed);

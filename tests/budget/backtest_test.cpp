@@ -1,5 +1,4 @@
-// Trainings with a disclosed cost through the budget code. The bounds are the project's goals, not measured
-// values.
+// Trainings with a disclosed cost through the budget code. The bounds are the project's goals, not measured values.
 #include "budget/backtest.h"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// The rungs scaling and goodput, and the sweep: against the ladder's own ends, and against runs with a known
-// answer.
+// The rungs scaling and goodput, and the sweep: against the ladder's own ends, and against runs with a known answer.
 #include "budget/cluster.h"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// Young's and Daly's formulas against published figures, a numerical optimum, and a simulated machine that
-// fails.
+// Young's and Daly's formulas against published figures, a numerical optimum, and a simulated machine that fails.
 #include "budget/goodput.h"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// One reading of a run: every command counts the same steps, gives the same throughput, puts the same logs on one curve,
-// and counts a log once.
+// One reading of a run: every command counts the same steps, gives the same throughput, puts the same logs on one
+// curve, and counts a log once.
 #include <algorithm>
 #include <cmath>
 #include <ctime>
@@ -38,8 +38,8 @@ namespace fs = std::filesystem;
 const std::string kBinary = std::string(GPUMONTH_BINARY) + " ";
 const std::string kScenario = tests::source_path("configs/scenarios/dit-xl-2-256.toml");
 
-/// A run with all that makes rules differ: noise, a stall, a slow first part, checkpoints, and where `ramp` a batch that
-/// grows. At 1e9 FLOP a sample.
+/// A run with all that makes rules differ: noise, a stall, a slow first part, checkpoints, and where `ramp` a batch
+/// that grows. At 1e9 FLOP a sample.
 runlog::Run uneven_run(int ranks, bool ramp = false, unsigned seed = 1) {
   auto run = tests::make_run(0.4, ranks, 120);
   std::mt19937 random(seed + static_cast<unsigned>(ranks));

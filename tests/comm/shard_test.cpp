@@ -17,8 +17,7 @@ using gpumonth::tests::ranks;
 
 namespace {
 
-/// Sizes that leave a rest on 2, 3 and 4 ranks, one smaller than the number of ranks, and padding between
-/// some.
+/// Sizes that leave a rest on 2, 3 and 4 ranks, one smaller than the number of ranks, and padding between some.
 std::vector<Segment> odd_events(std::int64_t& size) {
   std::vector<Segment> events;
   std::int64_t at = 0;

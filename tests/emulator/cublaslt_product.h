@@ -75,8 +75,7 @@ inline Eigen::MatrixXf sums_of(const Product& p, const Eigen::MatrixXf& a, const
   return sums;
 }
 
-/// Changes the sums as the epilogue says. Vectors: `bias` has a value for each row of D, BGRADB's for each
-/// column.
+/// Changes the sums as the epilogue says. Vectors: `bias` has a value for each row of D, BGRADB's for each column.
 inline void apply_epilogue(const Product& p, const Eigen::MatrixXf& a, const Eigen::MatrixXf& b,
                            Eigen::MatrixXf& sums) {
   const auto each = [&sums](const auto& change) {

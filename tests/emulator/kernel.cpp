@@ -1,7 +1,6 @@
 // Kernels, thread by thread: each thread of a block is a fiber, which runs until it waits for others. Blocks,
 // and the threads of a block between two barriers, run in the order of their numbers in one launch and in the
-// reverse order in the next, so that what relies on an order is found. A kernel that waits for ever ends the
-// program.
+// reverse order in the next, so that what relies on an order is found. A kernel that waits for ever ends the program.
 #include "tests/emulator/kernel.h"
 
 #include <boost/context/fiber.hpp>

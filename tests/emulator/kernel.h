@@ -27,8 +27,7 @@ void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* thei
 unsigned lane();
 void* dynamic_shared();
 
-/// What `kernel<<<grid, block, shared, stream>>>(...)` is translated to. Arguments are copied, as in a
-/// launch.
+/// What `kernel<<<grid, block, shared, stream>>>(...)` is translated to. Arguments are copied, as in a launch.
 struct Launch {
   dim3 grid, block;
   std::size_t shared_bytes;

@@ -116,8 +116,7 @@ Work copy_work(void* to, const void* from, std::size_t bytes) {
   return [=] { std::memmove(to, from, bytes); };
 }
 
-/// Zeros of whole pages are pages not yet written to: large buffers that stay empty take no memory of the
-/// host's.
+/// Zeros of whole pages are pages not yet written to: large buffers that stay empty take no memory of the host's.
 void fill(void* to, int value, std::size_t bytes) {
   char *const begin = static_cast<char*>(to), *const end = begin + bytes;
   const auto up = [](char* p) { return p + (kPage - reinterpret_cast<std::uintptr_t>(p) % kPage) % kPage; };

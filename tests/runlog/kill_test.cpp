@@ -128,8 +128,7 @@ TEST_CASE("a kill in the middle of a flush leaves a log that opens") {
     try {
       plain += hdf5::File::open(file).dataset("/steps/loss").shape()[0] > 0;
     } catch (const UserError&) {
-      // Killed between HDF5's own write of the superblock and ours: such a file needs `h5clear -s` for
-      // h5dump.
+      // Killed between HDF5's own write of the superblock and ours: such a file needs `h5clear -s` for h5dump.
     }
     std::filesystem::remove(file);
   }

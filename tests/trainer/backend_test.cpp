@@ -1,5 +1,4 @@
-// run.backend = "cuda" where there is no GPU: refused in one line that says why. GPUs of this machine are
-// hidden.
+// run.backend = "cuda" where there is no GPU: refused in one line that says why. GPUs of this machine are hidden.
 #include "trainer/backend.h"
 
 #include <cstdlib>

@@ -36,8 +36,8 @@ model::ModelConfig small_model() {
 
 using Buffer = std::vector<float>;
 
-/// Every finite bit pattern is allowed in a buffer, denormals and negative zeros too; in second moments, which are sums of
-/// squares, none below zero.
+/// Every finite bit pattern is allowed in a buffer, denormals and negative zeros too; in second moments, which are sums
+/// of squares, none below zero.
 Buffer bits(std::int64_t size, std::uint32_t seed, bool non_negative = false) {
   Buffer values(static_cast<std::size_t>(size));
   for (auto& value : values) {

@@ -1,5 +1,4 @@
-// The whole model in fp32: the gradient of every parameter tensor against central differences along random
-// directions.
+// The whole model in fp32: the gradient of every parameter tensor against central differences along random directions.
 #include <cmath>
 #include <cstring>
 #include <map>

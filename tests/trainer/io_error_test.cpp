@@ -59,8 +59,8 @@ void check_log(const Trial& trial) {
   for (std::size_t i = 0; i < run.steps.size(); ++i) CHECK(run.steps[i].step == static_cast<std::int64_t>(i) + 1);
 }
 
-/// Every checkpoint that has its name is the one of the run in which nothing failed, bit for bit; what was written before
-/// the fault is still there, and no temporary file is.
+/// Every checkpoint that has its name is the one of the run in which nothing failed, bit for bit; what was written
+/// before the fault is still there, and no temporary file is.
 void check_files(const Trial& trial, const Trial& whole) {
   const auto names = names_in(trial.out());
   for (const auto& name : names) {

@@ -1,5 +1,5 @@
-// kill -9 of a rank at a random moment, every second time while a checkpoint is being written: the job ends on all ranks
-// with a message, the log opens and misses at most one second of steps, every checkpoint is whole or absent.
+// kill -9 of a rank at a random moment, every second time while a checkpoint is being written: the job ends on all
+// ranks with a message, the log opens and misses at most one second of steps, every checkpoint is whole or absent.
 // GPUMONTH_KILLS is how often; the long test does it 1,000 times.
 #include <fcntl.h>
 #include <fmt/format.h>

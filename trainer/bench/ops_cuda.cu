@@ -34,8 +34,7 @@ using ops::bf16, ops::Cuda;
 template <class T>
 using Buffer = ops::Buffer<Cuda, T>;
 
-/// Times work on the stream, each call by itself; the host stays ahead of the GPU, so launches cost it
-/// nothing.
+/// Times work on the stream, each call by itself; the host stays ahead of the GPU, so launches cost it nothing.
 class Bench {
  public:
   explicit Bench(Cuda& cuda) : cuda_(cuda) {

@@ -11,8 +11,7 @@
 
 namespace gpumonth::ops {
 
-/// The passes of one shape that the library offers; an empty one is the plain attention's. Arguments as in
-/// Attention.
+/// The passes of one shape that the library offers; an empty one is the plain attention's. Arguments as in Attention.
 struct FusedAttention {
   std::function<void(const bf16* qkv, bf16* out, float* log_sum_exp)> forward;
   std::function<void(const bf16* qkv, const bf16* out, const float* log_sum_exp, const bf16* dout, bf16* dqkv)>

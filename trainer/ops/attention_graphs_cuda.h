@@ -1,5 +1,4 @@
-// The graphs of attention's passes for cudnn-frontend. Only attention_cudnn_cuda.cpp includes this: 20 s to
-// compile.
+// The graphs of attention's passes for cudnn-frontend. Only attention_cudnn_cuda.cpp includes this: 20 s to compile.
 #pragma once
 
 #include <cudnn_frontend.h>

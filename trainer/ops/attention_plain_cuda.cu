@@ -1,6 +1,5 @@
 // Tiled attention in fp32, as in FlashAttention (Dao, arXiv:2307.08691): forward with a running maximum and
-// sum, backward in two kernels, one per tile of queries and one per tile of keys, so that no sum crosses
-// blocks.
+// sum, backward in two kernels, one per tile of queries and one per tile of keys, so that no sum crosses blocks.
 #include <cuda_runtime.h>
 
 #include <cmath>
@@ -191,8 +190,7 @@ PlainAttention<T>::PlainAttention(Cuda& device, const AttentionShape& shape)
   int shared_bytes = 0;
   GPUMONTH_CUDA(cudaDeviceGetAttribute, &shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
                 device.context->ordinal);
-  // The widest tiles first that the head fits in; 101 KiB of the 80-wide ones are too much for consumer
-  // devices.
+  // The widest tiles first that the head fits in; 101 KiB of the 80-wide ones are too much for consumer devices.
   use<32, 64>(shared_bytes) || use<64, 64>(shared_bytes) || use<80, 64>(shared_bytes) || use<128, 32>(shared_bytes) ||
       use<256, 16>(shared_bytes);
   if (!forward_)

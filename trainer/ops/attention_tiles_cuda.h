@@ -2,8 +2,7 @@
 //
 // A block has 16 x 16 threads and works on tiles of kTile rows. Of a (kTile, kTile) product, thread (x, y)
 // holds rows y + 16 i and columns x + 16 j; of a (kTile, kWidth) one, rows y + 16 i and columns x + 16 u.
-// kWidth is head_dim rounded up; what lies beyond head_dim and beyond the last token is zero in shared
-// memory.
+// kWidth is head_dim rounded up; what lies beyond head_dim and beyond the last token is zero in shared memory.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -22,8 +21,7 @@ template <int kWidth, int kTile>
 struct Tiles {
   static constexpr int kRows = kTile / kSide;      // of a thread
   static constexpr int kColumns = kWidth / kSide;  // of a thread, in a (kTile, kWidth) product
-  // Rows of shared memory are 4 floats longer than they must be: then 16-byte reads of 8 rows meet no bank
-  // twice.
+  // Rows of shared memory are 4 floats longer than they must be: then 16-byte reads of 8 rows meet no bank twice.
   static constexpr int kStride = kWidth + 4, kWeightStride = kTile + 4;
   static constexpr int kTileFloats = kTile * kStride, kWeightFloats = kTile * kWeightStride;
   static constexpr std::size_t bytes(int tiles) { return (tiles * kTileFloats + kWeightFloats) * sizeof(float); }

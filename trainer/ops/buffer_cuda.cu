@@ -67,8 +67,7 @@ struct StagingRing {
 
 namespace {
 
-/// A recorded copy would bring what the staging memory holds when it is replayed, which is something else by
-/// then.
+/// A recorded copy would bring what the staging memory holds when it is replayed, which is something else by then.
 void require_not_capturing(const Cuda& device, const char* what) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   GPUMONTH_CUDA(cudaStreamIsCapturing, stream_of(device), &status);

@@ -27,8 +27,7 @@ __device__ __forceinline__ bool add_warps(float (&sum)[N]) {
   return true;
 }
 
-/// Block = (chunk, tile of 32 N columns). f.operator()<N>(row, column, values) yields the values to be
-/// summed.
+/// Block = (chunk, tile of 32 N columns). f.operator()<N>(row, column, values) yields the values to be summed.
 template <int N, class F>
 __global__ void __launch_bounds__(kColumnWarps * 32)
     column_sums_kernel(std::int64_t rows, std::int64_t columns, unsigned tiles, std::int64_t rows_per_chunk, F f,

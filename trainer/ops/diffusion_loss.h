@@ -11,8 +11,7 @@
 namespace gpumonth::ops {
 
 /// Inputs. x_t does not appear: with x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise the distance of
-/// the posterior means is a multiple of (eps_model - noise), which fp32 then does not have to find by
-/// cancellation.
+/// the posterior means is a multiple of (eps_model - noise), which fp32 then does not have to find by cancellation.
 struct DiffusionLossInput {
   const float* tokens;                     ///< (B, T, pt p p c_out) fp32, the final linear layer's output
   const float* x_0;                        ///< (B, C, [F,] H, W) fp32

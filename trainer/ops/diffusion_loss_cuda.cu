@@ -18,8 +18,7 @@ struct Scales {
   float mse, vb;  ///< of the gradients: loss_scale / values, and that / ln 2
 };
 
-/// The value that belongs at (pixel of a sample in token order) of a channel's plane. 32 bits: the sample is
-/// smaller.
+/// The value that belongs at (pixel of a sample in token order) of a channel's plane. 32 bits: the sample is smaller.
 __device__ unsigned plane_offset(const LatentShape& s, unsigned pixel) {
   const auto patch = static_cast<unsigned>(s.patch), temporal_patch = static_cast<unsigned>(s.temporal_patch);
   const auto width = static_cast<unsigned>(s.width), height = static_cast<unsigned>(s.height);

@@ -18,8 +18,7 @@ struct Linear<Cuda>::Impl {
     if (!found) throw std::logic_error("Linear<Cuda>: weights not given in the type that the product reads");
     return found;
   }
-  /// b in y's type, which is what cuBLASLt reads. run() takes a pointer that some epilogues write; this one
-  /// reads.
+  /// b in y's type, which is what cuBLASLt reads. run() takes a pointer that some epilogues write; this one reads.
   void* bias_of(const LinearWeights& w) const {
     const void* found = shape.y_dtype == Dtype::fp32 ? w.bias : w.typed_bias;
     if (!found) throw std::logic_error("Linear<Cuda>: bias not given in the type of y");

@@ -12,8 +12,7 @@ namespace gpumonth::ops {
 
 /// A fused product is there where cuBLASLt has it, a trial on random numbers gave what the separate ops give,
 /// and, unless the context is deterministic, it was not slower than they are. Ranks may differ in what is
-/// fused: their gradients then differ by rounding before they are summed, and all ranks go on from the same
-/// sum.
+/// fused: their gradients then differ by rounding before they are summed, and all ranks go on from the same sum.
 struct LinearProducts {
   LinearProducts(Cuda& device, const LinearShape& shape);  ///< shape.y_stride set
 

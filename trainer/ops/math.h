@@ -1,7 +1,6 @@
 // The arithmetic of one element, for both backends: branch-free, so that the CPU loops vectorise
 // (`#pragma omp simd` or plain loops under -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast).
-// Polynomials: S. L. Moshier, Cephes (expf, logf, sinf, cosf). Errors are measured in
-// tests/trainer/ops/math_test.cpp.
+// Polynomials: S. L. Moshier, Cephes (expf, logf, sinf, cosf). Errors are measured in tests/trainer/ops/math_test.cpp.
 #pragma once
 
 #include <cmath>
@@ -33,8 +32,8 @@ GPUMONTH_HD inline float fast_exp(float x) {
 
 constexpr float kLog2E = 1.44269504088896341f;
 
-/// 2^x to 2 ulp for x in [-126, 127.49]; outside, x is clamped to that range. NaN stays NaN. Where x is a product of its
-/// own, log2 e goes into its factor, and this is a third cheaper than fast_exp. Minimax polynomial on [-1/2, 1/2].
+/// 2^x to 2 ulp for x in [-126, 127.49]; outside, x is clamped to that range. NaN stays NaN. Where x is a product of
+/// its own, log2 e goes into its factor, and this is a third cheaper than fast_exp. Minimax polynomial on [-1/2, 1/2].
 GPUMONTH_HD inline float fast_exp2(float x) {
   constexpr float kRound = 12582912.0f;  // 1.5 x 2^23: adding it rounds to an integer
   x = x < -126.0f ? -126.0f : x;
@@ -168,8 +167,7 @@ struct ValueAndSlope {
 /// (Nichol & Dhariwal, arXiv:2102.09672, eq. 15). With v the variance output, frac = (v + 1) / 2 and
 /// d = frac x range = log p's variance - log q's variance:
 ///   KL = 1/2 (d - 1 + e^-d (1 + weight x error^2)),
-/// where error = eps_model - eps, so that weight x error^2 is the squared distance of the means over q's
-/// variance.
+/// where error = eps_model - eps, so that weight x error^2 is the squared distance of the means over q's variance.
 GPUMONTH_HD inline ValueAndSlope<float> kl_element(float error, float v, float range, float weight) {
   const float d = 0.5f * (v + 1.0f) * range;
   const float ratio = fast_exp(-d) * (1.0f + weight * error * error);
@@ -188,8 +186,7 @@ GPUMONTH_HD inline double approximate_normal_density(double x) {
 
 /// -log p(x_0 | x_1) of one element in nats: a Gaussian integrated over a bin of 2/255, open at both ends of
 /// [-1, 1] (Ho et al., arXiv:2006.11239, eq. 13). `centered` = x_0 - mean, log variance = min_log_variance +
-/// (v + 1) / 2 x range. In double: it runs for t = 0 only, and its bins are differences of nearly equal
-/// numbers.
+/// (v + 1) / 2 x range. In double: it runs for t = 0 only, and its bins are differences of nearly equal numbers.
 GPUMONTH_HD inline ValueAndSlope<double> decoder_nll_element(double x0, double centered, double v,
                                                              double min_log_variance, double range) {
   constexpr double kHalfBin = 1.0 / 255.0, kSmallest = 1e-12;

@@ -142,8 +142,7 @@ TEST_CASE("without repeats the noise is the other set's, else an assumed one", "
 }
 
 TEST_CASE("the parts of a step sum to it, and their contributions to the difference", "[compare]") {
-  // ms at 4 ranks: A 80 compute + 10 exposed, of them 0 for stragglers; B 84 compute + 18 exposed, 6 x 3/4
-  // stragglers.
+  // ms at 4 ranks: A 80 compute + 10 exposed, of them 0 for stragglers; B 84 compute + 18 exposed, 6 x 3/4 stragglers.
   const auto a = set_of({log_with(1, 0.08, 0, 0, 0.001), log_with(4, 0.08, 0.010, 0, 0.001)});
   const auto b = set_of({log_with(1, 0.08, 0, 0, 0.001), log_with(4, 0.084, 0.018, 0.006, 0.002)});
   const auto c = budget::compare(a, b);

@@ -92,8 +92,7 @@ TEST_CASE("the level holds where noise grows or shrinks with the rank count", "[
     set.between = growth < 1 ? 0.04 : 0.01;
     const auto r = rates(set, set, 17);
     INFO(r.text);
-    // Where Bartlett's test does not see it, one spread is taken for all: up to 13 % or down to 5 % at 3
-    // repeats.
+    // Where Bartlett's test does not see it, one spread is taken for all: up to 13 % or down to 5 % at 3 repeats.
     CHECK(r.found < 0.13 + binomial_error(0.13));
     CHECK(r.covered > 0.86 - binomial_error(0.14));
   }

@@ -114,8 +114,7 @@ TEST_CASE("a file that is no table is named", "[csv]") {
 }
 
 TEST_CASE("following the words of an error leads on", "[csv]") {
-  // No names: the order proposed is that of the columns, and never puts ranks and throughput the wrong way
-  // round.
+  // No names: the order proposed is that of the columns, and never puts ranks and throughput the wrong way round.
   for (const std::string names : {"ranks,samples_per_s", "samples_per_s,ranks"}) {
     const bool ranks_first = names.starts_with("ranks");
     for (const std::vector<std::pair<std::string, std::string>>& points :

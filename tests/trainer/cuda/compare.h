@@ -27,8 +27,7 @@ struct Tolerance {
 constexpr Tolerance kExactTolerance = {0, 0};
 constexpr Tolerance kFp32Tolerance = {1e-6, 1e-5};  ///< a few roundings of fp32
 constexpr Tolerance kSumTolerance = {5e-6, 5e-5};   ///< sums of hundreds of fp32 numbers of either sign
-/// Both round the same number but for 1e-7 of it, so few elements differ, and those by one unit in the last
-/// place.
+/// Both round the same number but for 1e-7 of it, so few elements differ, and those by one unit in the last place.
 constexpr Tolerance kBf16Tolerance = {1e-3, 8e-3};
 
 /// Of the result of one op in type T.

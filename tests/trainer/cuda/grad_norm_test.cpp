@@ -1,5 +1,4 @@
-// Squares by block and the clipping factor: double arithmetic, so the backends differ in the order of sums
-// alone.
+// Squares by block and the clipping factor: double arithmetic, so the backends differ in the order of sums alone.
 #include "trainer/ops/grad_norm.h"
 
 #include <algorithm>

@@ -27,8 +27,7 @@ struct Sizes {
   std::int64_t y_stride() const { return out + gap; }
 };
 // Rows that no tile divides; the patch embedding and the final layer (16 in, 32 out); width 72; one row; an
-// odd width, whose rows are aligned to 2 bytes; the conditioning's strided modulation; one large enough for
-// split-K.
+// odd width, whose rows are aligned to 2 bytes; the conditioning's strided modulation; one large enough for split-K.
 constexpr Sizes kSizes[] = {{37, 96, 288, 0}, {512, 16, 384, 0}, {512, 384, 32, 0}, {5, 72, 216, 0},     {1, 72, 24, 0},
                             {130, 97, 33, 0}, {4, 96, 48, 528},  {4, 100, 50, 27},  {2048, 384, 1536, 0}};
 

@@ -1,5 +1,4 @@
-// Work recorded as a CUDA graph: what a replay sees, streams beside the first, and work that cannot be
-// recorded.
+// Work recorded as a CUDA graph: what a replay sees, streams beside the first, and work that cannot be recorded.
 #include "trainer/ops/recording.h"
 
 #include <algorithm>

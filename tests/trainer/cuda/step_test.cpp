@@ -159,8 +159,7 @@ void check_padding(const std::string& what, const std::vector<float>& values, co
   CHECK(same_bits(padding, std::vector<float>(padding.size())));
 }
 
-/// The key's part of qkv.bias has a gradient of exactly zero, whose rounding noise Adam scales to whole
-/// steps.
+/// The key's part of qkv.bias has a gradient of exactly zero, whose rounding noise Adam scales to whole steps.
 std::vector<float> without_key_bias(std::vector<float> values, const model::Parameter& p) {
   if (p.name.find("attn.qkv.bias") != std::string::npos) {
     const std::ptrdiff_t h = static_cast<std::ptrdiff_t>(values.size()) / 3;

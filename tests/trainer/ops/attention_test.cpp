@@ -107,8 +107,7 @@ void check(const AttentionShape& s, double tolerance) {
   CHECK(relative_distance(doubles(run.dqkv), naive_backward(s, qkv, f, doubles(run.dout))) < tolerance);
 }
 
-// One token; heads of 24 and 72; tokens that no block divides; 300 and 1024 tokens come in several query
-// blocks.
+// One token; heads of 24 and 72; tokens that no block divides; 300 and 1024 tokens come in several query blocks.
 constexpr AttentionShape kShapes[] = {{2, 1, 3, 24},  {2, 7, 3, 24},   {1, 33, 2, 72},
                                       {3, 64, 4, 32}, {1, 300, 2, 72}, {1, 1024, 2, 24}};
 
