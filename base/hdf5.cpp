@@ -9,7 +9,7 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
-#include <numeric>
+#include <limits>
 
 #include "base/hdf5_storage.h"
 
@@ -87,7 +87,13 @@ std::string quoted_system_error(int system_errno) { return lower_first(std::stre
 std::string to_string(const Shape& shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
 
 std::int64_t element_count(const Shape& shape) {
-  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+  std::int64_t count = 1;
+  bool too_many = false;
+  for (const std::int64_t extent : shape) {
+    if (extent == 0) return 0;
+    too_many = __builtin_mul_overflow(count, extent, &count) || too_many;
+  }
+  return too_many ? std::numeric_limits<std::int64_t>::max() : count;
 }
 
 bool Error::no_space() const { return is_no_space(system_errno); }

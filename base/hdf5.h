@@ -22,7 +22,7 @@ namespace gpumonth::hdf5 {
 
 using Shape = std::vector<std::int64_t>;
 std::string to_string(const Shape& shape);       ///< "(8, 4, 32, 32)"
-std::int64_t element_count(const Shape& shape);  ///< 1 for a scalar
+std::int64_t element_count(const Shape& shape);  ///< 1 for a scalar; the most there are where a file declares more
 inline std::vector<hsize_t> dimensions(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 struct Error : UserError {

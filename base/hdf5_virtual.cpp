@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <numeric>
 #include <set>
 #include <sstream>
 
@@ -223,7 +222,7 @@ class VirtualDataset {
   }
 
   void require_coverage() {
-    const hsize_t all = std::accumulate(dims_.begin(), dims_.end(), hsize_t{1}, std::multiplies<>());
+    const auto all = static_cast<hsize_t>(element_count(Shape(dims_.begin(), dims_.end())));
     if (only_rows_) {
       std::sort(ranges_.begin(), ranges_.end());
       std::int64_t next = 0;

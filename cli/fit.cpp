@@ -49,7 +49,10 @@ void print_validation(const Options& options) {
 void check_sources(const Options& options) {
   const int sources = !options.runs.empty() + !options.csv.empty() + !options.validate.empty();
   if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE");
-  if (!options.curve.empty() && options.csv.empty()) user_error("--curve chooses a curve of --csv FILE: give that too");
+  for (const auto& file : options.runs)
+    if (file.ends_with(".csv")) user_error("{}: a table and no run log: gpumonth fit --csv {}", file, file);
+  if (!options.curve.empty() && options.csv.empty())
+    user_error("--curve chooses a curve of --csv FILE: give that too");
 }
 
 void run(const Options& options) {

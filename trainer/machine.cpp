@@ -14,6 +14,8 @@
 #include <sstream>
 #include <thread>
 
+#include "trainer/ops/parallel_cpu.h"
+
 namespace gpumonth::trainer {
 namespace {
 
@@ -104,7 +106,7 @@ Machine this_machine() {
 
 int default_threads(const Machine& machine, int ranks_on_host) {
   const bool bound = machine.cores * ranks_on_host <= machine.cores_of_host;
-  return std::max(1, bound ? machine.cores : machine.cores / ranks_on_host);
+  return ops::available_threads(std::max(1, bound ? machine.cores : machine.cores / ranks_on_host));
 }
 
 double measure_copy_bandwidth(int threads) {

@@ -20,7 +20,7 @@ struct Machine {
 Machine this_machine();
 
 /// Compute threads for each of `ranks_on_host` ranks. Ranks bound to disjoint cores see only theirs; unbound
-/// ranks see all of the host's and share them.
+/// ranks see all of the host's and share them. No more than OpenMP gives (ops/parallel_cpu.h).
 int default_threads(const Machine& machine, int ranks_on_host);
 
 /// Bytes read plus bytes written per second by `threads` threads that copy arrays larger than the caches

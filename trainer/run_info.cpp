@@ -19,6 +19,7 @@
 #include "trainer/gemm_peak.h"
 #include "trainer/machine.h"
 #include "trainer/ops/onednn.h"
+#include "trainer/ops/parallel_cpu.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -93,6 +94,7 @@ ResolvedRun resolve(const RunConfig& c, const comm::Communicator& communicator) 
   const auto has_bf16 = [&] { return r.backend == "cuda" ? gpu_has_bf16(gpu_of(r)) : ops::has_bf16_hardware(); };
   r.dtype = c.run.dtype != "auto" ? c.run.dtype : has_bf16() ? "bf16" : "fp32";
   r.threads = c.run.threads > 0 ? c.run.threads : default_threads(this_machine(), communicator.local_size());
+  if (r.backend == "cpu") ops::require_threads(r.threads);
   r.directory = resolved_directory(c, communicator.size());
   return r;
 }

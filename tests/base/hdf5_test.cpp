@@ -116,6 +116,15 @@ hid_t numbered() {
 
 }  // namespace
 
+TEST_CASE("elements are counted, and more than can be counted are the most there are") {
+  CHECK(hdf5::element_count({}) == 1);
+  CHECK(hdf5::element_count({3, 4, 5}) == 60);
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  CHECK(hdf5::element_count({11, 12, 5, std::int64_t{1} << 62}) == most);  // found by the fuzzer of run logs
+  CHECK(hdf5::element_count({std::int64_t{1} << 32, std::int64_t{1} << 32, 0}) == 0);
+  CHECK(hdf5::element_count({std::int64_t{1} << 32, std::int64_t{1} << 32, 2}) == most);
+}
+
 TEST_CASE("what was never written is refused, what was is read") {
   const TemporaryFolder folder;
   const auto path = [&](const char* name) { return folder.path() / name; };

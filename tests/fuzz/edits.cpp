@@ -240,6 +240,8 @@ void make_dataset(hid_t file, const Words& edit) {
   const std::string& name = edit[1];
   const Handle old(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose);
   const Description d = describe(edit, old.get());
+  const double size = std::accumulate(d.shape.begin(), d.shape.end(), 1.0, std::multiplies<>());
+  if ((d.layout == "chunked" || !d.filter.empty()) && size > 1e12) return;  // HDF5 1.10 takes gigabytes to open that
   std::vector<double> values;
   if (old) values = values_of(old.get());
   const Handle space(d.shape.empty() ? H5Screate(H5S_SCALAR)
@@ -283,7 +285,9 @@ void set_rows(hid_t file, const Words& edit) {
   if (!dataset) return;
   Dims dims = shape_of(dataset.get());
   if (dims.empty()) return;
-  dims[0] = static_cast<hsize_t>(std::max<std::int64_t>(0, whole(edit[2])));
+  const auto rows = static_cast<hsize_t>(std::max<std::int64_t>(0, whole(edit[2])));
+  if (rows < dims[0] && dims[0] > kMostElements) return;  // HDF5 looks for each chunk that goes, written or not
+  dims[0] = rows;
   H5Dset_extent(dataset.get(), dims.data());
 }
 
@@ -340,6 +344,7 @@ void make_link(hid_t file, const Words& edit) {
     H5Lcreate_external(edit[3].c_str(), edit[4].c_str(), file, name, H5P_DEFAULT, H5P_DEFAULT);
   } else if (edit.size() > 3) {
     if (edit[2] == "hard" && edit[3] == edit[1]) return;
+    if (edit[2] == "hard" && edit[3] == "/") return;  // HDF5 1.10 may crash as it closes such a file
     H5Ldelete(file, name, H5P_DEFAULT);
     edit[2] == "hard" ? H5Lcreate_hard(file, edit[3].c_str(), file, name, H5P_DEFAULT, H5P_DEFAULT)
                       : H5Lcreate_soft(edit[3].c_str(), file, name, H5P_DEFAULT, H5P_DEFAULT);

@@ -86,6 +86,22 @@ TEST_CASE_METHOD(Fixture, "a placeholder in the folder's name that is not known 
   CHECK(names_in(out) == std::vector<std::string>{"{ranks}-1"});
 }
 
+TEST_CASE_METHOD(Fixture, "fewer OpenMP threads than asked for are refused: products would lack a part, in silence") {
+  const auto train_with = [&](const std::string& environment, int threads, const std::string& name) {
+    return run_command(environment + train_command(0, file, {fmt::format("run.threads={}", threads),
+                                                             "run.directory=" + (folder.path() / name).string()}));
+  };
+  check_refused(train_with("OMP_THREAD_LIMIT=1 ", 2, "out"), {"OpenMP gives 1 of 2 threads (OMP_THREAD_LIMIT=1)", "run.threads"}, out);
+  CHECK_FALSE(fs::exists(out));
+  // what nobody asked for is not refused
+  REQUIRE(train_with("OMP_THREAD_LIMIT=1 ", 0, "limited").exit_code == 0);
+  CHECK(runlog::read(folder.path() / "limited/run.h5").info.threads_per_rank == 1);
+  // OMP_DYNAMIC would take threads away while others use the cores
+  REQUIRE(train_with("", 2, "plain").exit_code == 0);
+  REQUIRE(train_with("OMP_DYNAMIC=true ", 2, "dynamic").exit_code == 0);
+  CHECK(losses(folder.path() / "dynamic/run.h5", 1, 10) == losses(folder.path() / "plain/run.h5", 1, 10));
+}
+
 TEST_CASE_METHOD(Fixture, "sizes that do not divide are refused") {
   refused({"model.num_heads=5"}, {"num_heads 5", "hidden_size 48"});
   refused({"model.patch_size=3"}, {"patch_size 3", "input_size 8"});

@@ -6,6 +6,8 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 
+#include "trainer/ops/parallel_cpu.h"
+
 namespace gpumonth::ops {
 namespace {
 
@@ -60,6 +62,7 @@ dnnl::matmul::primitive_desc describe(const MatmulShape& s, const memory::desc& 
 class ThreadScope {
  public:
   explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
+    require_threads(threads);
     if (threads != before_) omp_set_num_threads(threads);
   }
   ~ThreadScope() {

@@ -8,6 +8,14 @@
 
 namespace gpumonth::ops {
 
+/// As many of `wanted` threads as OpenMP gives a parallel region here: fewer with OMP_THREAD_LIMIT, or inside of another
+/// region. Ends OMP_DYNAMIC, by which that would change from region to region.
+int available_threads(int wanted);
+
+/// Throws UserError where OpenMP gives fewer. oneDNN leaves out the part of a product that was planned for a thread which
+/// is not there, in silence.
+void require_threads(int wanted);
+
 /// f(begin, end) on contiguous parts of [0, n), one part per thread; parts start at multiples of `grain`.
 template <class F>
 void parallel_for(const Cpu& cpu, std::int64_t n, std::int64_t grain, F&& f) {
@@ -17,7 +25,9 @@ void parallel_for(const Cpu& cpu, std::int64_t n, std::int64_t grain, F&& f) {
     if (n > 0) f(std::int64_t{0}, n);
     return;
   }
+#ifndef __SANITIZE_THREAD__  // it does not see how libgomp's threads wait for each other: one after the other there
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
+#endif
   for (int t = 0; t < threads; ++t) {
     const std::int64_t begin = blocks * t / threads * grain;
     const std::int64_t end = std::min(n, blocks * (t + 1) / threads * grain);
