@@ -51,8 +51,7 @@ void check_sources(const Options& options) {
   if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE");
   for (const auto& file : options.runs)
     if (file.ends_with(".csv")) user_error("{}: a table and no run log: gpumonth fit --csv {}", file, file);
-  if (!options.curve.empty() && options.csv.empty())
-    user_error("--curve chooses a curve of --csv FILE: give that too");
+  if (!options.curve.empty() && options.csv.empty()) user_error("--curve chooses a curve of --csv FILE: give that too");
 }
 
 void run(const Options& options) {

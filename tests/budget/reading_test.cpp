@@ -263,7 +263,8 @@ TEST_CASE("a folder in the place of its run log, and a table without --csv, are 
   const tests::TemporaryFolder folder;
   const std::string log = write(folder, uneven_run(1), "run.h5");
   CHECK_THROWS_WITH(budget::read_run_logs({folder.path().string()}), contains("a folder; its run log is " + log));
-  const auto table = tests::run_command(std::string(GPUMONTH_BINARY) + " fit " + folder.write("c.csv", "ranks,samples_per_s\n1,2\n").string());
+  const auto table = tests::run_command(std::string(GPUMONTH_BINARY) + " fit " +
+                                        folder.write("c.csv", "ranks,samples_per_s\n1,2\n").string());
   CHECK(table.exit_code == 2);
   CHECK_THAT(table.err, contains("gpumonth fit --csv "));
 }

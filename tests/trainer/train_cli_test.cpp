@@ -88,10 +88,12 @@ TEST_CASE_METHOD(Fixture, "a placeholder in the folder's name that is not known 
 
 TEST_CASE_METHOD(Fixture, "fewer OpenMP threads than asked for are refused: products would lack a part, in silence") {
   const auto train_with = [&](const std::string& environment, int threads, const std::string& name) {
-    return run_command(environment + train_command(0, file, {fmt::format("run.threads={}", threads),
-                                                             "run.directory=" + (folder.path() / name).string()}));
+    return run_command(environment + train_command(0, file,
+                                                   {fmt::format("run.threads={}", threads),
+                                                    "run.directory=" + (folder.path() / name).string()}));
   };
-  check_refused(train_with("OMP_THREAD_LIMIT=1 ", 2, "out"), {"OpenMP gives 1 of 2 threads (OMP_THREAD_LIMIT=1)", "run.threads"}, out);
+  check_refused(train_with("OMP_THREAD_LIMIT=1 ", 2, "out"),
+                {"OpenMP gives 1 of 2 threads (OMP_THREAD_LIMIT=1)", "run.threads"}, out);
   CHECK_FALSE(fs::exists(out));
   // what nobody asked for is not refused
   REQUIRE(train_with("OMP_THREAD_LIMIT=1 ", 0, "limited").exit_code == 0);
