@@ -56,8 +56,8 @@ bool is_shown(char32_t c) {
   if (c == '\t' || c == '\n') return true;
   const bool control = c < 0x20 || (c >= 0x7F && c <= 0x9F);
   const bool separator = c == 0x2028 || c == 0x2029;
-  const bool bidi = c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) ||
-                    (c >= 0x2066 && c <= 0x2069);
+  const bool bidi =
+      c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
   return !control && !separator && !bidi;
 }
 
@@ -79,7 +79,8 @@ std::string clean_text(std::string_view text) {
 
 std::string clean_line(std::string_view text) {
   std::string out = clean_text(text);
-  std::replace_if(out.begin(), out.end(), [](char c) { return c == '\t' || c == '\n'; }, ' ');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == '\t' || c == '\n'; }, ' ');
   return out;
 }
 

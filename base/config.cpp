@@ -37,8 +37,7 @@ std::string read_file(const fs::path& file, const std::string& asked_by) {
   std::error_code ignored;
   const std::string prefix = asked_by.empty() ? "" : asked_by + ": ";
   if (!fs::exists(file, ignored)) user_error("{}{}: no such file", prefix, file.string());
-  if (fs::is_directory(file, ignored))
-    user_error("{}{}: is a folder, not a TOML file", prefix, file.string());
+  if (fs::is_directory(file, ignored)) user_error("{}{}: is a folder, not a TOML file", prefix, file.string());
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
   if (in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();
@@ -136,8 +135,8 @@ class Loader {
     }
   }
 
-  void apply_from(const toml::table& values, const Table& table, const std::string& path,
-                  const Source& source, bool outermost) {
+  void apply_from(const toml::table& values, const Table& table, const std::string& path, const Source& source,
+                  bool outermost) {
     const toml::node* node = values.get("from");
     if (node != nullptr && !node->is_string()) node = nullptr;  // a field's own business
     fs::path directory = source.directory;
@@ -151,8 +150,7 @@ class Loader {
     const auto name = node->value_exact<std::string>();
     if (!name) user_error("{}: '{}' expects a string, the path of a TOML file", where, join(path, "from"));
     if (!name->empty()) read_from(fs::path(*name), directory, table, path, where);
-    if (const Table::Entry* entry = find_field(table, "from"))
-      assign(*entry, *node, where, join(path, "from"));
+    if (const Table::Entry* entry = find_field(table, "from")) assign(*entry, *node, where, join(path, "from"));
   }
 
   void read_from(const fs::path& name, const fs::path& directory, const Table& table, const std::string& path,
@@ -161,8 +159,7 @@ class Loader {
     const std::string text = read_file(file, where);
     const std::string identity = fs::weakly_canonical(file).string() + " [" + path + "]";
     for (const auto& open : open_files) {
-      if (open == identity)
-        user_error("{}: 'from' goes in a circle: {} is being read already", where, file.string());
+      if (open == identity) user_error("{}: 'from' goes in a circle: {} is being read already", where, file.string());
     }
     open_files.push_back(identity);
     const Source source{file.string(), file.parent_path()};
@@ -219,8 +216,8 @@ void load(Table& root, const fs::path& named, const std::vector<std::string>& ov
   loader.run(text, {file.string(), file.parent_path()}, overrides);
 }
 
-void load_text(Table& root, const std::string& text, const std::string& name,
-               const std::vector<std::string>& overrides, const fs::path& directory) {
+void load_text(Table& root, const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
+               const fs::path& directory) {
   Loader(root).run(text, {name, directory}, overrides);
 }
 

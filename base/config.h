@@ -2,8 +2,7 @@
 //
 //   struct OptimizerConfig { double learning_rate = 1e-4; };
 //   void declare(config::Table& table, OptimizerConfig& c) {
-//     table.field("learning_rate", c.learning_rate, {.unit = "1", .min = 0, .help = "AdamW step size after
-//     warm-up"});
+//     table.field("learning_rate", c.learning_rate, {.unit = "1", .min = 0, .help = "AdamW step size after warm-up"});
 //   }
 //   config::Table root; OptimizerConfig c; declare(root.table("optimizer"), c);
 //   config::load(root, "run.toml", {"optimizer.learning_rate=3e-4"});
@@ -25,15 +24,14 @@
 namespace gpumonth::config {
 
 struct Field {
-  std::string unit = "";  ///< "s", "MiB", "samples"; empty for a count or a name
+  std::string unit = "";                                  ///< "s", "MiB", "samples"; empty for a count or a name
   double min = -std::numeric_limits<double>::infinity();  ///< smallest allowed number
   double max = std::numeric_limits<double>::infinity();   ///< largest allowed number
   std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any
   /// What others call one of them, lower case: {"gpu", "cuda"}. Named where it is meant, but not accepted.
   std::vector<std::pair<std::string, std::string>> also_called = {};
   std::string help = "";
-  /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest
-  /// first.
+  /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest first.
   std::vector<double> slips = {};
 };
 
@@ -76,8 +74,7 @@ void load_text(Table& root, const std::string& text, const std::string& name,
 
 /// The resolved values as TOML text that `load_text` reads back to the same values, units and help as
 /// comments when `with_help` is set. `from` keys, whose files are resolved by now, and values that are not
-/// finite are written as comments; an unsigned number above 2^63-1 as a string of digits, which such a field
-/// accepts.
+/// finite are written as comments; an unsigned number above 2^63-1 as a string of digits, which such a field accepts.
 std::string to_toml(const Table& root, bool with_help = false);
 
 /// Every key, "table.key", with its present value as TOML text.

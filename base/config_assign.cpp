@@ -26,20 +26,13 @@ struct Place {
 
 std::string type_name(const toml::node& node) {
   switch (node.type()) {
-    case toml::node_type::table:
-      return "a table";
-    case toml::node_type::array:
-      return "an array";
-    case toml::node_type::string:
-      return "a string";
-    case toml::node_type::integer:
-      return "an integer";
-    case toml::node_type::floating_point:
-      return "a float";
-    case toml::node_type::boolean:
-      return "a boolean";
-    default:
-      return "a date or time";
+    case toml::node_type::table: return "a table";
+    case toml::node_type::array: return "an array";
+    case toml::node_type::string: return "a string";
+    case toml::node_type::integer: return "an integer";
+    case toml::node_type::floating_point: return "a float";
+    case toml::node_type::boolean: return "a boolean";
+    default: return "a date or time";
   }
 }
 
@@ -54,9 +47,8 @@ bool is_number_with_comma(const Table::Entry& entry, const toml::node& node) {
   std::string got = type_name(node);
   if (const auto text = node.value_exact<std::string>()) got += " " + toml_string(*text);
   if (const auto number = node.value_exact<double>()) got += " " + number_text(*number);
-  user_error(
-      "{}: '{}' expects {}, got {}{}", p.where, p.path, expectation(p.entry), got,
-      is_number_with_comma(p.entry, node) ? ": write a decimal point, and nothing between thousands" : "");
+  user_error("{}: '{}' expects {}, got {}{}", p.where, p.path, expectation(p.entry), got,
+             is_number_with_comma(p.entry, node) ? ": write a decimal point, and nothing between thousands" : "");
 }
 
 template <class T>
@@ -137,16 +129,16 @@ void set(const Place& p, std::string& target, const toml::node& node) {
   const auto& allowed = p.entry.description.one_of;
   if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), *value) == allowed.end()) {
     const std::string near = meant(*value, p.entry.description);
-    user_error("{}: '{}' = {} is not one of: {}{}", p.where, p.path, toml_string(*value),
-               fmt::join(allowed, ", "), near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near));
+    user_error("{}: '{}' = {} is not one of: {}{}", p.where, p.path, toml_string(*value), fmt::join(allowed, ", "),
+               near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near));
   }
   target = *value;
 }
 
 }  // namespace
 
-void assign(const Table::Entry& entry, const toml::node& node, const std::string& where,
-            const std::string& path, const std::string* raw) {
+void assign(const Table::Entry& entry, const toml::node& node, const std::string& where, const std::string& path,
+            const std::string* raw) {
   const Place place{entry, where, path};
   const bool wants_string = std::holds_alternative<std::string*>(entry.value);
   if (raw != nullptr && wants_string && !node.is_string()) {

@@ -17,11 +17,10 @@ inline std::string join(const std::string& table_path, const std::string& key) {
 
 /// Assigns the TOML value to the field, or throws UserError "<where>: 'path' ...". A string field given a
 /// number or a bool takes `raw`, the text the user typed, where that is not null (--set run.name=12).
-void assign(const Table::Entry& entry, const toml::node& node, const std::string& where,
-            const std::string& path, const std::string* raw = nullptr);
+void assign(const Table::Entry& entry, const toml::node& node, const std::string& where, const std::string& path,
+            const std::string* raw = nullptr);
 
-/// Throws UserError for a key that `table` (at `table_path` below `root`) does not have, with the nearest
-/// one.
+/// Throws UserError for a key that `table` (at `table_path` below `root`) does not have, with the nearest one.
 [[noreturn]] void unknown_key(const Table& root, const Table& table, const std::string& table_path,
                               const std::string& key, bool is_table, const std::string& where);
 

@@ -84,8 +84,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   for (std::size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      d[i][j] =
-          std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1)});
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1)});
       const bool swapped = i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]);
       if (swapped) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
@@ -93,10 +92,9 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
-/// The declared path that the user most likely meant by `key` in the table at `table_path`; empty if none is
-/// near.
-std::string suggestion(const Table& root, const Table& table, const std::string& table_path,
-                       const std::string& key, bool is_table) {
+/// The declared path that the user most likely meant by `key` in the table at `table_path`; empty if none is near.
+std::string suggestion(const Table& root, const Table& table, const std::string& table_path, const std::string& key,
+                       bool is_table) {
   std::vector<std::string> siblings;
   for (const auto& [name, subtable] : table.tables()) siblings.push_back(name);
   if (is_table) {
@@ -133,18 +131,10 @@ std::string toml_string(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\t': out += "\\t"; break;
       default:
         const auto byte = static_cast<unsigned char>(c);
         if (byte < 0x20 || byte == 0x7f) {
@@ -205,8 +195,7 @@ void unknown_key(const Table& root, const Table& table, const std::string& table
   std::string advice = near.empty() ? "" : fmt::format("did you mean '{}'?", near);
   if (near.empty()) {
     std::vector<std::string> known;
-    for (const auto& [name, subtable] : table.tables())
-      known.push_back(fmt::format("[{}]", join(table_path, name)));
+    for (const auto& [name, subtable] : table.tables()) known.push_back(fmt::format("[{}]", join(table_path, name)));
     for (const auto& entry : table.fields()) known.push_back(entry.key);
     advice = fmt::format("known: {}", fmt::join(known, ", "));
   }

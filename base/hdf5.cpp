@@ -32,9 +32,7 @@ herr_t collect_reason(unsigned level, const H5E_error2_t* error, void* data) {
   return 0;
 }
 
-bool is_no_space(int system_errno) {
-  return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
-}
+bool is_no_space(int system_errno) { return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG; }
 
 std::string lower_first(std::string text) {
   if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
@@ -61,9 +59,9 @@ void initialise() {
 
 Handle make_space(const Shape& shape, const std::string& what) {
   const auto dims = dimensions(shape);
-  Handle space(shape.empty() ? H5Screate(H5S_SCALAR)
-                             : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
-               H5Sclose);
+  Handle space(
+      shape.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
+      H5Sclose);
   if (!space) fail(what);
   return space;
 }
@@ -75,8 +73,7 @@ Handle property_list(hid_t cls) {
   return list;
 }
 
-/// Without file locks, which some file systems lack: files are created exclusively and read when whole, or
-/// SWMR.
+/// Without file locks, which some file systems lack: files are created exclusively and read when whole, or SWMR.
 Handle file_access() {
   Handle access = property_list(H5P_FILE_ACCESS);
   H5Pset_file_locking(access.get(), false, true);
@@ -106,8 +103,7 @@ void fail(const std::string& what, int system_errno) {
   if (system_errno == 0) H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect_reason, &reason);
   H5Eclear2(H5E_DEFAULT);
   if (is_no_space(reason.system_errno)) {
-    const std::string why =
-        reason.system_errno == ENOSPC ? "" : " (" + quoted_system_error(reason.system_errno) + ")";
+    const std::string why = reason.system_errno == ENOSPC ? "" : " (" + quoted_system_error(reason.system_errno) + ")";
     throw Error(fmt::format("{}: no space left on device{}; free some or write elsewhere", what, why),
                 reason.system_errno);
   }
@@ -164,11 +160,10 @@ constexpr unsigned kReadAttempts = 26;
 File File::create(const std::filesystem::path& file, bool swmr, const std::filesystem::path& shown) {
   const std::string path = (shown.empty() ? file : shown).string();
   Handle access = file_access();
-  // Values go to the file in the call that writes them. Kept back in a dataset's sieve buffer, they would be written when
-  // it is closed, and HDF5 1.10 then closes the file as if nothing was wrong where that one write failed.
+  // Values go to the file in the call that writes them. Kept back in a dataset's sieve buffer, they would be written
+  // when it is closed, and HDF5 1.10 then closes the file as if nothing was wrong where that one write failed.
   H5Pset_sieve_buf_size(access.get(), 0);
-  // An explicit upper bound: a newer library must not write what HDF5 1.10 cannot read. SWMR needs 1.10's
-  // format.
+  // An explicit upper bound: a newer library must not write what HDF5 1.10 cannot read. SWMR needs 1.10's format.
   const auto low = swmr ? H5F_LIBVER_V110 : H5F_LIBVER_V18;
   H5Pset_libver_bounds(access.get(), low, H5F_LIBVER_V110);
   // A kill can cut a write short where it crosses from one page of memory to the next. No piece of metadata
@@ -230,8 +225,7 @@ int File::descriptor() const {
 
 bool File::has(const std::string& object) const {
   // H5Lexists wants every group on the way to exist.
-  for (std::size_t slash = object.find('/', 1); slash != std::string::npos;
-       slash = object.find('/', slash + 1)) {
+  for (std::size_t slash = object.find('/', 1); slash != std::string::npos; slash = object.find('/', slash + 1)) {
     if (H5Lexists(id(), object.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
   }
   return object == "/" || H5Lexists(id(), object.c_str(), H5P_DEFAULT) > 0;
@@ -272,9 +266,8 @@ void File::create_group(const std::string& name) {
 Dataset File::create_dataset(const std::string& name, const Shape& shape, hid_t file_type) {
   const std::string what = path_ + ": " + name;
   Handle space = make_space(shape, what);
-  Handle dataset(
-      H5Dcreate2(id(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-      H5Dclose);
+  Handle dataset(H5Dcreate2(id(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                 H5Dclose);
   if (!dataset) fail(what + ": cannot create dataset");
   return Dataset(std::move(dataset), what);
 }
@@ -292,9 +285,8 @@ Dataset File::create_extendible(const std::string& name, const Shape& row_shape,
       (options.fill && H5Pset_fill_value(creation.get(), file_type, options.fill) < 0)) {
     fail(what + ": cannot describe dataset");
   }
-  Handle dataset(
-      H5Dcreate2(id(), name.c_str(), file_type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
-      H5Dclose);
+  Handle dataset(H5Dcreate2(id(), name.c_str(), file_type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                 H5Dclose);
   if (!dataset) fail(what + ": cannot create dataset");
   return Dataset(std::move(dataset), what);
 }
@@ -315,8 +307,7 @@ void File::reserve(std::int64_t bytes) {
     if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR) fail(what, errno);
     struct statvfs disk {};
     if (::fstatvfs(descriptor(), &disk) == 0 &&
-        static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize) <
-            static_cast<double>(bytes)) {
+        static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize) < static_cast<double>(bytes)) {
       fail(what, ENOSPC);
     }
     return;

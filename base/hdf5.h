@@ -109,8 +109,7 @@ class File {
  public:
   /// A new file; Error where it exists. Format of HDF5 1.10 ("latest") where `swmr`, else of 1.8, which any
   /// tool reads. File locks are used where the file system has them.
-  static File create(const std::filesystem::path& file, bool swmr = false,
-                     const std::filesystem::path& shown = {});
+  static File create(const std::filesystem::path& file, bool swmr = false, const std::filesystem::path& shown = {});
   /// Read-only. Error: missing, not HDF5, truncated.
   static File open(const std::filesystem::path& file);
   /// Read-only, also while another process writes it with SWMR, or after that process was killed.
@@ -144,8 +143,7 @@ class File {
   }
   void set_attribute(const std::string& object, const std::string& name, const std::string& value);
   void set_attribute(const std::string& object, const std::string& name, const char* value);
-  void set_attribute(const std::string& object, const std::string& name,
-                     const std::vector<std::string>& values);
+  void set_attribute(const std::string& object, const std::string& name, const std::vector<std::string>& values);
   template <class T>
   T attribute(const std::string& object, const std::string& name) const {
     T value;
@@ -167,8 +165,7 @@ class File {
  private:
   friend class PendingFile;
   enum class Use { write, read, read_growing };
-  File(Handle id, std::string path, Use use)
-      : id_(std::move(id)), path_(path), location_(std::move(path)), use_(use) {}
+  File(Handle id, std::string path, Use use) : id_(std::move(id)), path_(path), location_(std::move(path)), use_(use) {}
   void set_attribute(const std::string& object, const std::string& name, const void* value, hid_t type);
   void read_attribute(const std::string& object, const std::string& name, void* value, hid_t type) const;
 
@@ -176,7 +173,7 @@ class File {
   std::string path_;                ///< as messages name it
   std::filesystem::path location_;  ///< where it is: differs while a PendingFile has its temporary name
   Use use_;
-  std::int64_t reserved_end_ = 0;   ///< bytes of the file that the disk is known to have room for
+  std::int64_t reserved_end_ = 0;  ///< bytes of the file that the disk is known to have room for
 };
 
 }  // namespace gpumonth::hdf5

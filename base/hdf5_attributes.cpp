@@ -16,8 +16,7 @@ Handle string_type() {
   return type;
 }
 
-Handle open_attribute(hid_t file, const std::string& path, const std::string& object,
-                      const std::string& name) {
+Handle open_attribute(hid_t file, const std::string& path, const std::string& object, const std::string& name) {
   Handle attribute(H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (!attribute) {
     H5Eclear2(H5E_DEFAULT);
@@ -28,9 +27,9 @@ Handle open_attribute(hid_t file, const std::string& path, const std::string& ob
 
 void create_attribute(hid_t file, const std::string& path, const std::string& object, const std::string& name,
                       hid_t type, const Handle& space, const void* value) {
-  Handle attribute(H5Acreate_by_name(file, object.c_str(), name.c_str(), type, space.get(), H5P_DEFAULT,
-                                     H5P_DEFAULT, H5P_DEFAULT),
-                   H5Aclose);
+  Handle attribute(
+      H5Acreate_by_name(file, object.c_str(), name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+      H5Aclose);
   if (!attribute || H5Awrite(attribute.get(), type, value) < 0) {
     fail(fmt::format("{}: cannot write attribute '{}' of {}", path, name, object));
   }
@@ -92,14 +91,12 @@ void File::set_attribute(const std::string& object, const std::string& name, con
   set_attribute(object, name, static_cast<const void*>(&value), type.get());
 }
 
-void File::set_attribute(const std::string& object, const std::string& name,
-                         const std::vector<std::string>& values) {
+void File::set_attribute(const std::string& object, const std::string& name, const std::vector<std::string>& values) {
   std::vector<const char*> raw;
   for (const auto& value : values) raw.push_back(value.c_str());
   const hsize_t count = raw.size();
   Handle space(count == 0 ? H5Screate(H5S_NULL) : H5Screate_simple(1, &count, nullptr), H5Sclose);
-  create_attribute(id(), path_, object, name, string_type().get(), space,
-                   static_cast<const void*>(raw.data()));
+  create_attribute(id(), path_, object, name, string_type().get(), space, static_cast<const void*>(raw.data()));
 }
 
 void File::read_attribute(const std::string& object, const std::string& name, void* value, hid_t type) const {
@@ -130,8 +127,8 @@ std::vector<std::string> File::text_list_attribute(const std::string& object, co
   }
   const auto points = H5Sget_simple_extent_npoints(space.get());
   const auto count = static_cast<std::size_t>(points > 0 ? points : 0);
-  const auto list = H5Tis_variable_str(type.get()) > 0 ? read_variable(attribute, space, count)
-                                                       : read_fixed(attribute, type, count);
+  const auto list =
+      H5Tis_variable_str(type.get()) > 0 ? read_variable(attribute, space, count) : read_fixed(attribute, type, count);
   if (list.size() != count) fail(fmt::format("{}: cannot read attribute '{}' of {}", path_, name, object));
   return list;
 }

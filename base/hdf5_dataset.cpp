@@ -1,6 +1,6 @@
-#include "base/hdf5_storage.h"
-
 #include <algorithm>
+
+#include "base/hdf5_storage.h"
 
 namespace gpumonth::hdf5 {
 

@@ -23,8 +23,8 @@ namespace {
 /// Registered filters (github.com/HDFGroup/hdf5_plugins, docs/RegisteredFilterPlugins.md) by the names people know.
 std::string filter_name(H5Z_filter_t id, const std::string& stored) {
   static const std::map<H5Z_filter_t, const char*> known = {
-      {1, "gzip"},      {4, "szip"},          {307, "bzip2"},    {32000, "lzf"}, {32001, "blosc"}, {32004, "lz4"},
-      {32008, "bitshuffle"}, {32013, "zfp"}, {32015, "zstd"}, {32017, "sz"},  {32024, "sz3"}, {32026, "blosc2"}};
+      {1, "gzip"},           {4, "szip"},    {307, "bzip2"},  {32000, "lzf"}, {32001, "blosc"}, {32004, "lz4"},
+      {32008, "bitshuffle"}, {32013, "zfp"}, {32015, "zstd"}, {32017, "sz"},  {32024, "sz3"},   {32026, "blosc2"}};
   const auto found = known.find(id);
   return found != known.end() ? found->second : stored.empty() ? "unknown" : stored;
 }
@@ -37,16 +37,17 @@ void require_filters(hid_t creation, const std::string& name) {
     unsigned flags = 0;
     std::size_t values = 0;
     char stored[64] = "";
-    const H5Z_filter_t id = H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values, nullptr,
-                                           sizeof stored, stored, nullptr);
+    const H5Z_filter_t id =
+        H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values, nullptr, sizeof stored, stored, nullptr);
     // Also looks for a plugin, as a read would.
     const bool available = id >= 0 && H5Zfilter_avail(id) > 0;
     H5Eclear2(H5E_DEFAULT);
     if (available) continue;
-    user_error("{} is compressed with the filter {} ({}), which this HDF5 does not have: store it with gzip (h5py: "
-               "compression=\"gzip\"; h5repack -f GZIP=4 where the filter is known), or name the folder of the "
-               "filter's plugin in HDF5_PLUGIN_PATH",
-               name, filter_name(id, stored), id);
+    user_error(
+        "{} is compressed with the filter {} ({}), which this HDF5 does not have: store it with gzip (h5py: "
+        "compression=\"gzip\"; h5repack -f GZIP=4 where the filter is known), or name the folder of the "
+        "filter's plugin in HDF5_PLUGIN_PATH",
+        name, filter_name(id, stored), id);
   }
 }
 
@@ -89,8 +90,10 @@ hsize_t leading_chunks(hid_t dataset, const Chunks& chunks) {
   hsize_t low = 0, high = chunks.written;
   while (low < high) {
     const hsize_t middle = low + (high - low) / 2;
-    if (in_place(dataset, chunks, middle)) low = middle + 1;
-    else high = middle;
+    if (in_place(dataset, chunks, middle))
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -103,9 +106,10 @@ hsize_t row_of(const Chunks& chunks, hsize_t index) {
 }
 
 [[noreturn]] void refuse_missing(const std::string& name, const Chunks& chunks, hsize_t first) {
-  user_error("{}: {} of {} chunks were never written, the first at row {}: HDF5 would give its fill value there; write "
-             "all of the data (was its writer stopped?)",
-             name, chunks.total - chunks.written, chunks.total, row_of(chunks, first));
+  user_error(
+      "{}: {} of {} chunks were never written, the first at row {}: HDF5 would give its fill value there; write "
+      "all of the data (was its writer stopped?)",
+      name, chunks.total - chunks.written, chunks.total, row_of(chunks, first));
 }
 
 [[noreturn]] void refuse_unwritten(const std::string& name) {
@@ -152,15 +156,17 @@ void collect_external(const StoredDataset& dataset, hid_t creation, Storage& sto
     left -= needed;
     StoredFile file{external_path(name, dataset.path), -1, dataset.first_row, dataset.last_row, {}};
     if (::stat(file.path.c_str(), &file.opened) != 0) {
-      user_error("{}: its values are in the external file {}, which {}: start in the folder that this name begins in, "
-                 "or name that folder in HDF5_EXTFILE_PREFIX",
-                 dataset.name, file.path.string(), errno == ENOENT ? "does not exist" : "cannot be looked at");
+      user_error(
+          "{}: its values are in the external file {}, which {}: start in the folder that this name begins in, "
+          "or name that folder in HDF5_EXTFILE_PREFIX",
+          dataset.name, file.path.string(), errno == ENOENT ? "does not exist" : "cannot be looked at");
     }
     const hsize_t end = static_cast<hsize_t>(offset) + needed;
     if (static_cast<hsize_t>(file.opened.st_size) < end) {
-      user_error("{}: its external file {} ends after {} of {} bytes; HDF5 would give zeros for the rest: get the whole "
-                 "file",
-                 dataset.name, file.path.string(), file.opened.st_size, end);
+      user_error(
+          "{}: its external file {} ends after {} of {} bytes; HDF5 would give zeros for the rest: get the whole "
+          "file",
+          dataset.name, file.path.string(), file.opened.st_size, end);
     }
     storage.files.push_back(std::move(file));
   }
@@ -224,9 +230,10 @@ void require_unchanged(const Storage& storage, const std::string& name, std::int
         now.st_mtim.tv_nsec == then.st_mtim.tv_nsec) {
       continue;
     }
-    user_error("{}: {} was written to after it was opened: what was read may be half old, half new; let nobody write to "
-               "it while it is read",
-               name, file.path.string());
+    user_error(
+        "{}: {} was written to after it was opened: what was read may be half old, half new; let nobody write to "
+        "it while it is read",
+        name, file.path.string());
   }
 }
 

@@ -1,7 +1,7 @@
 // Where the values of a dataset are. HDF5 answers a read of what is not there with its fill value, mostly zeros, and no
-// error: chunks that were never written, sources of a virtual dataset that are missing or too short, external files that
-// end early. So File::dataset() finds out when it opens a dataset, from metadata alone, and every reader of this program
-// (latents, labels, checkpoints, probe batches, run logs) is served by the same rules.
+// error: chunks that were never written, sources of a virtual dataset that are missing or too short, external files
+// that end early. So File::dataset() finds out when it opens a dataset, from metadata alone, and every reader of this
+// program (latents, labels, checkpoints, probe batches, run logs) is served by the same rules.
 #pragma once
 
 #include <sys/stat.h>
@@ -47,9 +47,9 @@ void require_filters(hid_t creation, const std::string& name);
 /// One dataset or, `depth` levels down, a source of a virtual one; adds the files that it reads.
 struct StoredDataset {
   hid_t id;
-  std::string name;                   ///< in messages
-  std::filesystem::path path;         ///< of the file that it stands in
-  std::int64_t first_row, last_row;   ///< of the outermost dataset, that this one gives
+  std::string name;                  ///< in messages
+  std::filesystem::path path;        ///< of the file that it stands in
+  std::int64_t first_row, last_row;  ///< of the outermost dataset, that this one gives
   int depth = 0;
 };
 void collect(const StoredDataset& dataset, Storage& storage);

@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kDeepest = 8;              ///< virtual datasets of virtual datasets: more is a circle
-constexpr hsize_t kLookAhead = 1000;     ///< sources "%b" that are looked for behind the first that is missing
+constexpr int kDeepest = 8;                ///< virtual datasets of virtual datasets: more is a circle
+constexpr hsize_t kLookAhead = 1000;       ///< sources "%b" that are looked for behind the first that is missing
 constexpr rlim_t kOtherDescriptors = 256;  ///< what a rank has open besides its data
 
 std::string text_of(hid_t creation, std::size_t mapping, ssize_t (*get)(hid_t, std::size_t, char*, std::size_t)) {
@@ -34,8 +34,10 @@ std::string with_block(const std::string& name, hsize_t block) {
   std::string text;
   for (std::size_t i = 0; i < name.size(); ++i) {
     const char next = name[i] == '%' && i + 1 < name.size() ? name[i + 1] : '\0';
-    if (next == 'b') text += std::to_string(block);
-    else text += name[i];
+    if (next == 'b')
+      text += std::to_string(block);
+    else
+      text += name[i];
     if (next == 'b' || next == '%') ++i;
   }
   return text;
@@ -95,9 +97,10 @@ class Sources {
       user_error("{} is a virtual dataset whose source {} cannot be opened: {}. HDF5 would {}", virtual_.name,
                  path_.string(), reason_, else_hdf5);
     }
-    user_error("{} is a virtual dataset whose source {} does not exist: HDF5 would {}. Put it where its name leads from "
-               "the folder of the virtual dataset, or name its folder in HDF5_VDS_PREFIX",
-               virtual_.name, found.file_name, else_hdf5);
+    user_error(
+        "{} is a virtual dataset whose source {} does not exist: HDF5 would {}. Put it where its name leads from "
+        "the folder of the virtual dataset, or name its folder in HDF5_VDS_PREFIX",
+        virtual_.name, found.file_name, else_hdf5);
   }
 
  private:
@@ -174,12 +177,15 @@ class VirtualDataset {
 
  private:
   void add_mapping(std::size_t i) {
-    const Handle here = space(H5Pget_virtual_vspace(creation_, i)), there = space(H5Pget_virtual_srcspace(creation_, i));
+    const Handle here = space(H5Pget_virtual_vspace(creation_, i)),
+                 there = space(H5Pget_virtual_srcspace(creation_, i));
     const Selection selected(here, dims_);
     const auto unlimited = selected.unlimited();
     covered_ += selected.inside();
-    if (selected.is_row_range()) ranges_.push_back(selected.rows());
-    else only_rows_ = false;
+    if (selected.is_row_range())
+      ranges_.push_back(selected.rows());
+    else
+      only_rows_ = false;
     const bool in_blocks = unlimited && !Selection(there, extents(there.get())).unlimited();
     if (!in_blocks) return add_source(i, 0, there, selected.inside(), selected.rows());
     const hsize_t blocks = selected.blocks(*unlimited), points = selected.points_of_block(*unlimited);
@@ -199,13 +205,13 @@ class VirtualDataset {
     const auto dims = extents(whole.get());
     const Selection selected(there, dims);
     if (selected.inside() < needed) {
-      user_error("{} is a virtual dataset whose source {}: {} of shape {} is too short for what it should give: {} of {} "
-                 "values are missing in {}, where HDF5 would give its fill value. Write that file again",
-                 dataset_.name, source.file_name, source.dataset_name, to_string(Shape(dims.begin(), dims.end())),
-                 needed - selected.inside(), needed, text(rows));
+      user_error(
+          "{} is a virtual dataset whose source {}: {} of shape {} is too short for what it should give: {} of {} "
+          "values are missing in {}, where HDF5 would give its fill value. Write that file again",
+          dataset_.name, source.file_name, source.dataset_name, to_string(Shape(dims.begin(), dims.end())),
+          needed - selected.inside(), needed, text(rows));
     }
-    const std::string name =
-        fmt::format("{}, source {}: {}", dataset_.name, source.file_name, source.dataset_name);
+    const std::string name = fmt::format("{}, source {}: {}", dataset_.name, source.file_name, source.dataset_name);
     if (dataset_.depth >= kDeepest) user_error("{}: virtual datasets lead to each other in a circle", dataset_.name);
     const Rows outer = dataset_.depth == 0 ? rows : Rows{dataset_.first_row, dataset_.last_row};
     collect({source.dataset.get(), name, source.stored.path, outer.first, outer.second, dataset_.depth + 1}, storage_);
@@ -224,7 +230,8 @@ class VirtualDataset {
         if (first > next) refuse_hole(text({next, first - 1}));
         next = std::max(next, last + 1);
       }
-      if (next < static_cast<std::int64_t>(dims_[0])) refuse_hole(text({next, static_cast<std::int64_t>(dims_[0]) - 1}));
+      if (next < static_cast<std::int64_t>(dims_[0]))
+        refuse_hole(text({next, static_cast<std::int64_t>(dims_[0]) - 1}));
     } else if (covered_ < all) {
       refuse_hole(fmt::format("{} of {} values", all - covered_, all));
     }
@@ -240,9 +247,9 @@ class VirtualDataset {
   Storage& storage_;
   Sources sources_;
   std::vector<hsize_t> dims_;
-  hsize_t covered_ = 0;        ///< elements that mappings select
-  bool only_rows_ = true;      ///< every mapping is a range of whole rows
-  std::vector<Rows> ranges_;   ///< these
+  hsize_t covered_ = 0;       ///< elements that mappings select
+  bool only_rows_ = true;     ///< every mapping is a range of whole rows
+  std::vector<Rows> ranges_;  ///< these
 };
 
 /// HDF5 keeps every source open, and where it cannot open one more it gives the fill value.
@@ -255,9 +262,10 @@ void require_descriptors(const StoredDataset& dataset, const Storage& storage) {
   const rlim_t had = limit.rlim_cur;
   limit.rlim_cur = std::min(needed, limit.rlim_max);
   if (limit.rlim_cur >= needed && ::setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
-  user_error("{} is a virtual dataset of {} files, and this process may open {}: ulimit -n {}, or store it in fewer "
-             "files",
-             dataset.name, files.size(), std::max(had, limit.rlim_max), needed);
+  user_error(
+      "{} is a virtual dataset of {} files, and this process may open {}: ulimit -n {}, or store it in fewer "
+      "files",
+      dataset.name, files.size(), std::max(had, limit.rlim_max), needed);
 }
 
 }  // namespace

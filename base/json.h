@@ -12,8 +12,7 @@ using Json = nlohmann::ordered_json;
 
 /// Sets object[key] = value where it is finite. Where it is not, leaves the key out and appends
 /// "<key>: <why>" to `notes` (an array).
-void set_if_finite(Json& object, const std::string& key, double value, Json& notes,
-                   const std::string& why = "unknown");
+void set_if_finite(Json& object, const std::string& key, double value, Json& notes, const std::string& why = "unknown");
 
 /// The text, indented by two, with a newline at the end, in valid UTF-8 whatever bytes the strings hold
 /// (clean_text.h; C0 controls are escaped, as JSON does). Throws std::logic_error naming the place where a nan,

@@ -12,9 +12,7 @@ namespace {
 
 bool is_digit(char c) { return '0' <= c && c <= '9'; }
 
-bool is_digits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
-}
+bool is_digits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_digit); }
 
 bool is_power_of_two(std::string_view digits) {
   unsigned value = 0;
@@ -41,9 +39,7 @@ std::optional<double> parse_number(std::string_view text) {
   return value;
 }
 
-bool begins_like_thousands(std::string_view item) {
-  return item.size() > 1 && item[0] == '0' && is_digit(item[1]);
-}
+bool begins_like_thousands(std::string_view item) { return item.size() > 1 && item[0] == '0' && is_digit(item[1]); }
 
 std::vector<std::string_view> split_list(std::string_view list, std::string_view option) {
   std::vector<std::string_view> items;
@@ -51,8 +47,8 @@ std::vector<std::string_view> split_list(std::string_view list, std::string_view
     const auto comma = std::min(list.find(',', at), list.size());
     items.push_back(trimmed(list.substr(at, comma - at)));
     if (items.size() > 1 && begins_like_thousands(items.back()))
-      user_error("{} {}: '{},{}' is two numbers to this list: write {}{}, commas stand between numbers only",
-                 option, list, items[items.size() - 2], items.back(), items[items.size() - 2], items.back());
+      user_error("{} {}: '{},{}' is two numbers to this list: write {}{}, commas stand between numbers only", option,
+                 list, items[items.size() - 2], items.back(), items[items.size() - 2], items.back());
     at = comma + 1;
   }
   return items;
@@ -64,11 +60,11 @@ std::string note_on_thousands(std::string_view list, std::string_view option) {
   const auto thousands = trimmed(list.substr(0, comma));
   const auto rest = list.substr(comma + 1);
   const auto ones = trimmed(rest.substr(0, rest.find(':')));
-  const bool could_be_one = is_digits(thousands) && thousands.size() <= 3 && thousands[0] != '0' &&
-                            is_digits(ones) && ones.size() == 3;
+  const bool could_be_one =
+      is_digits(thousands) && thousands.size() <= 3 && thousands[0] != '0' && is_digits(ones) && ones.size() == 3;
   if (!could_be_one || (is_power_of_two(thousands) && is_power_of_two(ones))) return "";
-  return fmt::format("{} {} is two numbers, {} and {}; one number is written without a comma: {}{}", option,
-                     list, thousands, ones, thousands, ones);
+  return fmt::format("{} {} is two numbers, {} and {}; one number is written without a comma: {}{}", option, list,
+                     thousands, ones, thousands, ones);
 }
 
 }  // namespace gpumonth

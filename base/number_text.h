@@ -19,8 +19,7 @@ std::optional<double> parse_number(std::string_view text);
 bool begins_like_thousands(std::string_view item);
 
 /// The parts of "512,1024" without blanks around them, empty ones too. Throws UserError where an item begins
-/// like the end of a number with commas between thousands; `option` ("--gpus") stands for the list in the
-/// message.
+/// like the end of a number with commas between thousands; `option` ("--gpus") stands for the list in the message.
 std::vector<std::string_view> split_list(std::string_view list, std::string_view option);
 
 /// What to say of a list such as "16,384" that is read as two numbers and could be one with a comma between

@@ -27,8 +27,7 @@ File create_temporary(const std::filesystem::path& target, PendingFile::Existing
   if (std::filesystem::is_directory(target, error)) {
     user_error("{}: is a folder; name a file", target.string());
   }
-  if (existing == PendingFile::Existing::refuse && std::filesystem::exists(target, error))
-    refuse_existing(target);
+  if (existing == PendingFile::Existing::refuse && std::filesystem::exists(target, error)) refuse_existing(target);
   if (!std::filesystem::is_directory(folder_of(target), error)) {
     user_error("cannot write {}: there is no folder {}", target.string(), folder_of(target).string());
   }
@@ -57,9 +56,7 @@ void sync(const std::filesystem::path& path, const std::string& name) {
 }  // namespace
 
 PendingFile::PendingFile(std::filesystem::path target, Existing existing, bool swmr)
-    : target_(std::move(target)),
-      temporary_(temporary_name(target_)),
-      existing_(existing),
+    : target_(std::move(target)), temporary_(temporary_name(target_)), existing_(existing),
       file_(create_temporary(target_, existing_, swmr, temporary_)) {}
 
 PendingFile::~PendingFile() {

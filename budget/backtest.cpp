@@ -16,9 +16,8 @@ namespace fs = std::filesystem;
 BacktestRow row_of(const fs::path& file) {
   const Scenario s = load_scenario(file);
   if (!s.has("disclosed.gpu_hours"))
-    user_error(
-        "{}: is no recipe, disclosed.gpu_hours is not given: add what the training is known to have taken",
-        file.string());
+    user_error("{}: is no recipe, disclosed.gpu_hours is not given: add what the training is known to have taken",
+               file.string());
   const Budget budget = make_budget(s, {});
   if (budget.rungs.empty() || !budget.rungs.back().is_drawn())
     user_error("{}: no interval can be drawn: give training.samples, cost.gpus and [goodput]", file.string());
@@ -38,8 +37,7 @@ BacktestRow row_of(const fs::path& file) {
 }  // namespace
 
 Backtest backtest(const std::vector<fs::path>& recipes) {
-  if (recipes.empty())
-    user_error("--backtest: there are no recipes: give files, as in configs/published/recipes/");
+  if (recipes.empty()) user_error("--backtest: there are no recipes: give files, as in configs/published/recipes/");
   Backtest result;
   std::vector<double> errors;
   double covered = 0;
@@ -70,8 +68,8 @@ std::vector<fs::path> shipped_recipes() {
 }
 
 std::string to_text(const Backtest& backtest) {
-  std::string out = fmt::format("{:<39}{:>6}{:>11}{:>24}{:>11}{:>7}  {}\n{:-<102}\n", "GPU-hours", "GPUs",
-                                "predicted", "90 %", "disclosed", "ratio", "", "");
+  std::string out = fmt::format("{:<39}{:>6}{:>11}{:>24}{:>11}{:>7}  {}\n{:-<102}\n", "GPU-hours", "GPUs", "predicted",
+                                "90 %", "disclosed", "ratio", "", "");
   for (const auto& row : backtest.rows)
     out += fmt::format("{:<39}{:>6}{:>11}{:>24}{:>11}{:>7.2f}  {}\n",
                        row.title.substr(0, 37) + (row.own_benchmark ? " *" : ""), row.gpus,

@@ -18,9 +18,8 @@ struct BacktestRow {
   double gpus = 0;
   double predicted_hours = 0, low_hours = 0, high_hours = 0;  ///< GPU-hours: median and 90 %
   double disclosed_hours = 0;
-  bool own_benchmark =
-      false;         ///< the recipe has a throughput of its own; else the utilisation is a general one
-  std::string rung;  ///< the last one, which predicts
+  bool own_benchmark = false;  ///< the recipe has a throughput of its own; else the utilisation is a general one
+  std::string rung;            ///< the last one, which predicts
   double ratio() const { return predicted_hours / disclosed_hours; }
   bool covered() const { return low_hours <= disclosed_hours && disclosed_hours <= high_hours; }
 };
@@ -31,14 +30,12 @@ struct Backtest {
   double coverage = 0;      ///< share of rows whose disclosed hours lie in the 90 % interval
 };
 
-/// Throws UserError: a file that is no scenario, one without disclosed.gpu_hours, cost.gpus or [goodput], no
-/// file.
+/// Throws UserError: a file that is no scenario, one without disclosed.gpu_hours, cost.gpus or [goodput], no file.
 Backtest backtest(const std::vector<std::filesystem::path>& recipes);
 
 /// configs/published/recipes beside the program; empty where there is none.
 std::filesystem::path shipped_recipes_folder();
-/// Every recipe that the program came with, in the order of their names. Throws UserError where there are
-/// none.
+/// Every recipe that the program came with, in the order of their names. Throws UserError where there are none.
 std::vector<std::filesystem::path> shipped_recipes();
 
 std::string to_text(const Backtest& backtest);

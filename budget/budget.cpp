@@ -57,9 +57,7 @@ void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
 }
 
 std::vector<InputShare> shares_of(const Scenario& s, const Cluster& cluster, const Column Outcome::*result) {
-  const auto model = [&](const Sample& sample) {
-    return Column(cluster.simulation.evaluate(sample).*result);
-  };
+  const auto model = [&](const Sample& sample) { return Column(cluster.simulation.evaluate(sample).*result); };
   std::vector<InputShare> shares;
   for (auto& share : variance_shares(cluster.simulation.inputs(), model, kShareDraws, kMonteCarloSeed)) {
     if (!(share.total > kLeastShare)) continue;
@@ -102,8 +100,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   }
   const Cluster* on_gpus = cluster ? &*cluster : nullptr;
   budget.rungs = climb({s, budget.runs, budget.notes, on_gpus});
-  if (!gpus)
-    budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
+  if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
   for (auto& group : {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
                       inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
                       demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
@@ -116,8 +113,7 @@ InputDescription describe_input(const Budget& budget, const std::string& input) 
   if (found != budget.scenario.inputs.end())
     return {found->second.number.tag, found->second.source, found->second.number};
   const auto fitted = budget.fitted.find(input);
-  if (fitted != budget.fitted.end())
-    return {fitted->second.number.tag, fitted->second.source, fitted->second.number};
+  if (fitted != budget.fitted.end()) return {fitted->second.number.tag, fitted->second.source, fitted->second.number};
   if (input == kCarriedOver)
     return {Tag::assumed,
             fmt::format("the same share of the peak is reached on the {} as on the measured machine",

@@ -38,21 +38,18 @@ struct InputShare {
 
 struct BudgetOptions {
   std::vector<std::int64_t> gpus = {};  ///< one: instead of cost.gpus; several: a row of the sweep each
-  std::shared_ptr<const StepModel> components =
-      nullptr;  ///< components_of(runs), for the fit of their scaling
-  std::vector<std::string> notes = {};  ///< of the caller, before the budget's own
+  std::shared_ptr<const StepModel> components = nullptr;  ///< components_of(runs), for the fit of their scaling
+  std::vector<std::string> notes = {};                    ///< of the caller, before the budget's own
 };
 
 struct Budget {
   Scenario scenario;
   std::vector<Efficiency> runs;
   std::vector<Rung> rungs;
-  std::vector<Group> groups;       ///< training, inference, outputs, demand, cost; empty ones are left out
-  std::vector<std::string> notes;  ///< what is unknown or left out, and why
-  std::map<std::string, Input>
-      fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
-  std::optional<ScalingBasis>
-      basis;  ///< where the efficiency on many GPUs comes from; nothing: it is not known
+  std::vector<Group> groups;            ///< training, inference, outputs, demand, cost; empty ones are left out
+  std::vector<std::string> notes;       ///< what is unknown or left out, and why
+  std::map<std::string, Input> fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
+  std::optional<ScalingBasis> basis;    ///< where the efficiency on many GPUs comes from; nothing: it is not known
   std::vector<SweepRow> sweep;
   std::vector<InputShare> months_shares, usd_shares;  ///< of GPU-months and money, the most important first
 };

@@ -24,8 +24,7 @@ std::string changes(const MemoryPlan& from, const MemoryPlan& to) {
   if (to.recompute != from.recompute) text += " --set plan.recompute=true";
   if (to.batch_per_replica != from.batch_per_replica)
     text += fmt::format(" --set plan.batch_per_replica={}", to.batch_per_replica);
-  if (to.replica_gpus != from.replica_gpus)
-    text += fmt::format(" --set plan.replica_gpus={}", to.replica_gpus);
+  if (to.replica_gpus != from.replica_gpus) text += fmt::format(" --set plan.replica_gpus={}", to.replica_gpus);
   return text;
 }
 
@@ -56,10 +55,9 @@ MemoryPlan checked_plan(const Scenario& s, std::int64_t gpus) {
   const std::string what = fmt::format(
       "{}: the plan ({}) needs {:.3g} GB on each of {} GPUs, {:.3g} of it activations; "
       "the {} has room for {:.3g} GB of its {:g}",
-      s.path, describe(asked), need.total() / kGigabyte, gpus, need.activation_bytes / kGigabyte,
-      s.hardware.name, s.hardware.memory_gb * (1 - asked.memory_reserve), s.hardware.memory_gb);
-  if (!fitting)
-    user_error("{}: no plan with up to 64 GPUs per replica fits: take GPUs with more memory", what);
+      s.path, describe(asked), need.total() / kGigabyte, gpus, need.activation_bytes / kGigabyte, s.hardware.name,
+      s.hardware.memory_gb * (1 - asked.memory_reserve), s.hardware.memory_gb);
+  if (!fitting) user_error("{}: no plan with up to 64 GPUs per replica fits: take GPUs with more memory", what);
   user_error("{}; the smallest that fits:{}", what, changes(asked, *fitting));
 }
 
@@ -74,14 +72,14 @@ void check_progress(const Scenario& s, const Cluster& cluster) {
         s.path, cluster.gpus, compact(out.mtbf_s.minCoeff()),
         compact(s.at("goodput.restart").high + s.at("goodput.checkpoint").high));
   if (!out.months.isFinite().all())
-    user_error("{}: on {} GPUs the GPU-months are beyond any number: look for a key with a wrong unit",
-               s.path, cluster.gpus);
+    user_error("{}: on {} GPUs the GPU-months are beyond any number: look for a key with a wrong unit", s.path,
+               cluster.gpus);
 }
 
 }  // namespace
 
-Cluster make_cluster(const Scenario& s, const Number& utilisation, const ScalingBasis* basis,
-                     std::int64_t gpus, std::vector<std::string>& notes) {
+Cluster make_cluster(const Scenario& s, const Number& utilisation, const ScalingBasis* basis, std::int64_t gpus,
+                     std::vector<std::string>& notes) {
   check_replicas(s, gpus);
   MemoryPlan plan = s.plan;
   std::optional<MemoryNeed> memory;
@@ -92,10 +90,8 @@ Cluster make_cluster(const Scenario& s, const Number& utilisation, const Scaling
     plan = checked_plan(s, gpus);
     memory = memory_need(s.model, plan, gpus);
   }
-  const Number& at_reference =
-      basis != nullptr && basis->utilisation.known() ? basis->utilisation : utilisation;
-  Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus),
-                  {}};
+  const Number& at_reference = basis != nullptr && basis->utilisation.known() ? basis->utilisation : utilisation;
+  Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus), {}};
   cluster.outcome = cluster.simulation.draw();
   check_progress(s, cluster);
   return cluster;

@@ -25,8 +25,8 @@ struct Cluster {
 /// `gpus` GPUs with the scenario's plan, or the least that fits where its sharding is auto. Throws UserError,
 /// with the smallest change that fits, where the plan does not; where `gpus` is no multiple of replica_gpus;
 /// where nothing fits.
-Cluster make_cluster(const Scenario& scenario, const Number& utilisation, const ScalingBasis* basis,
-                     std::int64_t gpus, std::vector<std::string>& notes);
+Cluster make_cluster(const Scenario& scenario, const Number& utilisation, const ScalingBasis* basis, std::int64_t gpus,
+                     std::vector<std::string>& notes);
 
 /// A column as a number: 5 % and 95 % quantile, provenance of `from`.
 Number drawn(const Column& column, const Number& from, const std::string& unit, const std::string& formula);

@@ -16,17 +16,15 @@ namespace {
 using Kind = ThroughputUnit::Kind;
 
 constexpr std::string_view kRanks[] = {
-    "ranks",          "n_acc",     "gpus",        "num_gpus",   "n_gpus",    "ngpus",
-    "number_of_gpus", "of_gpus",   "gpu_count",   "world_size", "num_ranks", "n_ranks",
-    "nranks",         "devices",   "num_devices", "n_devices",  "of_ranks",  "number_of_ranks",
-    "accelerators",   "processes", "nprocs",      "np",         "chips"};
+    "ranks",     "n_acc",           "gpus",         "num_gpus",  "n_gpus", "ngpus",   "number_of_gpus", "of_gpus",
+    "gpu_count", "world_size",      "num_ranks",    "n_ranks",   "nranks", "devices", "num_devices",    "n_devices",
+    "of_ranks",  "number_of_ranks", "accelerators", "processes", "nprocs", "np",      "chips"};
 /// What a column named "X_per_s" has to count to be one of throughput: not dollars.
 constexpr std::string_view kWork[] = {
-    "sample",    "samples",    "image",   "images",   "img",     "imgs",   "token",    "tokens",
-    "tok",       "seq",        "seqs",    "example",  "frames",  "clips",  "sequence", "sequences",
-    "sentences", "words",      "pairs",   "examples", "items",   "videos", "video",    "frame",
-    "sentence",  "utterances", "records", "queries",  "flop",    "tflop",  "pflop",    "gflop",
-    "flops",     "tflops",     "gflops",  "pflops",   "ktokens", "kimg",   "mtokens"};
+    "sample", "samples", "image",  "images", "img",      "imgs",       "token",     "tokens",  "tok",    "seq",
+    "seqs",   "example", "frames", "clips",  "sequence", "sequences",  "sentences", "words",   "pairs",  "examples",
+    "items",  "videos",  "video",  "frame",  "sentence", "utterances", "records",   "queries", "flop",   "tflop",
+    "pflop",  "gflop",   "flops",  "tflops", "gflops",   "pflops",     "ktokens",   "kimg",    "mtokens"};
 
 /// "Batch per GPU (samples)" -> name "batch_per_gpu", unit "samples".
 struct ColumnName {
@@ -101,9 +99,7 @@ void find_throughput(ScalingColumns& c, const std::vector<ColumnName>& columns) 
     if (c.throughput_unit == "samples/s") c.throughput_unit.clear();  // the unit column may say more
     return;
   }
-  const auto order = [](const std::string& unit) {
-    return unit.empty() ? Kind::total : parse_unit(unit).kind;
-  };
+  const auto order = [](const std::string& unit) { return unit.empty() ? Kind::total : parse_unit(unit).kind; };
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const auto unit = i == c.ranks ? std::nullopt : unit_of(columns[i]);
     if (!unit || (c.throughput != ScalingColumns::kNone && order(c.throughput_unit) <= order(*unit))) continue;

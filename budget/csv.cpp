@@ -22,16 +22,14 @@ void append_utf8(std::string& out, std::uint32_t c) {
   } else if (c < 0x10000) {
     put(0xE0 | (c >> 12)), put(0x80 | ((c >> 6) & 0x3F)), put(0x80 | (c & 0x3F));
   } else {
-    put(0xF0 | (c >> 18)), put(0x80 | ((c >> 12) & 0x3F)), put(0x80 | ((c >> 6) & 0x3F)),
-        put(0x80 | (c & 0x3F));
+    put(0xF0 | (c >> 18)), put(0x80 | ((c >> 12) & 0x3F)), put(0x80 | ((c >> 6) & 0x3F)), put(0x80 | (c & 0x3F));
   }
 }
 
 /// `bytes` without the mark; a half pair, or a byte too many, becomes U+FFFD.
 std::string from_utf16(std::string_view bytes, bool big_endian) {
   const auto unit = [&](std::size_t i) {
-    const auto first = static_cast<unsigned char>(bytes[i]),
-               second = static_cast<unsigned char>(bytes[i + 1]);
+    const auto first = static_cast<unsigned char>(bytes[i]), second = static_cast<unsigned char>(bytes[i + 1]);
     return static_cast<std::uint32_t>(big_endian ? first << 8 | second : second << 8 | first);
   };
   std::string out;
@@ -52,15 +50,11 @@ std::string from_utf16(std::string_view bytes, bool big_endian) {
 void check_is_text(std::string_view bytes, const std::string& name) {
   if (bytes.starts_with("PK\x03\x04"))
     user_error("{}: is a ZIP archive, as an .xlsx or .ods workbook is: export the sheet as CSV", name);
-  if (bytes.starts_with("\xD0\xCF\x11\xE0"))
-    user_error("{}: is an .xls workbook: export the sheet as CSV", name);
-  if (bytes.starts_with("\x89HDF"))
-    user_error("{}: is an HDF5 file, not a table: give run logs without --csv", name);
+  if (bytes.starts_with("\xD0\xCF\x11\xE0")) user_error("{}: is an .xls workbook: export the sheet as CSV", name);
+  if (bytes.starts_with("\x89HDF")) user_error("{}: is an HDF5 file, not a table: give run logs without --csv", name);
   if (bytes.starts_with("\x1F\x8B")) user_error("{}: is compressed by gzip: unpack it first", name);
   if (bytes.find('\0') != std::string_view::npos)
-    user_error(
-        "{}: holds zero bytes, as UTF-16 without its mark or a binary file does: save it as CSV in UTF-8",
-        name);
+    user_error("{}: holds zero bytes, as UTF-16 without its mark or a binary file does: save it as CSV in UTF-8", name);
 }
 
 /// CR LF and CR become LF.

@@ -17,10 +17,7 @@ class CsvReader {
   /// `text` and `name` must live longer than the reader. The separator ' ' stands for any number of blanks
   /// and tabs.
   CsvReader(std::string_view text, const std::string& name, char separator, std::size_t first_line = 1)
-      : text_(text),
-        name_(name),
-        separator_(separator),
-        line_(first_line),
+      : text_(text), name_(name), separator_(separator), line_(first_line),
         ends_(separator == ' ' ? " \t\n" : std::string{separator, '\n'}) {}
 
   /// False at the end of the text. `fields` are valid until the next row, `line` is that of the file on which

@@ -31,14 +31,12 @@ bool is_uniform(DistributionShape shape) {
 }  // namespace
 
 const std::vector<std::string>& shape_names() {
-  static const std::vector<std::string> names = {"lognormal", "logit-normal", "normal", "uniform",
-                                                 "log-uniform"};
+  static const std::vector<std::string> names = {"lognormal", "logit-normal", "normal", "uniform", "log-uniform"};
   return names;
 }
 
 const char* name(DistributionShape shape) {
-  return shape == DistributionShape::fixed ? "fixed"
-                                           : shape_names()[static_cast<std::size_t>(shape) - 1].c_str();
+  return shape == DistributionShape::fixed ? "fixed" : shape_names()[static_cast<std::size_t>(shape) - 1].c_str();
 }
 
 DistributionShape parse_shape(const std::string& word) {
@@ -72,22 +70,18 @@ Distribution distribution_of(double low, double high, double min, double max) {
   return d;
 }
 
-Distribution distribution_of(double low, double median, double high, double min, double max,
-                             const std::string& shape) {
+Distribution distribution_of(double low, double median, double high, double min, double max, const std::string& shape) {
   Distribution d = distribution_of(low, high, min, max);
   if (d.shape == DistributionShape::fixed) return d;
   if (!shape.empty()) d.shape = parse_shape(shape);
-  const bool logarithmic =
-      d.shape == DistributionShape::lognormal || d.shape == DistributionShape::log_uniform;
+  const bool logarithmic = d.shape == DistributionShape::lognormal || d.shape == DistributionShape::log_uniform;
   if (logarithmic && !(low > 0))
     throw std::invalid_argument(fmt::format("a {} distribution needs low above 0", name(d.shape)));
   if (d.shape == DistributionShape::logit_normal && !(low > 0 && high < 1))
-    throw std::invalid_argument(
-        "a logit-normal distribution needs low and high between 0 and 1, both left out");
+    throw std::invalid_argument("a logit-normal distribution needs low and high between 0 and 1, both left out");
   d.median = from_scale(d.shape, 0.5 * (to_scale(d.shape, low) + to_scale(d.shape, high)));
   if (std::isnan(median)) return d;
-  if (is_uniform(d.shape))
-    throw std::invalid_argument(fmt::format("a {} distribution takes no median", name(d.shape)));
+  if (is_uniform(d.shape)) throw std::invalid_argument(fmt::format("a {} distribution takes no median", name(d.shape)));
   if (!(low < median && median < high))
     throw std::invalid_argument(fmt::format("median = {:g} must lie between low and high", median));
   d.median = median;

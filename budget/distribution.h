@@ -23,23 +23,19 @@ DistributionShape parse_shape(const std::string& word);
 struct Distribution {
   DistributionShape shape = DistributionShape::fixed;
   double low = 0, median = 0, high = 0;
-  double min =
-      -std::numeric_limits<double>::infinity();  ///< draws beyond are set to it: the key's allowed range
+  double min = -std::numeric_limits<double>::infinity();  ///< draws beyond are set to it: the key's allowed range
   double max = std::numeric_limits<double>::infinity();
 
-  /// The value below which a share u of the draws lies, 0 < u < 1. Its median is `median` except for uniform
-  /// ones.
+  /// The value below which a share u of the draws lies, 0 < u < 1. Its median is `median` except for uniform ones.
   double quantile(double u) const;
 };
 
 /// The distribution of a number of which nothing but its range is said: log-normal, because factors multiply
-/// and nothing is below 0; logit-normal where only 0 to 1 is allowed; uniform where an end stands on such a
-/// limit.
+/// and nothing is below 0; logit-normal where only 0 to 1 is allowed; uniform where an end stands on such a limit.
 Distribution distribution_of(double low, double high, double min, double max);
 
 /// The same where a median (NaN: none) or a shape (empty: none) is given. Throws std::invalid_argument, in
 /// words for the user, where they do not go together.
-Distribution distribution_of(double low, double median, double high, double min, double max,
-                             const std::string& shape);
+Distribution distribution_of(double low, double median, double high, double min, double max, const std::string& shape);
 
 }  // namespace gpumonth::budget

@@ -12,7 +12,8 @@
 namespace gpumonth::budget {
 namespace {
 
-/// A measured matrix-product rate may have been measured on a busier machine than the run had; no peak is exceeded so far.
+/// A measured matrix-product rate may have been measured on a busier machine than the run had; no peak is exceeded so
+/// far.
 constexpr double kMostMfu = 2;
 
 /// The denominator of the MFU, and where it comes from.
@@ -62,8 +63,7 @@ Efficiency efficiency_of(const runlog::Run& run) {
   e.summary = runlog::summarize(run);
   e.steps = static_cast<std::size_t>(e.summary.steps);
   if (e.steps == 0) {
-    e.why_unknown =
-        fmt::format("the log has {} steps, none of them steady: train for longer", run.steps.size());
+    e.why_unknown = fmt::format("the log has {} steps, none of them steady: train for longer", run.steps.size());
     return e;
   }
   std::vector<double> seconds, flops;
@@ -149,10 +149,9 @@ Number pooled_mfu(const std::vector<Efficiency>& runs) {
     mfu.high = first ? high : std::max(mfu.high, high);
     mfu.inputs.push_back("run " + run.path);
   }
-  return mfu.as(
-      "1",
-      "lowest low and highest high of the runs' 90 % intervals of sum(model FLOPs) / (sum(step time) x "
-      "ranks x peak of one rank), steady steps");
+  return mfu.as("1",
+                "lowest low and highest high of the runs' 90 % intervals of sum(model FLOPs) / (sum(step time) x "
+                "ranks x peak of one rank), steady steps");
 }
 
 bool is_carried_over(const std::vector<Efficiency>& runs, const model::Hardware& target) {

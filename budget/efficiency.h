@@ -23,7 +23,7 @@ struct Efficiency {
   std::string path;  ///< of the log
   std::string device_name, model_name, dtype, transport, backend;
   int ranks = 1;
-  int units_per_rank = 1;  ///< what a rank works with: threads on a CPU, else 1; scaling is judged per unit
+  int units_per_rank = 1;   ///< what a rank works with: threads on a CPU, else 1; scaling is judged per unit
   double global_batch = 0;  ///< samples of a step, mean; as configured where no step counts
   RunFacts facts;           ///< what it must share with others to stand on their curve
   runlog::Summary summary;  ///< the steps that count, and those that do not
@@ -43,7 +43,7 @@ struct Efficiency {
   double step_mfu_median = std::numeric_limits<double>::quiet_NaN();
   double step_mfu_p95 = std::numeric_limits<double>::quiet_NaN();
   double hardware_over_model_flops = 1;  ///< above 1: the run recomputed activations
-  std::string why_unknown;  ///< why there is no MFU; empty where there is
+  std::string why_unknown;               ///< why there is no MFU; empty where there is
 
   bool has_steps() const { return steps > 0; }
   bool has_mfu() const { return why_unknown.empty(); }
@@ -52,8 +52,8 @@ struct Efficiency {
 
 Efficiency efficiency_of(const runlog::Run& run);
 
-/// What a reader should know of how these logs were read: steps left out, slow starts, batches that change, logs that know
-/// too little of themselves, and logs that do not belong on one curve.
+/// What a reader should know of how these logs were read: steps left out, slow starts, batches that change, logs that
+/// know too little of themselves, and logs that do not belong on one curve.
 std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs);
 
 /// Runs that belong on one curve.

@@ -35,8 +35,7 @@ std::string backtest_figure(const Backtest& backtest);
 /// was measured, the fit, and its 90 % band out to `planned` GPUs (0: not known, eight times the most), at
 /// most to `reach` (0: no limit), beyond which the budget does not use it. `unit`: "rank" or "GPU". Empty for
 /// a curve on one number of GPUs.
-std::string fit_figure(const Fit& fit, std::int64_t planned, std::int64_t reach, const char* id,
-                       const char* unit);
+std::string fit_figure(const Fit& fit, std::int64_t planned, std::int64_t reach, const char* id, const char* unit);
 /// 90 % band and median against the number of GPUs; empty without a sweep of two.
 std::string sweep_months_figure(const Budget& budget);
 std::string sweep_days_figure(const Budget& budget);

@@ -18,13 +18,9 @@ void set_rows(Plot& plot, const std::vector<std::string>& names) {
   std::string tics;
   for (std::size_t i = 0; i < names.size(); ++i)
     tics += fmt::format("{}{} {}", i ? ", " : "", quoted(names[i]), row(i));
-  plot.line("set border 1")
-      .line("unset grid")
-      .line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
+  plot.line("set border 1").line("unset grid").line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
   plot.line(fmt::format("set ytics ({}) scale 0 textcolor rgb '{}'", tics, colour::kInk));
-  plot.line(fmt::format("set yrange [{}:0.7]", row(names.size()) + 0.3))
-      .line("set logscale x")
-      .line("unset key");
+  plot.line(fmt::format("set yrange [{}:0.7]", row(names.size()) + 0.3)).line("set logscale x").line("unset key");
 }
 
 /// Only powers of ten where 1, 2 and 5 times them would be crowded.
@@ -33,9 +29,8 @@ std::string one_two_five(double low, double high) {
 }
 
 std::string arrow(double x, double y0, double y1) {
-  return fmt::format(
-      "set arrow from first {:.9g},first {} to first {:.9g},first {} nohead lc rgb '{}' dt (4,4) back", x, y0,
-      x, y1, colour::kMuted);
+  return fmt::format("set arrow from first {:.9g},first {} to first {:.9g},first {} nohead lc rgb '{}' dt (4,4) back",
+                     x, y0, x, y1, colour::kMuted);
 }
 
 std::string factor_label(const Rung& rung, const Rung& before) {
@@ -73,24 +68,22 @@ std::string ladder_figure(const Budget& budget) {
         plot.line(arrow(x, row(i) - kRungThickness / 2, row(i + 1) + kRungThickness / 2));
   }
   set_rows(plot, names);
-  plot.line(fmt::format("set xlabel {}",
-                        quoted(fmt::format("GPU-months of the {}", budget.scenario.hardware.name))));
+  plot.line(fmt::format("set xlabel {}", quoted(fmt::format("GPU-months of the {}", budget.scenario.hardware.name))));
   const double left = low / 1.6, right = high * std::pow(high / low, 0.45) * 1.5;
   plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", left, right))
       .line("set xtics (" + one_two_five(left, right) + ")");
   plot.data("rungs", boxes);
-  plot.line(
-      fmt::format("plot $rungs using 1:2:3:4:5:6 every ::0::{0} with boxxyerror lc rgb '{1}', $rungs using "
-                  "1:2:3:4:5:6 every "
-                  "::{2} with boxxyerror lc rgb '{3}'",
-                  std::max<int>(0, static_cast<int>(boxes.size()) - 2), colour::kForward, boxes.size() - 1,
-                  colour::kBackward));
+  plot.line(fmt::format(
+      "plot $rungs using 1:2:3:4:5:6 every ::0::{0} with boxxyerror lc rgb '{1}', $rungs using "
+      "1:2:3:4:5:6 every "
+      "::{2} with boxxyerror lc rgb '{3}'",
+      std::max<int>(0, static_cast<int>(boxes.size()) - 2), colour::kForward, boxes.size() - 1, colour::kBackward));
   return plot.svg("fig-ladder", "The ladder of assumptions, GPU-months per rung");
 }
 
 std::string outputs_figure(const Budget& budget) {
-  const auto found = std::find_if(budget.groups.begin(), budget.groups.end(),
-                                  [](const Group& g) { return g.id == "outputs"; });
+  const auto found =
+      std::find_if(budget.groups.begin(), budget.groups.end(), [](const Group& g) { return g.id == "outputs"; });
   if (found == budget.groups.end()) return "";
   Plot plot(kFigureWidth, 100 + 36 * static_cast<int>(found->lines.size()));
   std::vector<std::string> names;
@@ -103,8 +96,7 @@ std::string outputs_figure(const Budget& budget) {
     low = std::min(low, middle);
     high = std::max(high, middle);
     (number.tag == Tag::assumed ? assumed : published).push_back({middle, row(i)});
-    plot.label(range_text(number, scientific), fmt::format("first {:.9g},first {}", middle, row(i)),
-               "offset 1.2,0");
+    plot.label(range_text(number, scientific), fmt::format("first {:.9g},first {}", middle, row(i)), "offset 1.2,0");
   }
   set_rows(plot, names);
   const double left = std::pow(10, std::floor(std::log10(low)));

@@ -48,17 +48,15 @@ std::string unit_word(const char* unit, std::int64_t count) {
 }
 
 void mark_planned(Plot& plot, double gpus) {
-  plot.line(
-      fmt::format("set arrow from first {0},graph 0 to first {0},graph 1 nohead lc rgb '{1}' dt (4,4) back",
-                  gpus, colour::kMuted));
+  plot.line(fmt::format("set arrow from first {0},graph 0 to first {0},graph 1 nohead lc rgb '{1}' dt (4,4) back", gpus,
+                        colour::kMuted));
   plot.label("planned ", fmt::format("first {},graph 0.05", gpus),
              fmt::format("right textcolor rgb '{}'", colour::kMuted));
 }
 
 }  // namespace
 
-std::string fit_figure(const Fit& fit, std::int64_t planned, std::int64_t reach, const char* id,
-                       const char* unit) {
+std::string fit_figure(const Fit& fit, std::int64_t planned, std::int64_t reach, const char* id, const char* unit) {
   const ScalingCurve& curve = fit.curve();
   const std::int64_t first = curve.points.front().ranks, most = curve.points.back().ranks;
   const std::int64_t wanted = planned > 0 ? std::max(planned, most) : 8 * most;
@@ -75,21 +73,18 @@ std::string fit_figure(const Fit& fit, std::int64_t planned, std::int64_t reach,
   std::map<double, std::vector<std::vector<double>>> measured;  // by batch per GPU
   for (const auto& point : curve.points) {
     const double share = 100 * fit.efficiency(point.ranks, point.samples_per_s);
-    measured[has_batch(curve) ? point.batch_per_rank : 0].push_back(
-        {static_cast<double>(point.ranks), share});
+    measured[has_batch(curve) ? point.batch_per_rank : 0].push_back({static_cast<double>(point.ranks), share});
     highest = std::max(highest, share);
   }
   Plot plot(kFigureWidth, 400);
-  plot.data("band", band)
-      .line("set logscale x 2")
-      .line("set key outside top left horizontal Left reverse samplen 1.6");
-  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", static_cast<double>(first) / 1.2,
-                        static_cast<double>(last) * 1.2));
+  plot.data("band", band).line("set logscale x 2").line("set key outside top left horizontal Left reverse samplen 1.6");
+  plot.line(
+      fmt::format("set xrange [{:.9g}:{:.9g}]", static_cast<double>(first) / 1.2, static_cast<double>(last) * 1.2));
   plot.line(fmt::format("set yrange [0:{:.9g}]", 1.12 * highest));
   plot.line("set xtics (" + doublings(static_cast<double>(first), static_cast<double>(last)) + ")");
   plot.line(fmt::format("set xlabel '{}s'", unit));
-  plot.line(fmt::format("set ylabel {}",
-                        quoted(fmt::format("throughput per {}, % of {}", unit, unit_word(unit, first)))));
+  plot.line(
+      fmt::format("set ylabel {}", quoted(fmt::format("throughput per {}, % of {}", unit, unit_word(unit, first)))));
   if (planned > 0 && planned <= last) mark_planned(plot, static_cast<double>(planned));
   std::string command = fmt::format(
       "$band using 1:2:4 with filledcurves lc rgb '{}' fs solid 0.35 title 'forecast of one more run: 90 %', "

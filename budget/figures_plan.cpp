@@ -30,8 +30,7 @@ std::string band_figure(const Budget& budget, const char* id, const char* title,
   for (const auto& r : budget.sweep) {
     if (!r.refused.empty()) continue;
     rows.push_back({static_cast<double>(r.gpus), (r.*range).low, r.*median, (r.*range).high});
-    gpus += fmt::format("{}{} {}", gpus.empty() ? "" : ", ", quoted(grouped(static_cast<double>(r.gpus))),
-                        r.gpus);
+    gpus += fmt::format("{}{} {}", gpus.empty() ? "" : ", ", quoted(grouped(static_cast<double>(r.gpus))), r.gpus);
     low = std::min(low, rows.back()[1]);
     high = std::max(high, rows.back()[3]);
   }
@@ -81,13 +80,11 @@ std::string tornado_figure(const Budget& budget) {
   plot.line("set border 1").line("unset grid").line("set logscale x").line("unset key");
   plot.line(fmt::format("set ytics ({}) scale 0 textcolor rgb '{}'", names, colour::kInk));
   plot.line(fmt::format("set yrange [{}:0.7]", row(shares.size()) + 0.3));
-  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", left, right))
-      .line("set xtics (" + ticks(left, right) + ")");
-  plot.line(fmt::format("set xlabel {}",
-                        quoted(fmt::format("GPU-months of the {}", budget.scenario.hardware.name))));
-  plot.line(fmt::format(
-      "set arrow from first {0:.9g},graph 0 to first {0:.9g},graph 1 nohead lc rgb '{1}' dt (4,4) back",
-      middle, colour::kMuted));
+  plot.line(fmt::format("set xrange [{:.9g}:{:.9g}]", left, right)).line("set xtics (" + ticks(left, right) + ")");
+  plot.line(fmt::format("set xlabel {}", quoted(fmt::format("GPU-months of the {}", budget.scenario.hardware.name))));
+  plot.line(
+      fmt::format("set arrow from first {0:.9g},graph 0 to first {0:.9g},graph 1 nohead lc rgb '{1}' dt (4,4) back",
+                  middle, colour::kMuted));
   plot.line(
       fmt::format("plot $below using 1:2:3:4:5:6 with boxxyerror lc rgb '{}', $above using 1:2:3:4:5:6 with "
                   "boxxyerror lc rgb '{}'",
@@ -115,10 +112,10 @@ std::string backtest_figure(const Backtest& backtest) {
   plot.line("set xlabel 'predicted over disclosed GPU-hours'");
   plot.line(fmt::format("set arrow from first 1,graph 0 to first 1,graph 1 nohead lc rgb '{}' dt (4,4) back",
                         colour::kMuted));
-  plot.line(fmt::format(
-      "plot $rows using 3:2:($4-$3):(0) with vectors nohead lw 6 lc rgb '{}', $rows using 1:2 with points "
-      "pt 7 ps 0.8 lc rgb '{}'",
-      colour::kForward, colour::kBackward));
+  plot.line(
+      fmt::format("plot $rows using 3:2:($4-$3):(0) with vectors nohead lw 6 lc rgb '{}', $rows using 1:2 with points "
+                  "pt 7 ps 0.8 lc rgb '{}'",
+                  colour::kForward, colour::kBackward));
   return plot.svg("fig-backtest", "Predicted over disclosed GPU-hours of known trainings");
 }
 

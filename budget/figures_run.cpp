@@ -27,8 +27,8 @@ std::vector<double> smooth(const std::vector<double>& values) {
   std::vector<double> out;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::size_t reach = std::min({half, i, values.size() - 1 - i});
-    out.push_back(static_cast<double>((before[i + reach + 1] - before[i - reach]) /
-                                      static_cast<long double>(2 * reach + 1)));
+    out.push_back(
+        static_cast<double>((before[i + reach + 1] - before[i - reach]) / static_cast<long double>(2 * reach + 1)));
   }
   return out;
 }
@@ -96,9 +96,7 @@ std::vector<std::size_t> steady_rank_rows(const runlog::Run& run) {
   return rows;
 }
 
-bool has_steady_rank_times(const runlog::Run& run) {
-  return run.info.world_size > 1 && !steady_rank_rows(run).empty();
-}
+bool has_steady_rank_times(const runlog::Run& run) { return run.info.world_size > 1 && !steady_rank_rows(run).empty(); }
 
 /// The middle one of the sampled steps: past the warm-up where there is a choice.
 std::int64_t sampled_step(const runlog::Run& run) {
@@ -115,7 +113,8 @@ std::string loss_figure(const std::vector<runlog::Run>& runs, const std::vector<
   double low = INFINITY, high = -INFINITY;
   for (const auto& group : groups)
     for (const std::size_t i : group.runs) {
-      curves.emplace_back(&group, loss_curve(runs[i], std::clamp<std::size_t>(kAllColumns / runs.size(), 10, kMostColumns)));
+      curves.emplace_back(&group,
+                          loss_curve(runs[i], std::clamp<std::size_t>(kAllColumns / runs.size(), 10, kMostColumns)));
       low = std::min(low, curves.back().second.low);
       high = std::max(high, curves.back().second.high);
     }
@@ -200,17 +199,15 @@ std::string breakdown_figure(const std::vector<Efficiency>& runs, const std::vec
   plot.line("set xlabel 'mean steady step (ms)'")
       .line("set key at screen 0.985,screen 0.98 right top vertical maxrows 2 samplen 1.2")
       .line("set tmargin 4");
-  plot.line("set border 1")
-      .line("unset grid")
-      .line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
+  plot.line("set border 1").line("unset grid").line(fmt::format("set grid x back lc rgb '{}' lt 1", colour::kGrid));
   plot.line("set ytics (" + tics + ") scale 0")
       .line(fmt::format("set yrange [{}:0.5]", 0.5 - static_cast<double>(shown)));
   plot.line(fmt::format("set xrange [0:{}]", std::max(1e-3, longest_ms * 1.03)));
   std::string command;
   for (std::size_t p = 0; p < names.size(); ++p) {
     plot.data(fmt::format("part{}", p), boxes[p]);
-    command += fmt::format("{}$part{} {} lc rgb '{}' title '{}'", p ? ", " : "", p, kBoxes, names[p].colour,
-                           names[p].name);
+    command +=
+        fmt::format("{}$part{} {} lc rgb '{}' title '{}'", p ? ", " : "", p, kBoxes, names[p].colour, names[p].name);
   }
   plot.line("plot " + command);
   return plot.svg("fig-breakdown", "Mean step time by part");
@@ -245,9 +242,8 @@ std::string straggler_figure(const std::vector<runlog::Run>& runs) {
                         high + 0.35 * (high - low) + 0.02 * low + 1e-3));
   if (ranks <= 16) plot.line("set xtics 1");
   const double middle = quantile(medians, 0.5);
-  plot.line(
-      fmt::format("set arrow 1 from graph 0,first {0} to graph 1,first {0} nohead lc rgb '{1}' dt (6,5) back",
-                  middle, colour::kMuted));
+  plot.line(fmt::format("set arrow 1 from graph 0,first {0} to graph 1,first {0} nohead lc rgb '{1}' dt (6,5) back",
+                        middle, colour::kMuted));
   plot.line(
       fmt::format("plot $ranks using 1:2:3:4 with yerrorbars pt 7 ps 0.7 lw 1.6 lc rgb '{}' title 'median, "
                   "5-95 % of steps'",
@@ -286,8 +282,7 @@ std::string bucket_figure(const std::vector<runlog::Run>& runs) {
     double at_ms = 0;
     for (const auto& [seconds, part] : parts) {
       plot.data(fmt::format("step_{}", part.name), {box(at_ms, at_ms + 1e3 * seconds, 0, 0.62)});
-      command +=
-          fmt::format("$step_{} {} lc rgb '{}' title '{}', ", part.name, kBoxes, part.colour, part.name);
+      command += fmt::format("$step_{} {} lc rgb '{}' title '{}', ", part.name, kBoxes, part.colour, part.name);
       at_ms += 1e3 * seconds;
     }
     end_ms = std::max(end_ms, at_ms);

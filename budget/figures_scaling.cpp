@@ -15,8 +15,8 @@ namespace {
 
 struct Series {
   std::string name;
-  Runs runs = {};  // by ranks
-  double per_unit = 0;                       // baseline samples/s of one GPU or thread
+  Runs runs = {};       // by ranks
+  double per_unit = 0;  // baseline samples/s of one GPU or thread
   int fewest = 0, most = 0;
 };
 
@@ -97,8 +97,7 @@ std::vector<std::vector<double>> means(const Series& series, F value) {
     double sum = 0;
     for (const double v : values) sum += v;
     rows.push_back({static_cast<double>(ranks), sum / static_cast<double>(values.size()),
-                    *std::min_element(values.begin(), values.end()),
-                    *std::max_element(values.begin(), values.end())});
+                    *std::min_element(values.begin(), values.end()), *std::max_element(values.begin(), values.end())});
   }
   return rows;
 }
@@ -129,10 +128,9 @@ std::string throughput_figure(const std::vector<Efficiency>& runs) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Series& s = all[i];
     plot.data(fmt::format("series{}", i), means(s, [](const Efficiency& e) { return e.samples_per_s; }));
-    plot.data(fmt::format("ideal{}", i),
-              means(s, [&s](const Efficiency& e) { return s.per_unit * units(e); }));
-    command += fmt::format("{}$ideal{} using 1:2 with lines lc rgb '{}' lw 1.4 dt (6,5) {}, ", i ? ", " : "",
-                           i, colour::kAxis, i ? "notitle" : "title 'ideal: linear'");
+    plot.data(fmt::format("ideal{}", i), means(s, [&s](const Efficiency& e) { return s.per_unit * units(e); }));
+    command += fmt::format("{}$ideal{} using 1:2 with lines lc rgb '{}' lw 1.4 dt (6,5) {}, ", i ? ", " : "", i,
+                           colour::kAxis, i ? "notitle" : "title 'ideal: linear'");
     command += fmt::format(
         "$series{0} using 1:2:3:4 with yerrorbars pt 0 lw 1.2 lc rgb '{1}' notitle, $series{0} using 1:2 "
         "with linespoints pt 7 ps 0.8 lw 2 lc rgb '{1}' title {2}",
@@ -148,15 +146,14 @@ std::string efficiency_figure(const std::vector<Efficiency>& runs) {
   Plot plot(484, 320);
   set_rank_axis(plot, all);
   plot.line("set ylabel 'efficiency (%)'");
-  plot.line(fmt::format(
-      "set arrow 1 from graph 0,first 100 to graph 1,first 100 nohead lc rgb '{}' lw 1.4 dt (6,5) back",
-      colour::kAxis));
+  plot.line(
+      fmt::format("set arrow 1 from graph 0,first 100 to graph 1,first 100 nohead lc rgb '{}' lw 1.4 dt (6,5) back",
+                  colour::kAxis));
   std::string command;
   double highest = 100;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const double base = all[i].per_unit;
-    const auto rows =
-        means(all[i], [base](const Efficiency& e) { return 100 * e.samples_per_s / units(e) / base; });
+    const auto rows = means(all[i], [base](const Efficiency& e) { return 100 * e.samples_per_s / units(e) / base; });
     for (const auto& row : rows) highest = std::max(highest, row[3]);
     plot.data(fmt::format("series{}", i), rows);
     command += fmt::format(

@@ -8,8 +8,8 @@
 
 namespace gpumonth::budget {
 
-std::string grouped(double value);  ///< "10,528", "12.3", "0.390": three digits at least, thousands by commas
-std::string compact(double value);  ///< "15.3 M", "124.6 k", "5.04", "7.07e17"
+std::string grouped(double value);       ///< "10,528", "12.3", "0.390": three digits at least, thousands by commas
+std::string compact(double value);       ///< "15.3 M", "124.6 k", "5.04", "7.07e17"
 std::string scientific(double value);    ///< "7.07e17", "1e21"
 std::string percent(double fraction);    ///< "48 %", "4.3 %"
 std::string money(double value);         ///< "383 M", "1.53 bn": of a currency

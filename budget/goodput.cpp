@@ -19,8 +19,7 @@ Column first_order_loss(const Column& interval_s, const Column& write_s, const C
   return write_s / interval_s + interval_s / (2 * mtbf_s) + restart_s / mtbf_s;
 }
 
-Column forward_share(const Column& interval_s, const Column& write_s, const Column& restart_s,
-                     const Column& mtbf_s) {
+Column forward_share(const Column& interval_s, const Column& write_s, const Column& restart_s, const Column& mtbf_s) {
   const Column lost = ((interval_s + write_s) / mtbf_s).unaryExpr([](double x) { return std::expm1(x); });
   const Column share = interval_s / (mtbf_s * (restart_s / mtbf_s).exp() * lost);
   return mtbf_s.isInf().select(1.0, share);

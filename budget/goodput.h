@@ -21,14 +21,12 @@ Column young_interval_s(const Column& write_s, const Column& mtbf_s);
 Column daly_interval_s(const Column& write_s, const Column& mtbf_s);
 
 /// First order: lost share = write / interval + interval / (2 mtbf) + restart / mtbf. For interval << mtbf.
-Column first_order_loss(const Column& interval_s, const Column& write_s, const Column& restart_s,
-                        const Column& mtbf_s);
+Column first_order_loss(const Column& interval_s, const Column& write_s, const Column& restart_s, const Column& mtbf_s);
 
 /// Daly's complete model for exponential failures, also where failures are frequent:
 /// forward share = interval / (mtbf exp(restart / mtbf) (exp((interval + write) / mtbf) - 1)). Its limit, 1, where the
 /// mtbf is infinite: nothing fails, and no checkpoint need be written.
-Column forward_share(const Column& interval_s, const Column& write_s, const Column& restart_s,
-                     const Column& mtbf_s);
+Column forward_share(const Column& interval_s, const Column& write_s, const Column& restart_s, const Column& mtbf_s);
 
 /// Samples needed with this batch over those needed with a small one, to the same loss: 1 + batch / critical
 /// (McCandlish et al. 2018, arXiv 1812.06162: (S/S_min - 1)(E/E_min - 1) = 1 with critical =

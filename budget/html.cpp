@@ -56,12 +56,11 @@ footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 10px;
 @media print { main { padding: 0; } h2 { break-after: avoid; } figure, .card, tr { break-inside: avoid; } }
 )css";
 
-std::string row(const char* cell, const std::vector<std::string>& texts, std::size_t numbers,
-                std::size_t numbers_end) {
+std::string row(const char* cell, const std::vector<std::string>& texts, std::size_t numbers, std::size_t numbers_end) {
   std::string out = "<tr>";
   for (std::size_t i = 0; i < texts.size(); ++i)
-    out += fmt::format("<{0}{1}>{2}</{0}>", cell, i >= numbers && i < numbers_end ? " class=\"n\"" : "",
-                       escape(texts[i]));
+    out +=
+        fmt::format("<{0}{1}>{2}</{0}>", cell, i >= numbers && i < numbers_end ? " class=\"n\"" : "", escape(texts[i]));
   return out + "</tr>\n";
 }
 
@@ -97,8 +96,8 @@ std::string dashes(std::string text) {
 
 std::string table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows,
                   std::size_t numbers, std::size_t numbers_end) {
-  std::string out = "<div class=\"scroll\"><table>\n<thead>" + row("th", head, numbers, numbers_end) +
-                    "</thead>\n<tbody>\n";
+  std::string out =
+      "<div class=\"scroll\"><table>\n<thead>" + row("th", head, numbers, numbers_end) + "</thead>\n<tbody>\n";
   for (const auto& cells : rows) out += row("td", cells, numbers, numbers_end);
   return out + "</tbody></table></div>\n";
 }
@@ -108,8 +107,7 @@ std::string figure(const std::string& svg, const std::string& caption) {
   return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", svg, escape(caption));
 }
 
-std::string card(const std::string& label, const std::string& value, const std::string& note,
-                 const std::string& tag) {
+std::string card(const std::string& label, const std::string& value, const std::string& note, const std::string& tag) {
   return fmt::format("<div class=\"card\"><span>{}{}</span><b>{}</b><span>{}</span></div>\n", escape(label),
                      tag.empty() ? "" : "&ensp;" + tag, escape(value), escape(note));
 }

@@ -1,5 +1,4 @@
-// The budget for programs. Numbers are {value} or {low, high}, with unit and provenance; nan and null never
-// appear.
+// The budget for programs. Numbers are {value} or {low, high}, with unit and provenance; nan and null never appear.
 #include "base/json.h"
 
 #include <fmt/format.h>
@@ -41,8 +40,7 @@ Json number_json(const Number& number) {
 }
 
 Json rung_json(const Budget& budget, const Rung& rung) {
-  Json out{
-      {"id", rung.id}, {"low", rung.gpu_months.low}, {"high", rung.gpu_months.high}, {"unit", "GPU-month"}};
+  Json out{{"id", rung.id}, {"low", rung.gpu_months.low}, {"high", rung.gpu_months.high}, {"unit", "GPU-month"}};
   if (!rung.replaces.empty()) out["replaces"] = rung.replaces;
   out["replacement"] = rung.replacement;
   out["replacement_inputs"] = Json::array();
@@ -72,10 +70,10 @@ Json run_json(const Efficiency& run, Json& notes) {
   else
     out["global_batch"] = run.global_batch;  // it changes within the log: the mean
   const auto set = [&](const char* key, double value) {
-    set_if_finite(out, key, value, notes,
-                  "run " + run.path + ": " +
-                      (run.has_mfu() ? fmt::format("{} steady steps are too few for an interval", run.steps)
-                                     : run.why_unknown));
+    set_if_finite(
+        out, key, value, notes,
+        "run " + run.path + ": " +
+            (run.has_mfu() ? fmt::format("{} steady steps are too few for an interval", run.steps) : run.why_unknown));
   };
   if (run.has_steps()) set("step_mean_s", run.summary.mean.step_time_s);
   set("step_median_s", run.step_median_s);
@@ -165,9 +163,8 @@ std::string to_json_text(const Budget& budget) {
   const Scenario& s = budget.scenario;
   Json notes = Json::array();
   Json out{{"scenario", {{"path", s.path}, {"title", s.title}, {"summary", s.summary}}}};
-  out["hardware"] = {{"name", s.hardware.name},
-                     {"peak_flops_per_s", s.hardware.peak_flops_per_s},
-                     {"source", s.hardware.source}};
+  out["hardware"] = {
+      {"name", s.hardware.name}, {"peak_flops_per_s", s.hardware.peak_flops_per_s}, {"source", s.hardware.source}};
   out["rungs"] = Json::array();
   for (const auto& rung : budget.rungs) out["rungs"].push_back(rung_json(budget, rung));
   for (const auto& group : budget.groups)

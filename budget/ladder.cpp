@@ -5,19 +5,16 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted,
-                                   measured_mfu, scaling,       goodput};
+constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted, measured_mfu, scaling, goodput};
 
 Number counted(const Scenario& scenario, const model::ModelConfig& model) {
-  return (scenario.at("model") * exactly(static_cast<double>(model::forward_macs(model))))
-      .as("MAC", "model/flops.h");
+  return (scenario.at("model") * exactly(static_cast<double>(model::forward_macs(model)))).as("MAC", "model/flops.h");
 }
 
 }  // namespace
 
 Number Rung::factor_over(const Rung& before) const {
-  return is_drawn() ? factor
-                    : Number{gpu_months.low / before.gpu_months.low, gpu_months.high / before.gpu_months.high};
+  return is_drawn() ? factor : Number{gpu_months.low / before.gpu_months.low, gpu_months.high / before.gpu_months.high};
 }
 
 std::vector<Rung> climb(const LadderContext& context) {
@@ -62,8 +59,7 @@ Number reached_utilisation(const Scenario& s, const std::vector<Efficiency>& run
   const Number measured = pooled_mfu(runs);
   if (measured.known()) return is_carried_over(runs, s.hardware) ? measured * carried_over() : measured;
   if (s.has_all({"utilisation.gpu_seconds", "training.flop_per_sample"}))
-    return (s.at("training.flop_per_sample") /
-            (s.at("utilisation.gpu_seconds") * s.at("hardware.peak_flops_per_s")))
+    return (s.at("training.flop_per_sample") / (s.at("utilisation.gpu_seconds") * s.at("hardware.peak_flops_per_s")))
         .as("1", "FLOP per sample / (GPU-seconds per sample x peak)");
   return s.at("utilisation.published_mfu");
 }

@@ -40,8 +40,7 @@ struct LadderContext {
   const Cluster* cluster = nullptr;  ///< the training on N GPUs; nullptr: N is not given, or no utilisation
 };
 
-/// The next rung, from `before` (nullptr where no rung stands yet); nothing, and a note, where inputs are
-/// missing.
+/// The next rung, from `before` (nullptr where no rung stands yet); nothing, and a note, where inputs are missing.
 using RungFunction = std::optional<Rung> (*)(const LadderContext&, const Rung* before);
 
 std::optional<Rung> as_published(const LadderContext& context, const Rung* before);
@@ -60,8 +59,7 @@ Number gpu_months(const Scenario& scenario, const Number& compute, const Number&
 Number latent_frames(const Scenario& scenario);
 /// Share of clips among the samples: video.share, or all where the model has frames and nothing is said.
 Number video_share(const Scenario& scenario);
-/// Samples seen in training: training.samples, or base_batch x base_steps x data_factor; unknown without
-/// either.
+/// Samples seen in training: training.samples, or base_batch x base_steps x data_factor; unknown without either.
 Number samples_seen(const Scenario& scenario);
 
 /// Model FLOPs over peak: of the runs, else of the recipe's own benchmark, else as published.

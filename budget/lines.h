@@ -24,17 +24,14 @@ struct Group {
 
 // Each leaves out what the scenario's inputs do not reach, and names it in `notes`.
 
-/// The published estimate's base model: its compute, GPU-months, samples, and whether its factors reproduce
-/// it.
+/// The published estimate's base model: its compute, GPU-months, samples, and whether its factors reproduce it.
 Group training_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// What outputs cost, minutes of clip per GPU-hour, and after how much output inference has cost what
 /// training did.
-Group inference_group(const Scenario& scenario, const std::vector<Rung>& rungs,
-                      std::vector<std::string>& notes);
+Group inference_group(const Scenario& scenario, const std::vector<Rung>& rungs, std::vector<std::string>& notes);
 /// FLOP per output: an image, a clip, 1,000 tokens of language models.
 Group outputs_group(const Scenario& scenario, std::vector<std::string>& notes);
-/// GPUs that a share of all uploads would keep busy: as the publication prints it, and as its factors
-/// multiply.
+/// GPUs that a share of all uploads would keep busy: as the publication prints it, and as its factors multiply.
 Group demand_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// Days, money and energy of the last rung; 90 % of the draws where it is one of `cluster` (may be nullptr).
 Group cost_group(const Scenario& scenario, const std::vector<Rung>& rungs, const Cluster* cluster,

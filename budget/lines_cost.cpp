@@ -11,12 +11,8 @@ class Costs {
       : outcome_(cluster != nullptr && last.is_drawn() ? &cluster->outcome : nullptr),
         gpu_days_(last.gpu_months * s.at("time.days_per_month")) {}
 
-  Number gpu_hours() const {
-    return (gpu_days_ * exactly(24)).as("GPU-hour", "GPU-months x days per month x 24");
-  }
-  Number days(const Number& gpus) const {
-    return of(&Outcome::days, (gpu_days_ / gpus).as("day", "GPU-days / GPUs"));
-  }
+  Number gpu_hours() const { return (gpu_days_ * exactly(24)).as("GPU-hour", "GPU-months x days per month x 24"); }
+  Number days(const Number& gpus) const { return of(&Outcome::days, (gpu_days_ / gpus).as("day", "GPU-days / GPUs")); }
   Number usd(const Number& price) const {
     return of(&Outcome::usd, (gpu_hours() * price).as("USD", "GPU-hours x price"));
   }
@@ -24,8 +20,7 @@ class Costs {
     return of(&Outcome::board_mwh, (gpu_hours() * power / exactly(1e6)).as("MWh", "GPU-hours x power"));
   }
   Number building_mwh(const Number& power, const Number& pue) const {
-    return of(&Outcome::building_mwh,
-              (gpu_hours() * power * pue / exactly(1e6)).as("MWh", "GPU-hours x power x PUE"));
+    return of(&Outcome::building_mwh, (gpu_hours() * power * pue / exactly(1e6)).as("MWh", "GPU-hours x power x PUE"));
   }
 
  private:
@@ -55,8 +50,8 @@ Group cost_group(const Scenario& s, const std::vector<Rung>& rungs, const Cluste
   if (s.has("cost.gpus")) {
     const bool scaled = cluster != nullptr && cluster->basis != nullptr;
     group.lines.push_back({"gpus", "GPUs at the same time", s.at("cost.gpus").as("GPU", "input")});
-    group.lines.push_back({"days", scaled ? "days on them" : "days on them, at perfect scaling",
-                           costs.days(s.at("cost.gpus"))});
+    group.lines.push_back(
+        {"days", scaled ? "days on them" : "days on them, at perfect scaling", costs.days(s.at("cost.gpus"))});
   } else {
     notes.push_back("cost: no days, cost.gpus is not given");
   }

@@ -29,13 +29,12 @@ void add_printed(const Scenario& s, const Number& per_gpu_day, const Number& fac
     const Number printed = s.at("demand.printed_gpus");
     const Number minutes = printed * per_gpu_day;
     group.lines.push_back({"printed_gpus", "GPUs as the article prints them", printed.as("GPU", "input")});
-    group.lines.push_back({"printed_minutes_per_day", "  what those would make",
-                           minutes.as("min/day", "GPUs x minutes per GPU-day")});
+    group.lines.push_back(
+        {"printed_minutes_per_day", "  what those would make", minutes.as("min/day", "GPUs x minutes per GPU-day")});
     Number share = minutes - s.at("uploads.tiktok") * s.at("demand.tiktok_share");
     share.low = std::max(0.0, share.low);
-    group.lines.push_back(
-        {"printed_youtube_share", "  so that of YouTube's uploads is generated",
-         (share / s.at("uploads.youtube")).as("1", "(made - TikTok's share) / YouTube's uploads")});
+    group.lines.push_back({"printed_youtube_share", "  so that of YouTube's uploads is generated",
+                           (share / s.at("uploads.youtube")).as("1", "(made - TikTok's share) / YouTube's uploads")});
     if (factor.known())
       group.lines.push_back({"printed_gpus_x_peak", "  at peak: that number times the factor",
                              (printed * factor).as("GPU", "printed_gpus x peak factor")});
@@ -54,9 +53,9 @@ Group demand_group(const Scenario& s, std::vector<std::string>& notes) {
     notes.push_back("demand: uploads, demand shares or the clip's inference are not given");
     return group;
   }
-  const Number minutes = (s.at("uploads.tiktok") * s.at("demand.tiktok_share") +
-                          s.at("uploads.youtube") * s.at("demand.youtube_share"))
-                             .as("min/day", "tiktok x share + youtube x share");
+  const Number minutes =
+      (s.at("uploads.tiktok") * s.at("demand.tiktok_share") + s.at("uploads.youtube") * s.at("demand.youtube_share"))
+          .as("min/day", "tiktok x share + youtube x share");
   const Number per_gpu_day = minutes_per_gpu_day(s);
   const Number exact_per_gpu_day = minutes_per_gpu_hour(s, clip_inference(s)) * exactly(24);
   Number factor;
@@ -67,9 +66,8 @@ Group demand_group(const Scenario& s, std::vector<std::string>& notes) {
   group.lines.push_back({"minutes_per_day", "minutes to generate", minutes});
   group.lines.push_back({"minutes_per_gpu_day", "minutes that one GPU makes in a day", per_gpu_day});
   group.lines.push_back({"gpus", "GPUs, as the factors multiply", gpus});
-  group.lines.push_back(
-      {"gpus_unrounded", "  without rounding the minutes per GPU-hour",
-       (minutes / exact_per_gpu_day).as("GPU", "minutes per day / (24 x minutes per GPU-hour)")});
+  group.lines.push_back({"gpus_unrounded", "  without rounding the minutes per GPU-hour",
+                         (minutes / exact_per_gpu_day).as("GPU", "minutes per day / (24 x minutes per GPU-hour)")});
   if (factor.known()) {
     group.lines.push_back({"peak_gpus", "  at peak", (gpus * factor).as("GPU", "GPUs x peak factor")});
     group.lines.push_back({"peak_over_mean", "  GPUs bought per GPU busy (peak, tries, idle)", factor});

@@ -1,6 +1,5 @@
 // Inference: FLOP per output, output per GPU-hour, break-even with training. "As published" numbers take the
-// publication's operations for FLOPs at 100 % of the peak; "counted" ones count the model, 2 FLOP per
-// multiply-add.
+// publication's operations for FLOPs at 100 % of the peak; "counted" ones count the model, 2 FLOP per multiply-add.
 #include "budget/lines.h"
 
 namespace gpumonth::budget {
@@ -44,8 +43,7 @@ void add_clip(const Scenario& s, const Rung* published, Group& group) {
       (published->compute / (clip / clip_minutes(s))).as("min", "training / inference compute per minute");
   group.lines.push_back({"clip_break_even_minutes", "break-even, as published", even});
   const auto days = [&](const char* id, const char* label, const char* key) {
-    if (s.has(key))
-      group.lines.push_back({id, label, (even / s.at(key)).as("day", "break-even / uploads per day")});
+    if (s.has(key)) group.lines.push_back({id, label, (even / s.at(key)).as("day", "break-even / uploads per day")});
   };
   days("clip_break_even_tiktok_days", "  in days of TikTok's uploads", "uploads.tiktok");
   days("clip_break_even_youtube_days", "  in days of YouTube's uploads", "uploads.youtube");
@@ -58,17 +56,15 @@ void add_counted(const Scenario& s, const Rung* counted, Group& group) {
   group.lines.push_back({"counted_minutes_per_gpu_hour", "clip minutes per GPU-hour at the peak, counted",
                          minutes_per_gpu_hour(s, clip)});
   if (counted != nullptr)
-    group.lines.push_back(
-        {"counted_break_even_minutes", "break-even, counted",
-         (counted->compute / (clip / clip_minutes(s))).as("min", "training / inference compute")});
+    group.lines.push_back({"counted_break_even_minutes", "break-even, counted",
+                           (counted->compute / (clip / clip_minutes(s))).as("min", "training / inference compute")});
 }
 
 }  // namespace
 
 Number image_inference(const Scenario& s) {
   if (!s.has_all({"inference.image_step", "inference.sampling_steps"})) return {};
-  return (s.at("inference.image_step") * s.at("inference.sampling_steps"))
-      .as("FLOP", "image step x sampling steps");
+  return (s.at("inference.image_step") * s.at("inference.sampling_steps")).as("FLOP", "image step x sampling steps");
 }
 
 Number clip_inference(const Scenario& s) {

@@ -29,7 +29,8 @@ std::map<std::string, std::string> model_keys(const std::string& config_toml) {
   return keys;
 }
 
-/// Sums of whole numbers below 2^53 are exact, so that equal models have equal ratios; steps of different shapes may not.
+/// Sums of whole numbers below 2^53 are exact, so that equal models have equal ratios; steps of different shapes may
+/// not.
 bool same_number(double a, double b) { return std::abs(a - b) <= 1e-9 * std::max(a, b); }
 
 /// Over all runs: which runs they are matters less than how much was left out.
@@ -53,7 +54,14 @@ std::string all_left_out(const std::vector<std::string>& names, const std::vecto
 
 RunFacts facts_of(std::span<const runlog::Run> logs) {
   const auto& i = logs.front().info;
-  RunFacts facts{i.model_name, i.dtype, i.backend, i.transport, i.device_name, i.parameters, 0, i.threads_per_rank,
+  RunFacts facts{i.model_name,
+                 i.dtype,
+                 i.backend,
+                 i.transport,
+                 i.device_name,
+                 i.parameters,
+                 0,
+                 i.threads_per_rank,
                  model_keys(i.config_toml)};
   double tokens = 0, samples = 0;
   for (const auto& log : logs)

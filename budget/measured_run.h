@@ -44,8 +44,8 @@ std::string to_text(const Difference& difference);
 /// What no other run has: where and when it started, and its step times.
 std::string identity_of(const runlog::Run& log);
 
-/// What a reader should know of how these runs were read, one line for each kind of thing: steps left out, slow starts, a
-/// batch that changes. `names` and `summaries` go together.
+/// What a reader should know of how these runs were read, one line for each kind of thing: steps left out, slow starts,
+/// a batch that changes. `names` and `summaries` go together.
 std::vector<std::string> reading_notes(const std::vector<std::string>& names,
                                        const std::vector<runlog::Summary>& summaries);
 

@@ -15,8 +15,7 @@ constexpr std::array kSharding = {"none", "optimizer", "full"};
 constexpr int kMostReplicaGpus = 64;
 
 std::size_t level(const std::string& sharding) {
-  return static_cast<std::size_t>(std::find(kSharding.begin(), kSharding.end(), sharding) -
-                                  kSharding.begin());
+  return static_cast<std::size_t>(std::find(kSharding.begin(), kSharding.end(), sharding) - kSharding.begin());
 }
 
 /// bf16 weights and fp32 gradients of two blocks: the one at work, and the next on its way.
@@ -39,8 +38,7 @@ MemoryPlan changed(MemoryPlan plan, std::size_t sharding, bool recompute, int ba
 std::string describe(const MemoryPlan& plan) {
   std::string text = plan.sharding == "none" ? "no sharding" : plan.sharding + " sharding";
   if (plan.recompute) text += ", recompute";
-  return text + fmt::format(", {} sample{} per {}", plan.batch_per_replica,
-                            plan.batch_per_replica == 1 ? "" : "s",
+  return text + fmt::format(", {} sample{} per {}", plan.batch_per_replica, plan.batch_per_replica == 1 ? "" : "s",
                             plan.replica_gpus == 1 ? "GPU" : fmt::format("{} GPUs", plan.replica_gpus));
 }
 
@@ -55,19 +53,17 @@ MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, 
     if (part.kind == model::MemoryKind::activations)
       need.activation_bytes += bytes / plan.replica_gpus;
     else
-      need.state_bytes +=
-          whole_before_full && plan.sharding == "full" ? bytes / static_cast<double>(gpus) : bytes;
+      need.state_bytes += whole_before_full && plan.sharding == "full" ? bytes / static_cast<double>(gpus) : bytes;
   }
   if (plan.sharding == "full") need.state_bytes += gathered_bytes(model);
   return need;
 }
 
-std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan,
-                                       std::int64_t gpus, double bytes) {
+std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
+                                       double bytes) {
   const double room = bytes * (1 - plan.memory_reserve);
   const std::size_t first_level = plan.sharding == "auto" ? 0 : level(plan.sharding);
-  for (int replica = plan.replica_gpus; replica <= std::max(kMostReplicaGpus, plan.replica_gpus);
-       replica *= 2) {
+  for (int replica = plan.replica_gpus; replica <= std::max(kMostReplicaGpus, plan.replica_gpus); replica *= 2) {
     if (gpus % replica != 0) continue;
     for (int batch = plan.batch_per_replica; batch >= 1; batch /= 2)
       for (const bool recompute : {plan.recompute, true})

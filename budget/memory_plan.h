@@ -40,7 +40,7 @@ MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, 
 /// The plan nearest to `plan` that needs at most `bytes` per GPU, reserve left free; nothing where none does.
 /// Tried in this order: more sharding, recompute, smaller batches, more GPUs per replica (powers of two that
 /// divide `gpus`, to 64).
-std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan,
-                                       std::int64_t gpus, double bytes);
+std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
+                                       double bytes);
 
 }  // namespace gpumonth::budget

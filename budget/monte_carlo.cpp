@@ -31,8 +31,8 @@ Eigen::MatrixXd latin_hypercube(Eigen::Index n, Eigen::Index d, std::uint64_t se
     std::iota(slices.begin(), slices.end(), Eigen::Index{0});
     for (std::size_t i = slices.size(); i > 1; --i) std::swap(slices[i - 1], slices[random() % i]);
     for (Eigen::Index row = 0; row < n; ++row)
-      points(row, column) = (static_cast<double>(slices[static_cast<std::size_t>(row)]) + uniform(random)) /
-                            static_cast<double>(n);
+      points(row, column) =
+          (static_cast<double>(slices[static_cast<std::size_t>(row)]) + uniform(random)) / static_cast<double>(n);
   }
   return points;
 }

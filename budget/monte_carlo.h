@@ -36,8 +36,7 @@ using Model = std::function<Column(const Sample&)>;
 struct VarianceShare {
   std::string input;
   double first_order = 0;  ///< share of Var(log result) that is gone once this input alone is known
-  double total =
-      0;  ///< share that stays while this input alone is unknown; more than first_order: interactions
+  double total = 0;        ///< share that stays while this input alone is unknown; more than first_order: interactions
   double low = 0, high = 0;  ///< result with this input at its 5 % or 95 % quantile, the others at their
                              ///< medians; low <= high
   double middle = 0;         ///< result with all inputs at their medians; not the median of the result

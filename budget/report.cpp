@@ -21,8 +21,8 @@ std::string run_cards(const std::vector<Efficiency>& runs) {
   if (best)
     out += html::card(best->peak_is_measured ? "best share of the measured matrix-product rate" : "best MFU",
                       percent(best->mfu),
-                      fmt::format("{}, {} rank{}, {}", best->model_name, best->ranks,
-                                  best->ranks == 1 ? "" : "s", best->device_name));
+                      fmt::format("{}, {} rank{}, {}", best->model_name, best->ranks, best->ranks == 1 ? "" : "s",
+                                  best->device_name));
   if (fastest)
     out += html::card("fastest run, samples/s", grouped(fastest->samples_per_s),
                       fmt::format("{}, {} rank{}; {} GFLOP/s", fastest->model_name, fastest->ranks,
@@ -41,8 +41,8 @@ std::string header(const std::vector<runlog::Run>& runs, const Budget* budget) {
 
 }  // namespace
 
-std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget,
-                        const Backtest* backtest, const std::vector<std::string>& notes) {
+std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budget, const Backtest* backtest,
+                        const std::vector<std::string>& notes) {
   std::vector<Efficiency> efficiencies = budget ? budget->runs : std::vector<Efficiency>();
   if (!budget)
     for (const auto& run : runs) efficiencies.push_back(efficiency_of(run));
@@ -50,10 +50,9 @@ std::string report_html(const std::vector<runlog::Run>& runs, const Budget* budg
   if (budget)
     body += answer_section(*budget) + budget_section(*budget);
   else
-    body +=
-        "<div class=\"cards\">\n" + run_cards(efficiencies) +
-        "</div>\n<p class=\"muted\">No scenario was given, so that there is no budget here: add --scenario "
-        "configs/scenarios/sora-2024.toml.</p>\n";
+    body += "<div class=\"cards\">\n" + run_cards(efficiencies) +
+            "</div>\n<p class=\"muted\">No scenario was given, so that there is no budget here: add --scenario "
+            "configs/scenarios/sora-2024.toml.</p>\n";
   body += scaling_section(runs, efficiencies, budget);
   if (backtest) body += backtest_section(*backtest);
   if (budget) body += numbers_section(*budget);

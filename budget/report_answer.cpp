@@ -35,17 +35,15 @@ std::string headline(const Budget& budget) {
   std::string out = fmt::format(
       "<div><div class=\"muted\">To train it takes</div>\n<div class=\"big\">{} <small>GPU-months of the "
       "{}</small></div>\n<p>{} {} {}</p>\n",
-      three_digits(middle), html::escape(budget.scenario.hardware.name),
-      range_html(last.gpu_months, three_digits),
+      three_digits(middle), html::escape(budget.scenario.hardware.name), range_html(last.gpu_months, three_digits),
       last.is_drawn() ? "with 90 % probability; above: the median"
                       : "with all inputs at their lower or at their upper ends; above: the middle",
       html::tag(last.gpu_months.tag));
   const double start = std::sqrt(first.gpu_months.low * first.gpu_months.high);
   if (&first != &last && start > 0)
-    out += fmt::format(
-        "<p class=\"muted\">{} times where the ladder starts, {} {}</p>\n",
-        three_digits(std::round(10 * middle / start) / 10),
-        range_html(first.gpu_months, grouped), html::tag(first.gpu_months.tag));
+    out += fmt::format("<p class=\"muted\">{} times where the ladder starts, {} {}</p>\n",
+                       three_digits(std::round(10 * middle / start) / 10), range_html(first.gpu_months, grouped),
+                       html::tag(first.gpu_months.tag));
   return out + "</div>\n";
 }
 
@@ -55,8 +53,8 @@ std::string what_it_hangs_on(const Budget& budget) {
   for (std::size_t i = 0; i < std::min(kMostImportant, budget.months_shares.size()); ++i) {
     const auto& [share, tag] = budget.months_shares[i];
     items += fmt::format("<li>{}: {:.0f} % of the variance, {} – {} between its ends {}</li>\n",
-                         html::escape(input_words(share.input)), 100 * share.first_order,
-                         three_digits(share.low), three_digits(share.high), html::tag(tag));
+                         html::escape(input_words(share.input)), 100 * share.first_order, three_digits(share.low),
+                         three_digits(share.high), html::tag(tag));
   }
   return "<div><h3>What it hangs on</h3>\n<ol>" + items + "</ol></div>\n";
 }
@@ -66,8 +64,7 @@ std::string years(const Number& days) {
   return fmt::format("; {} – {} years", grouped(days.low / 365.25), grouped(days.high / 365.25));
 }
 
-std::string card(const Line* line, const std::string& label, const std::string& value,
-                 const std::string& note) {
+std::string card(const Line* line, const std::string& label, const std::string& value, const std::string& note) {
   if (line == nullptr) return "";
   return html::card(label, value, note, html::tag(line->number.tag));
 }
@@ -76,8 +73,7 @@ std::string cards(const Budget& budget) {
   std::string out;
   if (const Line* days = find_line(budget, "days"))
     out += card(days, "days", html::dashes(range_text(days->number, three_digits)),
-                fmt::format("on {} GPUs{}", range_text(budget.scenario.at("cost.gpus"), grouped),
-                            years(days->number)));
+                fmt::format("on {} GPUs{}", range_text(budget.scenario.at("cost.gpus"), grouped), years(days->number)));
   if (const Line* usd = find_line(budget, "usd"))
     out += card(usd, "US dollars", html::dashes(range_text(usd->number, money)),
                 fmt::format("compute alone, at {} a GPU-hour",
@@ -140,8 +136,8 @@ std::string side_by_side(const Budget& budget) {
     rows += fmt::format(
         "<tr><td>{}</td><td class=\"muted\">{}</td><td>{}. {}</td><td class=\"n\"><b>{}</b> {}{}</td></tr>\n",
         html::escape(rung.id), rung.replaces.empty() ? "" : html::escape(html::dashes(rung.replaces)) + ".",
-        html::escape(html::dashes(rung.replacement)), tags_of(budget, rung),
-        range_html(rung.gpu_months, grouped), html::tag(rung.gpu_months.tag), factor_html(rung, before));
+        html::escape(html::dashes(rung.replacement)), tags_of(budget, rung), range_html(rung.gpu_months, grouped),
+        html::tag(rung.gpu_months.tag), factor_html(rung, before));
     before = &rung;
   }
   return "<h2>From the published estimate to this one</h2>\n<table class=\"side\"><thead><tr><th>rung</th>"
@@ -158,8 +154,8 @@ std::string side_by_side(const Budget& budget) {
 
 std::string answer_section(const Budget& budget) {
   if (budget.rungs.empty()) return "";
-  return "<div class=\"answer\">\n" + headline(budget) + what_it_hangs_on(budget) + "</div>\n" +
-         cards(budget) + caution(budget) + side_by_side(budget);
+  return "<div class=\"answer\">\n" + headline(budget) + what_it_hangs_on(budget) + "</div>\n" + cards(budget) +
+         caution(budget) + side_by_side(budget);
 }
 
 }  // namespace gpumonth::budget

@@ -34,8 +34,8 @@ std::string group_html(const Budget& budget, const Group& group) {
   for (const auto& line : group.lines)
     rows += fmt::format("<tr><td>{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
                         (line.label.starts_with(" ") ? "&emsp;" : "") + html::escape(line.label),
-                        html::escape(html::dashes(value_with_unit(budget, line.number))),
-                        html::tag(line.number.tag), html::escape(html::dashes(line.number.formula)));
+                        html::escape(html::dashes(value_with_unit(budget, line.number))), html::tag(line.number.tag),
+                        html::escape(html::dashes(line.number.formula)));
   return fmt::format(
       "<h3>{}</h3>\n<div class=\"scroll\"><table class=\"group\"><thead><tr><th></th><th "
       "class=\"n\">value</th><th>provenance</th>"
@@ -46,17 +46,16 @@ std::string group_html(const Budget& budget, const Group& group) {
 std::string sweep_html(const Budget& budget) {
   if (budget.sweep.empty()) return "";
   std::vector<std::vector<std::string>> rows;
-  const bool large = std::any_of(budget.sweep.begin(), budget.sweep.end(),
-                                 [](const SweepRow& r) { return r.energy_mwh.low >= 1e4; });
+  const bool large =
+      std::any_of(budget.sweep.begin(), budget.sweep.end(), [](const SweepRow& r) { return r.energy_mwh.low >= 1e4; });
   for (const auto& r : budget.sweep) {
     const auto text = [](const Number& n, std::string (*format)(double)) {
       return n.known() ? html::dashes(range_text(n, format)) : std::string();
     };
     if (r.refused.empty())
-      rows.push_back({grouped(static_cast<double>(r.gpus)), grouped(r.global_batch),
-                      text(r.efficiency, percent), text(r.goodput, percent), text(r.gpu_months, three_digits),
-                      text(r.days, three_digits), text(r.usd, money),
-                      text(large ? r.energy_mwh / exactly(1000) : r.energy_mwh, three_digits)});
+      rows.push_back({grouped(static_cast<double>(r.gpus)), grouped(r.global_batch), text(r.efficiency, percent),
+                      text(r.goodput, percent), text(r.gpu_months, three_digits), text(r.days, three_digits),
+                      text(r.usd, money), text(large ? r.energy_mwh / exactly(1000) : r.energy_mwh, three_digits)});
     else
       rows.push_back({grouped(static_cast<double>(r.gpus)), "", "", "", "does not fit", "", "", ""});
   }
@@ -65,30 +64,27 @@ std::string sweep_html(const Budget& budget) {
          "and a larger batch needs more samples.</p>\n<div class=\"pair\">" +
          html::figure(sweep_months_figure(budget), "GPU-months: median, and 90 % of the draws.") +
          html::figure(sweep_days_figure(budget), "Days: median, and 90 % of the draws.") + "</div>\n" +
-         html::table(
-             {"GPUs", "batch", "efficiency", "goodput", "GPU-months", "days", "USD", large ? "GWh" : "MWh"},
-             rows, 0);
+         html::table({"GPUs", "batch", "efficiency", "goodput", "GPU-months", "days", "USD", large ? "GWh" : "MWh"},
+                     rows, 0);
 }
 
 std::string shares_html(const Budget& budget) {
   if (budget.months_shares.empty()) return "";
   std::vector<std::vector<std::string>> rows;
   for (const auto& [share, tag] : budget.months_shares)
-    rows.push_back({input_words(share.input), share.input, name(tag),
-                    fmt::format("{:.1f} %", 100 * share.first_order),
+    rows.push_back({input_words(share.input), share.input, name(tag), fmt::format("{:.1f} %", 100 * share.first_order),
                     three_digits(share.low) + " – " + three_digits(share.high)});
   return "<h2>What the range comes from</h2>\n<p>The three inputs that matter most for the GPU-months: " +
          html::escape(most_important(budget.months_shares, "; ", input_words)) + "." +
-         (budget.usd_shares.empty() ? ""
-                                    : " For the money: " + html::escape(most_important(budget.usd_shares, "; ", input_words)) + ".") +
+         (budget.usd_shares.empty()
+              ? ""
+              : " For the money: " + html::escape(most_important(budget.usd_shares, "; ", input_words)) + ".") +
          "</p>\n" +
-         html::figure(
-             tornado_figure(budget),
-             "Bars: the result with this input at its 5 % and 95 % quantile and all others at their medians. "
-             "Numbers: the share of the result's variance that would be gone were this input known.") +
+         html::figure(tornado_figure(budget),
+                      "Bars: the result with this input at its 5 % and 95 % quantile and all others at their medians. "
+                      "Numbers: the share of the result's variance that would be gone were this input known.") +
          "<details><summary>The same as a table, with the keys to change</summary>\n" +
-         html::table({"input", "key", "tag", "of the variance", "GPU-months, 5 – 95 %"}, rows, 3) +
-         "</details>\n";
+         html::table({"input", "key", "tag", "of the variance", "GPU-months, 5 – 95 %"}, rows, 3) + "</details>\n";
 }
 
 std::string inputs_html(const Budget& budget) {
@@ -130,9 +126,9 @@ std::string backtest_section(const Backtest& backtest) {
          html::figure(backtest_figure(backtest),
                       "Points: median of the prediction. Bars: 90 % of the draws. Nothing was "
                       "fitted to the disclosed costs.") +
-         html::table({"training", "GPUs", "predicted, GPU-hours", "90 %", "disclosed", "ratio", "inside",
-                      "utilisation"},
-                     rows, 1, 6);
+         html::table(
+             {"training", "GPUs", "predicted, GPU-hours", "90 %", "disclosed", "ratio", "inside", "utilisation"}, rows,
+             1, 6);
 }
 
 std::string budget_section(const Budget& budget) {

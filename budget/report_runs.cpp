@@ -48,17 +48,15 @@ std::vector<std::string> speed_row(const std::string& label, const std::vector<s
   std::size_t steps = 0;
   for (const auto& e : usable) steps += e.steps;
   const bool mfu = std::all_of(usable.begin(), usable.end(), [](const auto& e) { return e.has_mfu(); });
-  const bool intervals =
-      std::all_of(usable.begin(), usable.end(), [](const auto& e) { return e.has_interval(); });
+  const bool intervals = std::all_of(usable.begin(), usable.end(), [](const auto& e) { return e.has_interval(); });
   const Number pooled = pooled_mfu(usable);
-  cells.insert(
-      cells.end(),
-      {fmt::format("{}", steps), step_ms(over(&Efficiency::step_median_s, 0.5)),
-       step_ms(over(&Efficiency::step_p5_s, 0)) + " – " + step_ms(over(&Efficiency::step_p95_s, 1)),
-       grouped(over(&Efficiency::samples_per_s, 0.5)), grouped(over(&Efficiency::flops_per_s, 0.5) / 1e9),
-       mfu ? fmt::format("{:.1f} %", 100 * over(&Efficiency::mfu, 0.5)) : "n/a",
-       intervals ? fmt::format("{:.1f} – {:.1f} %", 100 * pooled.low, 100 * pooled.high) : "n/a",
-       mfu ? grouped(over(&Efficiency::peak_flops_per_s, 0.5) / 1e9) : "n/a"});
+  cells.insert(cells.end(),
+               {fmt::format("{}", steps), step_ms(over(&Efficiency::step_median_s, 0.5)),
+                step_ms(over(&Efficiency::step_p5_s, 0)) + " – " + step_ms(over(&Efficiency::step_p95_s, 1)),
+                grouped(over(&Efficiency::samples_per_s, 0.5)), grouped(over(&Efficiency::flops_per_s, 0.5) / 1e9),
+                mfu ? fmt::format("{:.1f} %", 100 * over(&Efficiency::mfu, 0.5)) : "n/a",
+                intervals ? fmt::format("{:.1f} – {:.1f} %", 100 * pooled.low, 100 * pooled.high) : "n/a",
+                mfu ? grouped(over(&Efficiency::peak_flops_per_s, 0.5) / 1e9) : "n/a"});
   return cells;
 }
 
@@ -68,8 +66,7 @@ std::string speed_tables(const std::vector<RunGroup>& groups, const std::vector<
   const auto labels = run_labels(groups);
   for (std::size_t i = 0; i < labels.size(); ++i) of_runs.push_back(speed_row(labels[i], {i}, efficiencies));
   if (groups.size() == labels.size()) return html::table(head_of("run"), of_runs);
-  for (const auto& group : groups)
-    of_groups.push_back(speed_row(label_with_count(group), group.runs, efficiencies));
+  for (const auto& group : groups) of_groups.push_back(speed_row(label_with_count(group), group.runs, efficiencies));
   return html::table(head_of("runs"), of_groups) +
          "<p class=\"muted\">Of several runs: their median, and intervals from the "
          "lowest to the highest end.</p>\n<details><summary>Run by run</summary>\n" +
@@ -124,14 +121,14 @@ std::vector<std::string> fact_cells(const runlog::RunInfo& info) {
   std::string versions;
   for (const auto& [library, version] : info.library_versions)
     versions += fmt::format("{}{} {}", versions.empty() ? "" : ", ", library, version);
-  return {info.device_name,
-          fmt::format("{} × {} thread{}", info.world_size, info.threads_per_rank,
-                      info.threads_per_rank == 1 ? "" : "s"),
-          hosts_of(info),
-          fmt::format("{}, {}, {}", info.backend, info.transport, info.dtype),
-          compact(static_cast<double>(info.parameters)),
-          fmt::format("{} {}", info.gpumonth_version, info.git_commit.substr(0, 10)),
-          versions};
+  return {
+      info.device_name,
+      fmt::format("{} × {} thread{}", info.world_size, info.threads_per_rank, info.threads_per_rank == 1 ? "" : "s"),
+      hosts_of(info),
+      fmt::format("{}, {}, {}", info.backend, info.transport, info.dtype),
+      compact(static_cast<double>(info.parameters)),
+      fmt::format("{} {}", info.gpumonth_version, info.git_commit.substr(0, 10)),
+      versions};
 }
 
 /// What is the same on many runs stands there once.
@@ -159,8 +156,8 @@ std::string facts_table(const std::vector<runlog::Run>& runs) {
     rows.back().insert(rows.back().end(), fact.cells.begin(), fact.cells.end());
     rows.back().push_back(fact.first == fact.last ? fact.first : fact.first + " – " + fact.last);
   }
-  return html::table({"runs", "device", "ranks", "hosts", "backend, transport, type", "parameters",
-                      "gpumonth", "libraries", "started"},
+  return html::table({"runs", "device", "ranks", "hosts", "backend, transport, type", "parameters", "gpumonth",
+                      "libraries", "started"},
                      rows, 5, 6);
 }
 
@@ -168,19 +165,19 @@ std::string facts_table(const std::vector<runlog::Run>& runs) {
 
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<RunGroup>& groups,
                          const std::vector<Efficiency>& efficiencies, const std::vector<std::string>& notes) {
-  std::string out =
-      "<h2>What was measured</h2>\n" + speed_tables(groups, efficiencies) + denominators(efficiencies) +
-      all_notes(efficiencies, notes);
-  out += "<h3>Loss</h3>\n" + html::figure(loss_figure(runs, groups),
-                                          "Thin: every step. Thick: moving average over 1/25 of the run." + loss_note(runs));
+  std::string out = "<h2>What was measured</h2>\n" + speed_tables(groups, efficiencies) + denominators(efficiencies) +
+                    all_notes(efficiencies, notes);
+  out += "<h3>Loss</h3>\n" +
+         html::figure(loss_figure(runs, groups),
+                      "Thin: every step. Thick: moving average over 1/25 of the run." + loss_note(runs));
   out += "<h3>Where a step goes</h3>\n" +
          html::figure(breakdown_figure(efficiencies, groups),
                       "Exposed communication is what the step really waited for; communication behind "
                       "backward costs nothing and does not show.") +
          breakdown_table(efficiencies, groups);
-  const std::string throughput = html::figure(
-      throughput_figure(efficiencies),
-      "Ideal: in proportion to the GPUs (or CPU threads). Bars, where runs repeat: lowest to highest.");
+  const std::string throughput =
+      html::figure(throughput_figure(efficiencies),
+                   "Ideal: in proportion to the GPUs (or CPU threads). Bars, where runs repeat: lowest to highest.");
   if (!throughput.empty())
     out += "<h3>By ranks</h3>\n<div class=\"pair\">" + throughput +
            html::figure(efficiency_figure(efficiencies),
@@ -189,17 +186,15 @@ std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector
   const std::string stragglers = straggler_figure(runs), buckets = bucket_figure(runs);
   if (!stragglers.empty())
     out += "<h3>Stragglers</h3>\n" +
-           html::figure(
-               stragglers,
-               "A rank's own busy time, without waiting for others. Dashed: the median rank. The slowest "
-               "rank sets the pace. The axis does not start at 0.");
+           html::figure(stragglers,
+                        "A rank's own busy time, without waiting for others. Dashed: the median rank. The slowest "
+                        "rank sets the pace. The axis does not start at 0.");
   if (!buckets.empty())
     out +=
         "<h3>Gradient buckets of one step</h3>\n" +
-        html::figure(
-            buckets,
-            "A bucket is ready when backward has finished its last gradient; its all-reduce runs behind the "
-            "rest of backward.");
+        html::figure(buckets,
+                     "A bucket is ready when backward has finished its last gradient; its all-reduce runs behind the "
+                     "rest of backward.");
   if (stragglers.empty() || buckets.empty())
     out += "<p class=\"muted\">Stragglers and buckets show on runs with two or more ranks.</p>\n";
   return out;
@@ -213,9 +208,9 @@ std::string machines_section(const std::vector<runlog::Run>& runs, const std::ve
     configurations +=
         fmt::format("<details><summary>{}: {}</summary><pre>{}</pre></details>\n", html::escape(labels[i]),
                     html::escape(runs[i].path), html::escape(runs[i].info.config_toml));
-  out += runs.size() <= 2 ? configurations
-                          : "<details><summary>The configuration of every run</summary>\n" + configurations +
-                                "</details>\n";
+  out += runs.size() <= 2
+             ? configurations
+             : "<details><summary>The configuration of every run</summary>\n" + configurations + "</details>\n";
   return out;
 }
 

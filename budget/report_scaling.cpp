@@ -54,9 +54,9 @@ std::string jumps(const ScalingCurve& curve, const char* unit) {
 
 std::string runs_fit(const Fit& fit, std::int64_t gpus, bool used) {
   const std::int64_t reach = reach_of(fit);
-  std::string text = fmt::format(
-      "Points: one per run log. Band: where one more run falls with 90 %. Shapes by weight: {}.{}",
-      likely_shapes(fit), jumps(fit.curve(), "rank"));
+  std::string text =
+      fmt::format("Points: one per run log. Band: where one more run falls with 90 %. Shapes by weight: {}.{}",
+                  likely_shapes(fit), jumps(fit.curve(), "rank"));
   if (!used && gpus > reach)
     text += fmt::format(
         " Drawn to 64 times the most ranks, {}, beyond which the budget does not use it; a published curve "
@@ -68,11 +68,10 @@ std::string runs_fit(const Fit& fit, std::int64_t gpus, bool used) {
 
 std::string curve_fit(const ScalingBasis& basis, std::int64_t gpus) {
   return fmt::format("<h3>The curve that the budget reads: {}</h3>\n", html::escape(basis.input)) +
-         html::figure(
-             fit_figure(basis.fit, gpus, 0, "fig-fit-curve", "GPU"),
-             html::dashes(fmt::format("A {}. On {}. Shapes by weight: {}.{} Carried over (assumed): {}.",
-                                      basis.source, at(basis.fit, gpus), likely_shapes(basis.fit),
-                                      jumps(basis.fit.curve(), "GPU"), basis.carried)));
+         html::figure(fit_figure(basis.fit, gpus, 0, "fig-fit-curve", "GPU"),
+                      html::dashes(fmt::format("A {}. On {}. Shapes by weight: {}.{} Carried over (assumed): {}.",
+                                               basis.source, at(basis.fit, gpus), likely_shapes(basis.fit),
+                                               jumps(basis.fit.curve(), "GPU"), basis.carried)));
 }
 
 }  // namespace

@@ -25,8 +25,7 @@ struct Place {
 Place place_of(const runlog::Run& run) {
   double samples = 0, steps = 0;
   for (const auto& step : run.steady()) samples += static_cast<double>(step.samples), ++steps;
-  return {facts_of(run), run.info.world_size,
-          steps > 0 ? samples / steps : static_cast<double>(run.info.global_batch)};
+  return {facts_of(run), run.info.world_size, steps > 0 ? samples / steps : static_cast<double>(run.info.global_batch)};
 }
 
 /// What runs of one model differ in, which their labels therefore say.
@@ -63,8 +62,7 @@ std::string label_of(const Place& place, const Differences& differs) {
 /// By model, device, type, ranks, batch and threads, so that tables are in that order.
 bool before(const Place& a, const Place& b) {
   const auto key = [](const Place& p) {
-    return std::tie(p.facts.model_name, p.facts.device_name, p.facts.dtype, p.ranks, p.batch,
-                    p.facts.threads_per_rank);
+    return std::tie(p.facts.model_name, p.facts.device_name, p.facts.dtype, p.ranks, p.batch, p.facts.threads_per_rank);
   };
   return key(a) < key(b);
 }
@@ -95,8 +93,7 @@ std::vector<std::string> run_labels(const std::vector<RunGroup>& groups) {
   std::vector<std::string> labels(count);
   for (const auto& group : groups)
     for (std::size_t i = 0; i < group.runs.size(); ++i)
-      labels[group.runs[i]] =
-          group.runs.size() == 1 ? group.label : fmt::format("{} #{}", group.label, i + 1);
+      labels[group.runs[i]] = group.runs.size() == 1 ? group.label : fmt::format("{} #{}", group.label, i + 1);
   return labels;
 }
 

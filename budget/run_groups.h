@@ -10,7 +10,7 @@
 namespace gpumonth::budget {
 
 struct RunGroup {
-  std::string label;  ///< "dit-s-2, 2 ranks, bf16"; with batch, threads and device where others differ
+  std::string label;              ///< "dit-s-2, 2 ranks, bf16"; with batch, threads and device where others differ
   std::vector<std::size_t> runs;  ///< places in the list, in its order; never empty
 };
 

@@ -22,7 +22,8 @@ bool KnownLogs::is_new(const runlog::Run& log) {
   if (log.steps.empty()) return true;
   Known mine{log.path, log.info.start_time_unix_s, log.info.hostnames, log.steps.front().step, {}};
   for (const auto& step : log.steps) mine.step_times_s.push_back(step.step_time_s);
-  const auto found = std::find_if(logs_.begin(), logs_.end(), [&](const Known& known) { return same_run(known, mine); });
+  const auto found =
+      std::find_if(logs_.begin(), logs_.end(), [&](const Known& known) { return same_run(known, mine); });
   if (found != logs_.end()) {
     add_duplicate(log.path, found->path);
     return false;

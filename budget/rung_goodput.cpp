@@ -53,8 +53,7 @@ std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
   rung.replacement = what_stands_now(s, cluster);
   rung.inputs = from.inputs;
   rung.compute = before->compute;
-  const Column used =
-      cluster.simulation.has_scaling() ? Column(out.utilisation * out.efficiency) : out.utilisation;
+  const Column used = cluster.simulation.has_scaling() ? Column(out.utilisation * out.efficiency) : out.utilisation;
   rung.utilisation = drawn(used * out.goodput, before->utilisation * from, "1", "utilisation x goodput");
   rung.gpu_months = drawn(out.goodput_months, before->gpu_months * from, "GPU-month",
                           "GPU-months of the rung before / goodput, 5 % .. 95 % of the draws");

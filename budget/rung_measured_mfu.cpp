@@ -29,9 +29,9 @@ std::string what_was_measured(const LadderContext& context, const Number& mfu) {
   std::string names;
   for (const auto& input : mfu.inputs) names += (names.empty() ? "" : ", ") + input;
   if (mfu.inputs.size() > kNamedRuns) names = fmt::format("{} run logs", mfu.inputs.size());
-  std::string text = fmt::format(
-      "{} of {}: measured ({} on {})", range_text(mfu, percent),
-      gemm ? "the matrix-product rate measured on that machine" : "the datasheet peak", names, devices(runs));
+  std::string text = fmt::format("{} of {}: measured ({} on {})", range_text(mfu, percent),
+                                 gemm ? "the matrix-product rate measured on that machine" : "the datasheet peak",
+                                 names, devices(runs));
   if (is_carried_over(runs, context.scenario.hardware))
     text += fmt::format(", carried over to the {}'s datasheet peak (assumed)", target);
   return text;
@@ -55,9 +55,8 @@ std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* befor
   if (measured.known())
     rung.replacement = what_was_measured(context, measured);
   else if (s.has("utilisation.gpu_seconds"))
-    rung.replacement =
-        fmt::format("{} MFU: {} GPU-seconds per sample in a benchmark of this training",
-                    range_text(mfu, percent), range_text(s.at("utilisation.gpu_seconds"), compact));
+    rung.replacement = fmt::format("{} MFU: {} GPU-seconds per sample in a benchmark of this training",
+                                   range_text(mfu, percent), range_text(s.at("utilisation.gpu_seconds"), compact));
   rung.utilisation = (before->utilisation * mfu).as("1", "model FLOPs / (time x peak)");
   rung.gpu_months = gpu_months(s, rung.compute, rung.utilisation);
   rung.inputs = mfu.inputs;

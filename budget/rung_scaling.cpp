@@ -38,9 +38,9 @@ std::string curve_text(const Cluster& cluster) {
   const auto all = groups(basis.fit.curve());
   const auto most = all.back().ranks;
   const double beyond = static_cast<double>(cluster.gpus) / static_cast<double>(most);
-  std::string text = fmt::format(
-      ", from the fit of {} ({} .. {} GPUs{})", basis.input, grouped(static_cast<double>(all.front().ranks)),
-      grouped(static_cast<double>(most)), beyond > 1 ? fmt::format(", extrapolated x {:.3g}", beyond) : "");
+  std::string text = fmt::format(", from the fit of {} ({} .. {} GPUs{})", basis.input,
+                                 grouped(static_cast<double>(all.front().ranks)), grouped(static_cast<double>(most)),
+                                 beyond > 1 ? fmt::format(", extrapolated x {:.3g}", beyond) : "");
   text += batch_step(basis.fit.curve(), cluster.gpus);
   if (cluster.simulation.extra_recompute() > 1)
     text += fmt::format("; x {:.3g} time for recompute", cluster.simulation.extra_recompute());
@@ -49,20 +49,19 @@ std::string curve_text(const Cluster& cluster) {
 }
 
 std::string what_stands_now(const Scenario& s, const Cluster& cluster, const Number& efficiency) {
-  std::string text = fmt::format("on {} GPUs {} of that", grouped(static_cast<double>(cluster.gpus)),
-                                 range_text(efficiency, percent));
+  std::string text =
+      fmt::format("on {} GPUs {} of that", grouped(static_cast<double>(cluster.gpus)), range_text(efficiency, percent));
   if (cluster.basis != nullptr) text += curve_text(cluster);
   if (cluster.simulation.has_step())
     text += fmt::format("; a step takes {} x its products, for update and exchange",
                         range_text(drawn(cluster.outcome.step_factor, {}, "", ""), compact));
-  return fmt::format("{}; {}; {}; from here on 90 % of {} draws", text, batch_text(s, cluster),
-                     memory_text(s, cluster), grouped(static_cast<double>(kDraws)));
+  return fmt::format("{}; {}; {}; from here on 90 % of {} draws", text, batch_text(s, cluster), memory_text(s, cluster),
+                     grouped(static_cast<double>(kDraws)));
 }
 
 std::string what_was_supposed(const Cluster& cluster) {
   const std::string reached = range_text(cluster.utilisation, percent);
-  if (cluster.basis == nullptr)
-    return fmt::format("the {} hold on any number of GPUs, whatever the batch", reached);
+  if (cluster.basis == nullptr) return fmt::format("the {} hold on any number of GPUs, whatever the batch", reached);
   return fmt::format("the {} reached on {} GPU{} hold on any number, whatever the batch", reached,
                      cluster.basis->reference, cluster.basis->reference == 1 ? "" : "s");
 }
@@ -103,11 +102,10 @@ std::optional<Rung> scaling(const LadderContext& context, const Rung* before) {
   rung.inputs = from.inputs;
   rung.compute = drawn(out.compute_flop * out.samples_factor, before->compute * from, "FLOP",
                        "compute x samples that the batch needs");
-  rung.utilisation = drawn(out.utilisation * out.efficiency, before->utilisation * cluster.utilisation * from,
-                           "1", "utilisation at the reference x efficiency on N GPUs");
-  rung.gpu_months =
-      drawn(out.scaling_months, before->gpu_months * rung.utilisation, "GPU-month",
-            "compute / (peak x utilisation x days per month x 86,400 s), 5 % .. 95 % of the draws");
+  rung.utilisation = drawn(out.utilisation * out.efficiency, before->utilisation * cluster.utilisation * from, "1",
+                           "utilisation at the reference x efficiency on N GPUs");
+  rung.gpu_months = drawn(out.scaling_months, before->gpu_months * rung.utilisation, "GPU-month",
+                          "compute / (peak x utilisation x days per month x 86,400 s), 5 % .. 95 % of the draws");
   rung.median = quantile_of(out.scaling_months, 0.5);
   rung.factor = drawn(out.scaling_months / out.measured_months, from, "1", "draw by draw");
   return rung;

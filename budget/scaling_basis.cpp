@@ -65,17 +65,14 @@ ScalingCurve published_curve(const Scenario& s) {
   for (const auto& curve : curves) {
     if (curve.name == s.curve.name || (s.curve.name.empty() && curves.size() == 1)) {
       if (const auto why = why_no_throughput(curve.unit); !why.empty())
-        user_error("{}: curve '{}': {}; or name another with scaling.curve_name", s.curve.file, curve.name,
-                   why);
+        user_error("{}: curve '{}': {}; or name another with scaling.curve_name", s.curve.file, curve.name, why);
       return curve;
     }
     names += (names.empty() ? "" : ", ") + curve.name;
   }
   if (s.curve.name.empty())
-    user_error("{}: holds {} curves: name one with scaling.curve_name: {}", s.curve.file, curves.size(),
-               names);
-  user_error("{}: there is no curve '{}' (scaling.curve_name), it holds {}", s.curve.file, s.curve.name,
-             names);
+    user_error("{}: holds {} curves: name one with scaling.curve_name: {}", s.curve.file, curves.size(), names);
+  user_error("{}: there is no curve '{}' (scaling.curve_name), it holds {}", s.curve.file, s.curve.name, names);
 }
 
 std::int64_t fewest(const ScalingCurve& curve) { return groups(curve).front().ranks; }
@@ -97,23 +94,21 @@ ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, co
   basis.utilisation = range_of(group, static_cast<int>(basis.reference));
   basis.recompute = group.front()->hardware_over_model_flops;
   const auto& run = *group.front();
-  basis.source = fmt::format("fit of {} run logs of {} on {} .. {} x {}", group.size(), run.model_name,
-                             basis.reference, curve.points.back().ranks, run.device_name);
+  basis.source = fmt::format("fit of {} run logs of {} on {} .. {} x {}", group.size(), run.model_name, basis.reference,
+                             curve.points.back().ranks, run.device_name);
   if (is_carried_over(all, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
   if (is_carried_over(all, s.hardware))
-    basis.carried = fmt::format("the scaling of {} on {} to this model on the {}", run.model_name,
-                                run.device_name, s.hardware.name);
+    basis.carried = fmt::format("the scaling of {} on {} to this model on the {}", run.model_name, run.device_name,
+                                s.hardware.name);
   return basis;
 }
 
-/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that
-/// holds.
+/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that holds.
 void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, ScalingBasis& basis) {
   basis.reference = fewest(basis.fit.curve());
   int ranks = 0;
   for (const auto& run : runs)
-    if (run.has_mfu() && run.ranks >= ranks)
-      ranks = run.ranks, basis.recompute = run.hardware_over_model_flops;
+    if (run.has_mfu() && run.ranks >= ranks) ranks = run.ranks, basis.recompute = run.hardware_over_model_flops;
   if (ranks > 0) {
     basis.utilisation = pooled_mfu(runs);
     if (is_carried_over(runs, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
@@ -123,15 +118,14 @@ void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, Sca
   }
 }
 
-ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs,
-                        std::vector<std::string>& notes) {
+ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs, std::vector<std::string>& notes) {
   const ScalingCurve curve = published_curve(s);
   for (const auto& note : curve.notes) notes.push_back("scaling: curve " + curve.name + ": " + note);
   ScalingBasis basis{.fit = cached_fit(curve)};
   basis.input = "curve " + curve.name;
   set_utilisation(s, runs, basis);
-  basis.source = fmt::format("fit of {}, {} .. {} GPUs: {}", curve.name, fewest(curve),
-                             groups(curve).back().ranks, curve.source.empty() ? s.curve.file : curve.source);
+  basis.source = fmt::format("fit of {}, {} .. {} GPUs: {}", curve.name, fewest(curve), groups(curve).back().ranks,
+                             curve.source.empty() ? s.curve.file : curve.source);
   basis.carried = fmt::format("the scaling of {} to this model on the {}", curve.name, s.hardware.name);
   return basis;
 }
@@ -147,8 +141,8 @@ std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& r
   return step_model(std::make_shared<const Components>(fit_components(group)));
 }
 
-std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<Efficiency>& runs,
-                                          std::int64_t gpus, std::shared_ptr<const StepModel> components,
+std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<Efficiency>& runs, std::int64_t gpus,
+                                          std::shared_ptr<const StepModel> components,
                                           std::vector<std::string>& notes) {
   const Runs group = widest_group(runs);
   const bool has_curve = !s.curve.file.empty();
@@ -182,8 +176,7 @@ double forecast_batch(const ScalingCurve& curve, std::int64_t ranks) {
   return batch;
 }
 
-std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs,
-                               std::shared_ptr<const StepModel> components) {
+std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs, std::shared_ptr<const StepModel> components) {
   const Runs group = widest_group(runs);
   if (group.empty()) return std::nullopt;
   FitOptions options;

@@ -1,7 +1,6 @@
 // Where the efficiency on many GPUs comes from: a fit of the given run logs, or of a published curve that the
 // scenario names. Either gives how the throughput per GPU changes from a reference number of GPUs, at which
-// the utilisation is known, to the planned one; that ratio is carried over to the scenario's model and
-// device.
+// the utilisation is known, to the planned one; that ratio is carried over to the scenario's model and device.
 #pragma once
 
 #include <cstdint>
@@ -46,8 +45,7 @@ std::shared_ptr<const StepModel> components_of(const std::vector<runlog::Run>& r
 
 /// The fit of the usable runs that belong on one curve, on the most rank counts; nothing where they are on fewer than
 /// two.
-std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs,
-                               std::shared_ptr<const StepModel> components);
+std::optional<Fit> fit_of_runs(const std::vector<Efficiency>& runs, std::shared_ptr<const StepModel> components);
 
 /// How many GPUs the runs of a fit speak for: 64 times their most ranks.
 std::int64_t reach_of(const Fit& fit);
@@ -57,8 +55,7 @@ std::int64_t reach_of(const Fit& fit);
 /// was the same on all points. NaN where the curve has no batch.
 double forecast_batch(const ScalingCurve& curve, std::int64_t ranks);
 
-/// Draws of throughput per GPU on `gpus` over the same on the reference, ascending: quantiles for the Monte
-/// Carlo.
+/// Draws of throughput per GPU on `gpus` over the same on the reference, ascending: quantiles for the Monte Carlo.
 std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus);
 
 }  // namespace gpumonth::budget

@@ -21,8 +21,8 @@ constexpr std::array kSeparators = {',', ';', '\t', '|', ' '};
 
 void check_names(std::span<const std::string_view> header, const std::string& name, std::size_t line) {
   for (std::size_t i = 0; i < header.size(); ++i)
-    if (!header[i].empty() && std::find(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(i),
-                                        header[i]) != header.begin() + static_cast<std::ptrdiff_t>(i))
+    if (!header[i].empty() && std::find(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(i), header[i]) !=
+                                  header.begin() + static_cast<std::ptrdiff_t>(i))
       user_error("{}:{}: the column '{}' stands there twice: leave one", name, line, header[i]);
 }
 
@@ -45,8 +45,7 @@ Opening opening_of(std::string_view text) {
     auto content = trimmed(text.substr(at, end - at));
     const Opening::Line here{text.substr(at), number};
     at = end + 1;
-    if (content.size() > 1 && content.front() == '"' && content.back() == '"' &&
-        content.starts_with("\"sep="))
+    if (content.size() > 1 && content.front() == '"' && content.back() == '"' && content.starts_with("\"sep="))
       content = content.substr(1, content.size() - 2);
     if (content.empty()) continue;
     if (content.starts_with('#')) {
@@ -70,8 +69,8 @@ bool fits(const Opening::Line& row, std::size_t names, char separator, const std
 }
 
 /// Nothing where the line names no ranks or no throughput with any separator.
-std::optional<ScalingHeader> header_in(const Opening& opening, const Opening::Line& line,
-                                       std::string_view text, const std::string& name) {
+std::optional<ScalingHeader> header_in(const Opening& opening, const Opening::Line& line, std::string_view text,
+                                       const std::string& name) {
   const bool is_comment = &line != &*opening.first;
   const auto hashes = is_comment ? line.text.find_first_not_of("# \t") : 0;
   if (hashes == std::string_view::npos) return std::nullopt;
@@ -106,8 +105,7 @@ std::vector<Names> first_rows(const Opening& opening, const std::string& name) {
     std::vector<std::string_view> fields;
     std::size_t line = 0;
     try {
-      while (rows.size() < kRows && reader.next(fields, line))
-        rows.emplace_back(fields.begin(), fields.end());
+      while (rows.size() < kRows && reader.next(fields, line)) rows.emplace_back(fields.begin(), fields.end());
     } catch (const UserError&) {
       continue;
     }
@@ -150,9 +148,9 @@ std::string names_for(const std::vector<Names>& rows) {
   }
   const std::vector<std::string_view> fields(names.begin(), names.end());
   const ScalingColumns c = columns_of(fields);
-  if (c.ranks != ScalingColumns::kNone && c.throughput != ScalingColumns::kNone)  // with another separator than the line "sep=" says
-    user_error("{}:{}: the columns are not separated as the line sep= says: mend or drop that line", name,
-               line);
+  if (c.ranks != ScalingColumns::kNone &&
+      c.throughput != ScalingColumns::kNone)  // with another separator than the line "sep=" says
+    user_error("{}:{}: the columns are not separated as the line sep= says: mend or drop that line", name, line);
   user_error("{}:{}: no column '{}' among {}: it takes {}, no time, no share", name, line,
              c.ranks == ScalingColumns::kNone ? "ranks" : "samples_per_s", fmt::join(names, ", "), kWhich);
 }

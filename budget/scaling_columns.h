@@ -11,11 +11,10 @@ namespace gpumonth::budget {
 /// Where the columns stand; kNone: the file has no such column.
 struct ScalingColumns {
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
-  std::size_t ranks = kNone, throughput = kNone, batch = kNone, run = kNone, curve = kNone, unit = kNone,
-              kind = kNone, source = kNone;
-  std::size_t count = 0;  ///< columns, those without a name at the end left out
-  std::string throughput_unit =
-      {};  ///< as the throughput column's own name has it: "tokens/s/GPU"; may be empty
+  std::size_t ranks = kNone, throughput = kNone, batch = kNone, run = kNone, curve = kNone, unit = kNone, kind = kNone,
+              source = kNone;
+  std::size_t count = 0;             ///< columns, those without a name at the end left out
+  std::string throughput_unit = {};  ///< as the throughput column's own name has it: "tokens/s/GPU"; may be empty
 };
 
 /// The columns by their names, of which the last ones may be empty. Upper case, blanks, units in parentheses

@@ -34,15 +34,14 @@ class CurveReader {
   void row(Fields fields, std::size_t line) {
     const auto is_empty = [](std::string_view field) { return field.empty(); };
     if (std::all_of(fields.begin(), fields.end(), is_empty)) return;  // as spreadsheets write below a table
-    if (fields.size() > columns_.count &&
-        std::all_of(fields.begin() + columns_.count, fields.end(), is_empty))
+    if (fields.size() > columns_.count && std::all_of(fields.begin() + columns_.count, fields.end(), is_empty))
       fields = fields.first(columns_.count);
     if (fields.size() > columns_.count)
-      user_error("{}:{}: {} fields where the header names {}: quote a field that has the separator in it",
-                 name_, line, fields.size(), columns_.count);
+      user_error("{}:{}: {} fields where the header names {}: quote a field that has the separator in it", name_, line,
+                 fields.size(), columns_.count);
     if (fields.size() < columns_.count)
-      user_error("{}:{}: {} fields where the header names {}: leave a field empty, with its separator", name_,
-                 line, fields.size(), columns_.count);
+      user_error("{}:{}: {} fields where the header names {}: leave a field empty, with its separator", name_, line,
+                 fields.size(), columns_.count);
     add(curve_of(fields, line), fields, line);
   }
 
@@ -63,8 +62,7 @@ class CurveReader {
 
   ScalingCurve& curve_of(Fields fields, std::size_t line) {
     const std::string_view id = text(fields, columns_.curve);
-    if (columns_.curve != ScalingColumns::kNone && id.empty())
-      user_error("{}:{}: the curve has no name", name_, line);
+    if (columns_.curve != ScalingColumns::kNone && id.empty()) user_error("{}:{}: the curve has no name", name_, line);
     if (curves_.empty() || curves_[last_].name != (columns_.curve == ScalingColumns::kNone ? name_ : id)) {
       const std::string key(columns_.curve == ScalingColumns::kNone ? std::string_view(name_) : id);
       const auto [found, is_new] = index_.try_emplace(key, curves_.size());
@@ -73,27 +71,23 @@ class CurveReader {
         ScalingCurve& curve = curves_.emplace_back();
         curve.name = key;
         curve.kind = text(fields, columns_.kind);
-        curve.source =
-            columns_.source == ScalingColumns::kNone ? name_ : std::string(text(fields, columns_.source));
+        curve.source = columns_.source == ScalingColumns::kNone ? name_ : std::string(text(fields, columns_.source));
         if (const auto unit = unit_of(fields); !unit.empty()) curve.unit = unit;
       }
     }
     ScalingCurve& curve = curves_[last_];
     const auto unit = unit_of(fields);
     if (!unit.empty() && unit != curve.unit)
-      user_error("{}:{}: curve '{}' mixes units: '{}' here, '{}' before", name_, line, curve.name, unit,
-                 curve.unit);
+      user_error("{}:{}: curve '{}' mixes units: '{}' here, '{}' before", name_, line, curve.name, unit, curve.unit);
     return curve;
   }
 
-  /// The unit column's word goes before the throughput column's name, which may still say that it is per
-  /// rank.
+  /// The unit column's word goes before the throughput column's name, which may still say that it is per rank.
   std::string unit_of(Fields fields) const {
     const std::string unit(text(fields, columns_.unit)), &named = columns_.throughput_unit;
     if (unit.empty()) return named;
     using Kind = ThroughputUnit::Kind;
-    return parse_unit(named).kind == Kind::per_rank && parse_unit(unit).kind == Kind::total ? unit + "/GPU"
-                                                                                            : unit;
+    return parse_unit(named).kind == Kind::per_rank && parse_unit(unit).kind == Kind::total ? unit + "/GPU" : unit;
   }
 
   /// Empty: no value.
@@ -111,8 +105,7 @@ class CurveReader {
     const auto ranks = number(fields, columns_.ranks, "ranks", line);
     if (!ranks) user_error("{}:{}: ranks is empty", name_, line);
     if (*ranks != std::floor(*ranks) || *ranks > 1e9)
-      user_error("{}:{}: ranks '{}' is not a whole number from 1 to 1e9", name_, line,
-                 text(fields, columns_.ranks));
+      user_error("{}:{}: ranks '{}' is not a whole number from 1 to 1e9", name_, line, text(fields, columns_.ranks));
     const auto throughput = number(fields, columns_.throughput, "throughput", line);
     if (!throughput) {
       if (columns_.curve == ScalingColumns::kNone) user_error("{}:{}: samples_per_s is empty", name_, line);
@@ -123,8 +116,7 @@ class CurveReader {
     ScalingPoint& point = curve.points.emplace_back();
     point.ranks = static_cast<std::int64_t>(*ranks);
     point.samples_per_s = *throughput;
-    if (const auto batch = number(fields, columns_.batch, "batch_per_rank", line))
-      point.batch_per_rank = *batch;
+    if (const auto batch = number(fields, columns_.batch, "batch_per_rank", line)) point.batch_per_rank = *batch;
     point.run = text(fields, columns_.run);
   }
 
@@ -159,8 +151,7 @@ std::vector<ScalingCurve> read_scaling_csv(const std::filesystem::path& named) {
 
 std::string to_csv(const ScalingCurve& curve) {
   const bool batch = has_batch(curve), unit = curve.unit != ScalingCurve{}.unit;
-  std::string text =
-      fmt::format("ranks,samples_per_s{},run{}\n", batch ? ",batch_per_rank" : "", unit ? ",unit" : "");
+  std::string text = fmt::format("ranks,samples_per_s{},run{}\n", batch ? ",batch_per_rank" : "", unit ? ",unit" : "");
   for (const auto& p : curve.points) {
     text += fmt::format("{},{}", p.ranks, p.samples_per_s);
     if (batch) text += fmt::format(",{}", p.batch_per_rank);

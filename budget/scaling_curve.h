@@ -1,5 +1,4 @@
-// Throughput measured at several rank counts: what a fit starts from, whether it was read from run logs or a
-// table.
+// Throughput measured at several rank counts: what a fit starts from, whether it was read from run logs or a table.
 #pragma once
 
 #include <cstdint>
@@ -14,19 +13,17 @@ constexpr double kLargestBatch = 1e12;  ///< samples per step and rank; more is 
 
 struct ScalingPoint {
   std::int64_t ranks = 0;
-  double batch_per_rank =
-      std::numeric_limits<double>::quiet_NaN();  ///< samples per step and rank; NaN: unknown
-  double samples_per_s = 0;                      ///< of all ranks together
-  std::string run;                               ///< which run it comes from; empty where unknown
+  double batch_per_rank = std::numeric_limits<double>::quiet_NaN();  ///< samples per step and rank; NaN: unknown
+  double samples_per_s = 0;                                          ///< of all ranks together
+  std::string run;                                                   ///< which run it comes from; empty where unknown
 };
 
 struct ScalingCurve {
   std::string name;
-  std::string unit =
-      "samples/s";     ///< of samples_per_s; "tokens/s" and the like scale out of every result
-                       ///< (budget/throughput_unit.h); another only where nobody may use the curve
-  std::string kind;    ///< "weak (...)", "mixed (...)", "strong ...", as its source says; may be empty
-  std::string source;  ///< file or publication
+  std::string unit = "samples/s";    ///< of samples_per_s; "tokens/s" and the like scale out of every result
+                                     ///< (budget/throughput_unit.h); another only where nobody may use the curve
+  std::string kind;                  ///< "weak (...)", "mixed (...)", "strong ...", as its source says; may be empty
+  std::string source;                ///< file or publication
   std::vector<ScalingPoint> points;  ///< several with the same ranks and batch are repeats
   std::vector<std::string> notes;    ///< what was left out on the way here, for the reader
 };
@@ -42,8 +39,7 @@ void check(const ScalingCurve& curve);
 /// Puts points in order of ranks, then of falling batch; keeps the order of repeats.
 void sort(ScalingCurve& curve);
 
-/// Median throughput of each (ranks, batch) in the order of sort(); `spread` is max / min - 1 over its
-/// repeats.
+/// Median throughput of each (ranks, batch) in the order of sort(); `spread` is max / min - 1 over its repeats.
 struct ScalingGroup {
   std::int64_t ranks = 0;
   double batch_per_rank = 0;

@@ -19,8 +19,8 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
   ScalingCurve curve;
   if (runs.empty()) user_error("no run logs: name at least one run.h5");
   curve.name = runs.front().info.model_name.empty() ? "runs" : runs.front().info.model_name;
-  curve.source = fmt::format("{} run logs, {} on {}", runs.size(), runs.front().info.dtype,
-                             runs.front().info.device_name);
+  curve.source =
+      fmt::format("{} run logs, {} on {}", runs.size(), runs.front().info.dtype, runs.front().info.device_name);
   const RunFacts first = facts_of(runs.front());
   std::vector<std::string> names;
   std::vector<runlog::Summary> summaries;
@@ -42,8 +42,7 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
   }
   for (auto& note : reading_notes(names, summaries)) curve.notes.push_back(std::move(note));
   if (curve.points.empty())
-    user_error("{}: {} steps, none of them steady: train for longer", runs.front().path,
-               runs.front().steps.size());
+    user_error("{}: {} steps, none of them steady: train for longer", runs.front().path, runs.front().steps.size());
   sort(curve);
   check(curve);
   return curve;

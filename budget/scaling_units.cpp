@@ -20,8 +20,7 @@ void convert(ScalingCurve& curve, const ThroughputUnit& unit) {
     if (unit.kind == Kind::per_rank) p.samples_per_s *= ranks * unit.factor;
     if (unit.kind == Kind::total) p.samples_per_s *= unit.factor;
     if (unit.kind == Kind::step_rate) p.samples_per_s *= ranks * p.batch_per_rank * unit.factor;
-    if (unit.kind == Kind::step_time)
-      p.samples_per_s = ranks * p.batch_per_rank / (p.samples_per_s * unit.factor);
+    if (unit.kind == Kind::step_time) p.samples_per_s = ranks * p.batch_per_rank / (p.samples_per_s * unit.factor);
   }
 }
 
@@ -51,22 +50,20 @@ void note_doubtful_axes(ScalingCurve& curve) {
   if (all.size() > 2 &&
       std::all_of(all.begin(), all.end(), [](const auto& g) { return is_power_of_two(g.samples_per_s); }) &&
       all.front().samples_per_s < all.back().samples_per_s &&
-      std::none_of(all.begin(), all.end(),
-                   [](const auto& g) { return is_power_of_two(static_cast<double>(g.ranks)); }))
-    curve.notes.push_back(fmt::format(
-        "the throughputs are {:g} .. {:g}, powers of two, and the ranks {} .. {} are none: if the columns "
-        "are swapped, swap their names",
-        all.front().samples_per_s, all.back().samples_per_s, all.front().ranks, all.back().ranks));
+      std::none_of(all.begin(), all.end(), [](const auto& g) { return is_power_of_two(static_cast<double>(g.ranks)); }))
+    curve.notes.push_back(
+        fmt::format("the throughputs are {:g} .. {:g}, powers of two, and the ranks {} .. {} are none: if the columns "
+                    "are swapped, swap their names",
+                    all.front().samples_per_s, all.back().samples_per_s, all.front().ranks, all.back().ranks));
   if (all.empty() || all.back().ranks < 2 * all.front().ranks) return;
   if (all.back().samples_per_s > kStays * all.front().samples_per_s) return;
   const std::string per_rank = curve.unit + "/GPU";
-  curve.notes.push_back(
-      fmt::format("the total throughput {} from {:g} on {} rank{} to {:g} on {}, as that of one rank does: "
-                  "if it is one rank's, "
-                  "add a column unit with {}",
-                  all.back().samples_per_s < 0.99 * all.front().samples_per_s ? "falls" : "stays",
-                  all.front().samples_per_s, all.front().ranks, all.front().ranks == 1 ? "" : "s",
-                  all.back().samples_per_s, all.back().ranks, per_rank));
+  curve.notes.push_back(fmt::format(
+      "the total throughput {} from {:g} on {} rank{} to {:g} on {}, as that of one rank does: "
+      "if it is one rank's, "
+      "add a column unit with {}",
+      all.back().samples_per_s < 0.99 * all.front().samples_per_s ? "falls" : "stays", all.front().samples_per_s,
+      all.front().ranks, all.front().ranks == 1 ? "" : "s", all.back().samples_per_s, all.back().ranks, per_rank));
 }
 
 }  // namespace gpumonth::budget

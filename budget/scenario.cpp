@@ -51,13 +51,12 @@ void declare_number(config::Table& root, RawNumber& raw) {
   table.field("median", raw.median, number);
   table.field("high", raw.high, number);
   table.field("unit", raw.unit, {.one_of = {raw.key->unit}, .help = "unit of the number"});
-  table.field("tag", raw.tag,
-              {.one_of = {"measured", "published", "fitted", "simulated", "assumed"},
-               .help = "where the number comes from"});
-  table.field("source", raw.source, {.help = "who says so"});
   table.field(
-      "distribution", raw.distribution,
-      {.one_of = shape_names(), .help = "of the range; left out: log-normal, of shares logit-normal"});
+      "tag", raw.tag,
+      {.one_of = {"measured", "published", "fitted", "simulated", "assumed"}, .help = "where the number comes from"});
+  table.field("source", raw.source, {.help = "who says so"});
+  table.field("distribution", raw.distribution,
+              {.one_of = shape_names(), .help = "of the range; left out: log-normal, of shares logit-normal"});
 }
 
 void declare_plan(config::Table& table, MemoryPlan& plan) {
@@ -65,9 +64,8 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
               {.one_of = {"auto", "none", "optimizer", "full"},
                .help = "what the GPUs split among them; auto: the least that fits in the memory"});
   table.field("recompute", plan.recompute, {.help = "activations inside blocks are computed a second time"});
-  table.field(
-      "replica_gpus", plan.replica_gpus,
-      {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
+  table.field("replica_gpus", plan.replica_gpus,
+              {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
   table.field("batch_per_replica", plan.batch_per_replica,
               {.unit = "samples", .min = 1, .max = 1e6, .help = "samples per step of these GPUs"});
   table.field("memory_reserve", plan.memory_reserve,
@@ -79,10 +77,9 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
 
 void declare_curve(config::Table& table, CurveReference& curve) {
   table.field("curve", curve.file, {.help = "CSV of a published scaling curve, relative to this file"});
-  table.field(
-      "source", curve.choice,
-      {.one_of = {"auto", "runs", "curve"},
-       .help = "what efficiency on many GPUs is taken from; auto: run logs, to 64 times their ranks"});
+  table.field("source", curve.choice,
+              {.one_of = {"auto", "runs", "curve"},
+               .help = "what efficiency on many GPUs is taken from; auto: run logs, to 64 times their ranks"});
   table.field("curve_name", curve.name, {.help = "which curve of the CSV, where it holds several"});
 }
 
@@ -94,15 +91,12 @@ void declare(Raw& raw, Scenario& scenario) {
   model::declare(raw.root.table("hardware"), scenario.hardware);
   model::declare(raw.root.table("model"), scenario.model);
   raw.root.table("model_source")
-      .field("tag", raw.model_tag,
-             {.one_of = {"published", "assumed"}, .help = "how sure the model's shape is"});
-  raw.root.table("model_source")
-      .field("source", raw.model_source, {.help = "who says that this is the model"});
+      .field("tag", raw.model_tag, {.one_of = {"published", "assumed"}, .help = "how sure the model's shape is"});
+  raw.root.table("model_source").field("source", raw.model_source, {.help = "who says that this is the model"});
   declare_plan(raw.root.table("plan"), scenario.plan);
   declare_curve(raw.root.table("scaling"), scenario.curve);
   for (std::size_t i = 0; i < kSharedTables.size(); ++i)
-    raw.root.table(kSharedTables[i])
-        .field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
+    raw.root.table(kSharedTables[i]).field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
   for (const auto& key : scenario_keys()) {
     raw.numbers.push_back({.key = &key});
     declare_number(raw.root, raw.numbers.back());
@@ -112,9 +106,8 @@ void declare(Raw& raw, Scenario& scenario) {
 double parse_double(std::string_view text, const std::string& override_text) {
   const auto value = parse_number(text);
   if (!value)
-    user_error(
-        "--set {}: '{}' is not a number: write KEY=5, or KEY=3..6 for a range{}", override_text, text,
-        text.find(',') == std::string::npos ? "" : ", with a decimal point and nothing between thousands");
+    user_error("--set {}: '{}' is not a number: write KEY=5, or KEY=3..6 for a range{}", override_text, text,
+               text.find(',') == std::string::npos ? "" : ", with a decimal point and nothing between thousands");
   return *value;
 }
 
@@ -132,8 +125,7 @@ void apply_short(RawNumber& raw, std::string_view text) {
   }
 }
 
-/// Takes the overrides that name a number in short out of the list; marks every number that any of them
-/// changes.
+/// Takes the overrides that name a number in short out of the list; marks every number that any of them changes.
 std::vector<std::string> take_short_overrides(Raw& raw, const std::vector<std::string>& overrides,
                                               std::vector<std::pair<RawNumber*, std::string>>& shorts) {
   std::vector<std::string> rest;
@@ -205,8 +197,7 @@ bool is_given(const RawNumber& raw) {
          !raw.source.empty();
 }
 
-Input plain_input(const std::string& key, double value, const char* unit, Tag tag,
-                  const std::string& source) {
+Input plain_input(const std::string& key, double value, const char* unit, Tag tag, const std::string& source) {
   Number number = exactly(value, unit);
   number.tag = tag;
   number.inputs = {key};
@@ -218,8 +209,7 @@ void add_hardware_and_model(Scenario& s, const Raw& raw, const std::vector<std::
   if (!std::isfinite(s.hardware.peak_flops_per_s) || s.hardware.name.empty())
     user_error("{}: [hardware] is incomplete: add from = \"../hardware/h100-sxm.toml\"", s.path);
   if (raw.model_source.empty() || raw.model_tag.empty())
-    user_error("{}: [model_source] is incomplete: add tag and source, who says that this is the model",
-               s.path);
+    user_error("{}: [model_source] is incomplete: add tag and source, who says that this is the model", s.path);
   Tag tag = Tag::published;
   std::string source = s.hardware.source;
   Tag model_tag = parse_tag(raw.model_tag);
@@ -251,8 +241,7 @@ void find_curve(Scenario& s) {
 /// A clip's latent frames are the model's frames.
 void set_frames(Scenario& s) {
   if (!s.has_all({"video.clip_length", "video.frame_rate", "video.temporal_compression"})) return;
-  const Number frames =
-      s.at("video.clip_length") * s.at("video.frame_rate") / s.at("video.temporal_compression");
+  const Number frames = s.at("video.clip_length") * s.at("video.frame_rate") / s.at("video.temporal_compression");
   const double rounded = std::round(frames.low);
   if (frames.is_range() || std::abs(frames.low - rounded) > 1e-6 || rounded < 1 || rounded > 1e6)
     user_error(
@@ -291,8 +280,7 @@ Scenario load_scenario(const std::filesystem::path& named, const std::vector<std
     if (is_given(number))
       scenario.inputs[number.key->key] = resolve(number, scenario.path);
     else if (number.key->required)
-      user_error("{}: {} is missing ({}, {})", scenario.path, number.key->key, number.key->help,
-                 number.key->unit);
+      user_error("{}: {} is missing ({}, {})", scenario.path, number.key->key, number.key->help, number.key->unit);
   }
   add_hardware_and_model(scenario, raw, overrides);
   set_frames(scenario);

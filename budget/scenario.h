@@ -1,8 +1,7 @@
 // A scenario: every assumption of a budget, read from configs/scenarios/*.toml. A number there is a table
 //   data_factor = { low = 4, high = 10, unit = "1", tag = "published", source = "..." }
 // (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. A range
-// is a 90 % interval for the Monte Carlo; median = and distribution = say more about it
-// (budget/distribution.h).
+// is a 90 % interval for the Monte Carlo; median = and distribution = say more about it (budget/distribution.h).
 #pragma once
 
 #include <cstdint>
@@ -58,15 +57,13 @@ struct Scenario {
 
   bool has(const std::string& key) const { return inputs.contains(key); }
   bool has_all(std::initializer_list<const char*> keys) const;
-  /// The number under `key`; unknown (NaN) where the scenario does not give it. std::logic_error: no such
-  /// key.
+  /// The number under `key`; unknown (NaN) where the scenario does not give it. std::logic_error: no such key.
   Number at(const std::string& key) const;
 };
 
 /// Reads the file, then the overrides: "training.data_factor.low=3", or in short "training.data_factor=5" and
 /// "training.data_factor=3..6". A number that is overridden becomes `assumed`. Throws UserError: unknown key
-/// (the nearest is named), another unit, no source, out of range, ends in the wrong order, frames no whole
-/// number.
+/// (the nearest is named), another unit, no source, out of range, ends in the wrong order, frames no whole number.
 Scenario load_scenario(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 }  // namespace gpumonth::budget

@@ -43,9 +43,8 @@ Simulation::Simulation(const Scenario& scenario, const MemoryPlan& plan, const N
       d = input.distribution;
   inputs_.push_back({kUtilisationInput, [d](double u) { return d.quantile(u); }});
   if (basis_ != nullptr)
-    inputs_.push_back({kEfficiencyInput, [draws = efficiency_draws(*basis_, gpus_)](double u) {
-                         return quantile_of_sorted(draws, u);
-                       }});
+    inputs_.push_back({kEfficiencyInput,
+                       [draws = efficiency_draws(*basis_, gpus_)](double u) { return quantile_of_sorted(draws, u); }});
 }
 
 bool Simulation::has_goodput() const {
@@ -78,13 +77,11 @@ Column Simulation::compute(const Sample& x) const {
   const Scenario& s = scenario_;
   const Column share =
       s.has("video.share") ? at(x, "video.share") : Column::Constant(x.draws, s.model.is_video() ? 1.0 : 0.0);
-  if (s.has("training.samples") ||
-      s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"})) {
+  if (s.has("training.samples") || s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"})) {
     if (s.has("training.flop_per_sample")) return samples(x) * at(x, "training.flop_per_sample");
     return samples(x) * (share * clip_flop_ + (1 - share) * image_flop_);
   }
-  Column product =
-      at(x, "training.base_operations") * at(x, "training.model_factor") * at(x, "training.data_factor");
+  Column product = at(x, "training.base_operations") * at(x, "training.model_factor") * at(x, "training.data_factor");
   if (s.model.is_video()) product *= latent_frames(s).low * share;
   if (s.has("training.flops_per_operation")) product *= at(x, "training.flops_per_operation");
   return product;
@@ -103,8 +100,7 @@ Column Simulation::step_factor(const Sample& x, const Outcome& out) const {
   const Column flop = out.compute_flop / samples(x) * (global_batch() / n);  // of a GPU, per step
   const Column products_s = flop / (scenario_.hardware.peak_flops_per_s * out.utilisation);
   const double shards = plan_.sharding == "none" ? 1 : n;
-  const double update_s =
-      kUpdateBytes * parameters_ / shards / scenario_.hardware.memory_bandwidth_bytes_per_s;
+  const double update_s = kUpdateBytes * parameters_ / shards / scenario_.hardware.memory_bandwidth_bytes_per_s;
   const Column exchange_s = 2 * (n - 1) / n * kGradientBytes * parameters_ / at(x, "step.bandwidth");
   return 1 + ((exchange_s - products_s * 2 / 3).max(0) + update_s) / products_s;
 }
@@ -126,8 +122,7 @@ void Simulation::add_scaling(const Sample& x, Outcome& out) const {
     const Column critical = at(x, "batch.critical");
     // The samples are meant for the base batch; where that is not known, for one far below the critical one.
     const char* base = s.has("batch.base") ? "batch.base" : "training.base_batch";
-    const Column base_factor =
-        s.has(base) ? Column(1 + at(x, base) / critical) : Column(Column::Ones(x.draws));
+    const Column base_factor = s.has(base) ? Column(1 + at(x, base) / critical) : Column(Column::Ones(x.draws));
     out.samples_factor = samples_over_minimum(global_batch(), critical) / base_factor;
   }
   out.months = out.scaling_months = out.measured_months * out.samples_factor / out.efficiency;
@@ -168,8 +163,8 @@ Outcome Simulation::evaluate(const Sample& x) const {
 }
 
 Outcome Simulation::draw() const {
-  return evaluate(sample_at(
-      inputs_, latin_hypercube(kDraws, static_cast<Eigen::Index>(inputs_.size()), kMonteCarloSeed)));
+  return evaluate(
+      sample_at(inputs_, latin_hypercube(kDraws, static_cast<Eigen::Index>(inputs_.size()), kMonteCarloSeed)));
 }
 
 }  // namespace gpumonth::budget

@@ -37,8 +37,8 @@ class Simulation {
  public:
   /// `utilisation` is what the rung measured-mfu has, of which `basis` (may be nullptr) may know better.
   /// Scenario and basis must live longer than this.
-  Simulation(const Scenario& scenario, const MemoryPlan& plan, const Number& utilisation,
-             const ScalingBasis* basis, std::int64_t gpus);
+  Simulation(const Scenario& scenario, const MemoryPlan& plan, const Number& utilisation, const ScalingBasis* basis,
+             std::int64_t gpus);
 
   const std::vector<UncertainInput>& inputs() const { return inputs_; }
   Outcome evaluate(const Sample& sample) const;

@@ -8,8 +8,8 @@
 
 namespace gpumonth::budget {
 
-/// Sums over neighbouring rows of a table, round its end to its start: a bootstrap of blocks adds up blocks, and so takes
-/// one number per block and column instead of one per row. (rows, columns), row-major.
+/// Sums over neighbouring rows of a table, round its end to its start: a bootstrap of blocks adds up blocks, and so
+/// takes one number per block and column instead of one per row. (rows, columns), row-major.
 class BlockSums {
  public:
   explicit BlockSums(std::size_t columns) : columns_(columns), before_(columns, 0) {}
@@ -35,9 +35,8 @@ struct Interval {
   double low, high;
 };
 
-/// 90 % interval of sum(numerator) / sum(denominator) by draws of blocks of usual_block(). Seeded: the same log gives the
-/// same interval. One step gives an interval without width, which says nothing.
-Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator,
-                         int resamples = 2000);
+/// 90 % interval of sum(numerator) / sum(denominator) by draws of blocks of usual_block(). Seeded: the same log gives
+/// the same interval. One step gives an interval without width, which says nothing.
+Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, int resamples = 2000);
 
 }  // namespace gpumonth::budget

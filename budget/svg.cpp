@@ -66,8 +66,7 @@ int run_gnuplot(const fs::path& script, const fs::path& output, const fs::path& 
   pid_t child = 0;
   const int error = posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT)
-    user_error("gnuplot was not found on PATH, the report's plots need it: apt install gnuplot-nox");
+  if (error == ENOENT) user_error("gnuplot was not found on PATH, the report's plots need it: apt install gnuplot-nox");
   if (error != 0) user_error("gnuplot cannot be started: {}", std::strerror(error));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -118,16 +117,14 @@ std::string quoted(const std::string& text) {
 }
 
 Plot::Plot(int width_px, int height_px) {
-  line(fmt::format(
-      "set terminal svg size {},{} dynamic noenhanced rounded font 'Helvetica,Arial,sans-serif,13'", width_px,
-      height_px));
+  line(fmt::format("set terminal svg size {},{} dynamic noenhanced rounded font 'Helvetica,Arial,sans-serif,13'",
+                   width_px, height_px));
   line("set encoding utf8");
   line(fmt::format("set border 3 lc rgb '{}' lw 1", colour::kAxis));
   line(fmt::format("set tics nomirror out scale 0.4 textcolor rgb '{}'", colour::kMuted));
   line(fmt::format("set grid back lc rgb '{}' lw 1 lt 1", colour::kGrid));
   line(fmt::format("set key textcolor rgb '{}'", colour::kInk));
-  for (const char* axis : {"xlabel", "ylabel"})
-    line(fmt::format("set {} textcolor rgb '{}'", axis, colour::kMuted));
+  for (const char* axis : {"xlabel", "ylabel"}) line(fmt::format("set {} textcolor rgb '{}'", axis, colour::kMuted));
   line("set style fill solid 1.0 noborder");
 }
 

@@ -34,8 +34,7 @@ SweepRow row(const Cluster& cluster) {
 }
 
 /// The efficiency steps where the curve's submitters put another batch on every GPU: not the network's doing.
-void note_batch_steps(const ScalingBasis& basis, std::vector<std::int64_t> gpus,
-                      std::vector<std::string>& notes) {
+void note_batch_steps(const ScalingBasis& basis, std::vector<std::int64_t> gpus, std::vector<std::string>& notes) {
   const ScalingCurve& curve = basis.fit.curve();
   if (!has_batch(curve)) return;
   std::sort(gpus.begin(), gpus.end());
@@ -45,8 +44,7 @@ void note_batch_steps(const ScalingBasis& basis, std::vector<std::int64_t> gpus,
       notes.push_back(fmt::format(
           "scaling: from {} to {} GPUs the batch per GPU of {} falls from {:g} to {:g}, and with it the "
           "efficiency",
-          grouped(static_cast<double>(gpus[i - 1])), grouped(static_cast<double>(gpus[i])), basis.input,
-          before, here));
+          grouped(static_cast<double>(gpus[i - 1])), grouped(static_cast<double>(gpus[i])), basis.input, before, here));
   }
 }
 
@@ -58,8 +56,7 @@ std::vector<std::int64_t> usual_sweep(const Scenario& s) {
   std::vector<std::int64_t> gpus;
   for (const double factor : {0.125, 0.25, 0.5, 1.0, 2.0, 4.0}) {
     const auto replicas = std::llround(s.at("cost.gpus").low * factor) / replica;
-    if (replicas >= 1 && (gpus.empty() || gpus.back() < replicas * replica))
-      gpus.push_back(replicas * replica);
+    if (replicas >= 1 && (gpus.empty() || gpus.back() < replicas * replica)) gpus.push_back(replicas * replica);
   }
   return gpus;
 }

@@ -16,10 +16,9 @@ std::string without_blanks(std::string_view cell) {
   std::string text(trimmed(cell));
   for (const std::string_view blank : {"\xC2\xA0", "\xE2\x80\xAF", "\xE2\x80\x89", " ", "'"})
     for (std::size_t at = 0; (at = text.find(blank, at)) != std::string::npos;) {
-      const bool groups =
-          at > 0 && is_digit(text[at - 1]) && at + blank.size() + 3 <= text.size() &&
-          std::all_of(text.begin() + static_cast<std::ptrdiff_t>(at + blank.size()),
-                      text.begin() + static_cast<std::ptrdiff_t>(at + blank.size() + 3), is_digit);
+      const bool groups = at > 0 && is_digit(text[at - 1]) && at + blank.size() + 3 <= text.size() &&
+                          std::all_of(text.begin() + static_cast<std::ptrdiff_t>(at + blank.size()),
+                                      text.begin() + static_cast<std::ptrdiff_t>(at + blank.size() + 3), is_digit);
       if (groups)
         text.erase(at, blank.size());
       else
@@ -28,8 +27,7 @@ std::string without_blanks(std::string_view cell) {
   return text;
 }
 
-/// Whether `mark` stands before every three digits of the whole part, as in "1,234,567", and what is left is
-/// digits.
+/// Whether `mark` stands before every three digits of the whole part, as in "1,234,567", and what is left is digits.
 bool is_grouped(std::string_view whole, char mark) {
   const auto first = whole.find(mark);
   if (first == std::string_view::npos || first < 1 || first > 3 || whole[0] == '0') return false;
@@ -71,8 +69,8 @@ void TableNumbers::tell(char decimal, std::string_view cell, std::size_t line) {
     told_by_ = cell;
     told_on_ = line;
   } else if (decimal_ != decimal) {
-    user_error("{}:{}: '{}' and '{}' on line {} do not go together: write every number with a decimal point",
-               name_, line, cell, told_by_, told_on_);
+    user_error("{}:{}: '{}' and '{}' on line {} do not go together: write every number with a decimal point", name_,
+               line, cell, told_by_, told_on_);
   }
 }
 
@@ -99,8 +97,7 @@ std::optional<double> TableNumbers::value(std::string_view cell, bool is_count, 
   const auto as_point = read_as('.', text);
   const auto as_comma = text.find(',') == std::string::npos ? as_point : read_as(',', text);
   if (as_point && as_comma && *as_point != *as_comma)
-    user_error("{}:{}: '{}' can be {} or {}: write it without the comma", name_, line, cell, *as_point,
-               *as_comma);
+    user_error("{}:{}: '{}' can be {} or {}: write it without the comma", name_, line, cell, *as_point, *as_comma);
   return as_point ? as_point : as_comma;
 }
 

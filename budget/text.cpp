@@ -66,23 +66,23 @@ namespace {
 void add_group(std::string& out, const Group& group, const Budget& budget) {
   add_heading(out, group.title);
   for (const auto& line : group.lines)
-    out += fmt::format("{:<52} {:<36} {}\n", line.label, value_with_unit(budget, line.number),
-                       name(line.number.tag));
+    out += fmt::format("{:<52} {:<36} {}\n", line.label, value_with_unit(budget, line.number), name(line.number.tag));
 }
 
 void add_runs(std::string& out, const Budget& budget) {
-  add_heading(out, fmt::format("{:<38}{:>6}{:>7}{:>11}{:>13}{:>8}{:>17}", "Run logs", "ranks", "steps",
-                               "step ms", "GFLOP/s", "MFU", "90 % interval"));
+  add_heading(out, fmt::format("{:<38}{:>6}{:>7}{:>11}{:>13}{:>8}{:>17}", "Run logs", "ranks", "steps", "step ms",
+                               "GFLOP/s", "MFU", "90 % interval"));
   for (const auto& run : budget.runs) {
     std::string path = run.path;
     if (path.size() > 37) path = "..." + path.substr(path.size() - 34);
     out += fmt::format("{:<38}{:>6}{:>7}", path, run.ranks, run.steps);
-    out += run.has_steps() ? fmt::format("{:>11.1f}{:>13.1f}", run.summary.mean.step_time_s * 1e3, run.flops_per_s / 1e9)
-                           : fmt::format("{:>11}{:>13}", "n/a", "n/a");
+    out += run.has_steps()
+               ? fmt::format("{:>11.1f}{:>13.1f}", run.summary.mean.step_time_s * 1e3, run.flops_per_s / 1e9)
+               : fmt::format("{:>11}{:>13}", "n/a", "n/a");
     if (run.has_mfu())
-      out += fmt::format("{:>8}{:>17}\n", percent(run.mfu),
-                         run.has_interval() ? fmt::format("{:.1f} .. {:.1f} %", 100 * run.mfu_low, 100 * run.mfu_high)
-                                            : "n/a");
+      out += fmt::format(
+          "{:>8}{:>17}\n", percent(run.mfu),
+          run.has_interval() ? fmt::format("{:.1f} .. {:.1f} %", 100 * run.mfu_low, 100 * run.mfu_high) : "n/a");
     else
       out += "     n/a\n";
   }

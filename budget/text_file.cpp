@@ -82,8 +82,7 @@ void check_output(const fs::path& file, bool force) {
     user_error("{}: is a folder: name a file in it", file.string());
   const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
   if (!fs::is_directory(folder, ignored))
-    user_error("{}: the folder {} does not exist: make it or choose another output", file.string(),
-               folder.string());
+    user_error("{}: the folder {} does not exist: make it or choose another output", file.string(), folder.string());
   if (!force && fs::exists(fs::symlink_status(file, ignored)))
     user_error("{}: exists already: choose another output, or overwrite it with --force", file.string());
 }

@@ -28,19 +28,17 @@ std::string percent_range(const Number& number) {
 
 std::string sweep_text(const Budget& budget) {
   if (budget.sweep.empty()) return "";
-  std::string out =
-      heading(fmt::format("{:>6}{:>7}{:>14}{:>14}{:>22}{:>18}{:>19}", "GPUs", "batch", "efficiency",
-                          "goodput", "GPU-months, 90 %", "days, 90 %", "USD, 90 %"));
+  std::string out = heading(fmt::format("{:>6}{:>7}{:>14}{:>14}{:>22}{:>18}{:>19}", "GPUs", "batch", "efficiency",
+                                        "goodput", "GPU-months, 90 %", "days, 90 %", "USD, 90 %"));
   for (const auto& row : budget.sweep) {
     if (!row.refused.empty()) {
       std::string first = fmt::format("{:>6}  ", row.gpus);
       for (const auto& line : wrap(row.refused, 92)) out += first + line + "\n", first.assign(8, ' ');
       continue;
     }
-    out +=
-        fmt::format("{:>6}{:>7}{:>14}{:>14}{:>22}{:>18}{:>19}\n", row.gpus, compact(row.global_batch),
-                    percent_range(row.efficiency), percent_range(row.goodput),
-                    or_blank(row.gpu_months, compact), or_blank(row.days, compact), or_blank(row.usd, money));
+    out += fmt::format("{:>6}{:>7}{:>14}{:>14}{:>22}{:>18}{:>19}\n", row.gpus, compact(row.global_batch),
+                       percent_range(row.efficiency), percent_range(row.goodput), or_blank(row.gpu_months, compact),
+                       or_blank(row.days, compact), or_blank(row.usd, money));
   }
   return out;
 }
@@ -56,18 +54,16 @@ std::string most_important(const std::vector<InputShare>& shares, const char* se
 
 std::string shares_text(const Budget& budget) {
   if (budget.months_shares.empty()) return "";
-  std::string out = heading(fmt::format("{:<34}{:>10}{:>18}{:>26}   {}", "What the range comes from",
-                                        "variance", "with others", "GPU-months, 5 .. 95 %", "tag"));
+  std::string out = heading(fmt::format("{:<34}{:>10}{:>18}{:>26}   {}", "What the range comes from", "variance",
+                                        "with others", "GPU-months, 5 .. 95 %", "tag"));
   std::size_t shown = 0;
   for (const auto& [share, tag] : budget.months_shares) {
     if (++shown > kShown) break;
     out += fmt::format("{:<34}{:>8.1f} %{:>16.1f} %{:>26}   {}\n", share.input, 100 * share.first_order,
-                       100 * share.total, fmt::format("{} .. {}", grouped(share.low), grouped(share.high)),
-                       name(tag));
+                       100 * share.total, fmt::format("{} .. {}", grouped(share.low), grouped(share.high)), name(tag));
   }
   out += fmt::format("Most of it, GPU-months: {}\n", most_important(budget.months_shares));
-  if (!budget.usd_shares.empty())
-    out += fmt::format("Most of it, money: {}\n", most_important(budget.usd_shares));
+  if (!budget.usd_shares.empty()) out += fmt::format("Most of it, money: {}\n", most_important(budget.usd_shares));
   return out;
 }
 

@@ -37,10 +37,9 @@ std::optional<double> seconds_in(const std::string& word) {
 }
 
 bool is_rank(const std::string& word) {
-  return is_one_of(word,
-                   {"gpu",  "gpus",  "rank", "ranks", "device", "devices", "dev",  "accelerator", "acc",
-                    "chip", "chips", "core", "tpu",   "npu",    "gcd",     "xpu",  "process",     "worker",
-                    "v100", "a100",  "h100", "h200",  "b200",   "gb200",   "l40s", "mi250x",      "mi300x"});
+  return is_one_of(word, {"gpu",  "gpus",  "rank", "ranks", "device", "devices", "dev",  "accelerator", "acc",
+                          "chip", "chips", "core", "tpu",   "npu",    "gcd",     "xpu",  "process",     "worker",
+                          "v100", "a100",  "h100", "h200",  "b200",   "gb200",   "l40s", "mi250x",      "mi300x"});
 }
 
 bool is_several_ranks(const std::string& word) {
@@ -48,8 +47,8 @@ bool is_several_ranks(const std::string& word) {
 }
 
 bool is_step(const std::string& word) {
-  return is_one_of(word, {"1", "step", "steps", "it", "its", "iter", "iters", "iteration", "iterations",
-                          "batch", "batches", "update", "updates"});
+  return is_one_of(word, {"1", "step", "steps", "it", "its", "iter", "iters", "iteration", "iterations", "batch",
+                          "batches", "update", "updates"});
 }
 
 bool is_bytes(const std::string& word) {
@@ -69,9 +68,7 @@ std::string rate_name(const std::string& word) {
   return flops ? word : "";
 }
 
-bool is_any(const Words& words, bool (*is)(const std::string&)) {
-  return std::any_of(words.begin(), words.end(), is);
-}
+bool is_any(const Words& words, bool (*is)(const std::string&)) { return std::any_of(words.begin(), words.end(), is); }
 
 bool is_time(const std::string& word) {
   return seconds_in(word).has_value() || is_one_of(word, {"time", "latency", "duration", "runtime"});
@@ -100,8 +97,7 @@ std::string plain(std::string_view unit) {
   for (std::size_t i = 0; i < unit.size(); ++i) {
     if (unit.substr(i).starts_with("(per ")) {
       text += "( ";
-    } else if (unit.substr(i).starts_with(
-                   "^-1")) {  // "tokens s^-1": the word before it is what is divided by
+    } else if (unit.substr(i).starts_with("^-1")) {  // "tokens s^-1": the word before it is what is divided by
       const auto word = text.find_last_of(" /") + 1;
       text.insert(word, 1, '/');
       i += 2;
@@ -125,8 +121,8 @@ struct Parts {
 
   void add(const std::string& word, bool below) {
     // Of "/GPU tokens/s" only the first word is a divisor.
-    const bool divides = below && (seconds_in(word) || is_rank(word) || is_several_ranks(word) ||
-                                   is_step(word) || divisors.empty() || !work.empty());
+    const bool divides = below && (seconds_in(word) || is_rank(word) || is_several_ranks(word) || is_step(word) ||
+                                   divisors.empty() || !work.empty());
     (divides ? divisors : work).push_back(word);
   }
   /// What stands in parentheses: "per GPU", "ms", "s GPU" below a slash. False: no unit, as in "(derived)".
@@ -174,8 +170,7 @@ ThroughputUnit without_divisor_in_time(const Parts& p) {
   ThroughputUnit unit;
   if (const std::string rate = rate_name(p.work.back()); !rate.empty()) {
     unit.total = rate;
-    unit.kind =
-        is_one_of(p.work.back(), {"tgs"}) || is_any(p.divisors, is_rank) ? Kind::per_rank : Kind::total;
+    unit.kind = is_one_of(p.work.back(), {"tgs"}) || is_any(p.divisors, is_rank) ? Kind::per_rank : Kind::total;
     return unit;
   }
   if (is_any(p.work, is_bytes)) {
@@ -194,8 +189,7 @@ ThroughputUnit without_divisor_in_time(const Parts& p) {
 ThroughputUnit parse_unit(std::string_view text) {
   Parts p = parts_of(text);
   if (p.work.size() > 1 && is_one_of(p.work[0], {"throughput", "speed"})) p.work.erase(p.work.begin());
-  const auto time =
-      std::find_if(p.divisors.begin(), p.divisors.end(), [](const auto& w) { return seconds_in(w); });
+  const auto time = std::find_if(p.divisors.begin(), p.divisors.end(), [](const auto& w) { return seconds_in(w); });
   ThroughputUnit unit;
   if (is_any(p.divisors, is_several_ranks) || p.work.empty()) return unit;
   if (time == p.divisors.end()) return without_divisor_in_time(p);
@@ -225,15 +219,12 @@ std::string why_no_throughput(const std::string& unit) {
                          parse_unit(unit).total);
     case Kind::step_rate:
     case Kind::step_time:
-      return fmt::format(
-          "its unit {} counts steps: give samples/s, or the batch of every row as batch_per_rank too", unit);
+      return fmt::format("its unit {} counts steps: give samples/s, or the batch of every row as batch_per_rank too",
+                         unit);
     case Kind::time:
-      return fmt::format(
-          "its unit {} is a time, of which less is better: give the throughput, as in samples/s", unit);
-    case Kind::bytes:
-      return fmt::format("its unit {} is a bandwidth and no throughput: give samples/s", unit);
-    case Kind::other:
-      break;
+      return fmt::format("its unit {} is a time, of which less is better: give the throughput, as in samples/s", unit);
+    case Kind::bytes: return fmt::format("its unit {} is a bandwidth and no throughput: give samples/s", unit);
+    case Kind::other: break;
   }
   return fmt::format("its unit {} is no throughput of all ranks: give samples/s, tokens/s or the like", unit);
 }

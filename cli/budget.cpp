@@ -1,4 +1,3 @@
-#include "base/standard_output.h"
 #include "budget/budget.h"
 
 #include <fmt/format.h>
@@ -7,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/standard_output.h"
 #include "budget/backtest.h"
 #include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
@@ -47,8 +47,7 @@ void run(const Options& options) {
     efficiencies.push_back(budget::efficiency_of(run));
     usable = usable || efficiencies.back().has_mfu();
   }
-  if (!usable)
-    user_error("{}: no MFU can be derived: {}", efficiencies.front().path, efficiencies.front().why_unknown);
+  if (!usable) user_error("{}: no MFU can be derived: {}", efficiencies.front().path, efficiencies.front().why_unknown);
   how.components = budget::components_of(logs.runs, efficiencies);
   auto budget = budget::make_budget(scenario, efficiencies, how);
   budget.notes.insert(budget.notes.end(), logs.notes.begin(), logs.notes.end());
@@ -71,8 +70,7 @@ void add_budget(Command app) {
       "  gpumonth budget --backtest\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --set training.data_factor=3..6 --set "
       "cost.gpus=4096");
-  command.add_option("scenario", options->scenario, "scenario file, see configs/scenarios/")
-      .type_name("SCENARIO.toml");
+  command.add_option("scenario", options->scenario, "scenario file, see configs/scenarios/").type_name("SCENARIO.toml");
   command.add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
       .type_name("RUN.h5");
   command.add_gpus_option(options->gpus);

@@ -44,8 +44,8 @@ struct Sweep {
 
 std::vector<std::int64_t> sizes(const Options& o) {
   if (o.min_bytes < 4 || o.min_bytes > o.max_bytes) {
-    user_error("comm: sizes from {} to {} bytes: --min-bytes must be at least 4 and at most --max-bytes",
-               o.min_bytes, o.max_bytes);
+    user_error("comm: sizes from {} to {} bytes: --min-bytes must be at least 4 and at most --max-bytes", o.min_bytes,
+               o.max_bytes);
   }
   std::vector<std::int64_t> all;
   for (std::uint64_t bytes = o.min_bytes; bytes <= o.max_bytes; bytes *= static_cast<std::uint64_t>(o.factor))
@@ -66,25 +66,22 @@ void require_memory(const Options& o, const comm::Communicator& ranks) {
   const auto needed = 2.0 * static_cast<double>(o.max_bytes) * ranks.local_size();
   const auto there = static_cast<double>(trainer::this_machine().memory_bytes);
   if (needed <= 0.8 * there) return;
-  user_error(
-      "comm: {} rank{} on this host need {} for --max-bytes {}, and it has {}: use a smaller --max-bytes",
-      ranks.local_size(), ranks.local_size() == 1 ? "" : "s", binary_bytes(needed),
-      binary_bytes(static_cast<double>(o.max_bytes)), binary_bytes(there));
+  user_error("comm: {} rank{} on this host need {} for --max-bytes {}, and it has {}: use a smaller --max-bytes",
+             ranks.local_size(), ranks.local_size() == 1 ? "" : "s", binary_bytes(needed),
+             binary_bytes(static_cast<double>(o.max_bytes)), binary_bytes(there));
 }
 
 std::string microseconds(double seconds) { return fmt::format("{:.1f} us", 1e6 * seconds); }
 
 void print_text(const Sweep& sweep) {
   print("{}\n", sweep.measured());
-  print("algbw = bytes / mean, busbw = algbw x 2 (n-1)/n with n = {}, as nccl-tests defines them\n\n",
-        sweep.ranks);
+  print("algbw = bytes / mean, busbw = algbw x 2 (n-1)/n with n = {}, as nccl-tests defines them\n\n", sweep.ranks);
   std::vector<std::vector<std::string>> rows = {
       {"bytes", "", "repeats", "mean", "median", "p99", "algbw", "busbw", "sums"}};
   for (const comm::AllReduceResult& r : sweep.results) {
-    rows.push_back({std::to_string(r.bytes), binary_bytes(static_cast<double>(r.bytes)),
-                    std::to_string(r.repeats), microseconds(r.seconds), microseconds(r.median_s),
-                    microseconds(r.p99_s), si(r.alg_bytes_per_s(), "B/s"),
-                    sweep.ranks > 1 ? si(r.bus_bytes_per_s(sweep.ranks), "B/s") : "n/a",
+    rows.push_back({std::to_string(r.bytes), binary_bytes(static_cast<double>(r.bytes)), std::to_string(r.repeats),
+                    microseconds(r.seconds), microseconds(r.median_s), microseconds(r.p99_s),
+                    si(r.alg_bytes_per_s(), "B/s"), sweep.ranks > 1 ? si(r.bus_bytes_per_s(sweep.ranks), "B/s") : "n/a",
                     r.correct ? "exact" : "WRONG"});
   }
   print("{}", table_text(rows));
@@ -127,8 +124,7 @@ void run(const Options& options) {
   const auto ranks = environment.make_communicator(options.comm);
   require_memory(options, *ranks);
   const runlog::RunInfo info = trainer::machine_info(*ranks);
-  Sweep sweep{
-      ranks->size(), ranks->transport(), ranks->description(), ranks->make_timed_all_reduce(1)->clock(), {}};
+  Sweep sweep{ranks->size(), ranks->transport(), ranks->description(), ranks->make_timed_all_reduce(1)->clock(), {}};
   sweep.results = comm::check_all_reduce(*ranks, all_sizes, options.plan);
   if (ranks->rank() == 0) {
     options.json ? print_json(sweep, options.plan, info.hostnames) : print_text(sweep);
@@ -159,16 +155,11 @@ void add_comm(Command app) {
       .type_name("NAME")
       .is_member({"auto", "self", "mpi", "nccl"})
       .show_default();
-  command
-      .add_option("--min-bytes", o->min_bytes,
-                  "smallest size, of one rank's values; K, M and G are powers of 1024")
+  command.add_option("--min-bytes", o->min_bytes, "smallest size, of one rank's values; K, M and G are powers of 1024")
       .type_name("BYTES")
       .as_bytes()
       .show_default();
-  command.add_option("--max-bytes", o->max_bytes, "largest size")
-      .type_name("BYTES")
-      .as_bytes()
-      .show_default();
+  command.add_option("--max-bytes", o->max_bytes, "largest size").type_name("BYTES").as_bytes().show_default();
   command.add_option("--factor", o->factor, "from one size to the next")
       .type_name("FACTOR")
       .range(2, 1 << 20)

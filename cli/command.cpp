@@ -114,7 +114,9 @@ Option Command::add_set_option(std::vector<std::string>& overrides) {
   return Option(option);
 }
 
-Option Command::add_json_flag(bool& json) { return add_flag("--json", json, "prints JSON for programs instead of text"); }
+Option Command::add_json_flag(bool& json) {
+  return add_flag("--json", json, "prints JSON for programs instead of text");
+}
 
 Option Command::add_gpus_option(std::string& gpus) {
   return add_option("--gpus", gpus,
@@ -127,7 +129,8 @@ Option Command::add_help_config_flag(std::function<std::string()> text) {
     write_output(text());
     throw CLI::Success();
   };
-  return Option(app_->add_flag_callback("--help-config", print_keys, "prints every key of the file: default, unit, range, help"));
+  return Option(
+      app_->add_flag_callback("--help-config", print_keys, "prints every key of the file: default, unit, range, help"));
 }
 
 }  // namespace gpumonth::cli

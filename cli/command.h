@@ -20,7 +20,7 @@ class Option {
  public:
   explicit Option(CLI::Option* option) : option_(option) {}
 
-  Option type_name(const std::string& name);  ///< what stands behind it in --help: "FILE", "SECONDS"
+  Option type_name(const std::string& name);    ///< what stands behind it in --help: "FILE", "SECONDS"
   Option option_text(const std::string& text);  ///< the same, instead of anything that --help works out
   Option required();
   Option needs(Option other);
@@ -45,7 +45,7 @@ class Command {
 
   Command add_command(const std::string& name, const std::string& help);
   void footer(const std::string& text);
-  void run(std::function<void()> action);  ///< once everything is parsed
+  void run(std::function<void()> action);         ///< once everything is parsed
   void run_to_code(std::function<int()> action);  ///< the same; it returns the exit code
 
   Option add_option(const std::string& name, std::string& value, const std::string& help);

@@ -1,4 +1,3 @@
-#include "base/standard_output.h"
 #include "budget/compare/compare.h"
 
 #include <fmt/format.h>
@@ -6,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/standard_output.h"
 #include "budget/text_file.h"
 #include "cli/commands.h"
 
@@ -35,8 +35,7 @@ void run(const Options& options) {
 
 void add_compare(Command app) {
   auto options = std::make_shared<Options>();
-  Command command =
-      app.add_command("compare", "scaling efficiency of two sets of runs, with a test of the difference");
+  Command command = app.add_command("compare", "scaling efficiency of two sets of runs, with a test of the difference");
   command.footer(
       "A and B are each a folder that jobs/sweep.sh wrote, a run log, a glob in quotes, several of these "
       "with commas\n"
@@ -46,12 +45,8 @@ void add_compare(Command app) {
       "  gpumonth compare runs/cluster-a runs/cluster-b --plot compare.svg\n"
       "  gpumonth compare 'runs/old/*/run*.h5' 'runs/new/*/run*.h5' --json\n"
       "  gpumonth compare a.csv b.csv");
-  command.add_option("sets", options->sets, "the two sets of runs")
-      .required()
-      .type_name("A B")
-      .option_text("A B");
-  command.add_option("--curve-a", options->curve_a, "which curve of table A, where it has several")
-      .type_name("NAME");
+  command.add_option("sets", options->sets, "the two sets of runs").required().type_name("A B").option_text("A B");
+  command.add_option("--curve-a", options->curve_a, "which curve of table A, where it has several").type_name("NAME");
   command.add_option("--curve-b", options->curve_b, "which curve of table B").type_name("NAME");
   command.add_option("--plot", options->plot, "writes the efficiencies and their difference as a figure")
       .type_name("FILE.svg");

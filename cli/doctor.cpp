@@ -35,8 +35,7 @@ std::string ranks_per_host(const std::vector<std::string>& hosts) {
     ++counts.back().second;
   }
   std::string text;
-  for (const auto& [host, count] : counts)
-    text += fmt::format("{}{} x {}", text.empty() ? "" : ", ", host, count);
+  for (const auto& [host, count] : counts) text += fmt::format("{}{} x {}", text.empty() ? "" : ", ", host, count);
   return text;
 }
 
@@ -79,25 +78,22 @@ void print_software(const Diagnosis& d) {
   line("HDF5", d.hdf5);
   line("oneDNN", fmt::format("{}, uses {}", d.onednn, d.onednn_isa));
   if (d.cuda.devices.empty()) return;  // then one line says why
-  line("CUDA",
-       fmt::format("runtime {}, driver {} (CUDA {} and older)", d.cuda.runtime,
-                   d.topology.driver.empty() ? "unknown: " + d.topology.why_unknown : d.topology.driver,
-                   d.cuda.driver));
+  line("CUDA", fmt::format("runtime {}, driver {} (CUDA {} and older)", d.cuda.runtime,
+                           d.topology.driver.empty() ? "unknown: " + d.topology.why_unknown : d.topology.driver,
+                           d.cuda.driver));
   for (const comm::GpuLibrary& library : d.gpu_libraries)
     line(library.name, library.version.empty() ? "cannot be loaded: " + library.why : library.version);
 }
 
 void print_ranks(const Diagnosis& d) {
-  line("launcher", d.launch.launcher.empty()
-                       ? "none: one rank started by hand"
-                       : fmt::format("{}, {} processes", d.launch.launcher, d.launch.size));
-  line("ranks", fmt::format("{} ({}), {} thread{} each, transport {}: {}", d.ranks, ranks_per_host(d.hosts),
-                            d.threads, d.threads == 1 ? "" : "s", d.transport, d.transport_description));
+  line("launcher", d.launch.launcher.empty() ? "none: one rank started by hand"
+                                             : fmt::format("{}, {} processes", d.launch.launcher, d.launch.size));
+  line("ranks", fmt::format("{} ({}), {} thread{} each, transport {}: {}", d.ranks, ranks_per_host(d.hosts), d.threads,
+                            d.threads == 1 ? "" : "s", d.transport, d.transport_description));
   if (!d.nccl_description.empty()) line("GPU ranks", d.nccl_description);
 }
 
-void print_all_reduces(const std::string& title, int ranks,
-                       const std::vector<comm::AllReduceResult>& results) {
+void print_all_reduces(const std::string& title, int ranks, const std::vector<comm::AllReduceResult>& results) {
   if (results.empty()) return;
   std::vector<std::vector<std::string>> rows = {{title, "time", "p99", "bus bandwidth", "sums"}};
   for (const comm::AllReduceResult& r : results) {
@@ -116,11 +112,10 @@ void print_measured(const Diagnosis& d) {
   line("GEMM bf16", fmt::format("{} ({})", si(d.gemm_bf16.flops_per_s, "FLOP/s"), d.gemm_bf16.shape));
   line("copy", fmt::format("{} (read + written)", si(d.copy_bytes_per_s, "B/s")));
   if (!d.gpu_gemm_fp32.shape.empty())
-    line("GPU fp32", fmt::format("{} ({}), without TF32", si(d.gpu_gemm_fp32.flops_per_s, "FLOP/s"),
-                                 d.gpu_gemm_fp32.shape));
+    line("GPU fp32",
+         fmt::format("{} ({}), without TF32", si(d.gpu_gemm_fp32.flops_per_s, "FLOP/s"), d.gpu_gemm_fp32.shape));
   if (!d.gpu_gemm_bf16.shape.empty())
-    line("GPU bf16",
-         fmt::format("{} ({})", si(d.gpu_gemm_bf16.flops_per_s, "FLOP/s"), d.gpu_gemm_bf16.shape));
+    line("GPU bf16", fmt::format("{} ({})", si(d.gpu_gemm_bf16.flops_per_s, "FLOP/s"), d.gpu_gemm_bf16.shape));
   if (std::isfinite(d.gpu_copy_bytes_per_s))
     line("GPU copy", fmt::format("{} (read + written)", si(d.gpu_copy_bytes_per_s, "B/s")));
   print_all_reduces("all-reduce", d.ranks, d.all_reduce);
@@ -227,8 +222,7 @@ void print_json(const Diagnosis& d) {
   print("{}", to_text(json));
 }
 
-/// Where every rank has a GPU. What NCCL's transport refuses is a problem like others; all ranks refuse
-/// alike.
+/// Where every rank has a GPU. What NCCL's transport refuses is a problem like others; all ranks refuse alike.
 void try_nccl(comm::Environment& environment, comm::Communicator& ranks, bool measure, Diagnosis& found) {
   double without = found.cuda.devices.empty() ? 1 : 0;
   ranks.all_reduce_sum(std::span<double>(&without, 1));
@@ -255,8 +249,7 @@ void run(const Options& options) {
 
 void add_doctor(Command app) {
   Command command = app.add_command(
-      "doctor",
-      "what this machine is, whether ranks, launcher and libraries agree, how fast it multiplies and copies");
+      "doctor", "what this machine is, whether ranks, launcher and libraries agree, how fast it multiplies and copies");
   command.footer(
       "Measures matrix products, memory copies and, under mpirun, all-reduces, on the ranks that a run would "
       "have;\nwhere every rank has a GPU, all-reduces over NCCL too.\n\n"

@@ -1,4 +1,3 @@
-#include "base/standard_output.h"
 #include "budget/fit/fit.h"
 
 #include <fmt/format.h>
@@ -8,6 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/standard_output.h"
 #include "budget/fit/components.h"
 #include "budget/fit/fit_json.h"
 #include "budget/fit/validate.h"
@@ -37,9 +37,8 @@ budget::ScalingCurve choose(std::vector<budget::ScalingCurve> curves, const Opti
   for (auto& curve : curves)
     if (curve.name == options.curve) return std::move(curve);
   const std::string near = config::nearest(options.curve, names);
-  user_error(
-      "{}: has no curve '{}'{}", options.csv, options.curve,
-      near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
+  user_error("{}: has no curve '{}'{}", options.csv, options.curve,
+             near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
 }
 
 void print_validation(const Options& options) {
@@ -52,8 +51,7 @@ void check_sources(const Options& options) {
   if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE");
   for (const auto& file : options.runs)
     if (file.ends_with(".csv")) user_error("{}: a table and no run log: gpumonth fit --csv {}", file, file);
-  if (!options.curve.empty() && options.csv.empty())
-    user_error("--curve chooses a curve of --csv FILE: give that too");
+  if (!options.curve.empty() && options.csv.empty()) user_error("--curve chooses a curve of --csv FILE: give that too");
 }
 
 void run(const Options& options) {
@@ -77,8 +75,7 @@ void run(const Options& options) {
     fit_options.components = budget::step_model(components);
     curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
   }
-  if (const auto note = note_on_thousands(options.predict, "--predict"); !note.empty())
-    curve.notes.push_back(note);
+  if (const auto note = note_on_thousands(options.predict, "--predict"); !note.empty()) curve.notes.push_back(note);
   const auto fit = budget::fit_curve(curve, fit_options);
   if (targets.empty()) targets = budget::default_targets(fit);
   if (options.json) {
@@ -86,8 +83,7 @@ void run(const Options& options) {
     if (components) json["components"] = budget::to_json(*components);
     print("{}", gpumonth::to_text(json));
   } else {
-    print("{}{}", budget::to_text(fit, targets),
-          components ? fmt::format("\n{}", budget::to_text(*components)) : "");
+    print("{}{}", budget::to_text(fit, targets), components ? fmt::format("\n{}", budget::to_text(*components)) : "");
   }
   if (!options.export_extrap.empty())
     budget::write_text_file(options.export_extrap, budget::to_extrap(fit.curve()), options.force);
@@ -114,18 +110,15 @@ void add_fit(Command app) {
   command.add_option("--csv", options->csv, "a table instead of run logs").type_name("FILE");
   command.add_option("--curve", options->curve, "which curve of a table that has several").type_name("NAME");
   command
-      .add_option(
-          "--predict", options->predict,
-          "ranks, with the batch per rank in samples where it differs; default: 2, 4 and 8 times the most "
-          "ranks")
+      .add_option("--predict", options->predict,
+                  "ranks, with the batch per rank in samples where it differs; default: 2, 4 and 8 times the most "
+                  "ranks")
       .type_name("N[:BATCH],...");
   command
-      .add_option(
-          "--validate", options->validate,
-          "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
+      .add_option("--validate", options->validate,
+                  "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
       .type_name("FILE");
-  command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text")
-      .type_name("FILE");
+  command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text").type_name("FILE");
   command.add_option("--export-csv", options->export_csv, "write the curve as CSV").type_name("FILE");
   command.add_flag("--force", options->force, "overwrite exported files");
   command.add_json_flag(options->json);

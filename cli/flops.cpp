@@ -1,5 +1,4 @@
 // gpumonth flops MODEL.toml: parameters, arithmetic and memory of a model, per layer and in total.
-#include "base/standard_output.h"
 #include "model/flops.h"
 
 #include <fmt/format.h>
@@ -8,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/standard_output.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "model/memory.h"
@@ -69,8 +69,7 @@ void print_json(const Options& options, const Result& r) {
 
 std::string layer_table(const Result& r) {
   const double total = as_double(forward_macs(r.model));
-  std::vector<std::vector<std::string>> rows = {
-      {"layer", "count", "parameters", "forward MACs/sample", "share"}};
+  std::vector<std::vector<std::string>> rows = {{"layer", "count", "parameters", "forward MACs/sample", "share"}};
   for (const auto& layer : r.layers) {
     rows.push_back({layer.name, std::to_string(layer.count), si(as_double(layer.parameters), ""),
                     si(as_double(layer.forward_macs), ""),
@@ -95,16 +94,14 @@ std::string memory_table(const Result& r) {
 
 void print_text(const Options& options, const Result& r) {
   const ModelConfig& m = r.model;
-  print(
-      "{}: depth {}, width {}, {} heads; latents {} x {} x {} x {} (C, F, H, W), patch {} x {} x {}\n\n",
-      options.file, m.depth, m.hidden_size, m.num_heads, m.in_channels, m.frames, m.input_size, m.input_size,
-      m.temporal_patch_size, m.patch_size, m.patch_size);
+  print("{}: depth {}, width {}, {} heads; latents {} x {} x {} x {} (C, F, H, W), patch {} x {} x {}\n\n",
+        options.file, m.depth, m.hidden_size, m.num_heads, m.in_channels, m.frames, m.input_size, m.input_size,
+        m.temporal_patch_size, m.patch_size, m.patch_size);
   print("parameters           {}  ({})\n", si(as_double(r.params), ""), r.params);
   print("tokens per sample    {}\n", m.tokens());
   print("forward per sample   {} = {}  (1 MAC = 2 FLOPs)\n", si(as_double(forward_macs(m)), "MACs", 5),
         si(as_double(forward_flops(m)), "FLOPs", 5));
-  print("training per sample  {}  (forward + backward = 3 x forward)\n\n",
-        si(as_double(train_flops(m)), "FLOPs", 5));
+  print("training per sample  {}  (forward + backward = 3 x forward)\n\n", si(as_double(train_flops(m)), "FLOPs", 5));
   print("{}\n{}", layer_table(r), memory_table(r));
   if (options.backend == "cpu" && options.ranks_per_host > 1)
     print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
@@ -129,15 +126,13 @@ void run(const Options& options) {
 }  // namespace
 
 void add_flops(Command app) {
-  Command command =
-      app.add_command("flops", "parameters, MACs, FLOPs and bytes of a model, per layer and in total");
+  Command command = app.add_command("flops", "parameters, MACs, FLOPs and bytes of a model, per layer and in total");
   const auto options = std::make_shared<Options>();
   command.add_option("MODEL.toml", options->file, "model file, e.g. configs/models/dit-s-2.toml")
       .required()
       .type_name("");
   command.add_set_option(options->overrides);
-  command
-      .add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
+  command.add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
       .type_name("SAMPLES")
       .range(std::int64_t{1}, std::int64_t{1} << 16)
       .show_default();

@@ -18,9 +18,8 @@ std::vector<std::int64_t> parse_gpus(const std::string& text) {
     std::int64_t n = 0;
     const auto [rest, error] = std::from_chars(item.data(), item.data() + item.size(), n);
     if (error != std::errc{} || rest != item.data() + item.size() || n < 1 || n > kMostGpus)
-      user_error(
-          "--gpus {}: '{}' is not a number of GPUs: give whole numbers from 1 to {:d}, as in --gpus 512,1024",
-          text, item, kMostGpus);
+      user_error("--gpus {}: '{}' is not a number of GPUs: give whole numbers from 1 to {:d}, as in --gpus 512,1024",
+                 text, item, kMostGpus);
     numbers.push_back(n);
   }
   return numbers;

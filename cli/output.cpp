@@ -16,8 +16,8 @@ std::string with_digits(double value, int significant_digits) {
   return fmt::format("{:.{}f}", value, std::max(0, significant_digits - before_point));
 }
 
-std::string scaled(double value, double step, const std::vector<std::string>& prefixes,
-                   const std::string& unit, int significant_digits) {
+std::string scaled(double value, double step, const std::vector<std::string>& prefixes, const std::string& unit,
+                   int significant_digits) {
   std::size_t i = 0;
   while (std::fabs(value) >= step && i + 1 < prefixes.size()) {
     value /= step;
@@ -35,9 +35,7 @@ std::string si(double value, const std::string& unit, int significant_digits) {
   return scaled(value, 1000, {"", "k", "M", "G", "T", "P", "E", "Z", "Y"}, unit, significant_digits);
 }
 
-std::string binary_bytes(double bytes) {
-  return scaled(bytes, 1024, {"B", "KiB", "MiB", "GiB", "TiB", "PiB"}, "", 4);
-}
+std::string binary_bytes(double bytes) { return scaled(bytes, 1024, {"B", "KiB", "MiB", "GiB", "TiB", "PiB"}, "", 4); }
 
 std::string table_text(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;

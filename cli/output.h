@@ -7,8 +7,7 @@
 
 namespace gpumonth::cli {
 
-/// The number with an SI prefix and the unit: "118.6 GMACs", "5.562 T". A whole number below 1000 has no
-/// decimals.
+/// The number with an SI prefix and the unit: "118.6 GMACs", "5.562 T". A whole number below 1000 has no decimals.
 std::string si(double value, const std::string& unit, int significant_digits = 4);
 
 /// "1.500 GiB": four significant digits with a binary prefix.

@@ -1,11 +1,11 @@
 // gpumonth probe CKPT --batch B.h5 --out O.h5: prediction, loss and every gradient on given inputs.
-#include "base/standard_output.h"
 #include "trainer/probe.h"
 
 #include <fmt/format.h>
 
 #include <memory>
 
+#include "base/standard_output.h"
 #include "cli/commands.h"
 
 namespace gpumonth::cli {
@@ -22,8 +22,8 @@ void run(const Options& options) {
                                        ? trainer::model_of_checkpoint(options.probe.checkpoint)
                                        : model::load_model(options.model_file, options.overrides);
   const trainer::ProbeSummary summary = trainer::probe(model, options.probe);
-  print("{} samples, mean loss {:.9g}, gradient norm {:.9g}; written to {}\n", summary.samples,
-        summary.mean_loss, summary.grad_norm, options.probe.out.string());
+  print("{} samples, mean loss {:.9g}, gradient norm {:.9g}; written to {}\n", summary.samples, summary.mean_loss,
+        summary.grad_norm, options.probe.out.string());
 }
 
 }  // namespace
@@ -31,19 +31,31 @@ void run(const Options& options) {
 void add_probe(Command app) {
   Command command = app.add_command("probe", "one forward and backward on given inputs: prediction, loss, gradients");
   const auto options = std::make_shared<Options>();
-  command.add_option("CKPT", options->probe.checkpoint, "HDF5 with /model/<name>, e.g. a checkpoint").required().type_name("");
+  command.add_option("CKPT", options->probe.checkpoint, "HDF5 with /model/<name>, e.g. a checkpoint")
+      .required()
+      .type_name("");
   const Option model =
       command.add_option("--model", options->model_file, "model file; by default the configuration in the checkpoint")
-      .type_name("MODEL.toml");
+          .type_name("MODEL.toml");
   command.add_set_option(options->overrides).needs(model);
-  command.add_option("--batch", options->probe.batch, "HDF5 with /x_start, /noise, /t, /y").required().type_name("B.h5");
-  command.add_option("--out", options->probe.out, "HDF5 to write: /prediction, /loss, /grad/<name>").required().type_name("O.h5");
+  command.add_option("--batch", options->probe.batch, "HDF5 with /x_start, /noise, /t, /y")
+      .required()
+      .type_name("B.h5");
+  command.add_option("--out", options->probe.out, "HDF5 to write: /prediction, /loss, /grad/<name>")
+      .required()
+      .type_name("O.h5");
   command.add_option("--dtype", options->probe.dtype, "compute type; master weights are fp32")
-      .type_name("TYPE").is_member({"fp32", "bf16"}).show_default();
+      .type_name("TYPE")
+      .is_member({"fp32", "bf16"})
+      .show_default();
   command.add_option("--backend", options->probe.backend, "where the model runs: CPU threads or the first GPU")
-      .type_name("BACKEND").is_member({"cpu", "cuda"}).show_default();
+      .type_name("BACKEND")
+      .is_member({"cpu", "cuda"})
+      .show_default();
   command.add_option("--threads", options->probe.threads, "threads of the products and loops")
-      .type_name("THREADS").range(1, 1024).show_default();
+      .type_name("THREADS")
+      .range(1, 1024)
+      .show_default();
   command.run([options] { run(*options); });
 }
 

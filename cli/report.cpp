@@ -1,4 +1,3 @@
-#include "base/standard_output.h"
 #include "budget/report.h"
 
 #include <fmt/format.h>
@@ -7,6 +6,7 @@
 #include <optional>
 
 #include "base/number_text.h"
+#include "base/standard_output.h"
 #include "budget/run_logs.h"
 #include "budget/scaling_basis.h"
 #include "budget/sweep.h"
@@ -54,13 +54,11 @@ void run(const Options& options) {
 void add_report(Command app) {
   auto options = std::make_shared<Options>();
   Command command = app.add_command("report", "one self-contained HTML page of runs and budget, with plots");
-  command.footer(
-      "  gpumonth report runs/*/run.h5 -o report.html --scenario configs/scenarios/sora-2024.toml");
+  command.footer("  gpumonth report runs/*/run.h5 -o report.html --scenario configs/scenarios/sora-2024.toml");
   command.add_option("runs", options->runs, "run logs").required().type_name("RUN.h5");
   command.add_option("-o,--output", options->output, "the page").required().type_name("report.html");
   const Option scenario =
-      command.add_option("--scenario", options->scenario, "scenario whose budget is shown too")
-          .type_name("S.toml");
+      command.add_option("--scenario", options->scenario, "scenario whose budget is shown too").type_name("S.toml");
   command.add_gpus_option(options->gpus).needs(scenario);
   command.add_flag("--force", options->force, "overwrite the page if it exists");
   command.add_set_option(options->overrides).needs(scenario);

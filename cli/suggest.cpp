@@ -47,8 +47,7 @@ std::string parse_error_text(const CLI::App& app, const CLI::ParseError& error) 
   const auto given = app.get_subcommands();
   const CLI::App& command = given.empty() ? app : *given.front();
   const std::string who = given.empty() ? "" : command.get_name() + ": ";
-  const std::string help =
-      fmt::format("; see 'gpumonth {}--help'", given.empty() ? "" : command.get_name() + " ");
+  const std::string help = fmt::format("; see 'gpumonth {}--help'", given.empty() ? "" : command.get_name() + " ");
   for (const std::string& argument : app.remaining(true)) {
     if (argument.size() < 2 || argument[0] != '-') continue;
     const std::string option = argument.substr(0, argument.find('='));

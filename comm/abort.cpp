@@ -38,8 +38,7 @@ void run_for_at_most_2_s(const std::function<void()>& work) {
     work();
     *done = true;
   }).detach();
-  for (int tries = 0; tries < 200 && !*done; ++tries)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int tries = 0; tries < 200 && !*done; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 
 }  // namespace

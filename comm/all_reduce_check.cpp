@@ -12,16 +12,13 @@ namespace {
 constexpr std::int64_t kPeriod = 1021;  // prime: no two ranks' slices, packets or vector lanes look alike
 
 /// Small integers: their sum over 16,000 ranks is exact in fp32, in whatever order it is made.
-float pattern(std::int64_t i, int rank) {
-  return static_cast<float>((i % kPeriod * 31 + 7) % kPeriod + rank % 64);
-}
+float pattern(std::int64_t i, int rank) { return static_cast<float>((i % kPeriod * 31 + 7) % kPeriod + rank % 64); }
 
 std::vector<float> expected_period(int ranks) {
   std::int64_t of_ranks = 0;
   for (int r = 0; r < ranks; ++r) of_ranks += r % 64;
   std::vector<float> sums(kPeriod);
-  for (std::int64_t i = 0; i < kPeriod; ++i)
-    sums[i] = static_cast<float>((i * 31 + 7) % kPeriod * ranks + of_ranks);
+  for (std::int64_t i = 0; i < kPeriod; ++i) sums[i] = static_cast<float>((i * 31 + 7) % kPeriod * ranks + of_ranks);
   return sums;
 }
 
@@ -62,13 +59,11 @@ int choose_repeats(Communicator& communicator, TimedAllReduce& target, std::int6
   return static_cast<int>(std::clamp(budget_s / slowest_s, 5.0, 1000.0));
 }
 
-void time(Communicator& communicator, TimedAllReduce& target, const AllReducePlan& plan,
-          AllReduceResult& result) {
+void time(Communicator& communicator, TimedAllReduce& target, const AllReducePlan& plan, AllReduceResult& result) {
   const std::int64_t count = result.bytes / 4;
   target.clear(count);  // sums stay finite, however often
   if (plan.warmup > 0) target.run(count, plan.warmup);
-  result.repeats =
-      plan.repeats > 0 ? plan.repeats : choose_repeats(communicator, target, count, plan.budget_s);
+  result.repeats = plan.repeats > 0 ? plan.repeats : choose_repeats(communicator, target, count, plan.budget_s);
   communicator.barrier();
   std::vector<double> took_s = target.run(count, result.repeats);
   const double sum_s = std::accumulate(took_s.begin(), took_s.end(), 0.0);
@@ -85,8 +80,7 @@ void time(Communicator& communicator, TimedAllReduce& target, const AllReducePla
 
 }  // namespace
 
-std::vector<AllReduceResult> check_all_reduce(Communicator& communicator,
-                                              std::span<const std::int64_t> sizes_bytes,
+std::vector<AllReduceResult> check_all_reduce(Communicator& communicator, std::span<const std::int64_t> sizes_bytes,
                                               const AllReducePlan& plan) {
   if (sizes_bytes.empty()) return {};
   const std::int64_t most = *std::max_element(sizes_bytes.begin(), sizes_bytes.end());

@@ -32,8 +32,7 @@ struct AllReducePlan {
 };
 
 /// Collective. One result per size (multiples of 4), the same on every rank.
-std::vector<AllReduceResult> check_all_reduce(Communicator& communicator,
-                                              std::span<const std::int64_t> sizes_bytes,
+std::vector<AllReduceResult> check_all_reduce(Communicator& communicator, std::span<const std::int64_t> sizes_bytes,
                                               const AllReducePlan& plan = {});
 
 }  // namespace gpumonth::comm

@@ -32,8 +32,8 @@ class Planner {
 
  private:
   void append(const Segment& segment) {
-    const auto before = std::find_if(open_.begin(), open_.end(),
-                                     [&](const Segment& open) { return end_of(open) == segment.offset; });
+    const auto before =
+        std::find_if(open_.begin(), open_.end(), [&](const Segment& open) { return end_of(open) == segment.offset; });
     if (before == open_.end()) {
       open_.push_back(segment);
     } else {
@@ -74,8 +74,7 @@ class Planner {
 
 std::vector<Bucket> plan_buckets(std::span<const Segment> events, std::int64_t bucket_bytes) {
   constexpr std::int64_t kCacheLine = 16;  // floats: two buckets share none
-  const std::int64_t most =
-      std::max(kCacheLine, bucket_bytes / std::int64_t{sizeof(float)} / kCacheLine * kCacheLine);
+  const std::int64_t most = std::max(kCacheLine, bucket_bytes / std::int64_t{sizeof(float)} / kCacheLine * kCacheLine);
   return Planner(events, most).plan();
 }
 

@@ -30,8 +30,8 @@ class Communicator {
   virtual int local_rank() const = 0;  ///< rank among those on this host
   virtual int local_size() const = 0;
   virtual std::string transport() const = 0;  ///< "self", "mpi", "nccl"
-  /// Host memory. Sums in place over all ranks, accumulated in fp32 (double for the second); blocks until done. The result
-  /// is the same bits on every rank.
+  /// Host memory. Sums in place over all ranks, accumulated in fp32 (double for the second); blocks until done. The
+  /// result is the same bits on every rank.
   virtual void all_reduce_sum(std::span<float> values) = 0;
   virtual void all_reduce_sum(std::span<double> values) = 0;
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
@@ -67,8 +67,7 @@ class Communicator {
   /// The same ranks with an order of collectives of its own, for another thread. Collective; `name` is a
   /// string literal for messages. Must not outlive the Environment.
   virtual std::unique_ptr<Communicator> duplicate(const char* name) = 0;
-  /// Where the main thread is: string literal such as "backward", and the step; told by the watchdog's
-  /// messages.
+  /// Where the main thread is: string literal such as "backward", and the step; told by the watchdog's messages.
   virtual void set_context(const char* phase, std::int64_t step) = 0;
   /// How all_reduce_sum moves data, in words: "shared memory, 2 ranks".
   virtual std::string description() const = 0;

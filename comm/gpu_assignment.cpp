@@ -17,8 +17,7 @@ using Gpu = std::pair<std::string, std::string>;  // host, uuid: a virtual machi
 /// "0, 1, 2, ... (12 ranks)": the first few.
 std::string list(const std::vector<int>& ranks) {
   std::string text;
-  for (std::size_t i = 0; i < ranks.size() && i < 4; ++i)
-    text += fmt::format("{}{}", i ? ", " : "", ranks[i]);
+  for (std::size_t i = 0; i < ranks.size() && i < 4; ++i) text += fmt::format("{}{}", i ? ", " : "", ranks[i]);
   return ranks.size() > 4 ? fmt::format("{}, ... ({} ranks)", text, ranks.size()) : text;
 }
 
@@ -28,9 +27,8 @@ void check_all_have_one(const std::vector<RankGpu>& ranks) {
     if (!ranks[r].why_none.empty()) without.push_back(static_cast<int>(r));
   if (without.empty()) return;
   const RankGpu& first = ranks[without[0]];
-  user_error(
-      "comm.transport = \"nccl\": rank {} on {}: {}; start every rank where it sees a GPU, or use \"auto\"",
-      list(without), first.host, first.why_none);
+  user_error("comm.transport = \"nccl\": rank {} on {}: {}; start every rank where it sees a GPU, or use \"auto\"",
+             list(without), first.host, first.why_none);
 }
 
 void check_models(const std::vector<RankGpu>& ranks) {
@@ -46,16 +44,13 @@ void check_models(const std::vector<RankGpu>& ranks) {
 
 std::map<Gpu, std::vector<int>> users(const std::vector<RankGpu>& ranks) {
   std::map<Gpu, std::vector<int>> users;
-  for (std::size_t r = 0; r < ranks.size(); ++r)
-    users[{ranks[r].host, ranks[r].uuid}].push_back(static_cast<int>(r));
+  for (std::size_t r = 0; r < ranks.size(); ++r) users[{ranks[r].host, ranks[r].uuid}].push_back(static_cast<int>(r));
   return users;
 }
 
 }  // namespace
 
-std::string RankGpu::to_text() const {
-  return fmt::format("{}\t{}\t{}\t{}\t{}", host, why_none, name, uuid, visible);
-}
+std::string RankGpu::to_text() const { return fmt::format("{}\t{}\t{}\t{}\t{}", host, why_none, name, uuid, visible); }
 
 RankGpu RankGpu::from_text(const std::string& text) {
   std::istringstream fields(text);

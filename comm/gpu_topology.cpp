@@ -37,18 +37,12 @@ std::string connection(const nvml::Library& driver, Device a, Device b) {
   if (driver.ask("nvmlDeviceGetP2PStatus", a, b, kP2pNvlink, &status) && status == kP2pOk) return "NVLink";
   if (!driver.ask("nvmlDeviceGetTopologyCommonAncestor", a, b, &level)) return "unknown";
   switch (level) {
-    case 0:
-      return "same board";
-    case 10:
-      return "one PCIe switch";
-    case 20:
-      return "several PCIe switches";
-    case 30:
-      return "PCIe host bridge";
-    case 40:
-      return "one NUMA node";
-    default:
-      return "across NUMA nodes";
+    case 0: return "same board";
+    case 10: return "one PCIe switch";
+    case 20: return "several PCIe switches";
+    case 30: return "PCIe host bridge";
+    case 40: return "one NUMA node";
+    default: return "across NUMA nodes";
   }
 }
 

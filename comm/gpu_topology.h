@@ -21,7 +21,6 @@ struct GpuTopology {
 };
 
 /// `pci_ids`: of the GPUs, "0000:1b:00.0".
-GpuTopology gpu_topology(const std::vector<std::string>& pci_ids,
-                         const std::string& library = "libnvidia-ml.so.1");
+GpuTopology gpu_topology(const std::vector<std::string>& pci_ids, const std::string& library = "libnvidia-ml.so.1");
 
 }  // namespace gpumonth::comm

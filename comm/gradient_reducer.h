@@ -26,8 +26,7 @@ struct Bucket {
 
 /// Buckets in launch order that cover every event exactly once. Adjacent segments share a bucket until it
 /// holds bucket_bytes; larger segments are split. Only the last event is left for the tail, so the tail
-/// bucket is not the biggest where there is more than one. Events may alternate between regions of the
-/// buffer.
+/// bucket is not the biggest where there is more than one. Events may alternate between regions of the buffer.
 std::vector<Bucket> plan_buckets(std::span<const Segment> events, std::int64_t bucket_bytes);
 
 struct BucketTimes {
@@ -58,11 +57,12 @@ class GradientReducer {
   /// (shard.h), without it every event. Sorted, disjoint; together the ranks' parts are every event, once.
   virtual const std::vector<Segment>& owned() const = 0;
   /// After wait(): brings `parameters`, laid out like the gradients, together in place: every rank gets from every
-  /// owner what that owns, bit for bit. Collective; only enqueues where work is ordered on a stream, and may be recorded
-  /// there. Does nothing without sharding or with one rank.
+  /// owner what that owns, bit for bit. Collective; only enqueues where work is ordered on a stream, and may be
+  /// recorded there. Does nothing without sharding or with one rank.
   virtual void gather(float* parameters) = 0;
   /// After wait(): sums `values` over all ranks in place, such as partial squares for the gradient's norm, in double.
-  /// Device memory, the same bits on every rank; collective and recordable like gather(). With one rank nothing happens.
+  /// Device memory, the same bits on every rank; collective and recordable like gather(). With one rank nothing
+  /// happens.
   virtual void sum(double* values, std::int64_t count) = 0;
 
   /// After the device has done the step (at once on the CPU): what communication took, timeline() filled.

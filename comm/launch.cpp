@@ -28,21 +28,17 @@ std::optional<long long> variable(const char* name) {
   return *end ? std::nullopt : std::optional(value);
 }
 
-int variable_or(const char* name, int otherwise) {
-  return static_cast<int>(variable(name).value_or(otherwise));
-}
+int variable_or(const char* name, int otherwise) { return static_cast<int>(variable(name).value_or(otherwise)); }
 
 /// A step of srun, not the batch script or the interactive shell of an allocation: those have SLURM_NTASKS
-/// too, but no step or one with a reserved number (slurm.h: SLURM_BATCH_SCRIPT 0xfffffffb and its
-/// neighbours).
+/// too, but no step or one with a reserved number (slurm.h: SLURM_BATCH_SCRIPT 0xfffffffb and its neighbours).
 bool in_slurm_step() {
   const auto step = variable("SLURM_STEP_ID");
   return step && *step >= 0 && *step < 0xfffffff0LL && variable("SLURM_PROCID");
 }
 
 bool has_pmi() {
-  return std::getenv("PMIX_RANK") || std::getenv("PMIX_NAMESPACE") || std::getenv("PMI_FD") ||
-         std::getenv("PMI_RANK");
+  return std::getenv("PMIX_RANK") || std::getenv("PMIX_NAMESPACE") || std::getenv("PMI_FD") || std::getenv("PMI_RANK");
 }
 
 void initialize_mpi() {
@@ -79,12 +75,12 @@ Launch detect_launch() {
             variable_or("OMPI_COMM_WORLD_LOCAL_RANK", -1), variable_or("OMPI_COMM_WORLD_LOCAL_SIZE", -1)};
   }
   if (in_slurm_step()) {
-    return {"srun", variable_or("SLURM_STEP_NUM_TASKS", variable_or("SLURM_NTASKS", 1)),
-            variable_or("SLURM_PROCID", 0), variable_or("SLURM_LOCALID", -1), -1};
+    return {"srun", variable_or("SLURM_STEP_NUM_TASKS", variable_or("SLURM_NTASKS", 1)), variable_or("SLURM_PROCID", 0),
+            variable_or("SLURM_LOCALID", -1), -1};
   }
   if (const auto size = variable("PMI_SIZE")) {
-    return {"mpiexec (PMI)", static_cast<int>(*size), variable_or("PMI_RANK", 0),
-            variable_or("MPI_LOCALRANKID", -1), variable_or("MPI_LOCALNRANKS", -1)};
+    return {"mpiexec (PMI)", static_cast<int>(*size), variable_or("PMI_RANK", 0), variable_or("MPI_LOCALRANKID", -1),
+            variable_or("MPI_LOCALNRANKS", -1)};
   }
   return {};
 }
@@ -95,9 +91,10 @@ std::string idle_slurm_tasks(const Launch& launch) {
   const long long by_node = variable("SLURM_NTASKS_PER_NODE").value_or(1) * nodes;
   const long long tasks = std::max(variable("SLURM_NTASKS").value_or(variable("SLURM_NPROCS").value_or(1)), by_node);
   if (tasks <= 1) return "";
-  return fmt::format("Slurm gave this job {} tasks on {} node{}, but this process was started without srun or mpirun and "
-                     "would be alone: start it with srun --mpi=pmix or mpirun",
-                     tasks, nodes, nodes == 1 ? "" : "s");
+  return fmt::format(
+      "Slurm gave this job {} tasks on {} node{}, but this process was started without srun or mpirun and "
+      "would be alone: start it with srun --mpi=pmix or mpirun",
+      tasks, nodes, nodes == 1 ? "" : "s");
 }
 
 Environment::Environment() : exceptions_(std::uncaught_exceptions()) {}
@@ -115,8 +112,8 @@ std::unique_ptr<Communicator> Environment::make_communicator(const CommOptions& 
   if (const std::string idle = idle_slurm_tasks(launch); transport != "self" && !idle.empty())
     user_error("{}; where one rank is meant, choose comm.transport = \"self\"", idle);
   if (transport == "self" && launch.size > 1) {
-    user_error("comm.transport = \"self\", but {} started {} processes: start one, or use \"auto\"",
-               launch.launcher, launch.size);
+    user_error("comm.transport = \"self\", but {} started {} processes: start one, or use \"auto\"", launch.launcher,
+               launch.size);
   }
   const NcclOptions nccl{.allow_shared_gpu = options.allow_shared_gpu, .watchdog_s = options.watchdog_s};
   if (transport == "nccl" && (launch.size == 1 || !nccl_is_built())) require_nccl();

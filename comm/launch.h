@@ -48,7 +48,8 @@ class Environment {
 
   /// Collective. One process without a launcher gets `self` and MPI is not touched. Throws UserError: unknown
   /// transport, transport not built, ranks that do not find each other, idle_slurm_tasks() unless the transport
-  /// is "self"; with "nccl" also what check_gpus() (gpu_assignment.h) refuses. "auto" is never "nccl": whoever runs the model on GPUs asks for that.
+  /// is "self"; with "nccl" also what check_gpus() (gpu_assignment.h) refuses. "auto" is never "nccl": whoever runs the
+  /// model on GPUs asks for that.
   std::unique_ptr<Communicator> make_communicator(const CommOptions& options = {});
 
  private:
@@ -56,8 +57,7 @@ class Environment {
 };
 
 /// Ends every rank with one line `gpumonth: message` on stderr and this exit code: rank 0's line where it
-/// fails too, else that of a rank that failed. Works before, without and after MPI. Never hangs, never
-/// returns.
+/// fails too, else that of a rank that failed. Works before, without and after MPI. Never hangs, never returns.
 [[noreturn]] void fail(const std::string& message, int exit_code);
 
 /// "Open MPI 4.1.4", and whether MPI runs, for doctor and the run log.

@@ -17,5 +17,4 @@ inline void check_mpi(int code, const char* call, const char* file, int line) {
 }  // namespace gpumonth::comm
 
 // A macro, because the message names the call and the place.
-#define GPUMONTH_MPI(function, ...) \
-  ::gpumonth::comm::check_mpi(function(__VA_ARGS__), #function, __FILE__, __LINE__)
+#define GPUMONTH_MPI(function, ...) ::gpumonth::comm::check_mpi(function(__VA_ARGS__), #function, __FILE__, __LINE__)

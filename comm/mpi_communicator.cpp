@@ -91,33 +91,28 @@ std::string MpiCommunicator::description() const {
   return fmt::format("MPI messages round a ring, {} ranks, {} on this host", size_, local_size_);
 }
 
-void MpiCommunicator::set_context(const char* phase, std::int64_t step) {
-  watchdog_->set_context(phase, step);
-}
+void MpiCommunicator::set_context(const char* phase, std::int64_t step) { watchdog_->set_context(phase, step); }
 
 void MpiCommunicator::all_reduce_sum(std::span<float> values) {
-  const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce",
-                              static_cast<std::int64_t>(values.size_bytes()));
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
   if (values.empty() || size_ == 1) return;
   if (shared_) return shared_->sum(values);
   if (values.size() >= kSmallest) return ring_->sum(values);
   MPI_Request request;
-  GPUMONTH_MPI(MPI_Iallreduce, MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_FLOAT,
-               MPI_SUM, comm_, &request);
+  GPUMONTH_MPI(MPI_Iallreduce, MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_FLOAT, MPI_SUM, comm_,
+               &request);
   wait(request);
 }
 
 void MpiCommunicator::all_reduce_sum(std::span<double> values) {
-  const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce",
-                              static_cast<std::int64_t>(values.size_bytes()));
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
   if (values.empty() || size_ == 1) return;
   if (shared_) return shared_->sum(values);
   for (std::size_t begin = 0; begin < values.size(); begin += 1u << 20) {
-    const std::span<double> part =
-        values.subspan(begin, std::min<std::size_t>(1u << 20, values.size() - begin));
+    const std::span<double> part = values.subspan(begin, std::min<std::size_t>(1u << 20, values.size() - begin));
     MPI_Request request;
-    GPUMONTH_MPI(MPI_Iallreduce, MPI_IN_PLACE, part.data(), static_cast<int>(part.size()), MPI_DOUBLE,
-                 MPI_SUM, comm_, &request);
+    GPUMONTH_MPI(MPI_Iallreduce, MPI_IN_PLACE, part.data(), static_cast<int>(part.size()), MPI_DOUBLE, MPI_SUM, comm_,
+                 &request);
     wait(request);
   }
 }
@@ -146,8 +141,7 @@ std::vector<float> MpiCommunicator::gather(std::span<const float> values, int ro
   std::vector<float> all(rank_ == root ? values.size() * size_ : 0);
   const int count = static_cast<int>(values.size());
   MPI_Request request;
-  GPUMONTH_MPI(MPI_Igather, values.data(), count, MPI_FLOAT, all.data(), count, MPI_FLOAT, root, comm_,
-               &request);
+  GPUMONTH_MPI(MPI_Igather, values.data(), count, MPI_FLOAT, all.data(), count, MPI_FLOAT, root, comm_, &request);
   wait(request);
   return all;
 }
@@ -165,8 +159,8 @@ std::vector<std::string> MpiCommunicator::all_gather(const std::string& text) {
     total += lengths[r];
   }
   std::string joined(total, '\0');
-  GPUMONTH_MPI(MPI_Iallgatherv, text.data(), length, MPI_CHAR, joined.data(), lengths.data(), begins.data(),
-               MPI_CHAR, comm_, &request);
+  GPUMONTH_MPI(MPI_Iallgatherv, text.data(), length, MPI_CHAR, joined.data(), lengths.data(), begins.data(), MPI_CHAR,
+               comm_, &request);
   wait(request);
   std::vector<std::string> texts;
   for (int r = 0; r < size_; ++r) texts.push_back(joined.substr(begins[r], lengths[r]));
@@ -190,7 +184,7 @@ std::shared_ptr<std::byte[]> MpiCommunicator::allocate_common(std::size_t bytes)
 
 std::unique_ptr<GradientReducer> MpiCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
                                                                std::int64_t bucket_bytes, void*,
-const ReducerOptions& options) {
+                                                               const ReducerOptions& options) {
   return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes, options);
 }
 

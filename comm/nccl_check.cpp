@@ -23,10 +23,8 @@ const char* hint(ncclResult_t result) {
     case ncclInternalError:  // what older versions call a missing interface
       return "ranks called different collectives, two of them use one GPU, or no network interface is as "
              "NCCL_SOCKET_IFNAME says; NCCL_DEBUG=WARN says more";
-    case ncclRemoteError:
-      return "look for a rank or host that ended first";
-    default:
-      return "NCCL_DEBUG=INFO says more";
+    case ncclRemoteError: return "look for a rank or host that ended first";
+    default: return "NCCL_DEBUG=INFO says more";
   }
 }
 
@@ -35,10 +33,8 @@ const char* hint(cudaError_t status) {
     case cudaErrorMemoryAllocation:
       return "GPU memory is full: fewer samples per rank or a smaller model; `nvidia-smi` shows who else "
              "uses the GPU";
-    case cudaErrorInsufficientDriver:
-      return "the driver is older than the CUDA runtime of this program";
-    default:
-      return "an earlier kernel may have failed: compute-sanitizer names it";
+    case cudaErrorInsufficientDriver: return "the driver is older than the CUDA runtime of this program";
+    default: return "an earlier kernel may have failed: compute-sanitizer names it";
   }
 }
 
@@ -67,8 +63,7 @@ namespace {
 
 [[noreturn]] void report(const std::string& call, const std::string& text, const char* file, int line,
                          const char* what_to_do) {
-  const std::string message =
-      fmt::format("{}: {} at {}:{} - {}", call, text, short_path(file), line, what_to_do);
+  const std::string message = fmt::format("{}: {} at {}:{} - {}", call, text, short_path(file), line, what_to_do);
   if (ThrowErrors::enabled()) throw std::runtime_error(message);
   abort_job(rank_prefix() + message, 1);
 }

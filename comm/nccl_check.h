@@ -1,6 +1,5 @@
 // Every NCCL and CUDA call of the nccl transport is checked:
-// `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`, and the job
-// ends.
+// `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`, and the job ends.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -44,7 +43,6 @@ inline void check_cudart(cudaError_t status, const char* call, const char* file,
 }  // namespace gpumonth::comm
 
 // Macros, because the message names the call and the place.
-#define GPUMONTH_NCCL(function, ...) \
-  ::gpumonth::comm::check_nccl(function(__VA_ARGS__), #function, __FILE__, __LINE__)
+#define GPUMONTH_NCCL(function, ...) ::gpumonth::comm::check_nccl(function(__VA_ARGS__), #function, __FILE__, __LINE__)
 #define GPUMONTH_CUDART(function, ...) \
   ::gpumonth::comm::check_cudart(function(__VA_ARGS__), #function, __FILE__, __LINE__)

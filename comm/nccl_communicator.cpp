@@ -51,30 +51,24 @@ bool nccl_is_built() { return true; }
 void require_nccl() {
   const CudaDevices found = cuda_devices();
   if (found.devices.empty())
-    user_error("comm.transport = \"nccl\": {}; use \"auto\" or \"mpi\", or a machine with a GPU",
-               found.why_none);
+    user_error("comm.transport = \"nccl\": {}; use \"auto\" or \"mpi\", or a machine with a GPU", found.why_none);
 }
 
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host,
-                                                     std::shared_ptr<Watchdog> watchdog,
-                                                     const NcclOptions& options) {
+                                                     std::shared_ptr<Watchdog> watchdog, const NcclOptions& options) {
   int device = 0;
   const RankGpu mine = this_rank(host->local_rank(), device);
   std::vector<RankGpu> all;
   for (const std::string& text : host->all_gather(mine.to_text())) all.push_back(RankGpu::from_text(text));
   check_gpus(all, options.allow_shared_gpu);
   if (shares_gpu(all)) pretend_to_be_hosts(mine, host->rank());
-  const double deadline_s =
-      options.watchdog_s > 0 ? std::min(options.watchdog_s, kLongestStart_s) : kLongestStart_s;
-  return std::make_unique<NcclCommunicator>(std::move(host), std::move(watchdog), device, mine.name,
-                                            deadline_s);
+  const double deadline_s = options.watchdog_s > 0 ? std::min(options.watchdog_s, kLongestStart_s) : kLongestStart_s;
+  return std::make_unique<NcclCommunicator>(std::move(host), std::move(watchdog), device, mine.name, deadline_s);
 }
 
-NcclCommunicator::NcclCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog,
-                                   int device, std::string device_name, double deadline_s)
-    : host_(std::move(host)),
-      device_(device),
-      device_name_(std::move(device_name)),
+NcclCommunicator::NcclCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog, int device,
+                                   std::string device_name, double deadline_s)
+    : host_(std::move(host)), device_(device), device_name_(std::move(device_name)),
       ranks_(std::make_shared<NcclRanks>(*host_, device, deadline_s)),
       step_watch_(std::make_shared<NcclStepWatch>(size() > 1 ? std::move(watchdog) : nullptr, ranks_)),
       watch_(std::make_unique<NcclWatch>(ranks_)) {}
@@ -88,8 +82,8 @@ NcclCommunicator::~NcclCommunicator() {
 
 std::string NcclCommunicator::description() const {
   if (size() == 1) return fmt::format("one rank on {}", device_name_);
-  return fmt::format("NCCL {}, {} x {}, {} on this host; host memory: {}", nccl_version(), size(),
-                     device_name_, local_size(), host_->description());
+  return fmt::format("NCCL {}, {} x {}, {} on this host; host memory: {}", nccl_version(), size(), device_name_,
+                     local_size(), host_->description());
 }
 
 void NcclCommunicator::abort(const std::string& message, int exit_code) {

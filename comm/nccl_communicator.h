@@ -29,9 +29,7 @@ class NcclCommunicator final : public Communicator {
   void all_reduce_sum(std::span<double> values) override { host_->all_reduce_sum(values); }
   void broadcast(std::span<std::byte> bytes, int root) override { host_->broadcast(bytes, root); }
   void barrier() override { host_->barrier(); }
-  std::vector<float> gather(std::span<const float> values, int root) override {
-    return host_->gather(values, root);
-  }
+  std::vector<float> gather(std::span<const float> values, int root) override { return host_->gather(values, root); }
   std::vector<std::string> all_gather(const std::string& text) override { return host_->all_gather(text); }
   void set_context(const char* phase, std::int64_t step) override { host_->set_context(phase, step); }
   [[noreturn]] void abort(const std::string& message, int exit_code) override;

@@ -9,9 +9,7 @@ namespace gpumonth::comm {
 
 class CudaEvent {
  public:
-  explicit CudaEvent(unsigned flags = cudaEventDefault) {
-    GPUMONTH_CUDART(cudaEventCreateWithFlags, &event_, flags);
-  }
+  explicit CudaEvent(unsigned flags = cudaEventDefault) { GPUMONTH_CUDART(cudaEventCreateWithFlags, &event_, flags); }
   ~CudaEvent() {
     if (event_) cudaEventDestroy(event_);
   }

@@ -41,11 +41,10 @@ ncclComm_t connect(const ncclUniqueId& id, int rank, int size, int device, doubl
   if (!connection->changed.wait_for(lock, std::chrono::duration<double>(deadline_s),
                                     [&] { return connection->done; })) {
     abort_job(
-        fmt::format(
-            "{}ncclCommInitRankConfig: {} ranks not connected after {:.0f} s: {} - a rank that did not get "
-            "here, or no network between the hosts (NCCL_SOCKET_IFNAME names the interface to use); "
-            "NCCL_DEBUG=INFO says more",
-            rank_prefix(), size, deadline_s, nccl_text(ncclInProgress)),
+        fmt::format("{}ncclCommInitRankConfig: {} ranks not connected after {:.0f} s: {} - a rank that did not get "
+                    "here, or no network between the hosts (NCCL_SOCKET_IFNAME names the interface to use); "
+                    "NCCL_DEBUG=INFO says more",
+                    rank_prefix(), size, deadline_s, nccl_text(ncclInProgress)),
         1);
   }
   check_nccl(connection->result, "ncclCommInitRankConfig", __FILE__, __LINE__);

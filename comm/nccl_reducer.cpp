@@ -32,16 +32,11 @@ class NcclGroup {
 
 }  // namespace
 
-NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch,
-                         float* gradients, std::vector<Segment> events, std::int64_t bucket_bytes,
-                         cudaStream_t stream, const ReducerOptions& options)
-    : ranks_(std::move(ranks)),
-      watch_(std::move(watch)),
-      gradients_(gradients),
-      events_(std::move(events)),
-      buckets_(plan_buckets(events_, bucket_bytes)),
-      stream_(stream),
-      bf16_wire_(options.bf16_wire),
+NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, float* gradients,
+                         std::vector<Segment> events, std::int64_t bucket_bytes, cudaStream_t stream,
+                         const ReducerOptions& options)
+    : ranks_(std::move(ranks)), watch_(std::move(watch)), gradients_(gradients), events_(std::move(events)),
+      buckets_(plan_buckets(events_, bucket_bytes)), stream_(stream), bf16_wire_(options.bf16_wire),
       sharded_(options.shard_optimizer && ranks_->size() > 1),
       owned_(sharded_ ? owned_segments(buckets_, ranks_->rank(), ranks_->size()) : merged(events_)) {
   if (!ranks_->handle()) return;
@@ -103,8 +98,7 @@ void NcclReducer::ready(int event) {
     throw std::logic_error(fmt::format("gradient event {} is ready, expected {}", event, next_event_));
   }
   ++next_event_;
-  if (!ranks_->handle() || next_bucket_ == buckets_.size() || buckets_[next_bucket_].last_event != event)
-    return;
+  if (!ranks_->handle() || next_bucket_ == buckets_.size() || buckets_[next_bucket_].last_event != event) return;
   const bool captured = capturing();
   const ThrowErrors errors(captured);
   for (; next_bucket_ < buckets_.size() && buckets_[next_bucket_].last_event == event; ++next_bucket_)
@@ -136,17 +130,15 @@ void NcclReducer::reduce(void* values, const Segment& range, ncclDataType_t type
   const cudaStream_t stream = comm_stream_->get();
   auto* bytes = static_cast<std::byte*>(values);
   if (!sharded_) {
-    GPUMONTH_NCCL(ncclAllReduce, values, values, static_cast<std::size_t>(range.count), type, ncclSum, handle,
-                  stream);
+    GPUMONTH_NCCL(ncclAllReduce, values, values, static_cast<std::size_t>(range.count), type, ncclSum, handle, stream);
     return;
   }
   const auto share = static_cast<std::size_t>(share_of(range, ranks_->size()));
   const Segment rest = rest_of(range, ranks_->size());
   NcclGroup group;
   if (share > 0) {
-    GPUMONTH_NCCL(ncclReduceScatter, bytes,
-                  bytes + static_cast<std::size_t>(ranks_->rank()) * share * value_bytes, share, type,
-                  ncclSum, handle, stream);
+    GPUMONTH_NCCL(ncclReduceScatter, bytes, bytes + static_cast<std::size_t>(ranks_->rank()) * share * value_bytes,
+                  share, type, ncclSum, handle, stream);
   }
   if (rest.count > 0) {
     std::byte* at = bytes + static_cast<std::size_t>(rest.offset - range.offset) * value_bytes;
@@ -188,13 +180,12 @@ void NcclReducer::gather(float* parameters) {
     const auto share = static_cast<std::size_t>(share_of(bucket.range, ranks));
     float* values = parameters + bucket.range.offset;
     if (share > 0) {
-      GPUMONTH_NCCL(ncclAllGather, values + static_cast<std::size_t>(ranks_->rank()) * share, values, share,
-                    ncclFloat, handle, stream);
+      GPUMONTH_NCCL(ncclAllGather, values + static_cast<std::size_t>(ranks_->rank()) * share, values, share, ncclFloat,
+                    handle, stream);
     }
     if (const Segment rest = rest_of(bucket.range, ranks); rest.count > 0) {
       float* at = parameters + rest.offset;
-      GPUMONTH_NCCL(ncclBroadcast, at, at, static_cast<std::size_t>(rest.count), ncclFloat, ranks - 1, handle,
-                    stream);
+      GPUMONTH_NCCL(ncclBroadcast, at, at, static_cast<std::size_t>(rest.count), ncclFloat, ranks - 1, handle, stream);
     }
   }
   group.end();
@@ -208,8 +199,8 @@ void NcclReducer::sum(double* values, std::int64_t count) {
   if (!ranks_->handle() || count == 0) return;
   const ThrowErrors errors(capturing());
   fork(sum_fork_);
-  GPUMONTH_NCCL(ncclAllReduce, values, values, static_cast<std::size_t>(count), ncclDouble, ncclSum,
-                ranks_->handle(), comm_stream_->get());
+  GPUMONTH_NCCL(ncclAllReduce, values, values, static_cast<std::size_t>(count), ncclDouble, ncclSum, ranks_->handle(),
+                comm_stream_->get());
   join(sum_joined_);
 }
 

@@ -77,8 +77,7 @@ class NcclReducer final : public GradientReducer {
   std::vector<BucketEvents> bucket_events_;
   CudaEvent backward_begins_, wait_begins_, wait_ends_, gather_begins_, gather_ends_;
   CudaEvent joined_{cudaEventDisableTiming}, gather_fork_{cudaEventDisableTiming},
-      gather_joined_{cudaEventDisableTiming}, sum_fork_{cudaEventDisableTiming},
-      sum_joined_{cudaEventDisableTiming};
+      gather_joined_{cudaEventDisableTiming}, sum_fork_{cudaEventDisableTiming}, sum_joined_{cudaEventDisableTiming};
   void* staging_ = nullptr;  // bf16 wire: room for the biggest bucket
 
   bool open_ = false;

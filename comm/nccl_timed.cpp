@@ -27,8 +27,8 @@ std::vector<double> NcclTimedAllReduce::run(std::int64_t count, int repeats) {
   GPUMONTH_CUDART(cudaEventRecord, marks_[0].get(), stream_.get());
   for (std::size_t i = 0; i < n; ++i) {
     if (ranks_->handle()) {
-      GPUMONTH_NCCL(ncclAllReduce, memory_.get(), memory_.get(), static_cast<std::size_t>(count), ncclFloat,
-                    ncclSum, ranks_->handle(), stream_.get());
+      GPUMONTH_NCCL(ncclAllReduce, memory_.get(), memory_.get(), static_cast<std::size_t>(count), ncclFloat, ncclSum,
+                    ranks_->handle(), stream_.get());
     }
     GPUMONTH_CUDART(cudaEventRecord, marks_[i + 1].get(), stream_.get());
   }

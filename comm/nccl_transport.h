@@ -1,5 +1,5 @@
 // The "nccl" transport: gradients in GPU memory, summed by NCCL. One of two source files is built: with NCCL
-// (nccl_communicator.cpp) or without (nccl_absent.cpp).
+// (nccl_communicator.cpp) or without (nccl_stub.cpp).
 #pragma once
 
 #include <memory>
@@ -24,10 +24,8 @@ bool nccl_is_built();
 
 /// Collective over `host`, which carries everything in host memory. `watchdog`: that of `host`, null with one
 /// rank. Takes a GPU per rank by local rank and makes it the calling thread's device. UserError:
-/// require_nccl(), check_gpus() (gpu_assignment.h). A NCCL that cannot connect ends the job with its own
-/// text.
+/// require_nccl(), check_gpus() (gpu_assignment.h). A NCCL that cannot connect ends the job with its own text.
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host,
-                                                     std::shared_ptr<Watchdog> watchdog,
-                                                     const NcclOptions& options);
+                                                     std::shared_ptr<Watchdog> watchdog, const NcclOptions& options);
 
 }  // namespace gpumonth::comm

@@ -52,8 +52,8 @@ struct RingAllReduce::Turn {
       const bool adds = posted < reduce_messages;
       // what is overwritten must have left: it went out as message posted - reduce_messages
       if (!adds && sent <= posted - reduce_messages) break;
-      GPUMONTH_MPI(MPI_Irecv, adds ? slot(posted) : target.data(), static_cast<int>(target.size()), MPI_FLOAT,
-                   left, ring.tag_, ring.comm_, &receives[posted % kWindow]);
+      GPUMONTH_MPI(MPI_Irecv, adds ? slot(posted) : target.data(), static_cast<int>(target.size()), MPI_FLOAT, left,
+                   ring.tag_, ring.comm_, &receives[posted % kWindow]);
     }
   }
 
@@ -61,8 +61,8 @@ struct RingAllReduce::Turn {
     const int right = (ring.rank_ + 1) % ring.size_;
     for (; started < messages && started < sent + kWindow && started < received + pieces; ++started) {
       const std::span<float> source = part(started, 0);
-      GPUMONTH_MPI(MPI_Isend, source.data(), static_cast<int>(source.size()), MPI_FLOAT, right, ring.tag_,
-                   ring.comm_, &sends[started]);
+      GPUMONTH_MPI(MPI_Isend, source.data(), static_cast<int>(source.size()), MPI_FLOAT, right, ring.tag_, ring.comm_,
+                   &sends[started]);
     }
   }
 

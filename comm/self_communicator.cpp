@@ -16,7 +16,7 @@ std::shared_ptr<float[]> SelfCommunicator::allocate(std::int64_t count) { return
 
 std::unique_ptr<GradientReducer> SelfCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
                                                                 std::int64_t bucket_bytes, void*,
-const ReducerOptions& options) {
+                                                                const ReducerOptions& options) {
   return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes, options);
 }
 

@@ -17,9 +17,7 @@ class SelfCommunicator : public Communicator {
   void all_reduce_sum(std::span<double>) override {}
   void broadcast(std::span<std::byte>, int) override {}
   void barrier() override {}
-  std::vector<float> gather(std::span<const float> values, int) override {
-    return {values.begin(), values.end()};
-  }
+  std::vector<float> gather(std::span<const float> values, int) override { return {values.begin(), values.end()}; }
   std::vector<std::string> all_gather(const std::string& text) override { return {text}; }
   [[noreturn]] void abort(const std::string& message, int exit_code) override;
   std::shared_ptr<float[]> allocate(std::int64_t count) override;
@@ -27,9 +25,7 @@ class SelfCommunicator : public Communicator {
   std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
                                                 std::int64_t bucket_bytes, void* stream,
                                                 const ReducerOptions& options = {}) override;
-  std::unique_ptr<Communicator> duplicate(const char*) override {
-    return std::make_unique<SelfCommunicator>();
-  }
+  std::unique_ptr<Communicator> duplicate(const char*) override { return std::make_unique<SelfCommunicator>(); }
   void set_context(const char*, std::int64_t) override {}
 };
 

@@ -19,8 +19,7 @@ Segment owned_part(const Segment& bucket, int rank, int ranks) {
 
 std::vector<Segment> merged(std::vector<Segment> segments) {
   std::erase_if(segments, [](const Segment& s) { return s.count == 0; });
-  std::sort(segments.begin(), segments.end(),
-            [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
+  std::sort(segments.begin(), segments.end(), [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
   std::vector<Segment> joined;
   for (const Segment& s : segments) {
     if (!joined.empty() && joined.back().offset + joined.back().count == s.offset) {

@@ -17,8 +17,7 @@ namespace gpumonth::comm {
 /// Elements in every rank's equal share of a bucket; a multiple of 4, 0 for a small bucket.
 std::int64_t share_of(const Segment& bucket, int ranks);
 
-/// What is left after `ranks` equal shares; fewer than 5 x ranks elements, at the end of the bucket, the last
-/// rank's.
+/// What is left after `ranks` equal shares; fewer than 5 x ranks elements, at the end of the bucket, the last rank's.
 Segment rest_of(const Segment& bucket, int ranks);
 
 /// The part of the bucket that `rank` owns: its share, and for the last rank the rest behind it.

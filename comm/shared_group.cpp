@@ -70,9 +70,7 @@ struct SharedGroup::Regions {
   std::vector<std::weak_ptr<SharedMapping>> mappings;
 };
 
-SharedGroup::Control& SharedGroup::control() const {
-  return *reinterpret_cast<Control*>(control_->of_rank(0));
-}
+SharedGroup::Control& SharedGroup::control() const { return *reinterpret_cast<Control*>(control_->of_rank(0)); }
 
 std::unique_ptr<SharedGroup> SharedGroup::create(MPI_Comm comm, const SharedGroup* regions_of) {
   std::unique_ptr<SharedGroup> group(new SharedGroup);
@@ -96,8 +94,8 @@ std::unique_ptr<SharedGroup> SharedGroup::create(MPI_Comm comm, const SharedGrou
 }
 
 std::shared_ptr<float[]> SharedGroup::allocate(std::int64_t count) {
-  std::shared_ptr<SharedMapping> region = SharedMapping::create(
-      comm_, sizeof(float) * static_cast<std::size_t>(std::max<std::int64_t>(count, 1)));
+  std::shared_ptr<SharedMapping> region =
+      SharedMapping::create(comm_, sizeof(float) * static_cast<std::size_t>(std::max<std::int64_t>(count, 1)));
   if (!region) return nullptr;
   const std::lock_guard lock(regions_->mutex);
   std::erase_if(regions_->mappings, [](const auto& mapping) { return mapping.expired(); });

@@ -49,8 +49,7 @@ class SharedGroup {
   /// Collective. One zeroed piece that every rank maps; null where memory cannot be shared.
   std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes);
 
-  /// Sums over ranks, in place. Ranges inside allocate()d memory are summed where they lie, others are
-  /// staged.
+  /// Sums over ranks, in place. Ranges inside allocate()d memory are summed where they lie, others are staged.
   void sum(std::span<float> values);
   void sum(std::span<double> values);
   void barrier();

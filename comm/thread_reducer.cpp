@@ -16,18 +16,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 
 struct ThreadReducer::Impl {
   Impl(Communicator& ranks, float* buffer, std::vector<Segment> segments, std::int64_t bucket_bytes,
        const ReducerOptions& options)
-      : gradients(buffer),
-        events(std::move(segments)),
-        buckets(plan_buckets(events, bucket_bytes)),
+      : gradients(buffer), events(std::move(segments)), buckets(plan_buckets(events, bucket_bytes)),
         sharded(options.shard_optimizer && ranks.size() > 1),
         owned(sharded ? owned_segments(buckets, ranks.rank(), ranks.size()) : merged(events)) {
     if (options.bf16_wire)
@@ -125,8 +121,7 @@ struct ThreadReducer::Impl {
 
   void sum(double* values, std::int64_t count) {
     require_waited("sum");
-    if (communicator)
-      communicator->all_reduce_sum(std::span<double>(values, static_cast<std::size_t>(count)));
+    if (communicator) communicator->all_reduce_sum(std::span<double>(values, static_cast<std::size_t>(count)));
   }
 
   void post() {
@@ -162,8 +157,8 @@ struct ThreadReducer::Impl {
     for (std::size_t b = 0; b < buckets.size(); ++b) {
       if (!wait_for(taken + static_cast<std::uint32_t>(buckets[b].last_event) + 1)) return false;
       times[b].start_s = seconds_since(step_start);
-      communicator->all_reduce_sum(std::span<float>(gradients + buckets[b].range.offset,
-                                                    static_cast<std::size_t>(buckets[b].range.count)));
+      communicator->all_reduce_sum(
+          std::span<float>(gradients + buckets[b].range.offset, static_cast<std::size_t>(buckets[b].range.count)));
       times[b].end_s = seconds_since(step_start);
       inside_s += times[b].end_s - times[b].start_s;
     }
@@ -180,8 +175,7 @@ struct ThreadReducer::Impl {
     if (!thread.joinable()) return true;
     stop = true;
     post();
-    for (int tries = 0; tries < 100 && !ended; ++tries)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int tries = 0; tries < 100 && !ended; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     if (ended) {
       thread.join();
     } else {

@@ -1,7 +1,6 @@
 // Gradient buckets over blocking collectives of host memory: one communication thread per rank.
 //
-// Open MPI has no asynchronous progress, so blocking collectives on a thread of their own are what overlaps
-// (DESIGN.md, comm rules).
+// Open MPI has no asynchronous progress, so blocking collectives on a thread of their own are what overlaps.
 #pragma once
 
 #include <memory>
@@ -16,8 +15,8 @@ class ThreadReducer final : public GradientReducer {
   /// communicator.allocate() is reduced without a copy where ranks share a host. With one rank nothing is
   /// started. Sharded, buckets are still all-reduced, so that every rank holds more than it owns. UserError:
   /// options.bf16_wire.
-  ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
-                std::int64_t bucket_bytes, const ReducerOptions& options = {});
+  ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events, std::int64_t bucket_bytes,
+                const ReducerOptions& options = {});
   ~ThreadReducer() override;
 
   void begin_step(std::int64_t step) override;

@@ -13,9 +13,7 @@ class HostAllReduce final : public TimedAllReduce {
   HostAllReduce(Communicator& communicator, std::int64_t count)
       : communicator_(communicator), memory_(communicator.allocate(count)) {}
 
-  void write(std::span<const float> values) override {
-    std::copy(values.begin(), values.end(), memory_.get());
-  }
+  void write(std::span<const float> values) override { std::copy(values.begin(), values.end(), memory_.get()); }
   void read(std::span<float> values) override { std::copy_n(memory_.get(), values.size(), values.begin()); }
   void clear(std::int64_t count) override { std::fill_n(memory_.get(), count, 0.0f); }
 

@@ -16,8 +16,7 @@ class TimedAllReduce {
   virtual void write(std::span<const float> values) = 0;
   virtual void read(std::span<float> values) = 0;
   virtual void clear(std::int64_t count) = 0;
-  /// Sums the first `count` values over all ranks in place, `repeats` times back to back; s that each took
-  /// here.
+  /// Sums the first `count` values over all ranks in place, `repeats` times back to back; s that each took here.
   virtual std::vector<double> run(std::int64_t count, int repeats) = 0;
   /// What takes the time: "host clock", "CUDA events".
   virtual std::string clock() const = 0;

@@ -29,9 +29,7 @@ std::string size_text(std::int64_t bytes) {
   return fmt::format(" of {:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
-void copy_text(char* to, std::size_t size, const char* from) {
-  std::snprintf(to, size, "%s", from ? from : "?");
-}
+void copy_text(char* to, std::size_t size, const char* from) { std::snprintf(to, size, "%s", from ? from : "?"); }
 
 }  // namespace
 
@@ -144,8 +142,7 @@ void Watchdog::answer_questions() {
     static std::deque<Answer> answers;
     answers.push_back(describe(question));
     MPI_Request request;
-    GPUMONTH_MPI(MPI_Isend, &answers.back(), sizeof(Answer), MPI_BYTE, status.MPI_SOURCE, kAnswerTag, comm_,
-                 &request);
+    GPUMONTH_MPI(MPI_Isend, &answers.back(), sizeof(Answer), MPI_BYTE, status.MPI_SOURCE, kAnswerTag, comm_, &request);
   }
 }
 
@@ -171,8 +168,7 @@ std::vector<Watchdog::Answer> Watchdog::ask_all(const Channel& channel, int inde
       continue;
     }
     Answer answer;
-    GPUMONTH_MPI(MPI_Recv, &answer, sizeof answer, MPI_BYTE, status.MPI_SOURCE, kAnswerTag, comm_,
-                 MPI_STATUS_IGNORE);
+    GPUMONTH_MPI(MPI_Recv, &answer, sizeof answer, MPI_BYTE, status.MPI_SOURCE, kAnswerTag, comm_, MPI_STATUS_IGNORE);
     if (answers[status.MPI_SOURCE].state == Answer::none) --missing;
     answers[status.MPI_SOURCE] = answer;
   }
@@ -199,12 +195,11 @@ std::string Watchdog::whom_it_waits_for(const std::vector<Answer>& answers) cons
 
 void Watchdog::end_job(const Channel& channel, const std::vector<Answer>& answers) {
   const std::string details = channel.hooks.details ? "; " + channel.hooks.details() : std::string();
-  abort_job(
-      fmt::format("{}{}{} ({}) in step {} not done after {:.0f} s: {}{} - a host, link or process is down or "
-                  "stopped, or comm.watchdog_s is too short",
-                  rank_prefix(), channel.what.load(), size_text(channel.bytes), channel.name, step_.load(),
-                  channel.age_s, whom_it_waits_for(answers), details),
-      1, channel.hooks.release);
+  abort_job(fmt::format("{}{}{} ({}) in step {} not done after {:.0f} s: {}{} - a host, link or process is down or "
+                        "stopped, or comm.watchdog_s is too short",
+                        rank_prefix(), channel.what.load(), size_text(channel.bytes), channel.name, step_.load(),
+                        channel.age_s, whom_it_waits_for(answers), details),
+            1, channel.hooks.release);
 }
 
 }  // namespace gpumonth::comm

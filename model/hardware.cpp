@@ -36,8 +36,7 @@ std::vector<std::filesystem::path> toml_files(const std::filesystem::path& direc
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error))
     if (entry.path().extension() == ".toml") files.push_back(entry.path());
-  if (error)
-    user_error("{}: cannot list this folder of hardware files ({})", directory.string(), error.message());
+  if (error) user_error("{}: cannot list this folder of hardware files ({})", directory.string(), error.message());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -47,17 +46,15 @@ std::vector<std::filesystem::path> toml_files(const std::filesystem::path& direc
 void declare(config::Table& table, Hardware& hardware) {
   table.field("from", hardware.from, {.help = "hardware file to start from"});
   table.field("name", hardware.name, {.help = "what people call it"});
-  table.field("device_names", hardware.device_names,
-              {.help = "what the driver calls it; alternatives between '|'"});
+  table.field("device_names", hardware.device_names, {.help = "what the driver calls it; alternatives between '|'"});
   table.field("peak_flops_per_s", hardware.peak_flops_per_s,
               {.unit = "FLOP/s",
                .min = 1e12,  // one CPU socket; below a GPU of any year that has bf16
                .max = 2e17,  // a wafer-scale chip has 1.25e17
                .help = "dense bf16 peak, no sparsity",
                .slips = {1e12, 1e3, 1e-3, 1e15}});
-  table.field(
-      "memory_gb", hardware.memory_gb,
-      {.unit = "GB", .min = 1, .max = 5000, .help = "device memory, 1e9 bytes", .slips = {1e-9, 1e-3, 1e3}});
+  table.field("memory_gb", hardware.memory_gb,
+              {.unit = "GB", .min = 1, .max = 5000, .help = "device memory, 1e9 bytes", .slips = {1e-9, 1e-3, 1e3}});
   table.field("memory_bandwidth_bytes_per_s", hardware.memory_bandwidth_bytes_per_s,
               {.unit = "B/s",
                .min = 5e10,
@@ -77,8 +74,7 @@ std::vector<Hardware> load_hardware(const std::filesystem::path& directory) {
     declare(root.table("hardware"), hardware);
     config::load(root, file);
     if (!std::isfinite(hardware.peak_flops_per_s))
-      user_error("{}: hardware.peak_flops_per_s is missing: give the dense bf16 peak in FLOP/s",
-                 file.string());
+      user_error("{}: hardware.peak_flops_per_s is missing: give the dense bf16 peak in FLOP/s", file.string());
     for (const auto& name : names_of(hardware))
       if (const Hardware* other = match(all, name))
         user_error("{}: device name '{}' already belongs to {}", file.string(), name, other->name);

@@ -23,8 +23,7 @@ std::int64_t packed_weights(const ModelConfig& model) {
 }
 
 /// Of one rank, whatever its batch.
-void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& layout,
-               std::vector<MemoryPart>& parts) {
+void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& layout, std::vector<MemoryPart>& parts) {
   const std::int64_t flat = ParameterTable(model).flat_size() * kFp32;
   const auto add = [&parts](MemoryKind kind, const char* what, std::int64_t bytes, std::int64_t ranks) {
     parts.push_back({kind, what, (bytes + ranks - 1) / ranks});
@@ -72,18 +71,12 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
 
 const char* name(MemoryKind kind) {
   switch (kind) {
-    case MemoryKind::weights:
-      return "weights";
-    case MemoryKind::packed_weights:
-      return "packed_weights";
-    case MemoryKind::gradients:
-      return "gradients";
-    case MemoryKind::optimizer:
-      return "optimizer";
-    case MemoryKind::ema:
-      return "ema";
-    case MemoryKind::activations:
-      return "activations";
+    case MemoryKind::weights: return "weights";
+    case MemoryKind::packed_weights: return "packed_weights";
+    case MemoryKind::gradients: return "gradients";
+    case MemoryKind::optimizer: return "optimizer";
+    case MemoryKind::ema: return "ema";
+    case MemoryKind::activations: return "activations";
   }
   return "?";
 }

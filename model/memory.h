@@ -24,7 +24,7 @@ struct MemoryPart {
 
 /// How a backend holds the state.
 struct MemoryLayout {
-  bool packed = true;  ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
+  bool packed = true;                ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
   std::int64_t weight_ranks = 1;     ///< ranks that hold masters and packed weights in common (CPU ranks of a host)
   std::int64_t optimizer_ranks = 1;  ///< ranks that hold moments and EMA in common, or a shard each
   bool recompute = false;            ///< blocks keep their input only; two sets of the rest take turns

@@ -19,9 +19,9 @@ namespace gpumonth::model {
 struct Parameter {
   std::string name;                 ///< as in the reference's state_dict: "blocks.0.attn.qkv.weight"
   std::vector<std::int64_t> shape;  ///< as in the reference
-  std::int64_t offset;  ///< first element in the flat buffer; aligned, but inside the adaLN regions
-  std::int64_t count;   ///< elements
-  int layer;            ///< block index, -1 for embedders, depth for the final layer
+  std::int64_t offset;              ///< first element in the flat buffer; aligned, but inside the adaLN regions
+  std::int64_t count;               ///< elements
+  int layer;                        ///< block index, -1 for embedders, depth for the final layer
 };
 
 /// Elements: every tensor outside the two adaLN regions, and each of these regions, starts at a multiple of
@@ -34,8 +34,8 @@ class ParameterTable {
   const std::vector<Parameter>& all() const& { return parameters_; }  ///< by offset
   const std::vector<Parameter>& all() && = delete;                    ///< would dangle
   const Parameter& at(const std::string& name) const;                 ///< throws std::out_of_range
-  std::int64_t flat_size() const { return flat_size_; }  ///< elements of the flat buffer, padding included
-  std::int64_t count() const { return count_; }          ///< trainable parameters, padding excluded
+  std::int64_t flat_size() const { return flat_size_; }               ///< elements of the flat buffer, padding included
+  std::int64_t count() const { return count_; }                       ///< trainable parameters, padding excluded
 
  private:
   std::vector<Parameter> parameters_;

@@ -21,8 +21,8 @@ hdf5::Dataset open_column(const hdf5::File& file, const std::string& name, std::
   }
   auto dataset = file.dataset(name);
   if (dataset.shape().size() != rank) {
-    user_error("{}: {} has shape {} instead of {} dimension{}", file.path(), name,
-               hdf5::to_string(dataset.shape()), rank, rank == 1 ? "" : "s");
+    user_error("{}: {} has shape {} instead of {} dimension{}", file.path(), name, hdf5::to_string(dataset.shape()),
+               rank, rank == 1 ? "" : "s");
   }
   if (is_float ? !dataset.is_float() : !dataset.is_integer()) {
     user_error("{}: holds another type than a gpumonth run log", dataset.name());

@@ -76,20 +76,20 @@ struct RunInfo {
   int threads_per_rank = 1;
   std::int64_t global_batch = 0;
   std::int64_t parameters = 0;
-  std::string backend;               ///< "cpu" or "cuda"
-  std::string transport;             ///< "self", "mpi", "nccl"
-  std::string dtype;                 ///< "fp32" or "bf16": the compute type
-  std::string device_name;           ///< "AMD EPYC 9654", "NVIDIA H100 80GB HBM3"
+  std::string backend;                                                 ///< "cpu" or "cuda"
+  std::string transport;                                               ///< "self", "mpi", "nccl"
+  std::string dtype;                                                   ///< "fp32" or "bf16": the compute type
+  std::string device_name;                                             ///< "AMD EPYC 9654", "NVIDIA H100 80GB HBM3"
   double peak_flops_per_s = std::numeric_limits<double>::quiet_NaN();  ///< of one rank; NaN where unknown
-  std::string peak_source;           ///< "datasheet: ...", "measured GEMM ..."
+  std::string peak_source;                                             ///< "datasheet: ...", "measured GEMM ..."
   double gemm_peak_flops_per_s =
-      std::numeric_limits<double>::quiet_NaN();  ///< measured at start on one rank; NaN where not measured
+      std::numeric_limits<double>::quiet_NaN();         ///< measured at start on one rank; NaN where not measured
   std::map<std::string, std::string> library_versions;  ///< "Open MPI" -> "4.1.4", ...
   std::vector<std::string> hostnames;                   ///< by rank
   std::string start_time_utc;                           ///< ISO 8601
   double start_time_unix_s = 0;  ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
-  std::string resumed_from;                             ///< checkpoint path, empty for a fresh start
-  std::string power_source;  ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
+  std::string resumed_from;      ///< checkpoint path, empty for a fresh start
+  std::string power_source;      ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
 };
 
 /// A run log in memory, as read.
@@ -100,10 +100,9 @@ struct Run {
   RunInfo info;
   std::vector<StepRecord> steps;
   std::vector<BucketRecord> buckets;
-  std::vector<float>
-      rank_step_time_s;  ///< (sampled steps, world_size), row-major: every rank's own busy time, s
-  std::vector<std::int64_t> rank_steps;    ///< the step of each of those rows
-  CommSweep comm;                          ///< all-reduces by size, where they were measured
+  std::vector<float> rank_step_time_s;   ///< (sampled steps, world_size), row-major: every rank's own busy time, s
+  std::vector<std::int64_t> rank_steps;  ///< the step of each of those rows
+  CommSweep comm;                        ///< all-reduces by size, where they were measured
 
   /// The steps that count, in every command and by one rule: all whose phase is steady. A view into `steps`.
   auto steady() const {

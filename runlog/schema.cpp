@@ -21,8 +21,11 @@ using S = StepRecord;
 constexpr std::array<Column<S>, 21> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step, kCounter},
     {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s, {0, 1e12}},
-    {"step_time_s", "s", "wall time from the end of the previous step to the end of this one",
-     &S::step_time_s, {1e-9, kLongest_s}},
+    {"step_time_s",
+     "s",
+     "wall time from the end of the previous step to the end of this one",
+     &S::step_time_s,
+     {1e-9, kLongest_s}},
     {"data_s", "s", "waiting for the batch", &S::data_s, kDuration},
     {"forward_s", "s", "forward and loss", &S::forward_s, kDuration},
     {"backward_s", "s", "backward compute, without exposed_comm_s", &S::backward_s, kDuration},
@@ -37,8 +40,11 @@ constexpr std::array<Column<S>, 21> kStepColumns{{
     {"grad_norm", "1", "L2 norm of the gradient before clipping", &S::grad_norm, kAnything},
     {"learning_rate", "1", "AdamW step size", &S::learning_rate, {0, 1e6}},
     {"phase", "1", "0 warm_up, 1 steady, 2 checkpoint (the step's time contains writing one)", &S::phase, {0, 2}},
-    {"energy_j", "J", "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
-     &S::energy_j, {0, 1e12, true}},
+    {"energy_j",
+     "J",
+     "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
+     &S::energy_j,
+     {0, 1e12, true}},
     {"power_w", "W", "of rank 0's GPU while it worked on the step", &S::power_w, {0, 1e9, true}},
     {"sm_clock_mhz", "MHz", "SM clock of rank 0's GPU while it worked on the step", &S::sm_clock_mhz, {0, 1e9, true}},
     {"temperature_c", "degC", "of rank 0's GPU while it worked on the step", &S::temperature_c, {-273.15, 1e4, true}},
@@ -50,8 +56,8 @@ constexpr std::array<Column<B>, 6> kBucketColumns{{
     {"step", "1", "the sampled step", &B::step, kCounter},
     {"bucket", "1", "index in launch order", &B::bucket, {0, 65535}},
     {"bytes", "B", "on the wire, per rank", &B::bytes, {0, 1e15}},
-    {"ready_s", "s", "the bucket's last gradient was finished, since the step's start, on rank 0",
-     &B::ready_s, kDuration},
+    {"ready_s", "s", "the bucket's last gradient was finished, since the step's start, on rank 0", &B::ready_s,
+     kDuration},
     {"start_s", "s", "the all-reduce began, since the step's start, on rank 0", &B::start_s, kDuration},
     {"end_s", "s", "the all-reduce was done, since the step's start, on rank 0", &B::end_s, kDuration},
 }};
@@ -160,8 +166,7 @@ hdf5::Handle column_type(Phase) {
 void write_info(hdf5::File& file, const RunInfo& info) {
   file.set_attribute("/", "content", kProgram);
   file.set_attribute("/", "schema_version", kSchemaVersion);
-  for_each_attribute(info,
-                     [&](const char* name, const auto& value, auto) { file.set_attribute("/", name, value); });
+  for_each_attribute(info, [&](const char* name, const auto& value, auto) { file.set_attribute("/", name, value); });
   file.set_attribute("/", "hostnames", info.hostnames);
   if (!info.power_source.empty()) file.set_attribute("/", kPowerSource, info.power_source);
   file.create_group(kVersionsGroup);
@@ -177,10 +182,9 @@ RunInfo read_info(const hdf5::File& file) {
   }
   if (const int version = file.attribute<int>("/", "schema_version"); version != kSchemaVersion) {
     user_error(
-        "{}: run log of schema {}, but this gpumonth reads schema {}; use the gpumonth that wrote it ({})",
-        file.path(), version, kSchemaVersion,
-        file.has_attribute("/", "gpumonth_version") ? file.text_attribute("/", "gpumonth_version")
-                                                    : "unknown version");
+        "{}: run log of schema {}, but this gpumonth reads schema {}; use the gpumonth that wrote it ({})", file.path(),
+        version, kSchemaVersion,
+        file.has_attribute("/", "gpumonth_version") ? file.text_attribute("/", "gpumonth_version") : "unknown version");
   }
   RunInfo info;
   for_each_attribute(info, [&](const char* name, auto& value, auto limit) {

@@ -19,7 +19,8 @@ constexpr const char* kCommGroup = "/comm";                  ///< only in logs o
 constexpr const char* kCommMeasured = "measured";            ///< its attribute: CommSweep::measured
 constexpr const char* kCleanClose = "/clean_close";          ///< (1) uint8: 1 after a clean end
 
-/// What a number may be: a log may come from another program, another machine, or a failing disk. The ends belong to it.
+/// What a number may be: a log may come from another program, another machine, or a failing disk. The ends belong to
+/// it.
 struct Range {
   double low, high;
   bool or_nan = false;  ///< NaN stands for "unknown"
@@ -53,8 +54,8 @@ hdf5::Handle column_type(int);
 hdf5::Handle column_type(Phase);
 
 void write_info(hdf5::File& file, const RunInfo& info);
-/// Throws UserError where the file is no run log, or one of another schema, and where an attribute is missing, of another
-/// type, out of its range, or longer than any such text is.
+/// Throws UserError where the file is no run log, or one of another schema, and where an attribute is missing, of
+/// another type, out of its range, or longer than any such text is.
 RunInfo read_info(const hdf5::File& file);
 
 }  // namespace gpumonth::runlog

@@ -14,8 +14,8 @@ namespace gpumonth::runlog {
 namespace {
 
 constexpr double kNotableChange = 0.01;  ///< of the throughput: less is no news
-constexpr std::array kTimes = {&StepRecord::step_time_s,    &StepRecord::data_s, &StepRecord::forward_s,
-                               &StepRecord::backward_s,     &StepRecord::comm_s, &StepRecord::exposed_comm_s,
+constexpr std::array kTimes = {&StepRecord::step_time_s, &StepRecord::data_s, &StepRecord::forward_s,
+                               &StepRecord::backward_s,  &StepRecord::comm_s, &StepRecord::exposed_comm_s,
                                &StepRecord::optimizer_s};
 
 void add(const StepRecord& step, Summary& s) {
@@ -93,10 +93,10 @@ std::string left_out_text(const Summary& s) {
 
 std::string slow_start_text(const Summary& s) {
   if (s.slow_start.steps == 0) return "";
-  return fmt::format("the first {} of {} steady steps are slower than the rest and count ({:.0f} % of the time): {:.4g} "
-                     "samples/s with them, {:.4g} without",
-                     s.slow_start.steps, s.steps, 100 * s.slow_start.time_s / s.time_s, s.samples_per_s,
-                     s.samples_per_s_after);
+  return fmt::format(
+      "the first {} of {} steady steps are slower than the rest and count ({:.0f} % of the time): {:.4g} "
+      "samples/s with them, {:.4g} without",
+      s.slow_start.steps, s.steps, 100 * s.slow_start.time_s / s.time_s, s.samples_per_s, s.samples_per_s_after);
 }
 
 std::string to_text(const Summary& s) {

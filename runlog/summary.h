@@ -1,5 +1,5 @@
-// What the steps of a run say about its speed: the one reading that `fit`, `compare`, `budget`, `report` and the closing
-// line of `train` share. docs/runlog.md has the same in h5py.
+// What the steps of a run say about its speed: the one reading that `fit`, `compare`, `budget`, `report` and the
+// closing line of `train` share. docs/runlog.md has the same in h5py.
 //
 // Every step whose phase is steady counts, none is dropped by a heuristic, and
 //
@@ -36,7 +36,7 @@ struct Summary {
   StepsAndTime slow_start;
   double samples_per_s_after = 0;  ///< without these
 
-  double batch() const { return samples / static_cast<double>(steps); }             ///< mean samples of a step
+  double batch() const { return samples / static_cast<double>(steps); }            ///< mean samples of a step
   double tokens_per_sample() const { return samples > 0 ? tokens / samples : 0; }  ///< 0: unknown
   double other_s() const;
 };
@@ -47,8 +47,8 @@ Summary summarize(const Run& run);
 /// "3 of 100 steps are left out (3 warm_up), 3.1 % of the time"; empty where none is.
 std::string left_out_text(const Summary& summary);
 
-/// "the first 45 of 100 steady steps are slower (62 % of the time): 27.6 samples/s with them, 40.0 without"; empty where
-/// none are.
+/// "the first 45 of 100 steady steps are slower (62 % of the time): 27.6 samples/s with them, 40.0 without"; empty
+/// where none are.
 std::string slow_start_text(const Summary& summary);
 
 /// "120 steady steps, mean 51.2 ms = data 0.1 + forward 16.0 + ...; 78.1 samples/s, ..."; then what was left out. Empty

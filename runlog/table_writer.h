@@ -15,8 +15,7 @@ constexpr std::int64_t kChunkRows = 512;  ///< of a column: 4 KiB of float64, th
 template <class Record>
 class TableWriter {
  public:
-  TableWriter(hdf5::File& file, const std::string& group, std::span<const Column<Record>> columns)
-      : columns_(columns) {
+  TableWriter(hdf5::File& file, const std::string& group, std::span<const Column<Record>> columns) : columns_(columns) {
     file.create_group(group);
     const Record prototype{};
     for (const auto& column : columns) {
@@ -47,15 +46,13 @@ class TableWriter {
   }
 
  private:
-  /// An element that a killed writer left unwritten reads as NaN (times, loss), or 0 (a step that does not
-  /// exist).
+  /// An element that a killed writer left unwritten reads as NaN (times, loss), or 0 (a step that does not exist).
   template <class Value>
   void create(hdf5::File& file, const std::string& name, Value) {
     hdf5::Handle type = column_type(Value{});
     Value fill{};
     if constexpr (std::is_floating_point_v<Value>) fill = std::numeric_limits<Value>::quiet_NaN();
-    datasets_.push_back(
-        file.create_extendible(name, {}, type.get(), {.chunk_rows = kChunkRows, .fill = &fill}));
+    datasets_.push_back(file.create_extendible(name, {}, type.get(), {.chunk_rows = kChunkRows, .fill = &fill}));
     types_.push_back(std::move(type));
   }
 
@@ -64,8 +61,7 @@ class TableWriter {
     scratch_.resize(buffer_.size() * sizeof(Value));
     auto* out = reinterpret_cast<Value*>(scratch_.data());
     for (const auto& record : buffer_) *out++ = record.*member;
-    datasets_[column].append(rows_, static_cast<std::int64_t>(buffer_.size()), scratch_.data(),
-                             types_[column].get());
+    datasets_[column].append(rows_, static_cast<std::int64_t>(buffer_.size()), scratch_.data(), types_[column].get());
   }
 
   std::span<const Column<Record>> columns_;

@@ -1,4 +1,5 @@
-// How long a run starts slower than it goes on, from its step times alone. It makes a note: such steps count all the same.
+// How long a run starts slower than it goes on, from its step times alone. It makes a note: such steps count all the
+// same.
 #pragma once
 
 #include <cstddef>

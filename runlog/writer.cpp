@@ -28,13 +28,11 @@ class RankWriter {
   RankWriter(hdf5::File& file, int world_size)
       : world_size_(static_cast<std::size_t>(world_size)),
         chunk_rows_(std::max<std::int64_t>(1, 16384 / (4 * std::int64_t{world_size}))),
-        step_(create(file, world_size, chunk_rows_)),
-        time_(file.dataset(kRankStepTime)) {}
+        step_(create(file, world_size, chunk_rows_)), time_(file.dataset(kRankStepTime)) {}
 
   void add(std::int64_t step, std::span<const float> step_time_s) {
     if (step_time_s.size() != world_size_) {
-      throw std::invalid_argument(
-          fmt::format("rank_times: {} values for {} ranks", step_time_s.size(), world_size_));
+      throw std::invalid_argument(fmt::format("rank_times: {} values for {} ranks", step_time_s.size(), world_size_));
     }
     steps_.push_back(step);
     times_.insert(times_.end(), step_time_s.begin(), step_time_s.end());
@@ -66,8 +64,7 @@ class RankWriter {
                            {.chunk_rows = chunk_rows, .fill = &nan});
     file.set_attribute(kRankStepTime, "unit", "s");
     file.set_attribute(kRankStepTime, "description", "every rank's own busy time of the step; column = rank");
-    auto step =
-        file.create_extendible(kRankStep, {}, hdf5::native_type<std::int64_t>(), {.chunk_rows = kChunkRows});
+    auto step = file.create_extendible(kRankStep, {}, hdf5::native_type<std::int64_t>(), {.chunk_rows = kChunkRows});
     file.set_attribute(kRankStep, "unit", "1");
     file.set_attribute(kRankStep, "description", "the step of each row of step_time_s");
     return step;
@@ -83,8 +80,7 @@ class RankWriter {
 hdf5::Dataset create_clean_close(hdf5::File& file) {
   auto dataset = file.create_dataset<std::uint8_t>(kCleanClose, {1});
   file.set_attribute(kCleanClose, "unit", "1");
-  file.set_attribute(kCleanClose, "description",
-                     "1 once the writer has closed the log; 0: still running, or killed");
+  file.set_attribute(kCleanClose, "description", "1 once the writer has closed the log; 0: still running, or killed");
   const std::uint8_t no = 0;
   dataset.write(&no);
   return dataset;
@@ -111,8 +107,7 @@ void write_comm(hdf5::File& file, const CommSweep& comm) {
 struct Tables {
   Tables(hdf5::File& file, const RunInfo& info)
       : steps(file, kStepsGroup, step_columns(!info.power_source.empty())),
-        buckets(file, kBucketsGroup, bucket_columns()),
-        ranks(file, info.world_size),
+        buckets(file, kBucketsGroup, bucket_columns()), ranks(file, info.world_size),
         clean_close(create_clean_close(file)) {}
 
   bool empty() const { return steps.empty() && buckets.empty() && ranks.empty(); }
@@ -135,8 +130,7 @@ struct Tables {
 
 struct Writer::Impl {
   Impl(const std::filesystem::path& path, const RunInfo& info, const CommSweep& comm)
-      : pending(path, hdf5::PendingFile::Existing::refuse, true),
-        file(with_info(pending.file(), info)),
+      : pending(path, hdf5::PendingFile::Existing::refuse, true), file(with_info(pending.file(), info)),
         tables(std::in_place, file, info) {
     write_comm(file, comm);
     // From here on HDF5 allows appending and overwriting only: no new datasets, no new attributes.

@@ -13,8 +13,7 @@ using Catch::Approx;
 
 namespace gpumonth::tests {
 
-/// Runs the test cases as the command line says; the exit status. For a test with a main of its own
-/// (MPI_Init).
+/// Runs the test cases as the command line says; the exit status. For a test with a main of its own (MPI_Init).
 int run_catch(int argc, char** argv);
 
 /// For REQUIRE_THAT(text, contains("...")).

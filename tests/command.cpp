@@ -23,8 +23,8 @@ std::string read_file(const std::filesystem::path& file) {
 CommandResult run_command(const std::string& command_line) {
   const TemporaryFolder folder;
   const auto out = folder.path() / "out", err = folder.path() / "err";
-  const int status = std::system(
-      ("( " + command_line + " ) >" + out.string() + " 2>" + err.string() + " </dev/null").c_str());
+  const int status =
+      std::system(("( " + command_line + " ) >" + out.string() + " 2>" + err.string() + " </dev/null").c_str());
   if (status == -1) throw std::runtime_error("cannot start /bin/sh");
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return {code, read_file(out), read_file(err)};

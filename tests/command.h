@@ -15,8 +15,7 @@ struct CommandResult {
 /// Runs `command_line` in /bin/sh and waits for its end.
 CommandResult run_command(const std::string& command_line);
 
-/// A new empty folder under the system's temporary folder, removed with everything in it at the end of the
-/// scope.
+/// A new empty folder under the system's temporary folder, removed with everything in it at the end of the scope.
 class TemporaryFolder {
  public:
   TemporaryFolder();

@@ -17,8 +17,7 @@ Backend choose_backend(const std::string& asked, const comm::Communicator& commu
   if (transport == "nccl") return {"cuda", communicator.gpu()};
   const comm::CudaDevices found = comm::cuda_devices();
   if (asked == "auto") return {!found.devices.empty() && communicator.size() == 1 ? "cuda" : "cpu", 0};
-  if (found.devices.empty())
-    user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", found.why_none);
+  if (found.devices.empty()) user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", found.why_none);
   if (communicator.size() > 1)
     user_error(
         "run.backend = \"cuda\": {} ranks over comm.transport = \"{}\", which sums host memory: set "

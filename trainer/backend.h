@@ -1,5 +1,5 @@
 // Where a run computes: CPU threads or GPUs. backend.cpp decides; of dit_step_cuda.cpp with
-// gemm_peak_cuda.cpp and backend_absent.cpp one is built, with CUDA or without.
+// gemm_peak_cuda.cpp and backend_stub.cpp one is built, with CUDA or without.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// This rank's part of each step's batch. What one rank cannot load all ranks hear of, once they have done the step before.
+// This rank's part of each step's batch. What one rank cannot load all ranks hear of, once they have done the step
+// before.
 #pragma once
 
 #include <cstdint>

@@ -43,8 +43,7 @@ std::array<Group, 4> groups_of(const TrainingState& state) {
 std::int64_t bytes_to_write(const model::ParameterTable& table, const std::array<Group, 4>& groups,
                             std::size_t pos_embed, const CheckpointInfo& info) {
   constexpr std::int64_t header = 1024;  // of a dataset, its link included
-  std::int64_t bytes =
-      256 * 1024 + static_cast<std::int64_t>(pos_embed * sizeof(float) + info.config_toml.size());
+  std::int64_t bytes = 256 * 1024 + static_cast<std::int64_t>(pos_embed * sizeof(float) + info.config_toml.size());
   for (const auto& group : groups) {
     if (!group.buffer) continue;
     bytes += table.count() * static_cast<std::int64_t>(sizeof(float)) +
@@ -96,9 +95,9 @@ void write_info(hdf5::File& file, const CheckpointInfo& info) {
 
 }  // namespace
 
-void write_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table,
-                      const TrainingState& state, const std::vector<float>& pos_embed,
-                      const std::vector<std::int64_t>& pos_embed_shape, const CheckpointInfo& info) {
+void write_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table, const TrainingState& state,
+                      const std::vector<float>& pos_embed, const std::vector<std::int64_t>& pos_embed_shape,
+                      const CheckpointInfo& info) {
   if (hdf5::element_count(pos_embed_shape) != static_cast<std::int64_t>(pos_embed.size())) {
     throw std::invalid_argument("write_checkpoint: pos_embed does not have the shape given");
   }
@@ -148,19 +147,16 @@ std::string describe_model(const hdf5::File& file, const std::set<std::string>& 
       {{384, 12}, "S"}, {{768, 12}, "B"}, {{1024, 24}, "L"}, {{1152, 28}, "XL"}};
   const auto size = known.find({width, depth});
   return fmt::format("; the file looks like {}width {}, depth {}, {} input channels, patch {}{}",
-                     size == known.end() ? "" : fmt::format("DiT-{}/{}: ", size->second, shape.back()), width,
-                     depth, shape[1], shape.back(),
-                     shape.size() == 5 ? fmt::format(", temporal patch {}", shape[2]) : "");
+                     size == known.end() ? "" : fmt::format("DiT-{}/{}: ", size->second, shape.back()), width, depth,
+                     shape[1], shape.back(), shape.size() == 5 ? fmt::format(", temporal patch {}", shape[2]) : "");
 }
 
-/// The optional pos_embed is (1, T, h). T is the resolution's, not the weights', so only the width is
-/// checked.
+/// The optional pos_embed is (1, T, h). T is the resolution's, not the weights', so only the width is checked.
 void check_pos_embed(const hdf5::Dataset& dataset, const model::ParameterTable& table) {
   const std::int64_t width = table.at("x_embedder.proj.bias").count;
   const Shape shape = dataset.shape();
   if (shape.size() != 3 || shape[0] != 1 || shape[2] != width) {
-    user_error("{} has shape {}, the model needs (1, tokens, {})", dataset.name(), hdf5::to_string(shape),
-               width);
+    user_error("{} has shape {}, the model needs (1, tokens, {})", dataset.name(), hdf5::to_string(shape), width);
   }
 }
 
@@ -175,8 +171,8 @@ void check_group(const hdf5::File& file, const Group& group, const model::Parame
   const std::string prefix = std::string(group.name) + "/";
   for (const auto& parameter : table.all()) {
     if (!names.contains(parameter.name)) {
-      user_error("{}: {}{} {} is missing{}", file.path(), prefix, parameter.name,
-                 hdf5::to_string(parameter.shape), describe_model(file, names));
+      user_error("{}: {}{} {} is missing{}", file.path(), prefix, parameter.name, hdf5::to_string(parameter.shape),
+                 describe_model(file, names));
     }
     const auto dataset = file.dataset(prefix + parameter.name);
     if (dataset.shape() != parameter.shape) {
@@ -190,8 +186,8 @@ void check_group(const hdf5::File& file, const Group& group, const model::Parame
   if (extra.erase(kPosEmbed) > 0) check_pos_embed(file.dataset(prefix + kPosEmbed), table);
   if (!extra.empty()) {
     const auto shape = file.dataset(prefix + *extra.begin()).shape();
-    user_error("{}: {}{} {} is no tensor of the model{}", file.path(), prefix, *extra.begin(),
-               hdf5::to_string(shape), describe_model(file, names));
+    user_error("{}: {}{} {} is no tensor of the model{}", file.path(), prefix, *extra.begin(), hdf5::to_string(shape),
+               describe_model(file, names));
   }
 }
 
@@ -203,7 +199,8 @@ CheckpointInfo read_info(const hdf5::File& file) {
   if (file.has_attribute("/", "step")) info.step = file.attribute<std::int64_t>("/", "step");
   if (file.has_attribute("/", "seed")) info.seed = file.attribute<std::uint64_t>("/", "seed");
   if (file.has_attribute("/", "config_toml")) info.config_toml = file.text_attribute("/", "config_toml");
-  if (file.has_attribute("/", kDatasetSamples)) info.dataset.samples = file.attribute<std::int64_t>("/", kDatasetSamples);
+  if (file.has_attribute("/", kDatasetSamples))
+    info.dataset.samples = file.attribute<std::int64_t>("/", kDatasetSamples);
   if (file.has_attribute("/", kDatasetContents)) info.dataset.contents = file.text_attribute("/", kDatasetContents);
   if (info.step < 0) user_error("{}: its step is {}: the file is damaged", file.path(), info.step);
   return info;
@@ -219,9 +216,10 @@ void check_values(const hdf5::File& file, const Group& group, const std::string&
   if (!file.has_attribute(dataset, kChecksumAttribute)) return;  // written by another program
   const std::string expected = file.text_attribute(dataset, kChecksumAttribute), found = crc32(values);
   if (found == expected) return;
-  user_error("{}: {} has the checksum {}, and {} when it was written: the file was damaged; take another copy or an "
-             "earlier checkpoint (who changed it on purpose deletes the attribute '{}' of the dataset)",
-             file.path(), dataset, found, expected, kChecksumAttribute);
+  user_error(
+      "{}: {} has the checksum {}, and {} when it was written: the file was damaged; take another copy or an "
+      "earlier checkpoint (who changed it on purpose deletes the attribute '{}' of the dataset)",
+      file.path(), dataset, found, expected, kChecksumAttribute);
 }
 
 void read_group(const hdf5::File& file, const Group& group, const model::ParameterTable& table) {
@@ -240,8 +238,7 @@ void read_group(const hdf5::File& file, const Group& group, const model::Paramet
 }  // namespace
 
 CheckpointInfo read_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table,
-                               const TrainingState& state,
-                               const std::function<void(const CheckpointInfo&)>& accept) {
+                               const TrainingState& state, const std::function<void(const CheckpointInfo&)>& accept) {
   const auto file = hdf5::File::open(path);
   auto info = read_info(file);
   const auto groups = groups_of(state);
@@ -256,8 +253,6 @@ CheckpointInfo read_checkpoint(const std::filesystem::path& path, const model::P
   return info;
 }
 
-CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
-  return read_info(hdf5::File::open(path));
-}
+CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) { return read_info(hdf5::File::open(path)); }
 
 }  // namespace gpumonth::trainer

@@ -1,4 +1,4 @@
-// Checkpoints in HDF5 with the reference DiT's parameter names and shapes (DESIGN.md, "Checkpoint").
+// Checkpoints in HDF5 with the reference DiT's parameter names and shapes.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ struct CheckpointInfo {
 /// Writes to a temporary file beside `file`, syncs, renames: `file` is whole or absent. `pos_embed` (1, T, h) is
 /// written as /model/pos_embed. Every dataset gets a checksum (checkpoint_values.h). Throws UserError (full disk,
 /// unwritable folder, values that are not finite or second moments below zero); nothing half-written stays.
-void write_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table,
-                      const TrainingState& state, const std::vector<float>& pos_embed,
-                      const std::vector<std::int64_t>& pos_embed_shape, const CheckpointInfo& info);
+void write_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table, const TrainingState& state,
+                      const std::vector<float>& pos_embed, const std::vector<std::int64_t>& pos_embed_shape,
+                      const CheckpointInfo& info);
 
 /// Fills the non-null buffers of `state`. A file with /model alone fills `parameters`; asking for more than it has
 /// is a UserError, as are a missing, truncated or foreign file, tensors of another shape (first one named), values that

@@ -38,9 +38,8 @@ bool all_good(std::span<const float> values, bool non_negative) {
 
 std::string bad_value(std::span<const float> values, bool non_negative) {
   if (all_good(values, non_negative)) return "";
-  const auto bad = std::find_if(values.begin(), values.end(), [&](float value) {
-    return !std::isfinite(value) || (non_negative && value < 0);
-  });
+  const auto bad = std::find_if(values.begin(), values.end(),
+                                [&](float value) { return !std::isfinite(value) || (non_negative && value < 0); });
   const std::string what = std::isnan(*bad) ? "NaN" : std::isinf(*bad) ? "infinity" : fmt::format("{}", *bad);
   return fmt::format("{} (element {})", what, bad - values.begin());
 }

@@ -20,15 +20,14 @@ std::int64_t Checkpoints::restore(const std::string& file, Step& step, std::int6
   if (file.empty()) return 0;
   const auto accept = [&](const CheckpointInfo& info) {
     if (info.seed.value_or(seed_) != seed_)
-      user_error("{} was written with run.seed = {}, this run has {}: set run.seed = {} so that the samples go on", file,
-                 *info.seed, seed_, *info.seed);
+      user_error("{} was written with run.seed = {}, this run has {}: set run.seed = {} so that the samples go on",
+                 file, *info.seed, seed_, *info.seed);
     if (info.step >= steps)
       user_error("{} was written after step {}, and run.steps = {} counts these too: set run.steps higher to go on",
                  file, info.step, steps);
     notes_ = compare_with_checkpoint(file, info, run_);
   };
-  const CheckpointInfo info =
-      read_checkpoint(file, table_, step.owns_state() ? step.state() : TrainingState{}, accept);
+  const CheckpointInfo info = read_checkpoint(file, table_, step.owns_state() ? step.state() : TrainingState{}, accept);
   step.state_changed();
   last_ = file;
   return info.step;
@@ -87,8 +86,10 @@ std::string Checkpoints::make_log_path(std::int64_t start) const {
   const fs::path file = directory_ / (start == 0 ? "run.h5" : fmt::format("run-from-{}.h5", start));
   if (comm_.rank() != 0) return file.string();
   if (fs::exists(file))
-    user_error("{} exists: choose another folder with --set run.directory=..., go on with --set run.resume=CHECKPOINT, "
-               "or remove it", file.string());
+    user_error(
+        "{} exists: choose another folder with --set run.directory=..., go on with --set run.resume=CHECKPOINT, "
+        "or remove it",
+        file.string());
   std::error_code error;
   fs::create_directories(directory_, error);
   if (error)

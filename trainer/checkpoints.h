@@ -15,7 +15,8 @@ class Checkpoints {
  public:
   /// `run`: what goes into every checkpoint, and what one that is restored is compared with.
   Checkpoints(const std::filesystem::path& directory, std::int64_t keep, const model::ModelConfig& model,
-              const model::ParameterTable& table, comm::Communicator& communicator, std::uint64_t seed, ResumingRun run);
+              const model::ParameterTable& table, comm::Communicator& communicator, std::uint64_t seed,
+              ResumingRun run);
 
   /// Loads `file` into `step` and returns the step after which it was written; 0 where `file` is empty. UserError:
   /// unreadable or damaged (checkpoint.h), of a run that this one cannot go on from (resume.h), or not before step
@@ -23,8 +24,8 @@ class Checkpoints {
   std::int64_t restore(const std::string& file, Step& step, std::int64_t steps);
   const std::vector<std::string>& notes() const { return notes_; }  ///< what is different from the restored one's run
   /// Collective. Compares the replicas' checksums (a difference ends the run), then rank 0 writes
-  /// checkpoint-<step>.h5 and removes all but the newest `keep` of this process. UserError where the state is none to go
-  /// on from.
+  /// checkpoint-<step>.h5 and removes all but the newest `keep` of this process. UserError where the state is none to
+  /// go on from.
   void save(Step& step, std::int64_t after_step);
   /// Newest file that was written, or read and found good; empty: none.
   const std::string& last() const { return last_; }

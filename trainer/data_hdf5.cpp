@@ -20,8 +20,8 @@ Shape sample_shape(const model::ModelConfig& model) {
   return {model.in_channels, model.input_size, model.input_size};
 }
 
-/// How to store latents whose axes are in another order than (N, C, [F,] H, W); empty: they are not, as far as the shape
-/// tells. A hint to change the model would only swap its axes.
+/// How to store latents whose axes are in another order than (N, C, [F,] H, W); empty: they are not, as far as the
+/// shape tells. A hint to change the model would only swap its axes.
 std::string order_hint(const Shape& stored, const model::ModelConfig& model) {
   const auto move = [](const char* found, const char* wanted, const char* call) {
     return fmt::format("it looks like {}: store it as {}, numpy.moveaxis(latents, {})", found, wanted, call);
@@ -52,8 +52,7 @@ std::string shape_hint(const Shape& stored, const model::ModelConfig& model) {
 
 void check_latents(const hdf5::Dataset& latents, const model::ModelConfig& model) {
   const Shape stored = latents.shape(), sample = sample_shape(model);
-  if (!latents.is_float())
-    user_error("{} does not hold floating-point numbers; store float32", latents.name());
+  if (!latents.is_float()) user_error("{} does not hold floating-point numbers; store float32", latents.name());
   if (stored.empty() || !std::equal(stored.begin() + 1, stored.end(), sample.begin(), sample.end())) {
     user_error("{} has shape {}, but the model needs (N, {}); {}", latents.name(), hdf5::to_string(stored),
                fmt::join(sample, ", "), shape_hint(stored, model));
@@ -68,8 +67,7 @@ void check_label(std::int64_t label, std::int64_t row, const hdf5::Dataset& labe
 }
 
 /// All labels, block by block: a bad one should not turn up after hours of training. Returns their checksum.
-std::uint32_t check_labels(const hdf5::Dataset& labels, const hdf5::Dataset& latents,
-                           const model::ModelConfig& model) {
+std::uint32_t check_labels(const hdf5::Dataset& labels, const hdf5::Dataset& latents, const model::ModelConfig& model) {
   const std::int64_t samples = latents.shape()[0];
   if (!labels.is_integer()) user_error("{} does not hold integers", labels.name());
   if (labels.shape() != Shape{samples}) {
@@ -105,11 +103,8 @@ std::uint32_t add_samples(const hdf5::Dataset& latents, std::int64_t sample, std
 class LatentDataset : public Dataset {
  public:
   LatentDataset(const std::filesystem::path& path, const model::ModelConfig& model)
-      : file_(hdf5::File::open(path)),
-        latents_(file_.dataset("/latents")),
-        labels_(file_.dataset("/labels")),
-        sample_(model.latent_size()),
-        num_classes_(model.num_classes) {
+      : file_(hdf5::File::open(path)), latents_(file_.dataset("/latents")), labels_(file_.dataset("/labels")),
+        sample_(model.latent_size()), num_classes_(model.num_classes) {
     check_latents(latents_, model);
     size_ = latents_.shape()[0];
     const std::uint32_t sum = check_labels(labels_, latents_, model);
@@ -142,8 +137,7 @@ class LatentDataset : public Dataset {
     }
     order_.resize(indices.size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::sort(order_.begin(), order_.end(),
-              [&](std::size_t a, std::size_t b) { return indices[a] < indices[b]; });
+    std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) { return indices[a] < indices[b]; });
   }
 
   /// The end of the consecutive rows that start at order_[begin].
@@ -179,8 +173,7 @@ class LatentDataset : public Dataset {
   }
 
   void check_finite(const float* values, std::int64_t row) const {
-    const bool finite =
-        std::all_of(values, values + sample_, [](float value) { return std::isfinite(value); });
+    const bool finite = std::all_of(values, values + sample_, [](float value) { return std::isfinite(value); });
     if (!finite) user_error("{}: sample {} holds NaN or infinity; mend or remove it", latents_.name(), row);
   }
 
@@ -196,8 +189,7 @@ class LatentDataset : public Dataset {
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_latent_dataset(const std::filesystem::path& file,
-                                             const model::ModelConfig& model) {
+std::unique_ptr<Dataset> open_latent_dataset(const std::filesystem::path& file, const model::ModelConfig& model) {
   return std::make_unique<LatentDataset>(file, model);
 }
 

@@ -25,8 +25,8 @@ void check_same(comm::Communicator& communicator, const std::string& what, const
   const std::vector<std::string> all = communicator.all_gather(text);
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
-    problems.push_back(fmt::format("{}: rank {} has {}, rank 0 has {}; the slowest or oldest decides", what,
-                                   r, all[r], all[0]));
+    problems.push_back(
+        fmt::format("{}: rank {} has {}, rank 0 has {}; the slowest or oldest decides", what, r, all[r], all[0]));
   }
 }
 
@@ -38,11 +38,11 @@ void check_cores(comm::Communicator& communicator, const Machine& machine, int t
   if (threads > machine.cores) {
     problem = fmt::format("{} threads on {} core{}", threads, machine.cores, machine.cores == 1 ? "" : "s");
   } else if (machine.cores * ranks < host_cores) {
-    problem = fmt::format("may use {} of {} cores: mpirun binds ranks to cores, use --bind-to none",
-                          machine.cores, host_cores);
+    problem = fmt::format("may use {} of {} cores: mpirun binds ranks to cores, use --bind-to none", machine.cores,
+                          host_cores);
   } else if (host_cores < ranks && communicator.local_rank() == 0) {
-    problem = fmt::format("{} ranks share the {} cores of {}: times measured here say little", ranks,
-                          host_cores, machine.host);
+    problem = fmt::format("{} ranks share the {} cores of {}: times measured here say little", ranks, host_cores,
+                          machine.host);
   }
   const std::vector<std::string> all = communicator.all_gather(problem);
   for (std::size_t r = 0; r < all.size(); ++r) {
@@ -102,7 +102,8 @@ void check_gpu_libraries(comm::Communicator& communicator, Diagnosis& found) {
   const std::vector<std::string> all = communicator.all_gather(missing);
   for (std::size_t r = 0; r < all.size(); ++r) {
     if (!all[r].empty())
-      found.problems.push_back(fmt::format("rank {}: {} cannot be loaded: is its folder in LD_LIBRARY_PATH?", r, all[r]));
+      found.problems.push_back(
+          fmt::format("rank {}: {} cannot be loaded: is its folder in LD_LIBRARY_PATH?", r, all[r]));
   }
 }
 
@@ -113,7 +114,8 @@ void look_at_gpus(comm::Communicator& communicator, Diagnosis& found) {
   if (!pci_ids.empty()) found.topology = comm::gpu_topology(pci_ids);
   check_gpu_libraries(communicator, found);
   check_same(communicator, "GPUs", fmt::format("{}", found.cuda.devices.size()), found.problems);
-  check_same(communicator, "GPU driver", found.topology.driver.empty() ? "none" : found.topology.driver, found.problems);
+  check_same(communicator, "GPU driver", found.topology.driver.empty() ? "none" : found.topology.driver,
+             found.problems);
 }
 
 }  // namespace
@@ -141,8 +143,7 @@ Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) 
   check_same(communicator, "threads per rank", fmt::format("{}", found.threads), found.problems);
   check_cores(communicator, found.machine, found.threads, found.problems);
   if (found.ranks > 1 && found.mpi.thread_level != "multiple") {
-    found.problems.push_back(
-        "MPI gives no MPI_THREAD_MULTIPLE: the watchdog cannot say which rank is missing");
+    found.problems.push_back("MPI gives no MPI_THREAD_MULTIPLE: the watchdog cannot say which rank is missing");
   }
   if (const std::string idle = comm::idle_slurm_tasks(found.launch); !idle.empty()) found.problems.push_back(idle);
   if (measure) measure_all(communicator, found);

@@ -23,20 +23,20 @@ struct Diagnosis {
   std::string transport, transport_description;
   comm::MpiVersion mpi;
   std::string hdf5, onednn, onednn_isa;  ///< versions; the instruction set that oneDNN uses
-  std::vector<std::string> network;  ///< cards of rank 0's host
+  std::vector<std::string> network;      ///< cards of rank 0's host
   comm::CudaDevices cuda;
   comm::GpuTopology topology;                   ///< where there are GPUs, as is the next
   std::vector<comm::GpuLibrary> gpu_libraries;  ///< as they are loaded at run time
-  std::vector<std::string> hosts;  ///< by rank
-  bool measured = false;           ///< what follows; all ranks at the same time, `threads` threads each
-  GemmPeak gemm_fp32, gemm_bf16;   ///< of rank 0
-  double copy_bytes_per_s = 0;     ///< of rank 0: read + written
-  GemmPeak gpu_gemm_fp32, gpu_gemm_bf16;  ///< of rank 0's GPU, as is the next; shape empty, NaN: not measured
+  std::vector<std::string> hosts;               ///< by rank
+  bool measured = false;                        ///< what follows; all ranks at the same time, `threads` threads each
+  GemmPeak gemm_fp32, gemm_bf16;                ///< of rank 0
+  double copy_bytes_per_s = 0;                  ///< of rank 0: read + written
+  GemmPeak gpu_gemm_fp32, gpu_gemm_bf16;        ///< of rank 0's GPU, as is the next; shape empty, NaN: not measured
   double gpu_copy_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< within its memory: read + written
-  std::vector<comm::AllReduceResult> all_reduce;  ///< empty for one rank
-  std::string nccl_description;                   ///< empty: not tried
+  std::vector<comm::AllReduceResult> all_reduce;                           ///< empty for one rank
+  std::string nccl_description;                                            ///< empty: not tried
   std::vector<comm::AllReduceResult> nccl_all_reduce;
-  std::vector<std::string> problems;              ///< what to mend, one line each; empty: all is well
+  std::vector<std::string> problems;  ///< what to mend, one line each; empty: all is well
 };
 
 /// Collective; the result is complete on rank 0. threads 0: the cores of this host / the ranks on it.

@@ -27,13 +27,12 @@ struct DiffusionSchedule {
   std::vector<double> posterior_mean_coef2;            ///< ... + this x x_t
 };
 
-/// What the ops need of one t, rounded once from double. An array of kDiffusionSteps of them lies on the
-/// device.
+/// What the ops need of one t, rounded once from double. An array of kDiffusionSteps of them lies on the device.
 struct StepCoefficients {
-  float signal;      ///< sqrt_alphas_cumprod
-  float noise;       ///< sqrt_one_minus_alphas_cumprod
-  float mean_error;  ///< posterior_mean_coef1 x sqrt_recipm1: true mean - model mean, per (eps_model - eps)
-  float kl_weight;   ///< mean_error^2 / posterior variance (clipped)
+  float signal;              ///< sqrt_alphas_cumprod
+  float noise;               ///< sqrt_one_minus_alphas_cumprod
+  float mean_error;          ///< posterior_mean_coef1 x sqrt_recipm1: true mean - model mean, per (eps_model - eps)
+  float kl_weight;           ///< mean_error^2 / posterior variance (clipped)
   float min_log_variance;    ///< posterior_log_variance_clipped
   float log_variance_range;  ///< log_betas - posterior_log_variance_clipped
 };

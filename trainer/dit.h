@@ -14,8 +14,8 @@
 #include "trainer/ops/gelu.h"
 #include "trainer/ops/linear.h"
 #include "trainer/ops/patchify.h"
-#include "trainer/ops/silu.h"
 #include "trainer/ops/residual_norm.h"
+#include "trainer/ops/silu.h"
 #include "trainer/positions.h"
 #include "trainer/state_memory.h"
 
@@ -60,8 +60,12 @@ class Dit {
   /// the MLP branch of the block below.
   ops::ResidualNormForward<T> norm_before(int layer);
   ops::ResidualNormBackward<T> norm_before_backward(int layer, float* gradients);
-  float* modulation(int layer, int chunk) { return act_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h; }
-  float* d_modulation(int layer, int chunk) { return grad_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h; }
+  float* modulation(int layer, int chunk) {
+    return act_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h;
+  }
+  float* d_modulation(int layer, int chunk) {
+    return grad_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h;
+  }
 
   /// Chunks of a block's modulation, in the reference's order.
   enum Chunk { kShiftAttention, kScaleAttention, kGateAttention, kShiftMlp, kScaleMlp, kGateMlp };
@@ -79,15 +83,15 @@ class Dit {
   DitOffsets offsets_;
   DitActivations<Device, T> act_;
   DitGradients<Device, T> grad_;
-  ops::Linear<Device> patch_, qkv_, proj_, fc1_, fc2_, final_;           // of shape (B T, .)
+  ops::Linear<Device> patch_, qkv_, proj_, fc1_, fc2_, final_;                  // of shape (B T, .)
   ops::Linear<Device> time_in_, time_out_, adaln_, adaln_block_, adaln_final_;  // of shape (B, .)
   ops::Attention<Device, T> attention_;
-  ops::Buffer<Device, float> positions_;     // (T, h)
-  ops::Buffer<Device, std::byte> packed_;    // of every packed layer
+  ops::Buffer<Device, float> positions_;   // (T, h)
+  ops::Buffer<Device, std::byte> packed_;  // of every packed layer
   std::vector<Packed> packed_blocks_;
   std::byte *packed_patch_ = nullptr, *packed_final_ = nullptr;
-  const float* masters_ = nullptr;           // flat, bound
-  const T* typed_ = nullptr;                 // flat, bound
+  const float* masters_ = nullptr;  // flat, bound
+  const T* typed_ = nullptr;        // flat, bound
   std::vector<BlockWeights> block_weights_;
   ops::LinearWeights patch_weights_, final_weights_, time_in_weights_, time_out_weights_, adaln_weights_;
 };

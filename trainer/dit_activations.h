@@ -32,43 +32,44 @@ struct NormStatistics {
 template <class Device, class T>
 struct BlockActivations {
   BlockActivations(Device& d, const DitShape& s)
-      : x_mid(d, s.rows * s.h), norm1(d, s.rows), norm2(d, s.rows), a1(d, s.rows * s.h),
-        a2(d, s.rows * s.h), qkv(d, s.rows * 3 * s.h), attention(d, s.rows * s.h), proj(d, s.rows * s.h),
-        fc1(d, s.rows * s.mlp), gelu(d, s.rows * s.mlp), fc2(d, s.rows * s.h), log_sum_exp(d, s.rows * s.heads) {}
-  ops::Buffer<Device, float> x_mid;            // (B, T, h) residual stream before the MLP
+      : x_mid(d, s.rows * s.h), norm1(d, s.rows), norm2(d, s.rows), a1(d, s.rows * s.h), a2(d, s.rows * s.h),
+        qkv(d, s.rows * 3 * s.h), attention(d, s.rows * s.h), proj(d, s.rows * s.h), fc1(d, s.rows * s.mlp),
+        gelu(d, s.rows * s.mlp), fc2(d, s.rows * s.h), log_sum_exp(d, s.rows * s.heads) {}
+  ops::Buffer<Device, float> x_mid;  // (B, T, h) residual stream before the MLP
   NormStatistics<Device> norm1, norm2;
-  ops::Buffer<Device, T> a1, a2;               // (B, T, h) modulated norms
-  ops::Buffer<Device, T> qkv;                  // (B, T, 3h)
-  ops::Buffer<Device, T> attention, proj;      // (B, T, h)
-  ops::Buffer<Device, T> fc1, gelu;            // (B, T, mlp)
-  ops::Buffer<Device, T> fc2;                  // (B, T, h)
-  ops::Buffer<Device, float> log_sum_exp;      // (B, H, T)
+  ops::Buffer<Device, T> a1, a2;           // (B, T, h) modulated norms
+  ops::Buffer<Device, T> qkv;              // (B, T, 3h)
+  ops::Buffer<Device, T> attention, proj;  // (B, T, h)
+  ops::Buffer<Device, T> fc1, gelu;        // (B, T, mlp)
+  ops::Buffer<Device, T> fc2;              // (B, T, h)
+  ops::Buffer<Device, float> log_sum_exp;  // (B, H, T)
 };
 
 template <class Device, class T>
 struct DitActivations {
   /// `recompute`: two sets of block activations take turns, and backward runs a block's forward again.
   DitActivations(Device& d, const model::ModelConfig& m, const DitShape& s, bool recompute)
-      : sets(recompute ? std::min<std::int64_t>(2, s.depth) : s.depth), patches(d, s.rows * m.patch_in()), x_final(d, s.rows * s.h), norm_final(d, s.rows), a_final(d, s.rows * s.h),
-        tokens(d, s.rows * m.patch_out()), frequencies(d, s.batch * model::kFrequencyEmbeddingSize),
-        time_hidden(d, s.batch * s.h), time_silu(d, s.batch * s.h), condition(d, s.batch * s.h),
-        condition_silu(d, s.batch * s.h), modulation(d, s.batch * s.modulations) {
+      : sets(recompute ? std::min<std::int64_t>(2, s.depth) : s.depth), patches(d, s.rows * m.patch_in()),
+        x_final(d, s.rows * s.h), norm_final(d, s.rows), a_final(d, s.rows * s.h), tokens(d, s.rows * m.patch_out()),
+        frequencies(d, s.batch * model::kFrequencyEmbeddingSize), time_hidden(d, s.batch * s.h),
+        time_silu(d, s.batch * s.h), condition(d, s.batch * s.h), condition_silu(d, s.batch * s.h),
+        modulation(d, s.batch * s.modulations) {
     for (int l = 0; l < s.depth; ++l) x_in.emplace_back(d, s.rows * s.h);
     for (int l = 0; l < sets; ++l) blocks.emplace_back(d, s);
   }
   BlockActivations<Device, T>& block(std::int64_t layer) { return blocks[layer % sets]; }
 
-  std::int64_t sets;                                // of block activations: depth, or 2
+  std::int64_t sets;  // of block activations: depth, or 2
   std::deque<BlockActivations<Device, T>> blocks;
-  std::deque<ops::Buffer<Device, float>> x_in;      // (B, T, h) by layer: residual stream before attention
-  ops::Buffer<Device, T> patches;             // (B, T, patch_in)
-  ops::Buffer<Device, float> x_final;         // (B, T, h)
+  std::deque<ops::Buffer<Device, float>> x_in;  // (B, T, h) by layer: residual stream before attention
+  ops::Buffer<Device, T> patches;               // (B, T, patch_in)
+  ops::Buffer<Device, float> x_final;           // (B, T, h)
   NormStatistics<Device> norm_final;
-  ops::Buffer<Device, T> a_final;             // (B, T, h)
-  ops::Buffer<Device, float> tokens;          // (B, T, patch_out): the model's output
-  ops::Buffer<Device, float> frequencies;     // (B, 256)
+  ops::Buffer<Device, T> a_final;          // (B, T, h)
+  ops::Buffer<Device, float> tokens;       // (B, T, patch_out): the model's output
+  ops::Buffer<Device, float> frequencies;  // (B, 256)
   ops::Buffer<Device, float> time_hidden, time_silu, condition, condition_silu;  // (B, h)
-  ops::Buffer<Device, float> modulation;      // (B, modulations)
+  ops::Buffer<Device, float> modulation;                                         // (B, modulations)
 };
 
 /// Gradients in flight, reused by every block.
@@ -81,12 +82,12 @@ struct DitGradients {
         scratch(d, std::max({ops::residual_norm_scratch(s.norm()),
                              ops::column_sum_scratch(s.rows, std::max(s.mlp, 3 * s.h)),
                              ops::column_sum_scratch(s.batch, s.modulations)})) {}
-  ops::Buffer<Device, T> tokens;          // (B, T, patch_out)
-  ops::Buffer<Device, float> dx;          // (B, T, h) residual stream
-  ops::Buffer<Device, T> dx_typed;        // (B, T, h) for the patch embedding's product
-  ops::Buffer<Device, T> branch, narrow;  // (B, T, h)
-  ops::Buffer<Device, T> wide;            // (B, T, max(mlp, 3h))
-  ops::Buffer<Device, float> modulation;  // (B, modulations)
+  ops::Buffer<Device, T> tokens;                      // (B, T, patch_out)
+  ops::Buffer<Device, float> dx;                      // (B, T, h) residual stream
+  ops::Buffer<Device, T> dx_typed;                    // (B, T, h) for the patch embedding's product
+  ops::Buffer<Device, T> branch, narrow;              // (B, T, h)
+  ops::Buffer<Device, T> wide;                        // (B, T, max(mlp, 3h))
+  ops::Buffer<Device, float> modulation;              // (B, modulations)
   ops::Buffer<Device, float> condition, time_hidden;  // (B, h)
   ops::Buffer<Device, float> scratch;
 };

@@ -66,10 +66,10 @@ template <class Device, class T>
 void Dit<Device, T>::block_branches(int l) {
   BlockActivations<Device, T>& a = act_.block(l);
   const BlockWeights& w = block_weights_[l];
-  qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());             // (B, T, 3h)
-  attention_.forward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get());           // (B, T, h)
-  proj_.forward(a.attention.get(), w.proj, a.proj.get());  // (B, T, h)
-  ops::residual_norm_forward<Device, T>(device_, shape_.norm(),                      // a2 (B, T, h)
+  qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());                             // (B, T, 3h)
+  attention_.forward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get());  // (B, T, h)
+  proj_.forward(a.attention.get(), w.proj, a.proj.get());                   // (B, T, h)
+  ops::residual_norm_forward<Device, T>(device_, shape_.norm(),             // a2 (B, T, h)
                                         {.x_in = act_.x_in[l].get(),
                                          .branch = a.proj.get(),
                                          .gate = modulation(l, kGateAttention),
@@ -80,7 +80,7 @@ void Dit<Device, T>::block_branches(int l) {
                                          .mean = a.norm2.mean.get(),
                                          .rstd = a.norm2.rstd.get()});
   fc1_.forward_gelu(a.a2.get(), w.fc1, a.fc1.get(), a.gelu.get());  // (B, T, mlp)
-  fc2_.forward(a.gelu.get(), w.fc2, a.fc2.get());  // (B, T, h)
+  fc2_.forward(a.gelu.get(), w.fc2, a.fc2.get());                   // (B, T, h)
 }
 
 template <class Device, class T>
@@ -119,7 +119,7 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
   // Attention: branch holds d proj (B, T, h).
   proj_.backward_weights(branch, a.attention.get(), gradients + o.proj.weight);
   ready(events.block(l, DitEvents::kProj));
-  proj_.backward_data(branch, w.proj, narrow);                 // (B, T, h)
+  proj_.backward_data(branch, w.proj, narrow);                                             // (B, T, h)
   attention_.backward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get(), narrow, wide);  // (B, T, 3h)
   qkv_.backward_weights_bias(wide, a.a1.get(), gradients + o.qkv.weight, gradients + o.qkv.bias, scratch);
   ready(events.block(l, DitEvents::kQkv));

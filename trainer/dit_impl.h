@@ -8,58 +8,40 @@
 namespace gpumonth::trainer {
 
 template <class Device, class T>
-Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table,
-                    std::int64_t batch, StateMemory<Device>& memory, bool recompute)
-    : device_(device),
-      model_(m),
-      shape_(m, batch),
-      offsets_(m, table),
-      act_(device, m, shape_, recompute),
-      grad_(device, m, shape_),
-      patch_(device, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(), ops::Dtype::fp32,
-                      ops::dtype_of<T>(), 0, true, false}),
-      qkv_(device,
-           {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      proj_(device,
-            {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      fc1_(device,
-           {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      fc2_(device,
-           {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      final_(device, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32,
-                      ops::dtype_of<T>()}),
-      time_in_(device, {.rows = batch,
-                        .in = model::kFrequencyEmbeddingSize,
-                        .out = shape_.h,
-                        .packed = false,
-                        .needs_dx = false}),
+Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table, std::int64_t batch,
+                    StateMemory<Device>& memory, bool recompute)
+    : device_(device), model_(m), shape_(m, batch), offsets_(m, table), act_(device, m, shape_, recompute),
+      grad_(device, m, shape_), patch_(device, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(),
+                                                ops::Dtype::fp32, ops::dtype_of<T>(), 0, true, false}),
+      qkv_(device, {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      proj_(device, {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      fc1_(device, {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      fc2_(device, {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      final_(device, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32, ops::dtype_of<T>()}),
+      time_in_(
+          device,
+          {.rows = batch, .in = model::kFrequencyEmbeddingSize, .out = shape_.h, .packed = false, .needs_dx = false}),
       time_out_(device, {.rows = batch, .in = shape_.h, .out = shape_.h, .packed = false}),
       adaln_(device, {.rows = batch, .in = shape_.h, .out = shape_.modulations, .packed = false}),
-      adaln_block_(device, {.rows = batch,
-                            .in = shape_.h,
-                            .out = 6 * shape_.h,
-                            .y_stride = shape_.modulations,
-                            .packed = false}),
-      adaln_final_(device, {.rows = batch,
-                            .in = shape_.h,
-                            .out = 2 * shape_.h,
-                            .y_stride = shape_.modulations,
-                            .packed = false}),
+      adaln_block_(
+          device,
+          {.rows = batch, .in = shape_.h, .out = 6 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
+      adaln_final_(
+          device,
+          {.rows = batch, .in = shape_.h, .out = 2 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
       attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim()}),
       positions_(device, shape_.tokens * shape_.h) {
   const std::vector<float> positions = position_embedding(m);
   ops::copy_to_device(device_, positions_.get(), positions.data(), positions_.bytes());
 
-  const std::size_t block =
-      qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
+  const std::size_t block = qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
   packed_ = memory.template take<std::byte>(
       static_cast<std::int64_t>(block * m.depth + patch_.packed_bytes() + final_.packed_bytes()));
   std::byte* next = packed_.get();
   const auto take = [&next](const ops::Linear<Device>& layer) {
     return std::exchange(next, next + layer.packed_bytes());
   };
-  for (int l = 0; l < m.depth; ++l)
-    packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
+  for (int l = 0; l < m.depth; ++l) packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
   packed_patch_ = take(patch_);
   packed_final_ = take(final_);
 }
@@ -104,20 +86,11 @@ void Dit<Device, T>::pack(const T* values, int event) {
   const BlockOffsets& o = offsets_.blocks[layer];
   const Packed& packed = packed_blocks_[layer];
   switch (events.in_block(event)) {
-    case DitEvents::kFc2:
-      fc2_.pack(tensor(o.fc2.weight), packed.fc2);
-      break;
-    case DitEvents::kFc1:
-      fc1_.pack(tensor(o.fc1.weight), packed.fc1);
-      break;
-    case DitEvents::kProj:
-      proj_.pack(tensor(o.proj.weight), packed.proj);
-      break;
-    case DitEvents::kQkv:
-      qkv_.pack(tensor(o.qkv.weight), packed.qkv);
-      break;
-    case DitEvents::kAdaln:
-      break;  // read as it is
+    case DitEvents::kFc2: fc2_.pack(tensor(o.fc2.weight), packed.fc2); break;
+    case DitEvents::kFc1: fc1_.pack(tensor(o.fc1.weight), packed.fc1); break;
+    case DitEvents::kProj: proj_.pack(tensor(o.proj.weight), packed.proj); break;
+    case DitEvents::kQkv: qkv_.pack(tensor(o.qkv.weight), packed.qkv); break;
+    case DitEvents::kAdaln: break;  // read as it is
   }
 }
 
@@ -125,7 +98,7 @@ template <class Device, class T>
 void Dit<Device, T>::condition(const std::int32_t* t, const std::int32_t* labels) {
   const DitShape& s = shape_;
   ops::timestep_embedding(device_, t, s.batch, model::kFrequencyEmbeddingSize,
-                          act_.frequencies.get());  // (B, 256)
+                          act_.frequencies.get());                                     // (B, 256)
   time_in_.forward(act_.frequencies.get(), time_in_weights_, act_.time_hidden.get());  // (B, h)
   ops::silu_forward(device_, s.batch * s.h, act_.time_hidden.get(), act_.time_silu.get());
   time_out_.forward(act_.time_silu.get(), time_out_weights_, act_.condition.get());  // (B, h)
@@ -140,7 +113,7 @@ void Dit<Device, T>::forward(const float* x_t, const std::int32_t* t, const std:
   const DitShape& s = shape_;
   condition(t, labels);
   ops::patchify(device_, x_t, ops::latent_shape(model_), s.batch, act_.patches.get());  // (B, T, p c)
-  float* x = act_.x_in[0].get();                                                 // (B, T, h)
+  float* x = act_.x_in[0].get();                                                        // (B, T, h)
   patch_.forward(act_.patches.get(), patch_weights_, x);
   ops::add_broadcast(device_, s.batch, s.tokens * s.h, positions_.get(), x);
   for (int l = 0; l < model_.depth; ++l) block_forward(l);
@@ -156,18 +129,15 @@ void Dit<Device, T>::backward(const std::int32_t* labels, float* gradients, cons
                                gradients + offsets_.final_linear.bias, grad_.scratch.get());
   ready(DitEvents::kFinalLinear);
   final_.backward_data(grad_.tokens.get(), final_weights_, grad_.narrow.get());  // (B, T, h)
-  ops::residual_norm_backward(device_, s.norm(), norm_before_backward(model_.depth, gradients),
-                              grad_.scratch.get());
-  adaln_final_.backward_weights(grad_.modulation.get(), act_.condition_silu.get(),
-                                gradients + offsets_.adaln.weight);
+  ops::residual_norm_backward(device_, s.norm(), norm_before_backward(model_.depth, gradients), grad_.scratch.get());
+  adaln_final_.backward_weights(grad_.modulation.get(), act_.condition_silu.get(), gradients + offsets_.adaln.weight);
   ready(DitEvents::kFinalAdaln);
 
   for (int l = model_.depth - 1; l >= 0; --l) block_backward(l, gradients, ready);
 
   ops::convert(device_, s.rows * s.h, grad_.dx.get(), grad_.dx_typed.get());
   patch_.backward_weights(grad_.dx_typed.get(), act_.patches.get(), gradients + offsets_.patch.weight);
-  ops::column_sum(device_, s.rows, s.h, s.h, grad_.dx.get(), gradients + offsets_.patch.bias,
-                  grad_.scratch.get());
+  ops::column_sum(device_, s.rows, s.h, s.h, grad_.dx.get(), gradients + offsets_.patch.bias, grad_.scratch.get());
   ready(events.patch_embedding());
   condition_backward(labels, gradients);
   ready(events.adaln_bias());

@@ -20,26 +20,14 @@ template <class Device, class T>
 class DitStep : public Step {
  public:
   DitStep(Device device, const StepSetup& setup, const model::ParameterTable& table)
-      : device_(device),
-        setup_(setup),
-        flat_size_(table.flat_size()),
-        memory_(device_, setup.ranks),
+      : device_(device), setup_(setup), flat_size_(table.flat_size()), memory_(device_, setup.ranks),
         dit_(device_, setup.model, table, setup.local_batch, memory_, setup.recompute),
         state_(device_, memory_, flat_size_),
-        partial_norms_(memory_.template take<double>(ops::norm_blocks(flat_size_))),
-        owned_(memory_.owned(events())),
-        x_0_(device_, setup.local_batch * setup.model.latent_size()),
-        noise_(device_, x_0_.size()),
-        x_t_(device_, x_0_.size()),
-        t_(device_, setup.local_batch),
-        labels_(device_, setup.local_batch),
-        schedule_(device_, kDiffusionSteps),
-        loss_(device_, setup.local_batch),
-        adamw_(device_, 1),
-        clipping_(device_, 1),
-        recording_(device_),
-        timeline_(device_, kMarks),
-        losses_(setup.local_batch) {
+        partial_norms_(memory_.template take<double>(ops::norm_blocks(flat_size_))), owned_(memory_.owned(events())),
+        x_0_(device_, setup.local_batch * setup.model.latent_size()), noise_(device_, x_0_.size()),
+        x_t_(device_, x_0_.size()), t_(device_, setup.local_batch), labels_(device_, setup.local_batch),
+        schedule_(device_, kDiffusionSteps), loss_(device_, setup.local_batch), adamw_(device_, 1),
+        clipping_(device_, 1), recording_(device_), timeline_(device_, kMarks), losses_(setup.local_batch) {
     if constexpr (!std::is_same_v<T, float>) typed_ = ops::Buffer<Device, T>(device_, typed_size());
     const auto coefficients = step_coefficients(DiffusionSchedule());
     ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
@@ -164,8 +152,8 @@ class DitStep : public Step {
   }
 
   void load_constants(const OptimizerSettings& s, std::int64_t step) {
-    const ops::AdamWStep constants = ops::adamw_step(
-        {s.learning_rate, s.beta1, s.beta2, s.epsilon, s.weight_decay, s.ema_decay}, step);
+    const ops::AdamWStep constants =
+        ops::adamw_step({s.learning_rate, s.beta1, s.beta2, s.epsilon, s.weight_decay, s.ema_decay}, step);
     ops::copy_to_device(device_, adamw_.get(), &constants, sizeof constants);
   }
 
@@ -173,8 +161,9 @@ class DitStep : public Step {
     ops::add_noise(device_, x_0_.get(), noise_.get(), t_.get(), schedule_.get(), setup_.local_batch,
                    setup_.model.latent_size(), x_t_.get());
     dit_.forward(x_t_.get(), t_.get(), labels_.get());
-    const ops::DiffusionLossInput input{dit_.tokens(), x_0_.get(),       noise_.get(),
-                                        t_.get(),      schedule_.get(),  ops::latent_shape(setup_.model),
+    const ops::DiffusionLossInput input{dit_.tokens(),      x_0_.get(),
+                                        noise_.get(),       t_.get(),
+                                        schedule_.get(),    ops::latent_shape(setup_.model),
                                         setup_.local_batch, setup_.model.learn_sigma};
     ops::diffusion_loss(device_, input, 1.0f / static_cast<float>(setup_.global_batch), dit_.token_gradient(),
                         loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
@@ -226,8 +215,10 @@ class DitStep : public Step {
 
   /// typed(at) where AdamW fills it, null where it is the masters.
   ops::bf16* rounded(std::int64_t at) {
-    if constexpr (std::is_same_v<T, float>) return nullptr;
-    else return typed(at);
+    if constexpr (std::is_same_v<T, float>)
+      return nullptr;
+    else
+      return typed(at);
   }
 
   /// From the fp32 parameters to what the products read.
@@ -272,14 +263,14 @@ class DitStep : public Step {
     return clipping.norm;
   }
 
-  std::vector<int> owned_;                        // events that this rank updates
+  std::vector<int> owned_;  // events that this rank updates
   ops::Buffer<Device, T> typed_;
   ops::Buffer<Device, float> x_0_, noise_, x_t_;  // (B, C, [F,] H, W)
   ops::Buffer<Device, std::int32_t> t_, labels_;  // (B)
   ops::Buffer<Device, StepCoefficients> schedule_;
-  ops::Buffer<Device, double> loss_;              // (B)
-  ops::Buffer<Device, ops::AdamWStep> adamw_;     // (1)
-  ops::Buffer<Device, ops::Clipping> clipping_;   // (1)
+  ops::Buffer<Device, double> loss_;             // (B)
+  ops::Buffer<Device, ops::AdamWStep> adamw_;    // (1)
+  ops::Buffer<Device, ops::Clipping> clipping_;  // (1)
   ops::Recording<Device> recording_;
   ops::Timeline<Device> timeline_;
   comm::GradientReducer* reducer_ = nullptr;

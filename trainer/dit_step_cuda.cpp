@@ -90,22 +90,18 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f}", static_cast<d
     const std::int64_t bytes = sum(parts, kind);
     if (bytes > 0) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", model::name(kind), gib(bytes));
   }
-  // What the communicator has taken for the gradients is among the parts. Workspaces and rounding take some
-  // more.
-  const std::int64_t here =
-      static_cast<std::int64_t>(free) + (on_gpu(setup.gradients) ? table.flat_size() * 4 : 0);
-  const std::int64_t usable =
-      static_cast<std::int64_t>(0.97 * static_cast<double>(here)) - (std::int64_t{256} << 20);
+  // What the communicator has taken for the gradients is among the parts. Workspaces and rounding take some more.
+  const std::int64_t here = static_cast<std::int64_t>(free) + (on_gpu(setup.gradients) ? table.flat_size() * 4 : 0);
+  const std::int64_t usable = static_cast<std::int64_t>(0.97 * static_cast<double>(here)) - (std::int64_t{256} << 20);
   const std::int64_t fits = fitting_batch(setup, setup.local_batch, usable);
   const std::int64_t ranks = setup.global_batch / std::max<std::int64_t>(setup.local_batch, 1);
-  std::string advice =
-      fits > 0 ? fmt::format("about {} samples per rank fit: set batch.global = {}", fits, fits * ranks)
-               : "not one sample per rank fits: take a smaller model or a GPU with more memory";
+  std::string advice = fits > 0
+                           ? fmt::format("about {} samples per rank fit: set batch.global = {}", fits, fits * ranks)
+                           : "not one sample per rank fits: take a smaller model or a GPU with more memory";
   if (!setup.recompute) advice += ", or run.recompute = true, which keeps fewer activations";
-  user_error(
-      "{} samples per rank do not fit on GPU {} ({}): they need {} GiB ({}), and {} of {} GiB are free; {}",
-      setup.local_batch, setup.device, properties.name, gib(sum(parts)), list, gib(here),
-      gib(static_cast<std::int64_t>(total)), advice);
+  user_error("{} samples per rank do not fit on GPU {} ({}): they need {} GiB ({}), and {} of {} GiB are free; {}",
+             setup.local_batch, setup.device, properties.name, gib(sum(parts)), list, gib(here),
+             gib(static_cast<std::int64_t>(total)), advice);
 }
 
 std::unique_ptr<Step> make(const StepSetup& setup, const model::ParameterTable& table) {

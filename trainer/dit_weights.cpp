@@ -23,9 +23,8 @@ DitOffsets::DitOffsets(const model::ModelConfig& model, const model::ParameterTa
   blocks.resize(model.depth);
   for (int l = 0; l < model.depth; ++l) {
     const std::string name = fmt::format("blocks.{}.", l);
-    blocks[l] = {linear(table, name + "attn.qkv"), linear(table, name + "attn.proj"),
-                 linear(table, name + "mlp.fc1"), linear(table, name + "mlp.fc2"),
-                 table.at(name + "adaLN_modulation.1.weight").offset};
+    blocks[l] = {linear(table, name + "attn.qkv"), linear(table, name + "attn.proj"), linear(table, name + "mlp.fc1"),
+                 linear(table, name + "mlp.fc2"), table.at(name + "adaLN_modulation.1.weight").offset};
   }
 
   // An event's segment starts where its tensor does and ends where the next event's of the same region does.

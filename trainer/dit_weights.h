@@ -39,7 +39,7 @@ struct DitOffsets {
 
   std::vector<BlockOffsets> blocks;
   LinearOffsets patch, time_in, time_out, final_linear;
-  LinearOffsets adaln;      ///< all modulations: weight ((2 + 6 depth) h, h), final layer first, then block depth-1 .. 0
+  LinearOffsets adaln;  ///< all modulations: weight ((2 + 6 depth) h, h), final layer first, then block depth-1 .. 0
   std::int64_t label_table = 0;
   DitEvents events;
   std::vector<comm::Segment> segments;  ///< by event

@@ -13,13 +13,18 @@ namespace {
 
 constexpr double kSecondsPerShape = 0.15;
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 double rate(ops::Cpu& cpu, ops::Dtype dtype, std::int64_t m, std::int64_t n, std::int64_t k) {
-  ops::Matmul product({.m = m, .n = n, .k = k, .in = dtype, .out = dtype, .a = {0, k, 1}, .b = {0, n, 1},
-                       .c = {0, n, 1}, .packed_b = true},
+  ops::Matmul product({.m = m,
+                       .n = n,
+                       .k = k,
+                       .in = dtype,
+                       .out = dtype,
+                       .a = {0, k, 1},
+                       .b = {0, n, 1},
+                       .c = {0, n, 1},
+                       .packed_b = true},
                       cpu.threads);
   ops::Buffer<ops::Cpu, float> a(cpu, m * k), b(cpu, k * n), c(cpu, m * n);
   ops::Buffer<ops::Cpu, std::byte> packed(cpu, static_cast<std::int64_t>(product.packed_b_bytes()));
@@ -41,8 +46,8 @@ GemmPeak measure_gemm_peak(const std::string& dtype, int threads) {
   ops::Cpu cpu{threads};
   const ops::Dtype type = dtype == "bf16" ? ops::Dtype::bf16 : ops::Dtype::fp32;
   GemmPeak best;
-  constexpr std::int64_t kShapes[][3] = {{2048, 1536, 384}, {2048, 384, 1536}, {2048, 3072, 768}, {2048, 768, 3072},
-                                         {2048, 2304, 768}};
+  constexpr std::int64_t kShapes[][3] = {
+      {2048, 1536, 384}, {2048, 384, 1536}, {2048, 3072, 768}, {2048, 768, 3072}, {2048, 2304, 768}};
   for (const auto& [m, n, k] : kShapes) {
     const double flops_per_s = rate(cpu, type, m, n, k);
     if (flops_per_s > best.flops_per_s) best = {flops_per_s, fmt::format("{}x{}x{}", m, n, k)};

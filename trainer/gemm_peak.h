@@ -19,8 +19,7 @@ GemmPeak measure_gemm_peak(const std::string& dtype, int threads);
 /// warm-up: what the GPU does at the clock that its power limit allows, not a best moment. A shape that the
 /// free memory does not hold is left out; NaN where none was measured.
 GemmPeak measure_gpu_gemm_peak(const std::string& dtype, int device);
-/// Bytes read plus bytes written per second by copies within the GPU's memory; NaN where there is no room for
-/// them.
+/// Bytes read plus bytes written per second by copies within the GPU's memory; NaN where there is no room for them.
 double measure_gpu_copy_bandwidth(int device);
 
 }  // namespace gpumonth::trainer

@@ -112,8 +112,7 @@ double rate(ops::Cuda& device, std::int64_t rows, std::int64_t out, std::int64_t
   double best_s = std::numeric_limits<double>::infinity();
   for (int a = 0; a < product.algorithms(); ++a) {
     if (product.run(a, w.get(), x.get(), y.get()) != CUBLAS_STATUS_SUCCESS) continue;
-    const double each_s =
-        seconds_each(device, 0.005, [&] { (void)product.run(a, w.get(), x.get(), y.get()); });
+    const double each_s = seconds_each(device, 0.005, [&] { (void)product.run(a, w.get(), x.get(), y.get()); });
     if (each_s < best_s) best_s = each_s, best = a;
   }
   if (best < 0) return kNone;

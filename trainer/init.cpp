@@ -15,17 +15,14 @@ enum class Law { zero, normal, xavier_uniform };
 
 Law law_of(const std::string& name) {
   if (name.ends_with(".bias")) return Law::zero;
-  if (name.find("adaLN_modulation") != std::string::npos || name.starts_with("final_layer.linear"))
-    return Law::zero;
-  if (name.starts_with("y_embedder.embedding_table") || name.starts_with("t_embedder.mlp"))
-    return Law::normal;
+  if (name.find("adaLN_modulation") != std::string::npos || name.starts_with("final_layer.linear")) return Law::zero;
+  if (name.starts_with("y_embedder.embedding_table") || name.starts_with("t_embedder.mlp")) return Law::normal;
   return Law::xavier_uniform;
 }
 
 /// Fills `count` values, four from each draw; value(random4, out[4]) makes them.
 template <class F>
-void fill(ops::Cpu& cpu, std::uint64_t seed, std::uint32_t tensor, std::int64_t count, float* out,
-          F&& value) {
+void fill(ops::Cpu& cpu, std::uint64_t seed, std::uint32_t tensor, std::int64_t count, float* out, F&& value) {
   ops::parallel_for(cpu, (count + 3) / 4, 4096, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t draw = begin; draw < end; ++draw) {
       float four[4];
@@ -44,8 +41,7 @@ void fill_normal(ops::Cpu& cpu, std::uint64_t seed, std::uint32_t tensor, std::i
 }
 
 /// Uniform in +-sqrt(6 / (fan in + fan out)); Glorot & Bengio, AISTATS 2010.
-void fill_xavier(ops::Cpu& cpu, std::uint64_t seed, std::uint32_t tensor, const model::Parameter& p,
-                 float* out) {
+void fill_xavier(ops::Cpu& cpu, std::uint64_t seed, std::uint32_t tensor, const model::Parameter& p, float* out) {
   const std::int64_t fan_out = p.shape.at(0), fan_in = p.count / fan_out;
   const auto bound = static_cast<float>(std::sqrt(6.0 / static_cast<double>(fan_in + fan_out)));
   fill(cpu, seed, tensor, p.count, out, [bound](const Random4& r, float* four) {
@@ -55,8 +51,7 @@ void fill_xavier(ops::Cpu& cpu, std::uint64_t seed, std::uint32_t tensor, const 
 
 }  // namespace
 
-void initialize_parameters(ops::Cpu& cpu, const model::ParameterTable& table, std::uint64_t seed,
-                           float* parameters) {
+void initialize_parameters(ops::Cpu& cpu, const model::ParameterTable& table, std::uint64_t seed, float* parameters) {
   std::fill_n(parameters, table.flat_size(), 0.0f);
   std::set<std::string> names;
   for (const model::Parameter& p : table.all()) names.insert(p.name);
@@ -64,14 +59,9 @@ void initialize_parameters(ops::Cpu& cpu, const model::ParameterTable& table, st
   for (const std::string& name : names) {
     const model::Parameter& p = table.at(name);
     switch (law_of(name)) {
-      case Law::zero:
-        break;
-      case Law::normal:
-        fill_normal(cpu, seed, tensor, p.count, parameters + p.offset);
-        break;
-      case Law::xavier_uniform:
-        fill_xavier(cpu, seed, tensor, p, parameters + p.offset);
-        break;
+      case Law::zero: break;
+      case Law::normal: fill_normal(cpu, seed, tensor, p.count, parameters + p.offset); break;
+      case Law::xavier_uniform: fill_xavier(cpu, seed, tensor, p, parameters + p.offset); break;
     }
     ++tensor;
   }

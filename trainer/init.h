@@ -12,7 +12,6 @@ namespace gpumonth::trainer {
 /// patch embedding (flattened to (h, C [pt] p p)): Xavier uniform; label table and timestep MLP: normal(0,
 /// 0.02); biases, every adaLN projection and the final linear layer: 0. A tensor's numbers depend on the
 /// seed, the set of names and its shape, not on its place in the buffer nor on the thread count.
-void initialize_parameters(ops::Cpu& cpu, const model::ParameterTable& table, std::uint64_t seed,
-                           float* parameters);
+void initialize_parameters(ops::Cpu& cpu, const model::ParameterTable& table, std::uint64_t seed, float* parameters);
 
 }  // namespace gpumonth::trainer

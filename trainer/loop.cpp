@@ -50,19 +50,14 @@ struct Extras {
 class Loop {
  public:
   Loop(const RunConfig& config, comm::Communicator& communicator)
-      : config_(config),
-        comm_(communicator),
-        resolved_(resolve(config, communicator)),
-        table_(config.model),
-        gradients_(communicator.allocate(table_.flat_size())),
-        step_(make_dit_step(resolved_.backend, setup(), table_)),
+      : config_(config), comm_(communicator), resolved_(resolve(config, communicator)), table_(config.model),
+        gradients_(communicator.allocate(table_.flat_size())), step_(make_dit_step(resolved_.backend, setup(), table_)),
         reducer_(communicator.make_reducer(gradients_.get(), step_->events(),
-                                           static_cast<std::int64_t>(config.comm.bucket_mib * 1048576),
-                                           step_->stream(), reducer_options())),
+                                           static_cast<std::int64_t>(config.comm.bucket_mib * 1048576), step_->stream(),
+                                           reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
-        loader_(config, *dataset_, communicator),
-        extras_(communicator.size()),
+        loader_(config, *dataset_, communicator), extras_(communicator.size()),
         shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
     step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / communicator.size();
@@ -70,7 +65,7 @@ class Loop {
     batch_.labels.resize(local);
     batch_.t.resize(local);
     batch_.first_sample = local * communicator.rank();
-    optimizer_ = {config.optimizer.learning_rate, config.optimizer.beta1,     config.optimizer.beta2,
+    optimizer_ = {config.optimizer.learning_rate, config.optimizer.beta1,        config.optimizer.beta2,
                   config.optimizer.epsilon,       config.optimizer.weight_decay, config.optimizer.clip_norm,
                   config.optimizer.ema_decay};
   }
@@ -80,8 +75,8 @@ class Loop {
     info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     run_start_ = Clock::now();
     loader_.require_same_dataset();
-    Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_, config_.run.seed,
-                            {info.config_toml, dataset_->identity()});
+    Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_,
+                            config_.run.seed, {info.config_toml, dataset_->identity()});
     const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.steps);
     loader_.load_first(start + 1, batch_);
     if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = PowerMeter::open(resolved_.gpu);
@@ -122,8 +117,16 @@ class Loop {
 
  private:
   StepSetup setup() const {
-    return {config_.model, config_.batch.global / comm_.size(), config_.batch.global, config_.run.seed,
-            resolved_.dtype, resolved_.threads, gradients_.get(), &comm_, config_.run.recompute, resolved_.device,
+    return {config_.model,
+            config_.batch.global / comm_.size(),
+            config_.batch.global,
+            config_.run.seed,
+            resolved_.dtype,
+            resolved_.threads,
+            gradients_.get(),
+            &comm_,
+            config_.run.recompute,
+            resolved_.device,
             config_.run.deterministic};
   }
 
@@ -137,9 +140,10 @@ class Loop {
     const std::string reason = loader_.error_of_ranks();
     if (log_) log_->close();
     comm_.barrier();
-    user_error("step {}: {}. Stopped after step {}, nothing is lost: its checkpoint is {}, the log is {}. Mend the data, "
-               "then go on with --set run.resume={}",
-               s + 1, reason, s, checkpoint, log_path_, checkpoint);
+    user_error(
+        "step {}: {}. Stopped after step {}, nothing is lost: its checkpoint is {}, the log is {}. Mend the data, "
+        "then go on with --set run.resume={}",
+        s + 1, reason, s, checkpoint, log_path_, checkpoint);
   }
 
   /// Data, forward, backward with communication beside it, update. A GPU works on a step while the next one's data is
@@ -220,12 +224,12 @@ class Loop {
       log_->close();
     }
     comm_.barrier();
-    user_error("step {}: {} is {}: stopped before it reached the weights. The log is {}; {}. Lower "
-               "optimizer.learning_rate{}",
-               record.step, std::isfinite(record.loss) ? "the gradient norm" : "the loss",
-               std::isfinite(record.loss) ? record.grad_norm : record.loss, log_path_,
-               last_checkpoint,
-               config_.optimizer.clip_norm > 0 ? ", or look at the data of this step" : " or set optimizer.clip_norm = 1");
+    user_error(
+        "step {}: {} is {}: stopped before it reached the weights. The log is {}; {}. Lower "
+        "optimizer.learning_rate{}",
+        record.step, std::isfinite(record.loss) ? "the gradient norm" : "the loss",
+        std::isfinite(record.loss) ? record.grad_norm : record.loss, log_path_, last_checkpoint,
+        config_.optimizer.clip_norm > 0 ? ", or look at the data of this step" : " or set optimizer.clip_norm = 1");
   }
 
   void finish(runlog::StepRecord& record, std::int64_t s, Progress* progress) {
@@ -247,8 +251,8 @@ class Loop {
   void log_buckets(std::int64_t s, double backward_s) {
     std::vector<runlog::BucketRecord> records;
     for (const auto& t : reducer_->timeline())
-      records.push_back({s, static_cast<int>(records.size()), t.bytes, backward_s + t.ready_s,
-                         backward_s + t.start_s, backward_s + t.end_s});
+      records.push_back({s, static_cast<int>(records.size()), t.bytes, backward_s + t.ready_s, backward_s + t.start_s,
+                         backward_s + t.end_s});
     log_->buckets(records);
   }
 
@@ -264,9 +268,9 @@ class Loop {
     print("{} parameters, {} tokens/sample, {:.2f} GFLOP/sample (forward + backward); {}\n", table_.count(),
           config_.model.tokens(), static_cast<double>(model::train_flops(config_.model)) / 1e9,
           dataset_->description());
-    print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(), comm_.size() == 1 ? "" : "s",
-          resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype, info.device_name,
-          comm_.description(),
+    print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(),
+          comm_.size() == 1 ? "" : "s", resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype,
+          info.device_name, comm_.description(),
           std::isfinite(info.gemm_peak_flops_per_s)
               ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
               : "GEMM rate not measured",

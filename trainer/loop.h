@@ -12,12 +12,12 @@ struct TrainResult {
   std::int64_t last_step = 0;
   double last_loss = 0;
   std::string run_log = {}, checkpoint = {};  ///< paths; empty where none was written
-  int stopped_by_signal = 0;        ///< 0: ran to its end
+  int stopped_by_signal = 0;                  ///< 0: ran to its end
 };
 
 /// Collective. Prints the resolved configuration and progress on rank 0. Throws UserError: output exists, bad
-/// checkpoint or data, a loss that is not finite (log and last checkpoint stay), data of a later step that cannot be read on
-/// any rank (log and a checkpoint of the step before stay).
+/// checkpoint or data, a loss that is not finite (log and last checkpoint stay), data of a later step that cannot be
+/// read on any rank (log and a checkpoint of the step before stay).
 TrainResult train(const RunConfig& config, comm::Communicator& communicator);
 
 }  // namespace gpumonth::trainer

@@ -78,9 +78,8 @@ std::vector<std::string> isa_flags() {
                                      "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16"};
   std::vector<std::string> have, found;
   for (std::string flag; all >> flag;) have.push_back(flag);
-  std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(found), [&](const std::string& flag) {
-    return std::find(have.begin(), have.end(), flag) != have.end();
-  });
+  std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(found),
+               [&](const std::string& flag) { return std::find(have.begin(), have.end(), flag) != have.end(); });
   return found;
 }
 
@@ -111,8 +110,7 @@ int default_threads(const Machine& machine, int ranks_on_host) {
 }
 
 double measure_copy_bandwidth(int threads) {
-  constexpr std::size_t kBytes = 128u
-                                 << 20;  // per array, over all threads: larger than most last-level caches
+  constexpr std::size_t kBytes = 128u << 20;  // per array, over all threads: larger than most last-level caches
   constexpr int kRepeats = 5;
   const std::size_t part = kBytes / static_cast<std::size_t>(threads);
   const auto from = std::make_unique<char[]>(kBytes), to = std::make_unique_for_overwrite<char[]>(kBytes);

@@ -9,12 +9,11 @@ namespace gpumonth::trainer {
 
 struct Machine {
   std::string host;
-  std::string cpu;          ///< model name
-  int cores = 1;            ///< this process may run on: affinity, cut by the cgroup's CPU quota
-  int cores_of_host = 1;    ///< online
-  double cgroup_cores = 0;  ///< the cgroup's CPU quota; 0: none
-  std::vector<std::string>
-      isa;  ///< those that matter here: "avx2", "avx512f", "avx512_bf16", "amx_bf16", ...
+  std::string cpu;                ///< model name
+  int cores = 1;                  ///< this process may run on: affinity, cut by the cgroup's CPU quota
+  int cores_of_host = 1;          ///< online
+  double cgroup_cores = 0;        ///< the cgroup's CPU quota; 0: none
+  std::vector<std::string> isa;   ///< those that matter here: "avx2", "avx512f", "avx512_bf16", "amx_bf16", ...
   std::int64_t memory_bytes = 0;  ///< RAM, cut by the cgroup's limit
 };
 

@@ -27,9 +27,7 @@ class OptimizerState {
         ema_(memory.template take<float>(flat_size)) {}
 
   float* parameters() const { return parameters_.get(); }
-  void set_parameters(const float* host) {
-    ops::copy_to_device(device_, parameters_.get(), host, parameters_.bytes());
-  }
+  void set_parameters(const float* host) { ops::copy_to_device(device_, parameters_.get(), host, parameters_.bytes()); }
   /// The EMA begins where the parameters do.
   void begin_ema() { ops::convert(device_, parameters_.size(), parameters_.get(), ema_.get()); }
 
@@ -58,13 +56,13 @@ class OptimizerState {
   }
   /// The same over owned().
   void update_owned(const ops::AdamWStep* step, const ops::Clipping* clipping, const float* gradients) {
-    each_owned([&](const comm::Segment& part, std::int64_t at) { update(part, at, step, clipping, gradients, nullptr); });
+    each_owned(
+        [&](const comm::Segment& part, std::int64_t at) { update(part, at, step, clipping, gradients, nullptr); });
   }
 
   /// See Step::state().
   TrainingState host() {
-    if (Device::kHostMemory && !sharded())
-      return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()};
+    if (Device::kHostMemory && !sharded()) return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()};
     if (!fetched_) {  // once for all who ask between two steps
       host_ = {to_host(parameters_), collect(ema_), collect(exp_avg_), collect(exp_avg_sq_)};
       fetched_ = true;

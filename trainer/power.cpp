@@ -61,9 +61,7 @@ std::optional<Value> ask(Function function, Arguments... arguments) {
   return value;
 }
 
-double scaled(std::optional<unsigned> value, double factor) {
-  return value ? *value * factor : std::nan("");
-}
+double scaled(std::optional<unsigned> value, double factor) { return value ? *value * factor : std::nan(""); }
 
 }  // namespace
 

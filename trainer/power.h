@@ -11,14 +11,14 @@ namespace gpumonth::trainer {
 
 /// What the GPU did since the sample before; NaN where this GPU's driver does not say.
 struct PowerSample {
-  double energy_j = std::numeric_limits<double>::quiet_NaN();      ///< since the last sample, the whole board
-  double power_w = std::numeric_limits<double>::quiet_NaN();       ///< mean of the last second on H100, see NVML
-  double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();  ///< now
+  double energy_j = std::numeric_limits<double>::quiet_NaN();       ///< since the last sample, the whole board
+  double power_w = std::numeric_limits<double>::quiet_NaN();        ///< mean of the last second on H100, see NVML
+  double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();   ///< now
   double temperature_c = std::numeric_limits<double>::quiet_NaN();  ///< now
 };
 
-/// No thread of its own: whoever asks waits for the driver's answer, up to some ms. So ask while the GPU works on a step
-/// that has been enqueued. The driver is asked at most every kInterval; in between energy_j is 0 and the rest is
+/// No thread of its own: whoever asks waits for the driver's answer, up to some ms. So ask while the GPU works on a
+/// step that has been enqueued. The driver is asked at most every kInterval; in between energy_j is 0 and the rest is
 /// the last answer, so that sums over samples stay right. The driver's own energy counter moves every 20 to 100 ms:
 /// for short steps only sums and means over many mean something.
 class PowerMeter {

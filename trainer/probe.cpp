@@ -27,8 +27,7 @@ void require_finite(const ProbeOptions& options, const std::vector<double>& loss
   for (const model::Parameter& p : table.all()) {
     const std::string bad =
         bad_value(std::span(gradients).subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.count)));
-    if (!bad.empty())
-      user_error("{}: the gradient of {} holds {}: weights or inputs are too large", on, p.name, bad);
+    if (!bad.empty()) user_error("{}: the gradient of {} holds {}: weights or inputs are too large", on, p.name, bad);
   }
 }
 

@@ -10,7 +10,7 @@ namespace gpumonth::trainer {
 
 struct ProbeOptions {
   std::filesystem::path checkpoint, batch, out;
-  std::string dtype = "fp32";  ///< fp32 | bf16
+  std::string dtype = "fp32";   ///< fp32 | bf16
   std::string backend = "cpu";  ///< cpu | cuda: the first GPU
   int threads = 1;
 };
@@ -20,8 +20,8 @@ struct ProbeSummary {
   double mean_loss = 0, grad_norm = 0;
 };
 
-/// UserError: bad, damaged or mismatched files, a checkpoint of another network than `model`, a loss or gradient that is
-/// not finite, `out` exists, no GPU for "cuda".
+/// UserError: bad, damaged or mismatched files, a checkpoint of another network than `model`, a loss or gradient that
+/// is not finite, `out` exists, no GPU for "cuda".
 ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options);
 
 /// The [model] of the configuration that a checkpoint carries. UserError where it has none.

@@ -54,8 +54,7 @@ std::vector<std::int32_t> read_integers(const hdf5::File& file, const std::strin
 
 }  // namespace
 
-ProbeBatch read_probe_batch(const std::filesystem::path& path, const model::ModelConfig& model,
-                            int diffusion_steps) {
+ProbeBatch read_probe_batch(const std::filesystem::path& path, const model::ModelConfig& model, int diffusion_steps) {
   const auto file = hdf5::File::open(path);
   const Shape stored = file.dataset("/x_start").shape();
   ProbeBatch batch;
@@ -74,21 +73,18 @@ void write_probe_result(const std::filesystem::path& path, const model::ModelCon
   const auto samples = static_cast<std::int64_t>(result.loss.size());
   const Shape prediction = batch_shape(samples, model.out_channels(), model);
   if (hdf5::element_count(prediction) != static_cast<std::int64_t>(result.prediction.size())) {
-    throw std::invalid_argument("write_probe_result: prediction is not of shape " +
-                                hdf5::to_string(prediction));
+    throw std::invalid_argument("write_probe_result: prediction is not of shape " + hdf5::to_string(prediction));
   }
   hdf5::PendingFile pending(path, hdf5::PendingFile::Existing::refuse);
   hdf5::File& file = pending.file();
-  const auto values =
-      static_cast<std::int64_t>(result.prediction.size() + result.loss.size()) + table.count();
+  const auto values = static_cast<std::int64_t>(result.prediction.size() + result.loss.size()) + table.count();
   file.reserve(values * static_cast<std::int64_t>(sizeof(float)) + 256 * 1024 +
                static_cast<std::int64_t>(table.all().size()) * 1024);
   file.create_dataset<float>("/prediction", prediction).write(result.prediction.data());
   file.create_dataset<float>("/loss", {samples}).write(result.loss.data());
   file.create_group("/grad");
   for (const auto& parameter : table.all()) {
-    file.create_dataset<float>("/grad/" + parameter.name, parameter.shape)
-        .write(result.gradients + parameter.offset);
+    file.create_dataset<float>("/grad/" + parameter.name, parameter.shape).write(result.gradients + parameter.offset);
   }
   pending.commit();
 }

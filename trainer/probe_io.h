@@ -1,4 +1,4 @@
-// Files of `gpumonth probe`: one batch in, one forward and backward out (DESIGN.md, "Probe").
+// Files of `gpumonth probe`: one batch in, one forward and backward out.
 #pragma once
 
 #include <cstdint>

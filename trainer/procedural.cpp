@@ -1,5 +1,4 @@
-// Moving shapes drawn straight in latent space: one pattern in space and time, times the class's channel
-// signature.
+// Moving shapes drawn straight in latent space: one pattern in space and time, times the class's channel signature.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,8 +30,7 @@ float uniform(std::uint32_t bits, float low, float high) { return low + (high - 
 
 Scene draw_scene(std::uint64_t seed, std::int64_t index, std::int32_t classes, float width) {
   const auto low = static_cast<std::uint32_t>(index), high = static_cast<std::uint32_t>(index >> 32);
-  const Random4 a = philox(seed, high, low, Purpose::shapes, 0),
-                b = philox(seed, high, low, Purpose::shapes, 1);
+  const Random4 a = philox(seed, high, low, Purpose::shapes, 0), b = philox(seed, high, low, Purpose::shapes, 1);
   Scene s;
   s.label = static_cast<std::int32_t>((std::uint64_t{a.v[0]} * static_cast<std::uint64_t>(classes)) >> 32);
   s.x = uniform(a.v[1], 0, width);
@@ -73,8 +71,7 @@ void draw_line(const Scene& s, float centre_x, float dy, float row_phase, std::i
     float phase = row_phase + s.wave_x * static_cast<float>(x) / w, wave, unused;
     phase -= std::floor(phase);
     ops::fast_sincos_2pi(phase, &wave, &unused);
-    line[x] =
-        coverage * (1.0f + 0.35f * u) + 0.08f * wave;  // brighter ahead: an image shows its direction too
+    line[x] = coverage * (1.0f + 0.35f * u) + 0.08f * wave;  // brighter ahead: an image shows its direction too
   }
 }
 
@@ -87,8 +84,7 @@ void draw_pattern(const Scene& s, std::int64_t frames, std::int64_t width, float
       float dy = static_cast<float>(y) - s.y - travelled * s.heading_y;
       dy -= w * std::floor(dy / w + 0.5f);
       const float row_phase = s.wave_phase + s.wave_y * static_cast<float>(y) / w;
-      draw_line<kind>(s, s.x + travelled * s.heading_x, dy, row_phase, width,
-                      pattern + (f * width + y) * width);
+      draw_line<kind>(s, s.x + travelled * s.heading_x, dy, row_phase, width, pattern + (f * width + y) * width);
     }
   }
 }
@@ -110,12 +106,8 @@ void standardise(std::vector<float>& pattern) {
 class ProceduralDataset : public Dataset {
  public:
   ProceduralDataset(const model::ModelConfig& model, std::uint64_t seed)
-      : seed_(seed),
-        classes_(model.num_classes),
-        channels_(model.in_channels),
-        frames_(model.frames),
-        width_(model.input_size),
-        pattern_(static_cast<std::size_t>(frames_ * width_ * width_)),
+      : seed_(seed), classes_(model.num_classes), channels_(model.in_channels), frames_(model.frames),
+        width_(model.input_size), pattern_(static_cast<std::size_t>(frames_ * width_ * width_)),
         signature_(static_cast<std::size_t>(channels_)) {}
 
   std::int64_t size() const override { return kSamples; }
@@ -123,26 +115,18 @@ class ProceduralDataset : public Dataset {
   DatasetIdentity identity() const override { return {kSamples, "procedural shapes"}; }
 
   std::string description() const override {
-    return fmt::format("procedural moving shapes: {} classes, latents {} x {} x {} x {}", classes_, channels_,
-                       frames_, width_, width_);
+    return fmt::format("procedural moving shapes: {} classes, latents {} x {} x {} x {}", classes_, channels_, frames_,
+                       width_, width_);
   }
 
   void read(std::span<const std::int64_t> indices, float* latents, std::int32_t* labels) override {
     for (std::size_t i = 0; i < indices.size(); ++i) {
       const Scene scene = draw_scene(seed_, indices[i], classes_, static_cast<float>(width_));
       switch (scene.label % kShapes) {
-        case 0:
-          draw_pattern<0>(scene, frames_, width_, pattern_.data());
-          break;
-        case 1:
-          draw_pattern<1>(scene, frames_, width_, pattern_.data());
-          break;
-        case 2:
-          draw_pattern<2>(scene, frames_, width_, pattern_.data());
-          break;
-        default:
-          draw_pattern<3>(scene, frames_, width_, pattern_.data());
-          break;
+        case 0: draw_pattern<0>(scene, frames_, width_, pattern_.data()); break;
+        case 1: draw_pattern<1>(scene, frames_, width_, pattern_.data()); break;
+        case 2: draw_pattern<2>(scene, frames_, width_, pattern_.data()); break;
+        default: draw_pattern<3>(scene, frames_, width_, pattern_.data()); break;
       }
       standardise(pattern_);
       draw_signature(scene.label);
@@ -164,8 +148,7 @@ class ProceduralDataset : public Dataset {
       signature_[c] = normal[0];
       squares += static_cast<double>(normal[0]) * static_cast<double>(normal[0]);
     }
-    const auto scale =
-        static_cast<float>(std::sqrt(static_cast<double>(channels_) / std::max(squares, 1e-12)));
+    const auto scale = static_cast<float>(std::sqrt(static_cast<double>(channels_) / std::max(squares, 1e-12)));
     for (float& weight : signature_) weight *= scale;
   }
 

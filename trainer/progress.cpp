@@ -48,7 +48,8 @@ std::string duration(double seconds) {
 }  // namespace
 
 std::string fitted_line(const std::vector<std::string>& parts, std::size_t columns) {
-  const std::size_t room = std::max<std::size_t>(columns, 2) - 1;  // the last column stays free: some terminals wrap there
+  const std::size_t room =
+      std::max<std::size_t>(columns, 2) - 1;  // the last column stays free: some terminals wrap there
   std::string line;
   for (const std::string& part : parts) {
     const std::string longer = line.empty() ? part : line + kBetween + part;
@@ -59,10 +60,7 @@ std::string fitted_line(const std::vector<std::string>& parts, std::size_t colum
 }
 
 Progress::Progress(std::int64_t last_step, double interval_s, double peak_flops_per_s, const char* peak_name)
-    : last_step_(last_step),
-      interval_s_(interval_s),
-      peak_flops_per_s_(peak_flops_per_s),
-      peak_name_(peak_name),
+    : last_step_(last_step), interval_s_(interval_s), peak_flops_per_s_(peak_flops_per_s), peak_name_(peak_name),
       terminal_(open_terminal()) {}
 
 Progress::~Progress() {
@@ -87,8 +85,7 @@ void Progress::step(const runlog::StepRecord& record) {
 void Progress::show(const runlog::StepRecord& r, double step_time_s, double exposed) {
   if (!output_is_ready()) return;  // whoever reads this has stopped: training goes on
   const double flops_per_s = r.model_flops / step_time_s;
-  std::vector<std::string> parts = {fmt::format("step {}/{}", r.step, last_step_),
-                                    fmt::format("loss {:.4f}", r.loss),
+  std::vector<std::string> parts = {fmt::format("step {}/{}", r.step, last_step_), fmt::format("loss {:.4f}", r.loss),
                                     fmt::format("{:.1f} ms/step", step_time_s * 1e3),
                                     fmt::format("{:.2f} samples/s", static_cast<double>(r.samples) / step_time_s),
                                     fmt::format("{:.1f} GFLOP/s", flops_per_s / 1e9)};

@@ -12,14 +12,7 @@
 
 namespace gpumonth::trainer {
 
-enum class Purpose : std::uint32_t {
-  init = 1,
-  timestep = 2,
-  noise = 3,
-  label_dropout = 4,
-  shuffle = 5,
-  shapes = 6
-};
+enum class Purpose : std::uint32_t { init = 1, timestep = 2, noise = 3, label_dropout = 4, shuffle = 5, shapes = 6 };
 
 struct Random4 {
   std::uint32_t v[4];
@@ -27,11 +20,10 @@ struct Random4 {
 
 /// 128 random bits. `sample` is the global index of the sample in the step (or the tensor's index for init),
 /// `element` counts draws within one (step, sample, purpose), 2^28 at most.
-GPUMONTH_HD inline Random4 philox(std::uint64_t seed, std::uint32_t step, std::uint32_t sample,
-                                  Purpose purpose, std::uint32_t element) {
+GPUMONTH_HD inline Random4 philox(std::uint64_t seed, std::uint32_t step, std::uint32_t sample, Purpose purpose,
+                                  std::uint32_t element) {
   r123::Philox4x32::ctr_type counter = {{element, step, sample, static_cast<std::uint32_t>(purpose)}};
-  r123::Philox4x32::key_type key = {
-      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}};
+  r123::Philox4x32::key_type key = {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}};
   auto r = r123::Philox4x32()(counter, key);
   return {{r[0], r[1], r[2], r[3]}};
 }

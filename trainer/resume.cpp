@@ -92,17 +92,17 @@ Values values_of(RunConfig run) {
 
 [[noreturn]] void refuse(const std::string& file, const KeyRule& rule, const std::string& theirs, const char* whose,
                          const std::string& ours) {
-  user_error("{} was written with {} = {}, {} {}: set {} = {} {}", file, rule.key, theirs, whose, ours, rule.key, theirs,
-             rule.reason);
+  user_error("{} was written with {} = {}, {} {}: set {} = {} {}", file, rule.key, theirs, whose, ours, rule.key,
+             theirs, rule.reason);
 }
 
 /// What a step took from the order of samples before and takes now: its place is (step - 1) x the global batch.
 std::string batch_note(std::int64_t step, std::int64_t theirs, std::int64_t ours) {
   const std::int64_t seen = step * theirs, begin = step * ours;
-  return fmt::format("batch.global = {}, the checkpoint's run had {}: its {} steps saw the samples at places 0 to {} of the "
-                     "order, step {} begins at place {}: {} samples are {}",
-                     ours, theirs, step, seen - 1, step + 1, begin, std::abs(begin - seen),
-                     begin > seen ? "left out" : "seen again");
+  return fmt::format(
+      "batch.global = {}, the checkpoint's run had {}: its {} steps saw the samples at places 0 to {} of the "
+      "order, step {} begins at place {}: {} samples are {}",
+      ours, theirs, step, seen - 1, step + 1, begin, std::abs(begin - seen), begin > seen ? "left out" : "seen again");
 }
 
 std::string text(const DatasetIdentity& dataset) {
@@ -114,9 +114,10 @@ std::string text(const DatasetIdentity& dataset) {
 std::string dataset_note(std::int64_t seen, const DatasetIdentity& theirs, const DatasetIdentity& ours) {
   const std::string changed = fmt::format("the dataset is {}, the checkpoint's run had {}", text(ours), text(theirs));
   if (ours.samples == theirs.samples) return changed + ": samples of the same places, but other contents";
-  return fmt::format("{}: the order of the samples is another one, and of the {} that it had seen in its epoch {} some come "
-                     "again and others are left out",
-                     changed, seen % theirs.samples, seen / theirs.samples + 1);
+  return fmt::format(
+      "{}: the order of the samples is another one, and of the {} that it had seen in its epoch {} some come "
+      "again and others are left out",
+      changed, seen % theirs.samples, seen / theirs.samples + 1);
 }
 
 }  // namespace
@@ -141,8 +142,10 @@ std::vector<std::string> compare_with_checkpoint(const std::string& file, const 
     if (checkpoint.dataset != run.dataset)
       notes.push_back(dataset_note(checkpoint.step * their_config.batch.global, checkpoint.dataset, run.dataset));
   } else if (their_config.data.path != our_config.data.path) {
-    notes.push_back(fmt::format("data.path = \"{}\", the checkpoint's run had \"{}\", and the checkpoint does not say which "
-                                "samples those were", our_config.data.path, their_config.data.path));
+    notes.push_back(
+        fmt::format("data.path = \"{}\", the checkpoint's run had \"{}\", and the checkpoint does not say which "
+                    "samples those were",
+                    our_config.data.path, their_config.data.path));
   }
   return notes;
 }
@@ -155,7 +158,8 @@ void compare_model(const std::string& file, const CheckpointInfo& checkpoint, co
     const std::string_view key = rule.key;
     if (!key.starts_with("model.") || rule.difference != refused) continue;
     if (key == "model.input_size" || key == "model.frames") continue;
-    if (theirs.at(rule.key) != ours.at(rule.key)) refuse(file, rule, theirs.at(rule.key), "--model has", ours.at(rule.key));
+    if (theirs.at(rule.key) != ours.at(rule.key))
+      refuse(file, rule, theirs.at(rule.key), "--model has", ours.at(rule.key));
   }
 }
 

@@ -30,8 +30,8 @@ struct ResumingRun {
 };
 
 /// One line for each difference that is only said, with the samples that a change of batch or dataset leaves out or
-/// repeats. UserError for one that is refused. `file` names the checkpoint; keys that its configuration does not have are
-/// not compared.
+/// repeats. UserError for one that is refused. `file` names the checkpoint; keys that its configuration does not have
+/// are not compared.
 std::vector<std::string> compare_with_checkpoint(const std::string& file, const CheckpointInfo& checkpoint,
                                                  const ResumingRun& run);
 

@@ -17,46 +17,93 @@ void declare(config::Table& root, RunConfig& c) {
   run.field("directory", c.run.directory,
             {.help = "folder of run.h5 and checkpoints; {name}, {ranks} and {time} are filled in"});
   run.field("name", c.run.name, {.help = "what this run is called in reports"});
-  run.field("steps", c.run.steps, {.unit = "steps", .min = 1, .max = 2147483647, .help = "optimizer steps in total, resumed ones included"});
+  run.field("steps", c.run.steps,
+            {.unit = "steps", .min = 1, .max = 2147483647, .help = "optimizer steps in total, resumed ones included"});
   run.field("seed", c.run.seed, {.help = "of weights, noise, timesteps, label dropout and data order"});
-  run.field("backend", c.run.backend, {.one_of = {"auto", "cpu", "cuda"}, .also_called = {{"gpu", "cuda"}, {"nvidia", "cuda"}, {"x86", "cpu"}}, .help = "where the model runs; auto: a GPU where there is one"});
-  run.field("dtype", c.run.dtype, {.one_of = {"auto", "fp32", "bf16"},
-             .also_called = {{"float32", "fp32"}, {"float", "fp32"}, {"single", "fp32"}, {"f32", "fp32"}, {"tf32", "fp32"}, {"bfloat16", "bf16"}, {"float16", "bf16"}, {"fp16", "bf16"}, {"half", "bf16"}, {"mixed", "bf16"}},
+  run.field("backend", c.run.backend,
+            {.one_of = {"auto", "cpu", "cuda"},
+             .also_called = {{"gpu", "cuda"}, {"nvidia", "cuda"}, {"x86", "cpu"}},
+             .help = "where the model runs; auto: a GPU where there is one"});
+  run.field("dtype", c.run.dtype,
+            {.one_of = {"auto", "fp32", "bf16"},
+             .also_called = {{"float32", "fp32"},
+                             {"float", "fp32"},
+                             {"single", "fp32"},
+                             {"f32", "fp32"},
+                             {"tf32", "fp32"},
+                             {"bfloat16", "bf16"},
+                             {"float16", "bf16"},
+                             {"fp16", "bf16"},
+                             {"half", "bf16"},
+                             {"mixed", "bf16"}},
              .help = "compute type; masters are fp32; auto: bf16 where hardware has it"});
-  run.field("threads", c.run.threads, {.unit = "threads", .min = 0, .max = 4096, .help = "per rank; 0: this host's cores / ranks on it"});
-  run.field("recompute", c.run.recompute, {.help = "backward computes the blocks' activations again instead of keeping them: less memory, up to a third more work"});
-  run.field("deterministic", c.run.deterministic, {.help = "on a GPU: the same bits in every run and after a resume, by slower kernels; on CPU ranks it is always so"});
+  run.field("threads", c.run.threads,
+            {.unit = "threads", .min = 0, .max = 4096, .help = "per rank; 0: this host's cores / ranks on it"});
+  run.field(
+      "recompute", c.run.recompute,
+      {.help =
+           "backward computes the blocks' activations again instead of keeping them: less memory, up to a third more work"});
+  run.field(
+      "deterministic", c.run.deterministic,
+      {.help =
+           "on a GPU: the same bits in every run and after a resume, by slower kernels; on CPU ranks it is always so"});
   run.field("resume", c.run.resume, {.help = "checkpoint to go on from"});
-  run.field("progress_s", c.run.progress_s, {.unit = "s", .min = 0.1, .help = "between progress lines where there is no terminal"});
+  run.field("progress_s", c.run.progress_s,
+            {.unit = "s", .min = 0.1, .help = "between progress lines where there is no terminal"});
 
-  root.table("batch").field("global", c.batch.global, {.unit = "samples", .min = 1, .max = 1 << 24, .help = "per step over all ranks"});
-  root.table("data").field("path", c.data.path, {.help = "HDF5 file with /latents and /labels; empty: procedural moving shapes"});
+  root.table("batch").field("global", c.batch.global,
+                            {.unit = "samples", .min = 1, .max = 1 << 24, .help = "per step over all ranks"});
+  root.table("data").field("path", c.data.path,
+                           {.help = "HDF5 file with /latents and /labels; empty: procedural moving shapes"});
 
   config::Table& optimizer = root.table("optimizer");
-  optimizer.field("learning_rate", c.optimizer.learning_rate, {.min = 0, .max = 1e3, .help = "AdamW step size after warm-up"});
+  optimizer.field("learning_rate", c.optimizer.learning_rate,
+                  {.min = 0, .max = 1e3, .help = "AdamW step size after warm-up"});
   optimizer.field("beta1", c.optimizer.beta1, {.min = 0, .max = 0.999999, .help = "decay of the gradient's mean"});
   optimizer.field("beta2", c.optimizer.beta2, {.min = 0, .max = 0.9999999, .help = "decay of the gradient's square"});
   optimizer.field("epsilon", c.optimizer.epsilon, {.min = 1e-30, .max = 1, .help = "added to the root of the square"});
-  optimizer.field("weight_decay", c.optimizer.weight_decay, {.min = 0, .max = 1, .help = "decoupled, times the learning rate"});
-  optimizer.field("clip_norm", c.optimizer.clip_norm, {.min = 0, .help = "largest L2 norm of the gradient; 0: no clipping"});
-  optimizer.field("ema_decay", c.optimizer.ema_decay, {.min = 0, .max = 1, .help = "of the moving average of the weights"});
-  optimizer.field("warmup_steps", c.optimizer.warmup_steps, {.unit = "steps", .min = 0, .help = "linear rise of the learning rate from 0"});
+  optimizer.field("weight_decay", c.optimizer.weight_decay,
+                  {.min = 0, .max = 1, .help = "decoupled, times the learning rate"});
+  optimizer.field("clip_norm", c.optimizer.clip_norm,
+                  {.min = 0, .help = "largest L2 norm of the gradient; 0: no clipping"});
+  optimizer.field("ema_decay", c.optimizer.ema_decay,
+                  {.min = 0, .max = 1, .help = "of the moving average of the weights"});
+  optimizer.field("warmup_steps", c.optimizer.warmup_steps,
+                  {.unit = "steps", .min = 0, .help = "linear rise of the learning rate from 0"});
 
   config::Table& comm = root.table("comm");
-  comm.field("transport", c.comm.transport, {.one_of = {"auto", "self", "mpi", "nccl"}, .also_called = {{"none", "self"}, {"gloo", "mpi"}, {"openmpi", "mpi"}, {"gpu", "nccl"}, {"cuda", "nccl"}}, .help = "what gradients travel over"});
-  comm.field("bucket_mib", c.comm.bucket_mib, {.unit = "MiB", .min = 0.001, .max = 16384, .help = "size of a gradient bucket"});
-  comm.field("wire", c.comm.wire, {.one_of = {"fp32", "bf16"}, .help = "type of gradients on their way between GPUs; bf16, nccl only: half the bytes, sums rounded on the way"});
-  comm.field("sharding", c.comm.sharding, {.one_of = {"none", "optimizer"}, .also_called = {{"zero", "optimizer"}, {"zero1", "optimizer"}, {"zero-1", "optimizer"}, {"off", "none"}, {"false", "none"}}, .help = "optimizer: every rank updates its share of the parameters, then all gather them"});
-  comm.field("allow_shared_gpu", c.comm.allow_shared_gpu, {.help = "two nccl ranks may use one GPU, over sockets: for tests, slow"});
-  comm.field("watchdog_s", c.comm.watchdog_s, {.unit = "s", .min = 0, .help = "longest time one collective may take; 0: no limit"});
+  comm.field("transport", c.comm.transport,
+             {.one_of = {"auto", "self", "mpi", "nccl"},
+              .also_called = {{"none", "self"}, {"gloo", "mpi"}, {"openmpi", "mpi"}, {"gpu", "nccl"}, {"cuda", "nccl"}},
+              .help = "what gradients travel over"});
+  comm.field("bucket_mib", c.comm.bucket_mib,
+             {.unit = "MiB", .min = 0.001, .max = 16384, .help = "size of a gradient bucket"});
+  comm.field(
+      "wire", c.comm.wire,
+      {.one_of = {"fp32", "bf16"},
+       .help =
+           "type of gradients on their way between GPUs; bf16, nccl only: half the bytes, sums rounded on the way"});
+  comm.field(
+      "sharding", c.comm.sharding,
+      {.one_of = {"none", "optimizer"},
+       .also_called =
+           {{"zero", "optimizer"}, {"zero1", "optimizer"}, {"zero-1", "optimizer"}, {"off", "none"}, {"false", "none"}},
+       .help = "optimizer: every rank updates its share of the parameters, then all gather them"});
+  comm.field("allow_shared_gpu", c.comm.allow_shared_gpu,
+             {.help = "two nccl ranks may use one GPU, over sockets: for tests, slow"});
+  comm.field("watchdog_s", c.comm.watchdog_s,
+             {.unit = "s", .min = 0, .help = "longest time one collective may take; 0: no limit"});
 
   config::Table& log = root.table("log");
-  log.field("steady_after", c.log.steady_after, {.unit = "steps", .min = 0, .help = "first steps of a process, marked warm-up"});
+  log.field("steady_after", c.log.steady_after,
+            {.unit = "steps", .min = 0, .help = "first steps of a process, marked warm-up"});
   log.field("bucket_every", c.log.bucket_every, {.unit = "steps", .min = 1, .help = "between logged bucket timelines"});
-  log.field("measure_gemm_peak", c.log.measure_gemm_peak, {.help = "measure the matrix product rate at start (about 1 s)"});
+  log.field("measure_gemm_peak", c.log.measure_gemm_peak,
+            {.help = "measure the matrix product rate at start (about 1 s)"});
 
   config::Table& checkpoint = root.table("checkpoint");
-  checkpoint.field("every_steps", c.checkpoint.every_steps, {.unit = "steps", .min = 0, .help = "0: only at the end and on a signal"});
+  checkpoint.field("every_steps", c.checkpoint.every_steps,
+                   {.unit = "steps", .min = 0, .help = "0: only at the end and on a signal"});
   checkpoint.field("at_end", c.checkpoint.at_end, {.help = "write one after the last step"});
   checkpoint.field("keep", c.checkpoint.keep, {.unit = "files", .min = 1, .help = "older ones are removed"});
 }
@@ -76,8 +123,9 @@ std::string filled_in(const std::string& text, const std::map<std::string, std::
       std::vector<std::string> known;
       for (const auto& [key, unused] : values) known.push_back(key);
       const std::string near = config::nearest(name, known);
-      user_error("run.directory = {}: '{}' is not filled in{}: known are {{{}}}", text, text.substr(open, close - open + 1),
-                 near.empty() ? "" : fmt::format(" (did you mean {{{}}}?)", near), fmt::join(known, "}, {"));
+      user_error("run.directory = {}: '{}' is not filled in{}: known are {{{}}}", text,
+                 text.substr(open, close - open + 1), near.empty() ? "" : fmt::format(" (did you mean {{{}}}?)", near),
+                 fmt::join(known, "}, {"));
     }
     out += value->second;
     begin = close + 1;

@@ -47,8 +47,8 @@ struct RunConfig {
     bool allow_shared_gpu = false;
   } comm;
   struct Log {
-    std::int64_t steady_after = 3;        ///< steps of warm-up left out of every average
-    std::int64_t bucket_every = 10;       ///< steps between bucket timelines
+    std::int64_t steady_after = 3;   ///< steps of warm-up left out of every average
+    std::int64_t bucket_every = 10;  ///< steps between bucket timelines
     bool measure_gemm_peak = true;
   } log;
   struct Checkpoint {

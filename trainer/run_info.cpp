@@ -67,8 +67,7 @@ void describe_cpu(const ResolvedRun& resolved, const Machine& machine, bool meas
   info.device_name = machine.cpu;
   info.peak_flops_per_s = std::nan("");
   info.peak_source = "unknown: a CPU's datasheet peak is not one that it holds; see gemm_peak_flops_per_s";
-  info.gemm_peak_flops_per_s =
-      measure ? measure_gemm_peak(resolved.dtype, resolved.threads).flops_per_s : std::nan("");
+  info.gemm_peak_flops_per_s = measure ? measure_gemm_peak(resolved.dtype, resolved.threads).flops_per_s : std::nan("");
   info.library_versions["oneDNN"] = ops::onednn_version() + " " + ops::onednn_isa();
 }
 
@@ -148,8 +147,7 @@ runlog::RunInfo machine_info(comm::Communicator& communicator) {
   info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
   info.hostnames = communicator.all_gather(machine.host);
   info.start_time_utc = utc("%Y-%m-%dT%H:%M:%SZ");
-  info.start_time_unix_s =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   return info;
 }
 

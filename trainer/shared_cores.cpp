@@ -58,8 +58,8 @@ bool WaitChoice::next(double share, double step_s, double elapsed_s) {
   return sleep_;
 }
 
-/// Enough sleeping OpenMP threads that libgomp counts more than there are cores. They belong to a thread of their own, and
-/// end with it.
+/// Enough sleeping OpenMP threads that libgomp counts more than there are cores. They belong to a thread of their own,
+/// and end with it.
 class SharedCores::ExtraTeam {
  public:
   explicit ExtraTeam(int threads)
@@ -67,7 +67,8 @@ class SharedCores::ExtraTeam {
 #pragma omp parallel num_threads(threads)
           { made_ = true; }
           end_.acquire();
-        }) {}
+        }) {
+  }
   ~ExtraTeam() {
     end_.release();
     owner_.join();

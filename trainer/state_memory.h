@@ -1,6 +1,6 @@
 // Memory for what ranks of one host need only once - parameters, moments, EMA, packed weights - and who of them updates
-// what. Ranks that share memory update a part each and read everything: P ranks that each update all would take turns at
-// the memory bus (two ranks of S/2: 65 ms of a 490 ms step, shared 33 ms; measured on Zen 5), and hold P copies.
+// what. Ranks that share memory update a part each and read everything: P ranks that each update all would take turns
+// at the memory bus (two ranks of S/2: 65 ms of a 490 ms step, shared 33 ms; measured on Zen 5), and hold P copies.
 #pragma once
 
 #include <algorithm>

@@ -44,8 +44,8 @@ class Step {
   /// What work is ordered on: a cudaStream_t, null on the CPU.
   virtual void* stream() = 0;
 
-  /// Once, before the first start(). `sharded`: the reducer was made with shard_optimizer; moments and EMA shrink to what
-  /// this rank owns. `ranks` is who state() collects them from.
+  /// Once, before the first start(). `sharded`: the reducer was made with shard_optimizer; moments and EMA shrink to
+  /// what this rank owns. `ranks` is who state() collects them from.
   virtual void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded = false) = 0;
   /// One training step: noising, forward, loss, backward with its buckets reduced beside it, AdamW, EMA. Steps count
   /// from 1. A GPU has only been given the work when this returns; `batch` may be changed then.
@@ -81,14 +81,14 @@ struct StepSetup {
   model::ModelConfig model;
   std::int64_t local_batch = 0, global_batch = 0;
   std::uint64_t seed = 0;
-  std::string dtype;           ///< "fp32" or "bf16"
-  int threads = 1;             ///< of a CPU rank
-  float* gradients = nullptr;  ///< flat buffer (table.flat_size()) on the device, from Communicator::allocate
+  std::string dtype;                    ///< "fp32" or "bf16"
+  int threads = 1;                      ///< of a CPU rank
+  float* gradients = nullptr;           ///< flat buffer (table.flat_size()) on the device, from Communicator::allocate
   comm::Communicator* ranks = nullptr;  ///< who may hold the state in common; null: nobody
-  bool recompute = false;  ///< backward runs the blocks' forward again instead of keeping their activations
-  int device = 0;                       ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
-  bool deterministic = false;           ///< GPU: the same bits in every run, where that costs time
-  bool graphs = true;                   ///< GPU: the step is replayed as a CUDA graph; false for debuggers
+  bool recompute = false;      ///< backward runs the blocks' forward again instead of keeping their activations
+  int device = 0;              ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
+  bool deterministic = false;  ///< GPU: the same bits in every run, where that costs time
+  bool graphs = true;          ///< GPU: the step is replayed as a CUDA graph; false for debuggers
 };
 
 /// The DiT on CPU threads, weights initialised from the seed. Collective over setup.ranks.

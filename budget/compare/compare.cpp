@@ -11,8 +11,7 @@ namespace gpumonth::budget {
 namespace {
 
 void check_comparable(const RunSet& a, const RunSet& b, std::vector<std::string>& notes) {
-  if (a.unit != b.unit)
-    user_error("{} is in {} and {} in {}: give both in one unit", a.name, a.unit, b.name, b.unit);
+  if (a.unit != b.unit) user_error("{} is in {} and {} in {}: give both in one unit", a.name, a.unit, b.name, b.unit);
   if (!a.facts || !b.facts) return;
   const RunFacts &x = *a.facts, &y = *b.facts;
   if (const auto differs = model_difference(x, y))
@@ -34,8 +33,7 @@ void note_shared_runs(const RunSet& a, const RunSet& b, std::vector<std::string>
   const auto shared =
       std::count_if(b.runs.begin(), b.runs.end(), [&](const auto& run) { return known.contains(run.identity); });
   if (shared > 0)
-    notes.push_back(
-        fmt::format("{} of the runs are in both sets: intervals and tests suppose that none is", shared));
+    notes.push_back(fmt::format("{} of the runs are in both sets: intervals and tests suppose that none is", shared));
 }
 
 CompareSide side_of(const Means& means, Eigen::Index i, Eigen::Index baseline) {
@@ -175,11 +173,11 @@ void check_noise(const Comparison& c) {
 
 void check_finite(const Comparison& c) {
   for (const auto& row : c.rows)
-    for (const double value : {row.a.low, row.a.high, row.b.low, row.b.high, row.difference, row.low,
-                               row.high, row.ratio_low, row.ratio_high, row.p_value})
+    for (const double value : {row.a.low, row.a.high, row.b.low, row.b.high, row.difference, row.low, row.high,
+                               row.ratio_low, row.ratio_high, row.p_value})
       if (!std::isfinite(value))
-        user_error("{} and {}: the throughputs at {} ranks and at {} are too far apart to compare", c.a.name,
-                   c.b.name, row.ranks, row.baseline_ranks);
+        user_error("{} and {}: the throughputs at {} ranks and at {} are too far apart to compare", c.a.name, c.b.name,
+                   row.ranks, row.baseline_ranks);
 }
 
 }  // namespace
@@ -189,8 +187,7 @@ Comparison compare(RunSet a, RunSet b) {
   c.a = std::move(a);
   c.b = std::move(b);
   for (const auto* set : {&c.a, &c.b})
-    for (const auto& note : set->notes)
-      c.notes.push_back(fmt::format("{}: {}", set == &c.a ? "A" : "B", note));
+    for (const auto& note : set->notes) c.notes.push_back(fmt::format("{}: {}", set == &c.a ? "A" : "B", note));
   check_comparable(c.a, c.b, c.notes);
   note_shared_runs(c.a, c.b, c.notes);
   Means means;

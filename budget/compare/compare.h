@@ -36,7 +36,7 @@ struct CompareRow {
   CompareSide a, b;
   double difference = 0, low = 0, high = 0;  ///< efficiency of A - efficiency of B, 90 % interval
   double p_value = 1;                        ///< of this row alone
-  double smallest_difference = 0;  ///< of efficiencies, found here with 80 % power; NaN where none is
+  double smallest_difference = 0;            ///< of efficiencies, found here with 80 % power; NaN where none is
   double throughput_ratio = 1, ratio_low = 1, ratio_high = 1;  ///< A / B, 90 % interval
   /// What each share of the step adds to `difference`; they sum to it.
   std::optional<StepShares> contributions;
@@ -71,8 +71,7 @@ struct Comparison {
   std::vector<std::string> notes;
 };
 
-/// Throws UserError where the sets cannot be compared: other models or units, fewer than two rank counts in
-/// common.
+/// Throws UserError where the sets cannot be compared: other models or units, fewer than two rank counts in common.
 Comparison compare(RunSet a, RunSet b);
 
 std::string to_text(const Comparison& comparison);

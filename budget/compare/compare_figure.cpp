@@ -13,8 +13,7 @@ namespace {
 
 using RowsOfBatch = std::vector<const CompareRow*>;  ///< rows of one batch per rank, by ranks
 
-/// Rows by batch per rank; all together where every rank count has a single batch (strong scaling, or
-/// unknown).
+/// Rows by batch per rank; all together where every rank count has a single batch (strong scaling, or unknown).
 std::vector<RowsOfBatch> lines_of(const Comparison& c) {
   std::map<double, RowsOfBatch> by_batch;
   bool single = true;
@@ -35,8 +34,7 @@ double beside(double ranks, std::size_t series, std::size_t count) {
 }
 
 void set_axis(Plot& plot, const Comparison& c) {
-  const auto fewest = static_cast<double>(c.rows.front().ranks),
-             most = static_cast<double>(c.rows.back().ranks);
+  const auto fewest = static_cast<double>(c.rows.front().ranks), most = static_cast<double>(c.rows.back().ranks);
   plot.line("set logscale x 2").line(fmt::format("set xrange [{}:{}]", fewest / 1.25, most * 1.25));
   std::string tics;
   for (std::size_t i = 0; i < c.rows.size(); ++i)
@@ -46,9 +44,8 @@ void set_axis(Plot& plot, const Comparison& c) {
 }
 
 void reference_line(Plot& plot, double y) {
-  plot.line(fmt::format(
-      "set arrow 1 from graph 0,first {} to graph 1,first {} nohead lc rgb '{}' lw 1.4 dt (6,5) back", y, y,
-      colour::kAxis));
+  plot.line(fmt::format("set arrow 1 from graph 0,first {} to graph 1,first {} nohead lc rgb '{}' lw 1.4 dt (6,5) back",
+                        y, y, colour::kAxis));
 }
 
 std::string series_command(const std::string& data, const std::string& colour, const std::string& dash,
@@ -62,9 +59,8 @@ std::string series_command(const std::string& data, const std::string& colour, c
 
 /// The test's answer, for the figure's head.
 std::string verdict(const CompareTest& t) {
-  return fmt::format("A scales at {:.1f} % of B ({:.1f} .. {:.1f} %, 90 %); p = {}: {}", 100 * t.ratio,
-                     100 * t.low, 100 * t.high,
-                     t.p_value < 1e-3 ? std::string("below 0.001") : fmt::format("{:.3f}", t.p_value),
+  return fmt::format("A scales at {:.1f} % of B ({:.1f} .. {:.1f} %, 90 %); p = {}: {}", 100 * t.ratio, 100 * t.low,
+                     100 * t.high, t.p_value < 1e-3 ? std::string("below 0.001") : fmt::format("{:.3f}", t.p_value),
                      t.p_value < kTestLevel ? "the sets differ" : "no difference was found");
 }
 
@@ -99,25 +95,22 @@ std::string to_svg(const Comparison& c) {
     const std::string dash = i == 0 ? "1" : fmt::format("({},4)", 2 + 4 * i);
     plot.data(fmt::format("a{}", i), a).data(fmt::format("b{}", i), b);
     const std::string label = batch_label(line, lines.size());
-    efficiency += (i ? ", " : "") +
-                  series_command(fmt::format("a{}", i), series_colour(0), dash, "A" + label) + ", " +
+    efficiency += (i ? ", " : "") + series_command(fmt::format("a{}", i), series_colour(0), dash, "A" + label) + ", " +
                   series_command(fmt::format("b{}", i), series_colour(1), dash, "B" + label);
     if (d.empty()) continue;
     plot.data(fmt::format("d{}", i), d);
-    difference += (difference.empty() ? "" : ", ") +
-                  series_command(fmt::format("d{}", i), colour::kInk, dash, "A - B" + label);
+    difference +=
+        (difference.empty() ? "" : ", ") + series_command(fmt::format("d{}", i), colour::kInk, dash, "A - B" + label);
   }
   plot.line("set multiplot layout 2,1 margins 0.1,0.97,0.09,0.86 spacing 0.09");
   set_axis(plot, c);
-  plot.label(verdict(c.efficiency), "screen 0.02,screen 0.965",
-             fmt::format("textcolor rgb '{}'", colour::kInk));
+  plot.label(verdict(c.efficiency), "screen 0.02,screen 0.965", fmt::format("textcolor rgb '{}'", colour::kInk));
   plot.label(fmt::format("A: {}", short_name(c.a.name)), "screen 0.02,screen 0.93",
              fmt::format("textcolor rgb '{}'", series_colour(0)));
   plot.label(fmt::format("B: {}", short_name(c.b.name)), "screen 0.52,screen 0.93",
              fmt::format("textcolor rgb '{}'", series_colour(1)));
   plot.line("set key bottom left reverse Left samplen 1.8").line("set ylabel 'efficiency (%)'");
-  plot.line(fmt::format("set yrange [{}:{}]", lowest > 50 ? 10 * std::floor(lowest / 10 - 0.5) : 0,
-                        1.02 * highest));
+  plot.line(fmt::format("set yrange [{}:{}]", lowest > 50 ? 10 * std::floor(lowest / 10 - 0.5) : 0, 1.02 * highest));
   reference_line(plot, 100);
   plot.line("plot " + efficiency).line("unset label");
   plot.line("set xlabel 'ranks'").line("set ylabel 'A - B (points), 90 %'").line("set yrange [*:*]");

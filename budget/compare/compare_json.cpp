@@ -48,12 +48,9 @@ Json row_json(const CompareRow& row, Json& notes) {
 }
 
 Json test_json(const CompareTest& t, Json& notes) {
-  Json out{{"ratio", t.ratio},
-           {"low", t.low},
-           {"high", t.high},
-           {"p_value", t.p_value},
-           {"degrees_of_freedom", t.freedom},
-           {"level", kTestLevel}};
+  Json out{
+      {"ratio", t.ratio},   {"low", t.low}, {"high", t.high}, {"p_value", t.p_value}, {"degrees_of_freedom", t.freedom},
+      {"level", kTestLevel}};
   set_if_finite(out, "smallest_difference", t.smallest_difference, notes, "too few repeats");
   out["smallest_difference_power"] = kWantedPower;
   out["power_at_3_percent"] = t.power_at_3_percent;

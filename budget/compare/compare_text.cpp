@@ -22,8 +22,7 @@ std::string table(const Rows& rows) {
   std::string text;
   for (const auto& row : rows) {
     std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i)
-      line += fmt::format("{:>{}}", row[i], widths[i] + (i ? 2 : 0));
+    for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:>{}}", row[i], widths[i] + (i ? 2 : 0));
     text += line + "\n";
     if (&row == &rows.front()) text += std::string(line.size(), '-') + "\n";
   }
@@ -38,16 +37,16 @@ std::string p_text(double p) { return p < 1e-4 ? "< 0.0001" : fmt::format("{:.4f
 
 std::string set_text(const char* letter, const RunSet& set, const CompareNoise& noise) {
   const char* tag = noise.source == NoiseSource::measured ? "measured" : "assumed";
-  std::string text = fmt::format("{}  {}: {} runs; they differ by {} ({}, {:g} degrees of freedom)", letter,
-                                 set.name, set.runs.size(), percent2(noise.run_to_run), tag, noise.freedom);
+  std::string text = fmt::format("{}  {}: {} runs; they differ by {} ({}, {:g} degrees of freedom)", letter, set.name,
+                                 set.runs.size(), percent2(noise.run_to_run), tag, noise.freedom);
   if (!std::isnan(noise.measured.within))
     text += fmt::format("; their own steps explain {}", percent2(noise.measured.within));
   return text + "\n";
 }
 
 std::string efficiency_table(const Comparison& c) {
-  Rows rows = {{"ranks", "batch/rank", "runs A, B", "efficiency A", "efficiency B", "A - B (points)",
-                "90 % interval", "p", "finds"}};
+  Rows rows = {{"ranks", "batch/rank", "runs A, B", "efficiency A", "efficiency B", "A - B (points)", "90 % interval",
+                "p", "finds"}};
   for (const auto& r : c.rows) {
     std::vector<std::string> row = {std::to_string(r.ranks), batch_text(r.batch_per_rank),
                                     fmt::format("{}, {}", r.a.runs, r.b.runs), percent2(r.a.efficiency),
@@ -55,10 +54,9 @@ std::string efficiency_table(const Comparison& c) {
     if (r.is_baseline) {
       row.insert(row.end(), {"baseline", "", "", ""});
     } else {
-      row.insert(
-          row.end(),
-          {points(r.difference), fmt::format("{} .. {}", points(r.low), points(r.high)), p_text(r.p_value),
-           std::isnan(r.smallest_difference) ? "n/a" : fmt::format("{:.2f}", 100 * r.smallest_difference)});
+      row.insert(row.end(),
+                 {points(r.difference), fmt::format("{} .. {}", points(r.low), points(r.high)), p_text(r.p_value),
+                  std::isnan(r.smallest_difference) ? "n/a" : fmt::format("{:.2f}", 100 * r.smallest_difference)});
     }
     rows.push_back(row);
   }
@@ -70,8 +68,7 @@ std::string throughput_table(const Comparison& c) {
   for (const auto& r : c.rows)
     rows.push_back({std::to_string(r.ranks), batch_text(r.batch_per_rank),
                     fmt::format("{:.5g}", r.a.samples_per_s_per_rank),
-                    fmt::format("{:.5g}", r.b.samples_per_s_per_rank),
-                    fmt::format("{:.4f}", r.throughput_ratio),
+                    fmt::format("{:.5g}", r.b.samples_per_s_per_rank), fmt::format("{:.4f}", r.throughput_ratio),
                     fmt::format("{:.4f} .. {:.4f}", r.ratio_low, r.ratio_high)});
   return table(rows);
 }
@@ -82,14 +79,12 @@ std::string verdict(const char* what, const CompareTest& t) {
       "level.",
       what, t.ratio, t.low, t.high, t.any_pattern.contrasts, p_text(t.p_value),
       t.p_value < kTestLevel ? "the sets differ" : "no difference was found");
-  text += std::isnan(t.smallest_difference)
-              ? " There are too few repeats to state the power."
-              : fmt::format(" This test finds {} with 80 % power, and 3 % with {:.0f} %.",
-                            percent2(t.smallest_difference), 100 * t.power_at_3_percent);
-  return text +
-         fmt::format(" Any pattern over the points: p = {} (F = {:.3g}; {}, {:.3g} degrees of freedom).",
-                     p_text(t.any_pattern.p_value), t.any_pattern.statistic, t.any_pattern.contrasts,
-                     t.any_pattern.freedom);
+  text += std::isnan(t.smallest_difference) ? " There are too few repeats to state the power."
+                                            : fmt::format(" This test finds {} with 80 % power, and 3 % with {:.0f} %.",
+                                                          percent2(t.smallest_difference), 100 * t.power_at_3_percent);
+  return text + fmt::format(" Any pattern over the points: p = {} (F = {:.3g}; {}, {:.3g} degrees of freedom).",
+                            p_text(t.any_pattern.p_value), t.any_pattern.statistic, t.any_pattern.contrasts,
+                            t.any_pattern.freedom);
 }
 
 std::string shares_table(const Comparison& c) {
@@ -124,8 +119,7 @@ std::string to_text(const Comparison& c) {
       "\nEfficiency: throughput per rank over the same at the fewest ranks; `finds`: the difference in "
       "points found with 80 % power\n";
   text += efficiency_table(c) + "\n" + paragraph(verdict("Efficiency", c.efficiency));
-  text += "\nThroughput at equal ranks\n" + throughput_table(c) + "\n" +
-          paragraph(verdict("Throughput", c.throughput));
+  text += "\nThroughput at equal ranks\n" + throughput_table(c) + "\n" + paragraph(verdict("Throughput", c.throughput));
   if (const std::string shares = shares_table(c); !shares.empty())
     text +=
         "\nWhere it comes from: ms of a step; rows A - B: points of the efficiency's difference; both sum to "

@@ -13,8 +13,7 @@ namespace {
 /// Above it Student's t is the normal distribution, and the series of the noncentral F have no trouble.
 constexpr double kManyDegrees = 1e4;
 
-double satterthwaite(const Eigen::VectorXd& cell_contrast, const std::vector<NoiseComponent>& noise,
-                     double& variance) {
+double satterthwaite(const Eigen::VectorXd& cell_contrast, const std::vector<NoiseComponent>& noise, double& variance) {
   variance = 0;
   double spread = 0;
   for (const auto& n : noise) {
@@ -68,19 +67,16 @@ ContrastTest test_contrasts(const Eigen::MatrixXd& L, const Eigen::VectorXd& mea
   const auto solve = V.ldlt();
   const Eigen::VectorXd difference = L * means;
   test.statistic = std::max(0.0, difference.dot(solve.solve(difference)) / rows);
-  test.p_value =
-      boost::math::cdf(boost::math::complement(boost::math::fisher_f(rows, test.freedom), test.statistic));
+  test.p_value = boost::math::cdf(boost::math::complement(boost::math::fisher_f(rows, test.freedom), test.statistic));
   return test;
 }
 
 double power_of_f(double noncentrality, int contrasts, double freedom, double level) {
   const double k = contrasts;
-  const double critical =
-      boost::math::quantile(boost::math::complement(boost::math::fisher_f(k, freedom), level));
+  const double critical = boost::math::quantile(boost::math::complement(boost::math::fisher_f(k, freedom), level));
   if (!(noncentrality > 0)) return level;
   if (noncentrality > 1e4) return 1;  // the series would take long; for 1 degree of freedom it is 1 - 1e-3
-  return boost::math::cdf(
-      boost::math::complement(boost::math::non_central_f(k, freedom, noncentrality), critical));
+  return boost::math::cdf(boost::math::complement(boost::math::non_central_f(k, freedom, noncentrality), critical));
 }
 
 double noncentrality_for(double power, int contrasts, double freedom, double level) try {

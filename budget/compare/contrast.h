@@ -4,8 +4,7 @@
 // with f_i degrees of freedom. F = (L m)' V^-1 (L m) / k is referred to F(k, f), f after Fai and Cornelius
 // (Journal of Statistical Computation and Simulation 54, 1996): with u_j the eigenvectors of V,
 // Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946)
-//   f_j = (u_j' V u_j)^2 / sum_i ((v_i u_j' M_i u_j)^2 / f_i),   E = sum_j f_j / (f_j - 2),   f = 2 E / (E -
-//   k).
+//   f_j = (u_j' V u_j)^2 / sum_i ((v_i u_j' M_i u_j)^2 / f_i),   E = sum_j f_j / (f_j - 2),   f = 2 E / (E - k).
 // For k = 1 that is Welch's t. With one component it is the F test of a linear model, exact for normal noise.
 #pragma once
 
@@ -35,8 +34,7 @@ ContrastTest test_contrasts(const Eigen::MatrixXd& L, const Eigen::VectorXd& mea
 
 struct ContrastError {
   double standard_error = 0, freedom = 0;
-  double t(double confidence)
-      const;  ///< two-sided quantile of Student's t: t(0.9) = 1.81 for 10 degrees of freedom
+  double t(double confidence) const;  ///< two-sided quantile of Student's t: t(0.9) = 1.81 for 10 degrees of freedom
   double p_value(double difference) const;  ///< two-sided, of Student's t
 };
 

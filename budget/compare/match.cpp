@@ -27,13 +27,11 @@ void note_alone(const std::string& name, const std::vector<Cell>& mine, const st
                 std::vector<std::string>& notes) {
   std::string places;
   for (std::size_t i = 0; i < mine.size(); ++i)
-    if (!matched[i])
-      places += (places.empty() ? "" : "; ") + place_text(mine[i].ranks, mine[i].batch_per_rank);
+    if (!matched[i]) places += (places.empty() ? "" : "; ") + place_text(mine[i].ranks, mine[i].batch_per_rank);
   if (!places.empty()) notes.push_back(fmt::format("only {} has {}: not compared", name, places));
 }
 
-std::size_t baseline_of(const std::vector<MatchedCell>& matched, const std::vector<Cell>& cells,
-                        std::size_t i) {
+std::size_t baseline_of(const std::vector<MatchedCell>& matched, const std::vector<Cell>& cells, std::size_t i) {
   const Cell& cell = cells[matched[i].a];
   const std::int64_t fewest = cells[matched.front().a].ranks;
   if (cell.ranks == fewest) return i;
@@ -54,8 +52,7 @@ std::size_t baseline_of(const std::vector<MatchedCell>& matched, const std::vect
 bool several_batches(const RunSet& set) {
   std::map<std::int64_t, double> first;
   for (const auto& run : set.runs)
-    if (!same_batch(first.try_emplace(run.ranks, run.batch_per_rank).first->second, run.batch_per_rank))
-      return true;
+    if (!same_batch(first.try_emplace(run.ranks, run.batch_per_rank).first->second, run.batch_per_rank)) return true;
   return false;
 }
 

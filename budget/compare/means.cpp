@@ -22,8 +22,7 @@ Eigen::VectorXd within_weights(const Means& means) {
   for (Eigen::Index i = 0; i < w.size(); ++i) {
     const auto& runs = means.cell(i).runs;
     for (const auto* run : runs)
-      if (!std::isnan(run->within))
-        w[i] += run->within * run->within / std::pow(static_cast<double>(runs.size()), 2);
+      if (!std::isnan(run->within)) w[i] += run->within * run->within / std::pow(static_cast<double>(runs.size()), 2);
   }
   return w;
 }
@@ -60,17 +59,14 @@ void set_noise(Means& means, Comparison& c) {
     c.noise_b = {b, NoiseSource::measured, b.run_to_run, b.freedom};
   } else if (a.freedom > 0 || b.freedom > 0) {
     const RunNoise& known = a.freedom > 0 ? a : b;
-    means.pooled =
-        means.noise = {{weights(means, true, true), known.run_to_run * known.run_to_run, known.freedom}};
-    c.noise_a = {a, a.freedom > 0 ? NoiseSource::measured : NoiseSource::other_set, known.run_to_run,
-                 known.freedom};
-    c.noise_b = {b, b.freedom > 0 ? NoiseSource::measured : NoiseSource::other_set, known.run_to_run,
-                 known.freedom};
+    means.pooled = means.noise = {{weights(means, true, true), known.run_to_run * known.run_to_run, known.freedom}};
+    c.noise_a = {a, a.freedom > 0 ? NoiseSource::measured : NoiseSource::other_set, known.run_to_run, known.freedom};
+    c.noise_b = {b, b.freedom > 0 ? NoiseSource::measured : NoiseSource::other_set, known.run_to_run, known.freedom};
   } else {
     // No run is repeated: between runs by assumption, within them as measured.
     constexpr double kVariance = AssumedNoise::kBetween * AssumedNoise::kBetween;
-    means.pooled = means.noise = {{weights(means, true, true), kVariance, AssumedNoise::kFreedom},
-                                  {within_weights(means), 1}};
+    means.pooled =
+        means.noise = {{weights(means, true, true), kVariance, AssumedNoise::kFreedom}, {within_weights(means), 1}};
     const auto total = [](const RunNoise& n) {
       return std::hypot(AssumedNoise::kBetween, std::isnan(n.within) ? 0 : n.within);
     };
@@ -82,13 +78,12 @@ void set_noise(Means& means, Comparison& c) {
 void note_noise(Comparison& c) {
   const auto about = [&](const char* name, const CompareNoise& n) {
     if (n.source == NoiseSource::measured && n.freedom < 3)
-      c.notes.push_back(
-          fmt::format("{}: few repeats ({:g} degrees of freedom): intervals are wide until there are more",
-                      name, n.freedom));
-    if (n.source == NoiseSource::measured && n.measured.uneven_p < kUnevenP)
       c.notes.push_back(fmt::format(
-          "{}: points may scatter unevenly (Bartlett, p = {:.2g}): intervals take each point's own spread",
-          name, n.measured.uneven_p));
+          "{}: few repeats ({:g} degrees of freedom): intervals are wide until there are more", name, n.freedom));
+    if (n.source == NoiseSource::measured && n.measured.uneven_p < kUnevenP)
+      c.notes.push_back(
+          fmt::format("{}: points may scatter unevenly (Bartlett, p = {:.2g}): intervals take each point's own spread",
+                      name, n.measured.uneven_p));
     if (n.source == NoiseSource::measured && n.run_to_run <= 1e-6)
       c.notes.push_back(fmt::format("{}: repeats agree in all digits: are they copies?", name));
   };

@@ -21,8 +21,7 @@ struct Means {
     return static_cast<Eigen::Index>(matched[static_cast<std::size_t>(i)].baseline);
   }
   const Cell& cell(Eigen::Index i) const {
-    return i < size() ? a[matched[static_cast<std::size_t>(i)].a]
-                      : b[matched[static_cast<std::size_t>(i - size())].b];
+    return i < size() ? a[matched[static_cast<std::size_t>(i)].a] : b[matched[static_cast<std::size_t>(i - size())].b];
   }
 };
 

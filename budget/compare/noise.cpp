@@ -44,8 +44,7 @@ double bartlett(const std::vector<Cell>& cells) {
   if (count < 2) return 1;
   const double statistic =
       (freedom * std::log(squares / freedom) - logs) / (1 + (inverse - 1 / freedom) / (3 * (count - 1)));
-  return boost::math::cdf(
-      boost::math::complement(boost::math::chi_squared(count - 1), std::max(0.0, statistic)));
+  return boost::math::cdf(boost::math::complement(boost::math::chi_squared(count - 1), std::max(0.0, statistic)));
 }
 
 }  // namespace
@@ -61,8 +60,8 @@ std::vector<Cell> cells_of(const RunSet& set, bool use_batch) {
   std::vector<Cell> result;
   for (auto& [place, cell] : cells) {
     for (const auto* run : cell.runs)
-      cell.log_mean += std::log(run->samples_per_s / static_cast<double>(run->ranks)) /
-                       static_cast<double>(cell.runs.size());
+      cell.log_mean +=
+          std::log(run->samples_per_s / static_cast<double>(run->ranks)) / static_cast<double>(cell.runs.size());
     result.push_back(std::move(cell));
   }
   return result;
@@ -84,8 +83,7 @@ RunNoise noise_of(const std::vector<Cell>& cells) {
   if (noise.freedom == 0) return noise;
   noise.run_to_run = std::max(std::sqrt(squares / noise.freedom), kResolution);
   if (with_steps > 0)
-    noise.between =
-        std::sqrt(std::max(0.0, noise.run_to_run * noise.run_to_run - noise.within * noise.within));
+    noise.between = std::sqrt(std::max(0.0, noise.run_to_run * noise.run_to_run - noise.within * noise.within));
   noise.uneven_p = bartlett(cells);
   return noise;
 }

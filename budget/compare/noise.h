@@ -22,10 +22,9 @@ std::vector<Cell> cells_of(const RunSet& set, bool use_batch);
 
 /// Standard deviations of log throughput, about the relative ones.
 struct RunNoise {
-  double run_to_run =
-      std::numeric_limits<double>::quiet_NaN();  ///< of single runs, pooled over cells; all causes
+  double run_to_run = std::numeric_limits<double>::quiet_NaN();  ///< of single runs, pooled over cells; all causes
   double freedom = 0;  ///< of run_to_run: runs - cells; 0: no repeats, and run_to_run is not known
-  double within = std::numeric_limits<double>::quiet_NaN();  ///< root mean square over runs; NaN from a table
+  double within = std::numeric_limits<double>::quiet_NaN();   ///< root mean square over runs; NaN from a table
   double between = std::numeric_limits<double>::quiet_NaN();  ///< what `within` does not explain, 0 at least
   double uneven_p = 1;  ///< Bartlett's test that all cells scatter alike; 1 where fewer than two have repeats
 };

@@ -21,8 +21,7 @@ std::vector<fs::path> in_folder(const fs::path& folder) {
     if (walk->path().extension() != ".h5") continue;
     const std::string name = walk->path().filename().string();
     if (name.starts_with("run")) runs.push_back(walk->path());
-    if (walk.depth() == 0 && !name.starts_with("checkpoint") && !name.starts_with("."))
-      others.push_back(walk->path());
+    if (walk.depth() == 0 && !name.starts_with("checkpoint") && !name.starts_with(".")) others.push_back(walk->path());
   }
   if (error) user_error("{}: cannot be read: {}", folder.string(), error.message());
   auto& found = runs.empty() ? others : runs;
@@ -33,8 +32,7 @@ std::vector<fs::path> in_folder(const fs::path& folder) {
 }
 
 std::vector<fs::path> matching(const std::string& pattern) {
-  if (pattern.find_first_of("*?[") == std::string::npos)
-    user_error("{}: there is no such file or folder", pattern);
+  if (pattern.find_first_of("*?[") == std::string::npos) user_error("{}: there is no such file or folder", pattern);
   glob_t result{};
   std::vector<fs::path> found;
   if (glob(pattern.c_str(), 0, nullptr, &result) == 0)

@@ -14,7 +14,6 @@ std::vector<std::filesystem::path> find_run_files(const std::string& argument);
 
 /// Files of one run together: run.h5 and run-from-100.h5 (what a resume writes) in one folder. In the order
 /// of their steps.
-std::vector<std::vector<std::filesystem::path>> group_resumed(
-    const std::vector<std::filesystem::path>& files);
+std::vector<std::vector<std::filesystem::path>> group_resumed(const std::vector<std::filesystem::path>& files);
 
 }  // namespace gpumonth::budget

@@ -21,13 +21,12 @@ void check_same(const std::string& path_a, const RunFacts& a, const std::string&
 
 void check_resumed(std::span<const runlog::Run> logs) {
   for (const auto& log : logs)
-    if (log.info.world_size != logs.front().info.world_size ||
-        log.info.global_batch != logs.front().info.global_batch)
+    if (log.info.world_size != logs.front().info.world_size || log.info.global_batch != logs.front().info.global_batch)
       user_error(
           "{}: has {} ranks and a batch of {}, but {} has {} and {}: a resumed run keeps both, move one of "
           "them",
-          log.path, log.info.world_size, log.info.global_batch, logs.front().path,
-          logs.front().info.world_size, logs.front().info.global_batch);
+          log.path, log.info.world_size, log.info.global_batch, logs.front().path, logs.front().info.world_size,
+          logs.front().info.global_batch);
 }
 
 /// The logs of one run that are not known yet.
@@ -86,16 +85,14 @@ ScalingCurve choose(std::vector<ScalingCurve> curves, const std::string& file, c
     names.push_back(curve.name);
   }
   const std::string near = config::nearest(wanted, names);
-  user_error(
-      "{}: has no curve '{}'{}", file, wanted,
-      near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
+  user_error("{}: has no curve '{}'{}", file, wanted,
+             near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
 }
 
 }  // namespace
 
 bool RunSet::has_batch() const {
-  return std::none_of(runs.begin(), runs.end(),
-                      [](const auto& run) { return std::isnan(run.batch_per_rank); });
+  return std::none_of(runs.begin(), runs.end(), [](const auto& run) { return std::isnan(run.batch_per_rank); });
 }
 
 std::optional<MeasuredRun> measure(std::span<const runlog::Run> logs, const runlog::Summary& summary) {

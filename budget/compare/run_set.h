@@ -1,5 +1,4 @@
-// A set of runs to compare: throughput by rank count and batch, one number per run, because runs are what
-// repeats.
+// A set of runs to compare: throughput by rank count and batch, one number per run, because runs are what repeats.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +20,10 @@ struct MeasuredRun {
   std::int64_t ranks = 0;
   double batch_per_rank = std::numeric_limits<double>::quiet_NaN();  ///< samples; NaN: unknown
   double samples_per_s = 0;                                          ///< of all ranks, over all steps that count
-  double within =
-      std::numeric_limits<double>::quiet_NaN();  ///< standard error of log(samples_per_s) from its steps
-  std::size_t steps = 0;                         ///< steady ones; 0 from a table
-  std::optional<StepShares> shares;              ///< of the mean step; only from logs
-  std::string identity;                          ///< which run it is; empty from a table
+  double within = std::numeric_limits<double>::quiet_NaN();  ///< standard error of log(samples_per_s) from its steps
+  std::size_t steps = 0;                                     ///< steady ones; 0 from a table
+  std::optional<StepShares> shares;                          ///< of the mean step; only from logs
+  std::string identity;                                      ///< which run it is; empty from a table
 };
 
 struct RunSet {
@@ -45,8 +43,8 @@ std::optional<MeasuredRun> measure(std::span<const runlog::Run> logs, const runl
 RunSet set_of_curve(const ScalingCurve& curve);
 
 /// `argument`: see find_run_files(); a CSV file alone is read as `fit --csv` does (`curve`: which one of
-/// several). A log that was named twice counts once. Throws UserError: what is not there, another schema, logs that do not belong together, no steady
-/// steps.
+/// several). A log that was named twice counts once. Throws UserError: what is not there, another schema, logs that do
+/// not belong together, no steady steps.
 RunSet read_run_set(const std::string& argument, const std::string& curve = "");
 
 }  // namespace gpumonth::budget

@@ -13,8 +13,7 @@ struct Busy {
 
 void add_busy(const runlog::Run& log, Busy& busy) {
   const auto ranks = static_cast<std::size_t>(log.info.world_size);
-  for (std::size_t row = 0; row < log.rank_steps.size() && (row + 1) * ranks <= log.rank_step_time_s.size();
-       ++row) {
+  for (std::size_t row = 0; row < log.rank_steps.size() && (row + 1) * ranks <= log.rank_step_time_s.size(); ++row) {
     if (!log.is_steady(log.rank_steps[row])) continue;
     const auto* times = &log.rank_step_time_s[row * ranks];
     double sum = 0;

@@ -14,10 +14,10 @@ enum class StepShare : std::size_t { compute, exposed_comm, stragglers, input, r
 constexpr std::size_t kStepShares = 5;
 
 /// For JSON keys, and for people.
-constexpr std::array<const char*, kStepShares> kStepShareKeys = {"compute", "exposed_comm", "stragglers",
-                                                                 "input", "rest"};
-constexpr std::array<const char*, kStepShares> kStepShareNames = {"compute", "exposed comm.", "stragglers",
-                                                                  "input", "rest"};
+constexpr std::array<const char*, kStepShares> kStepShareKeys = {"compute", "exposed_comm", "stragglers", "input",
+                                                                 "rest"};
+constexpr std::array<const char*, kStepShares> kStepShareNames = {"compute", "exposed comm.", "stragglers", "input",
+                                                                  "rest"};
 
 using StepShares = std::array<double, kStepShares>;  ///< s, by StepShare
 

@@ -32,8 +32,7 @@ struct ScalabilityResidual {
   template <class T>
   bool operator()(const T* log_x1, const T* s, const T* k, T* residual) const {
     const double n = point.ranks;
-    residual[0] =
-        log_x1[0] + std::log(n) - log(1.0 + s[0] * (n - 1) + k[0] * n * (n - 1)) - std::log(point.throughput);
+    residual[0] = log_x1[0] + std::log(n) - log(1.0 + s[0] * (n - 1) + k[0] * n * (n - 1)) - std::log(point.throughput);
     return true;
   }
 };
@@ -47,8 +46,8 @@ double fit_scalability(const std::vector<Point>& points, bool with_kappa, double
     ceres::Problem problem;
     for (const Point& point : points)
       problem.AddResidualBlock(
-          new ceres::AutoDiffCostFunction<ScalabilityResidual, 1, 1, 1, 1>(new ScalabilityResidual{point}),
-          nullptr, &log_x1, &s, &k);
+          new ceres::AutoDiffCostFunction<ScalabilityResidual, 1, 1, 1, 1>(new ScalabilityResidual{point}), nullptr,
+          &log_x1, &s, &k);
     problem.SetParameterLowerBound(&s, 0, 0);
     problem.SetParameterLowerBound(&k, 0, 0);
     problem.SetParameterUpperBound(&s, 0, 1);
@@ -125,14 +124,10 @@ double forecast_extrap(const std::vector<Point>& points, double ranks) {
 
 std::string name(Baseline baseline) {
   switch (baseline) {
-    case Baseline::ideal:
-      return "ideal";
-    case Baseline::amdahl:
-      return "Amdahl";
-    case Baseline::usl:
-      return "USL";
-    case Baseline::extrap:
-      return "Extra-P-like";
+    case Baseline::ideal: return "ideal";
+    case Baseline::amdahl: return "Amdahl";
+    case Baseline::usl: return "USL";
+    case Baseline::extrap: return "Extra-P-like";
   }
   return "";
 }
@@ -141,14 +136,10 @@ double forecast(Baseline baseline, const ScalingCurve& curve, std::int64_t ranks
   const auto points = medians(curve);
   const auto n = static_cast<double>(ranks);
   switch (baseline) {
-    case Baseline::ideal:
-      return points.back().throughput / points.back().ranks * n;
-    case Baseline::amdahl:
-      return fit_scalability(points, false, n);
-    case Baseline::usl:
-      return fit_scalability(points, true, n);
-    case Baseline::extrap:
-      return forecast_extrap(points, n);
+    case Baseline::ideal: return points.back().throughput / points.back().ranks * n;
+    case Baseline::amdahl: return fit_scalability(points, false, n);
+    case Baseline::usl: return fit_scalability(points, true, n);
+    case Baseline::extrap: return forecast_extrap(points, n);
   }
   return 0;
 }

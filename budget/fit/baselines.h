@@ -18,12 +18,10 @@ std::string name(Baseline baseline);
 ///   ideal   the last point, scaled with N
 ///   amdahl  X = x1 N / (1 + s (N-1)), 0 <= s                                     (Amdahl 1967)
 ///   usl     X = x1 N / (1 + s (N-1) + k N (N-1)), 0 <= s, 0 <= k                  (Gunther 1993)
-///   extrap  N / X = c0 + c1 N^i log2(N)^j over the exponents of Extra-P, the pair with the smallest
-///   leave-one-out
-///           error, or the constant where that is not worse                        (Calotoiu et al. 2013)
+///   extrap  N / X = c0 + c1 N^i log2(N)^j over the exponents of Extra-P, the pair with the smallest leave-one-out error,
+///           or the constant where that is not worse                                     (Calotoiu et al. 2013)
 ///
-/// amdahl and usl minimise relative residuals with Ceres under those bounds. Two rank counts are enough for
-/// all.
+/// amdahl and usl minimise relative residuals with Ceres under those bounds. Two rank counts are enough for all.
 double forecast(Baseline baseline, const ScalingCurve& curve, std::int64_t ranks);
 
 }  // namespace gpumonth::budget

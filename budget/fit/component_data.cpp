@@ -13,8 +13,7 @@ ComponentSums::ComponentSums(const runlog::Run& run) : busy_(static_cast<std::si
   const std::set<std::string> hosts(run.info.hostnames.begin(), run.info.hostnames.end());
   facts_.hosts = std::max(1, static_cast<int>(hosts.size()));
   for (const auto& s : run.steady()) {
-    const double other_s =
-        s.step_time_s - s.data_s - s.forward_s - s.backward_s - s.optimizer_s - s.exposed_comm_s;
+    const double other_s = s.step_time_s - s.data_s - s.forward_s - s.backward_s - s.optimizer_s - s.exposed_comm_s;
     steps_.add(std::array{static_cast<double>(s.samples), s.step_time_s, s.data_s, s.forward_s + s.backward_s,
                           s.optimizer_s, s.exposed_comm_s, std::max(0.0, other_s)});
   }

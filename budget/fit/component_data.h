@@ -1,5 +1,5 @@
-// Columns of run logs as the component model takes them, and resamples of them. Sums stand for the log, so that a resample
-// costs blocks and not steps, however long the log is.
+// Columns of run logs as the component model takes them, and resamples of them. Sums stand for the log, so that a
+// resample costs blocks and not steps, however long the log is.
 #pragma once
 
 #include <cstddef>
@@ -34,19 +34,19 @@ class ComponentSums {
   std::size_t steps() const { return steps_.rows(); }
   /// Of the log as it is. At least one step.
   ComponentData means() const;
-  /// Steps, sampled buckets and busy rows in moving blocks of n^(1/3). Not ranks: one drawn twice never waits for itself,
-  /// which would make the jitter between ranks too small.
+  /// Steps, sampled buckets and busy rows in moving blocks of n^(1/3). Not ranks: one drawn twice never waits for
+  /// itself, which would make the jitter between ranks too small.
   ComponentData resample(std::mt19937_64& random) const;
 
  private:
   template <class Draw>  // the sums of a BlockSums
   ComponentData data(Draw&& draw) const;
 
-  ComponentData facts_;              ///< path, ranks, hosts
-  BlockSums steps_{7};               ///< samples, and the times
+  ComponentData facts_;  ///< path, ranks, hosts
+  BlockSums steps_{7};   ///< samples, and the times
   std::vector<double> bucket_bytes_;
-  std::vector<BlockSums> buckets_;   ///< ready_s, duration_s
-  BlockSums busy_;                   ///< each rank's, and the row's squares
+  std::vector<BlockSums> buckets_;  ///< ready_s, duration_s
+  BlockSums busy_;                  ///< each rank's, and the row's squares
 };
 
 }  // namespace gpumonth::budget

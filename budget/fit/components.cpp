@@ -56,15 +56,13 @@ void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimat
       const double measured = b.duration_s;
       if (!(measured > 0)) continue;
       const RingTerms in = ring(ranks_per_host(d), b.bytes), across = ring(d.hosts, b.bytes);
-      rows.push_back(
-          {in.latency / measured, in.bytes / measured, across.latency / measured, across.bytes / measured});
+      rows.push_back({in.latency / measured, in.bytes / measured, across.latency / measured, across.bytes / measured});
     }
   }
   if (rows.empty()) return;
   Eigen::MatrixXd a(std::ssize(rows), 4);
   for (std::size_t i = 0; i < rows.size(); ++i)
-    for (std::size_t j = 0; j < 4; ++j)
-      a(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = rows[i][j];
+    for (std::size_t j = 0; j < 4; ++j) a(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = rows[i][j];
   const Eigen::VectorXd x = non_negative_least_squares(a, Eigen::VectorXd::Ones(a.rows()));
   e.alpha_s = x[0];
   e.s_per_byte = x[1];
@@ -72,11 +70,10 @@ void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimat
   e.host_s_per_byte = x[3];
 }
 
-/// Squares over ranks of their means, and over steps around them, of busy time relative to its mean, of all
-/// runs.
+/// Squares over ranks of their means, and over steps around them, of busy time relative to its mean, of all runs.
 struct StragglerSquares {
   double between = 0, between_freedom = 0, within = 0, within_freedom = 0;
-  double noise = 0;  ///< what jitter adds to `between`, over its variance: ranks - 1 over steps, summed
+  double noise = 0;          ///< what jitter adds to `between`, over its variance: ranks - 1 over steps, summed
   double drawn_freedom = 0;  ///< of `within` where the steps were drawn with replacement: (n-1)/n of it
 
   /// Variance between ranks, of a mean square between ranks' means and one within.
@@ -145,8 +142,7 @@ ComponentEstimate estimate(const std::vector<ComponentData>& all) {
   e.other_s = median(other);
   if (timeline) {
     const double busy = timeline->data_s + timeline->compute_s;
-    for (const auto& b : timeline->buckets)
-      e.buckets.push_back({b.bytes, std::min(1.0, b.ready_s / busy)});
+    for (const auto& b : timeline->buckets) e.buckets.push_back({b.bytes, std::min(1.0, b.ready_s / busy)});
   }
   return e;
 }
@@ -167,8 +163,8 @@ double exposed_s(const Components& c, const ComponentEstimate& e, double ranks, 
   return ranks > 1 ? std::max(0.0, end - busy_s) : 0;
 }
 
-void add_parameter(Components& c, const std::string& name, const std::string& unit,
-                   double ComponentEstimate::*member, bool inverse = false) {
+void add_parameter(Components& c, const std::string& name, const std::string& unit, double ComponentEstimate::*member,
+                   bool inverse = false) {
   const auto value = [&](const ComponentEstimate& e) { return inverse ? 1 / (e.*member) : e.*member; };
   if (!(c.best.*member > 0) || !std::isfinite(value(c.best))) return;
   std::vector<double> drawn;
@@ -241,8 +237,7 @@ Components fit_components(const std::vector<const runlog::Run*>& runs, int repli
     c.several_hosts = c.several_hosts || d.hosts > 1;
   }
   if (!c.several_hosts)
-    c.notes.push_back(
-        "all runs were on one host: the component model takes its link for that between hosts too");
+    c.notes.push_back("all runs were on one host: the component model takes its link for that between hosts too");
   c.best = estimate(all);
   std::mt19937_64 random(20240302);
   const StragglerSquares squares = straggler_squares(all);
@@ -256,8 +251,8 @@ Components fit_components(const std::vector<const runlog::Run*>& runs, int repli
   }
   add_parameters(c);
   for (const auto& d : all)
-    c.runs.push_back({d.path, d.ranks, d.batch_per_rank, d.step_s, d.data_s, d.compute_s, d.optimizer_s, d.exposed_s, d.other_s,
-                      step_s(c, c.best, d.ranks, d.batch_per_rank)});
+    c.runs.push_back({d.path, d.ranks, d.batch_per_rank, d.step_s, d.data_s, d.compute_s, d.optimizer_s, d.exposed_s,
+                      d.other_s, step_s(c, c.best, d.ranks, d.batch_per_rank)});
   return c;
 }
 

@@ -3,13 +3,10 @@
 //   step(N, b)    = data + compute + optimizer + other + exposed + wait
 //   compute(N, b) = c0 + c1 b + c2 b log2(ranks on a host)                   c2: they share memory and power
 //   bucket k of S bytes: T = 2 (N-1) alpha + 2 (N-1)/N S / bandwidth          ring (Patarasuk and Yuan 2009),
-//   and
-//                        the same over hosts where the runs span several
-//   exposed = max(0, end of the last bucket - end of backward), the bucket timeline played again: bucket k
-//   starts when
+//                        and the same over hosts where the runs span several
+//   exposed = max(0, end of the last bucket - end of backward), the bucket timeline played again: bucket k starts when
 //             it is ready and k-1 is done, and is ready at the same share of data + compute as in the log
-//   wait    = sqrt(persistent^2 + per_step^2) E_N compute: the slowest of N ranks. E_N is the expected
-//   maximum of N
+//   wait    = sqrt(persistent^2 + per_step^2) E_N compute: the slowest of N ranks. E_N is the expected maximum of N
 //             standard normals (Blom 1958); persistent: ranks that are always slower, per_step: jitter
 //
 // All coefficients are non-negative least squares of means over steady steps; intervals are a moving-block
@@ -28,8 +25,8 @@
 namespace gpumonth::budget {
 
 struct ComponentEstimate {
-  double c0_s = 0, c1_s = 0, c2_s = 0;  ///< compute: per step, per sample, per sample and doubling
-  double alpha_s = 0, s_per_byte = 0;   ///< of the ring over ranks (of one host, where there are several)
+  double c0_s = 0, c1_s = 0, c2_s = 0;           ///< compute: per step, per sample, per sample and doubling
+  double alpha_s = 0, s_per_byte = 0;            ///< of the ring over ranks (of one host, where there are several)
   double host_alpha_s = 0, host_s_per_byte = 0;  ///< of the ring over hosts
   double data_s = 0, optimizer_s = 0, other_s = 0;
   double persistent = 0, per_step = 0;  ///< sd over ranks and over steps, as shares of compute
@@ -48,8 +45,8 @@ struct Component {
 struct RunParts {
   std::string run;
   int ranks = 1;
-  double batch_per_rank = 0, step_s = 0, data_s = 0, compute_s = 0, optimizer_s = 0, exposed_s = 0,
-         other_s = 0, modelled_step_s = 0;
+  double batch_per_rank = 0, step_s = 0, data_s = 0, compute_s = 0, optimizer_s = 0, exposed_s = 0, other_s = 0,
+         modelled_step_s = 0;
 };
 
 struct Components {
@@ -67,10 +64,8 @@ struct Components {
 Components fit_components(const std::vector<runlog::Run>& runs, int replicates = 200);
 Components fit_components(const std::vector<const runlog::Run*>& runs, int replicates = 200);
 
-double step_s(const Components& components, const ComponentEstimate& estimate, double ranks,
-              double batch_per_rank);
-/// Expected maximum of n independent standard normals, within 0.5 % (Blom 1958): Phi^-1((n - 3/8) / (n +
-/// 1/4)).
+double step_s(const Components& components, const ComponentEstimate& estimate, double ranks, double batch_per_rank);
+/// Expected maximum of n independent standard normals, within 0.5 % (Blom 1958): Phi^-1((n - 3/8) / (n + 1/4)).
 double expected_maximum(double n);
 
 /// For FitOptions::components; null where the components are not usable.

@@ -11,13 +11,13 @@ std::string to_text(const Components& c) {
       "ms)\n{:>6}{:>12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}\n{:-<90}\n",
       "ranks", "batch/rank", "step", "data", "compute", "exposed", "optimizer", "other", "modelled", "");
   for (const auto& r : c.runs)
-    text += fmt::format("{:>6}{:>12g}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}{:>12.2f}\n",
-                        r.ranks, r.batch_per_rank, 1e3 * r.step_s, 1e3 * r.data_s, 1e3 * r.compute_s,
-                        1e3 * r.exposed_s, 1e3 * r.optimizer_s, 1e3 * r.other_s, 1e3 * r.modelled_step_s);
+    text += fmt::format("{:>6}{:>12g}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}{:>12.2f}\n", r.ranks,
+                        r.batch_per_rank, 1e3 * r.step_s, 1e3 * r.data_s, 1e3 * r.compute_s, 1e3 * r.exposed_s,
+                        1e3 * r.optimizer_s, 1e3 * r.other_s, 1e3 * r.modelled_step_s);
   text += fmt::format("\nComponents, with 90 % bootstrap intervals\n{:-<90}\n", "");
   for (const auto& p : c.parameters)
-    text += fmt::format("{:<44}{:>12.4g} {:<4}  {:.4g} .. {:.4g}\n", p.name, p.value,
-                        p.unit == "1" ? "" : p.unit, p.low, p.high);
+    text += fmt::format("{:<44}{:>12.4g} {:<4}  {:.4g} .. {:.4g}\n", p.name, p.value, p.unit == "1" ? "" : p.unit,
+                        p.low, p.high);
   return text;
 }
 

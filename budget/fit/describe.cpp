@@ -20,16 +20,14 @@ std::string describe(const Fit& fit) {
   const auto& points = fit.curve().points;
   bool batch_varies = false;
   for (const auto& p : points)
-    batch_varies =
-        batch_varies || (p.batch_per_rank != points.front().batch_per_rank && p.batch_per_rank > 0);
+    batch_varies = batch_varies || (p.batch_per_rank != points.front().batch_per_rank && p.batch_per_rank > 0);
   std::string text = fmt::format(
       "Model: rank-seconds per sample = c (1 + (fixed + all_reduce (N-1)/N + growth L(N)) b_ref/b), {} "
       "shapes of L(N),\n"
       "weighted by prior x product of the densities of each next point given those before it (rolling "
       "origin).\n\n"
       "{:<15}{:>7}{:>9}  {:<59}{}\n{:-<125}\n",
-      fit.shapes().size(), "shape", "prior", "weight", "posterior medians, as shares of compute",
-      "what grows", "");
+      fit.shapes().size(), "shape", "prior", "weight", "posterior medians, as shares of compute", "what grows", "");
   for (const auto& s : fit.shapes())
     text += fmt::format("{:<15}{:>7.2f}{:>9.3f}  {:<59}{}\n", name(s.growth), s.prior, s.weight,
                         parameters_text(s, batch_varies), formula(s.growth));

@@ -13,8 +13,8 @@ namespace gpumonth::budget {
 namespace {
 
 constexpr double kDisagreement = 0.2;  // repeats further apart than this are named
-constexpr double kJump = 5;  // throughput per rank at neighbouring points further apart than this is named
-constexpr double kLargest = 1e30;  // throughput beyond which its ratios leave what a table can show
+constexpr double kJump = 5;            // throughput per rank at neighbouring points further apart than this is named
+constexpr double kLargest = 1e30;      // throughput beyond which its ratios leave what a table can show
 
 /// Where `probability` of a mixture of distribution functions lies.
 template <class Cdf>
@@ -26,9 +26,7 @@ double mixture_quantile(double probability, double low, double high, const Cdf& 
   return 0.5 * (low + high);
 }
 
-double normal_cdf(double x, double mean, double sd) {
-  return 0.5 * std::erfc((mean - x) / (sd * std::sqrt(2.0)));
-}
+double normal_cdf(double x, double mean, double sd) { return 0.5 * std::erfc((mean - x) / (sd * std::sqrt(2.0))); }
 
 void find_fixed_batch(const std::vector<Observation>& data, double& fixed) {
   const double first = data.front().ranks * data.front().batch;
@@ -38,18 +36,16 @@ void find_fixed_batch(const std::vector<Observation>& data, double& fixed) {
   fixed = first;
 }
 
-void add_notes(const ScalingCurve& curve, const std::vector<ScalingGroup>& all,
-               std::vector<std::string>& notes) {
+void add_notes(const ScalingCurve& curve, const std::vector<ScalingGroup>& all, std::vector<std::string>& notes) {
   notes.insert(notes.end(), curve.notes.begin(), curve.notes.end());
   if (all.front().ranks == all.back().ranks)
-    notes.push_back(fmt::format(
-        "one rank count only ({}): how throughput grows beyond it is the priors' word", all.front().ranks));
+    notes.push_back(
+        fmt::format("one rank count only ({}): how throughput grows beyond it is the priors' word", all.front().ranks));
   std::size_t named = 0;
   for (const auto& g : all)
     if (g.spread > kDisagreement && ++named <= 3)
-      notes.push_back(
-          fmt::format("the {} repeats at {} ranks differ by {:.0f} %: the interval is wide because of it",
-                      g.repeats, g.ranks, 100 * g.spread));
+      notes.push_back(fmt::format("the {} repeats at {} ranks differ by {:.0f} %: the interval is wide because of it",
+                                  g.repeats, g.ranks, 100 * g.spread));
   // No column need say the unit, and neither a batch that shrinks nor a broken network costs this much.
   for (std::size_t i = 1; i < all.size(); ++i) {
     const double before = all[i - 1].samples_per_s / static_cast<double>(all[i - 1].ranks);
@@ -69,8 +65,8 @@ Fit fit_curve(const ScalingCurve& curve, const FitOptions& options) {
   check(curve);
   for (const auto& p : curve.points)
     if (!(p.samples_per_s < kLargest && p.samples_per_s > 1 / kLargest))
-      user_error("curve '{}', {} ranks: a throughput of {:g} cannot be: expected {:g} to {:g}", curve.name,
-                 p.ranks, p.samples_per_s, 1 / kLargest, kLargest);
+      user_error("curve '{}', {} ranks: a throughput of {:g} cannot be: expected {:g} to {:g}", curve.name, p.ranks,
+                 p.samples_per_s, 1 / kLargest, kLargest);
   auto state = std::make_shared<Fit::State>();
   state->curve = curve;
   sort(state->curve);
@@ -149,16 +145,14 @@ Prediction Fit::predict(std::int64_t ranks, double batch_per_rank) const {
   return result;
 }
 
-std::vector<double> Fit::draws(std::int64_t ranks, double batch_per_rank, std::size_t count,
-                               std::uint64_t seed) const {
+std::vector<double> Fit::draws(std::int64_t ranks, double batch_per_rank, std::size_t count, std::uint64_t seed) const {
   const State& s = *state_;
   const auto n = static_cast<double>(ranks);
   const double batch = s.batch_or_default(n, batch_per_rank);
   NormalDraws random(seed);
   std::vector<double> result(count);
   for (auto& value : result) {
-    const auto& q =
-        s.particles[static_cast<std::size_t>(random.uniform() * static_cast<double>(s.particles.size()))];
+    const auto& q = s.particles[static_cast<std::size_t>(random.uniform() * static_cast<double>(s.particles.size()))];
     const Level level = s.level_at(q, n, batch);
     const double log_cost = level.mean + std::sqrt(level.variance) * random();
     value = std::exp(std::log(n) - log_cost - s.shapes[q.shape].log_value(q.p, n, batch));
@@ -185,13 +179,11 @@ double Fit::ideal(std::int64_t ranks) const {
 
 double Fit::efficiency(std::int64_t ranks, double samples_per_s) const {
   const auto& first = state_->groups.front();
-  return samples_per_s / static_cast<double>(ranks) /
-         (first.samples_per_s / static_cast<double>(first.ranks));
+  return samples_per_s / static_cast<double>(ranks) / (first.samples_per_s / static_cast<double>(first.ranks));
 }
 
 double Fit::default_batch(std::int64_t ranks) const {
-  return state_->batch_known ? state_->batch_or_default(static_cast<double>(ranks), kUnknownBatch)
-                             : kUnknownBatch;
+  return state_->batch_known ? state_->batch_or_default(static_cast<double>(ranks), kUnknownBatch) : kUnknownBatch;
 }
 
 const ScalingCurve& Fit::curve() const { return state_->curve; }

@@ -35,7 +35,7 @@ struct Prediction {
   double samples_per_s = 0;               ///< median
   double low = 0, high = 0;               ///< 90 %: where one more measurement would be
   double mean_low = 0, mean_high = 0;     ///< 90 %: where the mean of many would be
-  double efficiency = 0;  ///< samples_per_s per rank over the same at the curve's fewest ranks
+  double efficiency = 0;                  ///< samples_per_s per rank over the same at the curve's fewest ranks
 };
 
 struct ShapeWeight {
@@ -51,8 +51,7 @@ class Fit {
   Prediction predict(std::int64_t ranks, double batch_per_rank = kUnknownBatch) const;
   /// Posterior draws of the mean throughput (no measuring noise), for Monte Carlo. The same seed gives the
   /// same bits.
-  std::vector<double> draws(std::int64_t ranks, double batch_per_rank, std::size_t count,
-                            std::uint64_t seed) const;
+  std::vector<double> draws(std::int64_t ranks, double batch_per_rank, std::size_t count, std::uint64_t seed) const;
   /// Log of the forecast density of log throughput at a measured value.
   double log_density(std::int64_t ranks, double batch_per_rank, double samples_per_s) const;
   /// Scaled from the point of most ranks: the baseline.

@@ -43,8 +43,7 @@ void add_target_notes(const Fit& fit, const std::vector<Target>& targets, std::v
     notes.push_back("the curve does not say its batch per rank: the batch in --predict has no effect");
   if (defaulted && known) {
     const std::int64_t most = fit.curve().points.back().ranks;
-    const bool fixed =
-        std::abs(fit.default_batch(2 * most) - fit.default_batch(most)) > 1e-9 * fit.default_batch(most);
+    const bool fixed = std::abs(fit.default_batch(2 * most) - fit.default_batch(most)) > 1e-9 * fit.default_batch(most);
     notes.push_back(fixed ? "the batch per rank of a forecast without one keeps the curve's global batch"
                           : "the batch per rank of a forecast without one is the one at the most ranks");
   }
@@ -53,13 +52,10 @@ void add_target_notes(const Fit& fit, const std::vector<Target>& targets, std::v
 Json shapes_json(const Fit& fit) {
   Json shapes = Json::array();
   for (const auto& s : fit.shapes()) {
-    Json shape{
-        {"shape", name(s.growth)}, {"grows", formula(s.growth)}, {"prior", s.prior}, {"weight", s.weight}};
+    Json shape{{"shape", name(s.growth)}, {"grows", formula(s.growth)}, {"prior", s.prior}, {"weight", s.weight}};
     if (s.growth != Growth::components)
-      shape["median"] = {{"all_reduce", s.median[0]},
-                         {"fixed", s.median[1]},
-                         {"growth", s.median[2]},
-                         {"kappa", s.median[3]}};
+      shape["median"] = {
+          {"all_reduce", s.median[0]}, {"fixed", s.median[1]}, {"growth", s.median[2]}, {"kappa", s.median[3]}};
     shapes.push_back(shape);
   }
   return shapes;
@@ -134,18 +130,16 @@ Json to_json(const Fit& fit, const std::vector<Target>& targets) {
 
 std::string to_text(const Fit& fit, const std::vector<Target>& targets) {
   const ScalingCurve& curve = fit.curve();
-  std::string text =
-      fmt::format("Curve {}: {} point{}, {}. Source: {}\n\n{:>8}{:>12}{:>16}{:>14}{:>9}\n{:-<59}\n",
-                  curve.name, curve.points.size(), curve.points.size() == 1 ? "" : "s", curve.unit, curve.source, "ranks",
-                  "batch/rank", curve.unit, "efficiency", "repeats", "");
+  std::string text = fmt::format("Curve {}: {} point{}, {}. Source: {}\n\n{:>8}{:>12}{:>16}{:>14}{:>9}\n{:-<59}\n",
+                                 curve.name, curve.points.size(), curve.points.size() == 1 ? "" : "s", curve.unit,
+                                 curve.source, "ranks", "batch/rank", curve.unit, "efficiency", "repeats", "");
   const auto& measured = fit.measured();
   for (std::size_t i = 0; i < std::min(measured.size(), kShownPlaces); ++i) {
     const ScalingGroup& g = measured[i];
     text += fmt::format("{:>8}{:>12}{:>16.6g}{:>12.1f} %{:>9}\n", g.ranks, batch_text(g.batch_per_rank),
                         g.samples_per_s, 100 * fit.efficiency(g.ranks, g.samples_per_s), g.repeats);
   }
-  if (measured.size() > kShownPlaces)
-    text += fmt::format("... and {} more\n", measured.size() - kShownPlaces);
+  if (measured.size() > kShownPlaces) text += fmt::format("... and {} more\n", measured.size() - kShownPlaces);
   text += fmt::format("\n{}", describe(fit));
   text += fmt::format(
       "\nForecast, with the 90 % interval of one more "

@@ -27,9 +27,8 @@ struct PriorWeight {
 };
 // log N first: trees and hierarchical all-reduces grow like it, and so do the published efficiencies that the
 // prior of the growth comes from.
-inline constexpr PriorWeight kShapes[] = {{Growth::none, 0.1},       {Growth::log2_ranks, 0.3},
-                                          {Growth::straggler, 0.15}, {Growth::linear, 0.15},
-                                          {Growth::amdahl, 0.15},    {Growth::usl, 0.15}};
+inline constexpr PriorWeight kShapes[] = {{Growth::none, 0.1},    {Growth::log2_ranks, 0.3}, {Growth::straggler, 0.15},
+                                          {Growth::linear, 0.15}, {Growth::amdahl, 0.15},    {Growth::usl, 0.15}};
 // Measured parts say more than a shape: they weigh as much as all shapes together before the first point.
 constexpr double kComponentsWeight = 0.5;
 
@@ -100,8 +99,8 @@ struct Fit::State {
     const bool with_components = options.components != nullptr;
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const bool is_components = shapes[i].growth == Growth::components;
-      const double share = is_components ? kComponentsWeight
-                                         : kShapes[i].weight * (with_components ? 1 - kComponentsWeight : 1);
+      const double share =
+          is_components ? kComponentsWeight : kShapes[i].weight * (with_components ? 1 - kComponentsWeight : 1);
       fit_shape(i, share, all);
     }
     double high = -INFINITY, sum = 0;
@@ -151,9 +150,7 @@ struct Fit::State {
 
   /// The level of a particle at a place, before any measurement there.
   Level level_at(const Particle& q, double ranks, double batch) const {
-    const auto after = [&](const Observation& o) {
-      return o.ranks > ranks || (o.ranks == ranks && o.batch < batch);
-    };
+    const auto after = [&](const Observation& o) { return o.ranks > ranks || (o.ranks == ranks && o.batch < batch); };
     const auto place = std::find_if(data.begin(), data.end(), after) - data.begin();
     Level left{}, right{};
     if (place > 0) {

@@ -55,15 +55,15 @@ struct ProposalDraws {
 };
 
 ProposalDraws sample(const Proposal& proposal, int draws, const std::function<double(const double*)>& log_likelihood,
-              NormalDraws& random) {
+                     NormalDraws& random) {
   const auto d = proposal.mean.size();
   ProposalDraws s{Eigen::MatrixXd(d, draws), Eigen::VectorXd(draws), Eigen::VectorXd(draws)};
   for (int i = 0; i < draws; ++i) {
     const Eigen::VectorXd u = proposal.draw(random);
     s.u.col(i) = u;
     s.log_likelihood[i] = log_likelihood(u.data());
-    s.log_base[i] = -0.5 * u.squaredNorm() - static_cast<double>(d) / 2 * std::log(2 * std::numbers::pi) -
-                    proposal.log_density(u);
+    s.log_base[i] =
+        -0.5 * u.squaredNorm() - static_cast<double>(d) / 2 * std::log(2 * std::numbers::pi) - proposal.log_density(u);
   }
   return s;
 }
@@ -116,8 +116,8 @@ double NormalDraws::operator()() {  // Box and Muller
   return radius * std::cos(angle);
 }
 
-WeightedDraws importance_sample(int dimension, const std::function<double(const double*)>& log_likelihood,
-                                int draws, std::uint64_t seed) {
+WeightedDraws importance_sample(int dimension, const std::function<double(const double*)>& log_likelihood, int draws,
+                                std::uint64_t seed) {
   NormalDraws random(seed);
   Proposal proposal;
   proposal.set(Eigen::VectorXd::Zero(dimension), Eigen::MatrixXd::Identity(dimension, dimension));
@@ -130,8 +130,7 @@ WeightedDraws importance_sample(int dimension, const std::function<double(const 
     if (power == 1) ++at_full_power;
     const Eigen::VectorXd mean = s.u * weight;
     const Eigen::MatrixXd centred = s.u.colwise() - mean;
-    // A t with 5 degrees of freedom has 5/3 of its scale matrix as covariance; a little wider is safer than
-    // narrower.
+    // A t with 5 degrees of freedom has 5/3 of its scale matrix as covariance; a little wider is safer than narrower.
     proposal.set(mean, 0.8 * (centred * weight.asDiagonal() * centred.transpose()));
   }
   const ProposalDraws s = sample(proposal, draws, log_likelihood, random);

@@ -21,11 +21,10 @@ struct WeightedDraws {
 };
 
 /// `log_likelihood` of one u; -inf is allowed, NaN is not. The same arguments give the same bits.
-WeightedDraws importance_sample(int dimension, const std::function<double(const double* u)>& log_likelihood,
-                                int draws, std::uint64_t seed);
+WeightedDraws importance_sample(int dimension, const std::function<double(const double* u)>& log_likelihood, int draws,
+                                std::uint64_t seed);
 
-/// A standard normal in each call, of one sequence per seed: std::normal_distribution differs between
-/// libraries.
+/// A standard normal in each call, of one sequence per seed: std::normal_distribution differs between libraries.
 class NormalDraws {
  public:
   explicit NormalDraws(std::uint64_t seed);

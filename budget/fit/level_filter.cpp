@@ -13,8 +13,7 @@ double part_densities(double error, double level_variance, double sigma, std::ar
   double sum = 0;
   for (std::size_t i = 0; i < kParts; ++i) {
     const double variance = level_variance + sigma * sigma * kNoiseScale[i] * kNoiseScale[i];
-    parts[i] = kNoiseShare[i] * std::exp(-0.5 * error * error / variance) /
-               std::sqrt(2 * std::numbers::pi * variance);
+    parts[i] = kNoiseShare[i] * std::exp(-0.5 * error * error / variance) / std::sqrt(2 * std::numbers::pi * variance);
     sum += parts[i];
   }
   return sum;
@@ -37,8 +36,7 @@ double update(Level& level, double residual, double walk_variance, double sigma)
     // Beyond what a double can hold: only the widest part of the mixture can explain it, and hardly.
     const double widest = variance + sigma * sigma * kNoiseScale.back() * kNoiseScale.back();
     level.variance = variance;
-    return std::log(kNoiseShare.back()) - 0.5 * std::log(2 * std::numbers::pi * widest) -
-           0.5 * error * error / widest;
+    return std::log(kNoiseShare.back()) - 0.5 * std::log(2 * std::numbers::pi * widest) - 0.5 * error * error / widest;
   }
   double shift = 0, within = 0, square = 0;
   for (std::size_t i = 0; i < kParts; ++i) {
@@ -56,8 +54,7 @@ double update(Level& level, double residual, double walk_variance, double sigma)
 double noise_cdf(double x, const Level& level, double walk_variance, double sigma) {
   double sum = 0;
   for (std::size_t i = 0; i < kParts; ++i) {
-    const double sd =
-        std::sqrt(level.variance + walk_variance + sigma * sigma * kNoiseScale[i] * kNoiseScale[i]);
+    const double sd = std::sqrt(level.variance + walk_variance + sigma * sigma * kNoiseScale[i] * kNoiseScale[i]);
     sum += kNoiseShare[i] * 0.5 * std::erfc(-(x - level.mean) / (sd * std::numbers::sqrt2));
   }
   return sum;

@@ -12,8 +12,7 @@ Eigen::VectorXd non_negative_least_squares(const Eigen::MatrixXd& a, const Eigen
     for (Eigen::Index j = 0; j < a.cols(); ++j)
       if (subset >> j & 1u) columns.push_back(j);
     Eigen::MatrixXd part(a.rows(), static_cast<Eigen::Index>(columns.size()));
-    for (std::size_t j = 0; j < columns.size(); ++j)
-      part.col(static_cast<Eigen::Index>(j)) = a.col(columns[j]);
+    for (std::size_t j = 0; j < columns.size(); ++j) part.col(static_cast<Eigen::Index>(j)) = a.col(columns[j]);
     const Eigen::VectorXd scale = part.colwise().norm().transpose().cwiseMax(1e-300);
     const Eigen::MatrixXd scaled = part * scale.cwiseInverse().asDiagonal();
     const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(scaled);

@@ -25,8 +25,7 @@ std::vector<Place> places_of(const ScalingCurve& curve) {
   for (const auto& p : sorted.points) {
     const auto ranks = static_cast<double>(p.ranks);
     const double b = batch ? p.batch_per_rank : 1;
-    if (places.empty() || places.back().ranks != ranks || places.back().batch != b)
-      places.push_back({ranks, b, {}});
+    if (places.empty() || places.back().ranks != ranks || places.back().batch != b) places.push_back({ranks, b, {}});
     places.back().log_costs.push_back(std::log(ranks / p.samples_per_s));
   }
   return places;
@@ -43,9 +42,8 @@ std::vector<Place> thinned(std::vector<Place> places) {
     if (i == first) continue;
     const auto begin = places.begin() + static_cast<std::ptrdiff_t>(first);
     const auto middle = begin + static_cast<std::ptrdiff_t>((i - first) / 2);
-    std::nth_element(
-        begin, middle, places.begin() + static_cast<std::ptrdiff_t>(i),
-        [](const Place& a, const Place& b) { return a.log_costs.front() < b.log_costs.front(); });
+    std::nth_element(begin, middle, places.begin() + static_cast<std::ptrdiff_t>(i),
+                     [](const Place& a, const Place& b) { return a.log_costs.front() < b.log_costs.front(); });
     kept.push_back(*middle);
   }
   return kept;
@@ -53,8 +51,7 @@ std::vector<Place> thinned(std::vector<Place> places) {
 
 }  // namespace
 
-std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std::string>& notes,
-                                      std::size_t most) {
+std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std::string>& notes, std::size_t most) {
   std::vector<Place> places = places_of(curve);
   if (places.size() > kMaxPlaces) {
     notes.push_back(
@@ -72,15 +69,14 @@ std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std
       std::sort(place.log_costs.begin(), place.log_costs.end());
       std::vector<double> kept;
       for (std::size_t i = 0; i < count; ++i)
-        kept.push_back(
-            quantile(place.log_costs, (static_cast<double>(i) + 0.5) / static_cast<double>(count)));
+        kept.push_back(quantile(place.log_costs, (static_cast<double>(i) + 0.5) / static_cast<double>(count)));
       place.log_costs = kept;
     }
     for (const double cost : place.log_costs) result.push_back({place.ranks, place.batch, cost});
   }
   if (reduced)
-    notes.push_back(fmt::format("more than {} repeats at one place: the fit takes {} of their quantiles",
-                                repeats, repeats));
+    notes.push_back(
+        fmt::format("more than {} repeats at one place: the fit takes {} of their quantiles", repeats, repeats));
   return result;
 }
 

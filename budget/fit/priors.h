@@ -7,8 +7,7 @@
 
 namespace gpumonth::budget {
 
-/// A half-t with 2 degrees of freedom has half of its mass below 0.8 of its scale and a tenth beyond 2.9 of
-/// it.
+/// A half-t with 2 degrees of freedom has half of its mass below 0.8 of its scale and a tenth beyond 2.9 of it.
 struct Priors {
   /// Growth of the step per unit of L(N): per doubling of ranks, per sqrt(2 ln N), at N_max (half-t, 2). The
   /// median, 1.6 %, is the mean of two published runs: 10 % lost over the 9 doublings to 512 GPUs (Sergeev
@@ -18,8 +17,7 @@ struct Priors {
   double all_reduce = 0.1;    ///< what (N-1)/N multiplies: the bandwidth term of a ring (half-t, 2)
   double noise = 0.01;        ///< median of the relative noise of one measured throughput (log-normal)
   double noise_log_sd = 0.8;  ///< so that 90 % of curves lie between 0.27 % and 3.7 %
-  /// How far truth walks from the curve's shape per doubling of ranks (half-t, 2, as Gelman 2006 advises for
-  /// scales).
+  /// How far truth walks from the curve's shape per doubling of ranks (half-t, 2, as Gelman 2006 advises for scales).
   double discrepancy = 0.01;
   /// The same once, as a multiple, from one host to several: what was measured inside says nothing of the
   /// network. Tables do not say how many ranks a host has; most accelerators come by eight.

@@ -36,63 +36,38 @@ double CurveShape::log_value(const ShapeParameters& p, double ranks, double batc
   const double relative = (ranks - 1) / ranks_max;
   switch (growth) {
     case Growth::none:
-    case Growth::components:
-      break;
-    case Growth::log2_ranks:
-      s += p[2] * std::log2(ranks) * per_sample;
-      break;
-    case Growth::straggler:
-      s += p[2] * std::sqrt(2 * std::log(ranks));
-      break;
-    case Growth::linear:
-      s += p[2] * relative * per_sample;
-      break;
-    case Growth::amdahl:
-      s += p[2] * relative;
-      break;
-    case Growth::usl:
-      s += p[2] * relative + p[3] * relative * ranks / ranks_max;
-      break;
+    case Growth::components: break;
+    case Growth::log2_ranks: s += p[2] * std::log2(ranks) * per_sample; break;
+    case Growth::straggler: s += p[2] * std::sqrt(2 * std::log(ranks)); break;
+    case Growth::linear: s += p[2] * relative * per_sample; break;
+    case Growth::amdahl: s += p[2] * relative; break;
+    case Growth::usl: s += p[2] * relative + p[3] * relative * ranks / ranks_max; break;
   }
   return std::log(s);
 }
 
 std::string name(Growth growth) {
   switch (growth) {
-    case Growth::none:
-      return "ideal";
-    case Growth::log2_ranks:
-      return "log2 N";
-    case Growth::straggler:
-      return "sqrt(2 ln N)";
-    case Growth::linear:
-      return "N";
-    case Growth::amdahl:
-      return "Amdahl";
-    case Growth::usl:
-      return "USL";
-    case Growth::components:
-      return "components";
+    case Growth::none: return "ideal";
+    case Growth::log2_ranks: return "log2 N";
+    case Growth::straggler: return "sqrt(2 ln N)";
+    case Growth::linear: return "N";
+    case Growth::amdahl: return "Amdahl";
+    case Growth::usl: return "USL";
+    case Growth::components: return "components";
   }
   return "";
 }
 
 std::string formula(Growth growth) {
   switch (growth) {
-    case Growth::none:
-      return "nothing grows with N beyond (N-1)/N";
-    case Growth::log2_ranks:
-      return "every doubling of ranks adds the same time to a step (tree latency, more hops)";
-    case Growth::straggler:
-      return "the slowest of N ranks: compute x sqrt(2 ln N)";
-    case Growth::linear:
-      return "every rank adds the same time to a step (ring latency)";
-    case Growth::amdahl:
-      return "a serial share of each sample's work";
-    case Growth::usl:
-      return "a serial share and coherence between pairs of ranks, kappa >= 0";
-    case Growth::components:
-      return "compute, all-reduce, overlap and stragglers as measured in the run logs";
+    case Growth::none: return "nothing grows with N beyond (N-1)/N";
+    case Growth::log2_ranks: return "every doubling of ranks adds the same time to a step (tree latency, more hops)";
+    case Growth::straggler: return "the slowest of N ranks: compute x sqrt(2 ln N)";
+    case Growth::linear: return "every rank adds the same time to a step (ring latency)";
+    case Growth::amdahl: return "a serial share of each sample's work";
+    case Growth::usl: return "a serial share and coherence between pairs of ranks, kappa >= 0";
+    case Growth::components: return "compute, all-reduce, overlap and stragglers as measured in the run logs";
   }
   return "";
 }

@@ -34,8 +34,7 @@ struct CurveShape {
   const StepModel* step_model = nullptr;      ///< of Growth::components
 
   int dimension() const;  ///< how many standard normals make the parameters
-  /// {all_reduce, fixed, growth, kappa} under the priors, none negative; of `components` {error in standard
-  /// errors}.
+  /// {all_reduce, fixed, growth, kappa} under the priors, none negative; of `components` {error in standard errors}.
   ShapeParameters parameters(const double* u, const Priors& priors) const;
   double log_value(const ShapeParameters& p, double ranks, double batch) const;  ///< log s(N, b)
 };

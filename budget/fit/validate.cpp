@@ -21,9 +21,8 @@ constexpr std::size_t kMinResiduals = 10;  // of other curves, for a baseline's 
 bool is_weak(const ScalingCurve& curve) {
   if (!curve.kind.empty()) return curve.kind.starts_with("weak");
   if (!has_batch(curve)) return true;
-  const auto [low, high] =
-      std::minmax_element(curve.points.begin(), curve.points.end(),
-                          [](auto& a, auto& b) { return a.batch_per_rank < b.batch_per_rank; });
+  const auto [low, high] = std::minmax_element(curve.points.begin(), curve.points.end(),
+                                               [](auto& a, auto& b) { return a.batch_per_rank < b.batch_per_rank; });
   return high->batch_per_rank <= 1.1 * low->batch_per_rank;
 }
 
@@ -138,9 +137,7 @@ Validation validate(const std::vector<ScalingCurve>& curves, const FitOptions& o
       forecast_curve(curve, options, v.forecasts);
     }
   }
-  if (few)
-    v.notes.push_back(
-        fmt::format("{} curves with fewer than {} rank counts were left out", few, kMinTrain + 1));
+  if (few) v.notes.push_back(fmt::format("{} curves with fewer than {} rank counts were left out", few, kMinTrain + 1));
   if (other) v.notes.push_back(fmt::format("{} curves that are no throughput were left out", other));
   if (v.forecasts.empty())
     user_error("nothing to validate: no curve of throughput has at least {} rank counts", kMinTrain + 1);
@@ -148,13 +145,11 @@ Validation validate(const std::vector<ScalingCurve>& curves, const FitOptions& o
   constexpr struct {
     const char* text;
     double from, to;
-  } kReach[] = {
-      {"N/N_train <= 2.5", 0, 2.5}, {"2.5 - 5", 2.5, 5}, {"5 - 12", 5, 12}, {"beyond 12", 12, 1e99}};
+  } kReach[] = {{"N/N_train <= 2.5", 0, 2.5}, {"2.5 - 5", 2.5, 5}, {"5 - 12", 5, 12}, {"beyond 12", 12, 1e99}};
   for (const bool weak : {true, false})
     for (const auto& reach : kReach)
-      add_class(v, fmt::format("{}, {}", weak ? "weak" : "mixed", reach.text), [&](const Forecast& f) {
-        return f.weak == weak && ratio(f) > reach.from && ratio(f) <= reach.to;
-      });
+      add_class(v, fmt::format("{}, {}", weak ? "weak" : "mixed", reach.text),
+                [&](const Forecast& f) { return f.weak == weak && ratio(f) > reach.from && ratio(f) <= reach.to; });
   add_class(v, "all", [](const Forecast&) { return true; });
   return v;
 }

@@ -31,8 +31,7 @@ std::string to_text(const Validation& v) {
       "Rolling-origin validation: {} forecasts. Errors, widths and scores in per cent of the measured "
       "throughput.\n\n"
       "{:<26}{:>4}  {:<14}{:>8}{:>8}{:>8}{:>10}{:>9}{:>9}\n{:-<96}\n",
-      v.forecasts.size(), "class", "n", "method", "median", "mean", "worst", "coverage", "width", "score",
-      "");
+      v.forecasts.size(), "class", "n", "method", "median", "mean", "worst", "coverage", "width", "score", "");
   for (const auto& c : v.classes)
     for (int m = 0; m < kMethods; ++m) {
       const Score& s = c.method[m];
@@ -65,8 +64,7 @@ Json to_json(const Validation& v) {
   }
   json["forecasts"] = Json::array();
   for (const auto& f : v.forecasts) {
-    Json entry{
-        {"curve", f.curve}, {"ranks_train", f.ranks_train}, {"ranks", f.ranks}, {"measured", f.measured}};
+    Json entry{{"curve", f.curve}, {"ranks_train", f.ranks_train}, {"ranks", f.ranks}, {"measured", f.measured}};
     if (std::isfinite(f.batch_per_rank)) entry["batch_per_rank"] = f.batch_per_rank;
     for (int m = 0; m < kMethods; ++m) {
       Json value{{"samples_per_s", f.method[m].value}};

@@ -17,18 +17,16 @@
 #include <cstdlib>
 #include <string>
 
-#include "comm/thread_reducer.h"
 #include "comm/launch.h"
 #include "comm/mpi_communicator.h"
 #include "comm/self_communicator.h"
+#include "comm/thread_reducer.h"
 
 namespace {
 
 using namespace gpumonth::comm;
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// CPU time of all threads of this process: where other programs share the cores, what communication costs.
 double cpu_s() {
@@ -116,8 +114,7 @@ Options parse(int argc, char** argv) {
 }
 
 double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
-                   values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
   return values[values.size() / 2];
 }
 
@@ -131,13 +128,11 @@ int main(int argc, char** argv) {
   if (o.blocking_mpi) ranks = std::make_unique<BlockingMpi>();
 
   const auto count = static_cast<std::int64_t>(o.mib * (1 << 20) / 4) / (o.events * 16) * (o.events * 16);
-  const std::shared_ptr<float[]> gradients =
-      o.private_memory ? allocate_private(count) : ranks->allocate(count);
+  const std::shared_ptr<float[]> gradients = o.private_memory ? allocate_private(count) : ranks->allocate(count);
   std::fill_n(gradients.get(), count, 1.0f);
   std::vector<Segment> events;
   for (int e = 0; e < o.events; ++e) events.push_back({count / o.events * e, count / o.events});
-  ThreadReducer reducer(*ranks, gradients.get(), events,
-                          static_cast<std::int64_t>(o.bucket_mib * (1 << 20)));
+  ThreadReducer reducer(*ranks, gradients.get(), events, static_cast<std::int64_t>(o.bucket_mib * (1 << 20)));
 
   ranks->barrier();
   const int part = calibrate(o.work_s / o.events);
@@ -168,8 +163,8 @@ int main(int argc, char** argv) {
     fmt::print(
         "{}: {:.0f} MiB in {} buckets, compute {:.3f} s, with communication {:.3f} s: {:+.1f} % (CPU time "
         "{:+.1f} %), exposed {:.4f} s, in collectives {:.3f} s\n",
-        ranks->description(), static_cast<double>(count) * 4 / (1 << 20), reducer.buckets().size(),
-        median(without), median(with), 100 * (median(with) / median(without) - 1),
-        100 * (median(cpu_with) / median(cpu_without) - 1), median(exposed), median(inside));
+        ranks->description(), static_cast<double>(count) * 4 / (1 << 20), reducer.buckets().size(), median(without),
+        median(with), 100 * (median(with) / median(without) - 1), 100 * (median(cpu_with) / median(cpu_without) - 1),
+        median(exposed), median(inside));
   }
 }

@@ -1,8 +1,9 @@
+#include "base/clean_text.h"
+
 #include <iconv.h>
 
 #include <random>
 
-#include "base/clean_text.h"
 #include "base/json.h"
 #include "tests/catch.h"
 
@@ -54,8 +55,10 @@ TEST_CASE("clean text: the Unicode Standard's own examples of ill-formed sequenc
 TEST_CASE("clean text: no control reaches a terminal") {
   CHECK(clean_text("a\x1b[31mred\x07\b\r\x7f.") == replacements("a?[31mred????."));
   CHECK(clean_text(std::string("nul\0l", 5)) == replacements("nul?l"));
-  CHECK(clean_text("\xC2\x9B" "2J") == replacements("?2J"));  // CSI as one C1 control
-  CHECK(clean_text("gpj.\xE2\x80\xAE" "exe") == replacements("gpj.?exe"));  // right-to-left override
+  CHECK(clean_text("\xC2\x9B"
+                   "2J") == replacements("?2J"));  // CSI as one C1 control
+  CHECK(clean_text("gpj.\xE2\x80\xAE"
+                   "exe") == replacements("gpj.?exe"));  // right-to-left override
   CHECK(clean_text("\xE2\x81\xA6\xD8\x9C\xE2\x80\xA8") == replacements("???"));
   CHECK(clean_line("two\nlines\tand a tab") == "two lines and a tab");
 }

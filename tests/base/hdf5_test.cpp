@@ -32,7 +32,8 @@ Handle rows_of(const Extent& extent, hsize_t first, hsize_t count, const Extent&
   Extent start(extent.size(), 0), number(extent.size(), 1), blocks = extent, stride(extent.size(), 1);
   start[0] = first, number[0] = count, blocks[0] = stride[0] = block;
   for (std::size_t d = 1; d < extent.size(); ++d) stride[d] = extent[d];
-  REQUIRE(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), stride.data(), number.data(), blocks.data()) >= 0);
+  REQUIRE(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), stride.data(), number.data(), blocks.data()) >=
+          0);
   return space;
 }
 
@@ -50,13 +51,14 @@ template <class F>
 void create(const fs::path& path, const Extent& extent, hid_t creation, F&& write, const Extent& limit = {}) {
   auto file = hdf5::File::create(path, !limit.empty());
   const Handle list(creation, H5Pclose), space = space_of(extent, limit);
-  const Handle dataset(H5Dcreate2(file.id(), "/data", H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, list.get(), H5P_DEFAULT),
-                       H5Dclose);
+  const Handle dataset(
+      H5Dcreate2(file.id(), "/data", H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, list.get(), H5P_DEFAULT), H5Dclose);
   REQUIRE(dataset);
   write(dataset.get());
 }
 void create(const fs::path& path, const Extent& extent, hid_t creation, const Extent& limit = {}) {
-  create(path, extent, creation, [](hid_t) {}, limit);
+  create(
+      path, extent, creation, [](hid_t) {}, limit);
 }
 
 void write_slab(hid_t dataset, const Extent& start, const Extent& count) {
@@ -182,8 +184,12 @@ TEST_CASE("rows at the end of a growing log may be missing, others not") {
 
 TEST_CASE("filters that this HDF5 lacks are named") {
   const TemporaryFolder folder;
-  for (const auto& [id, name] : {std::pair{32000, "lzf (32000)"}, {32001, "blosc (32001)"}, {32015, "zstd (32015)"},
-                                 {32008, "bitshuffle (32008)"}, {32004, "lz4 (32004)"}, {307, "bzip2 (307)"},
+  for (const auto& [id, name] : {std::pair{32000, "lzf (32000)"},
+                                 {32001, "blosc (32001)"},
+                                 {32015, "zstd (32015)"},
+                                 {32008, "bitshuffle (32008)"},
+                                 {32004, "lz4 (32004)"},
+                                 {307, "bzip2 (307)"},
                                  {31999, "unknown (31999)"}}) {
     const fs::path path = folder.path() / fmt::format("{}.h5", id);
     const hid_t list = chunked({2, 3});
@@ -199,7 +205,8 @@ TEST_CASE("filters that this HDF5 lacks are named") {
 
 TEST_CASE("external files are there in full") {
   const TemporaryFolder folder;
-  const fs::path path = folder.path() / "data.h5", raw = folder.path() / "raw.bin", second = folder.path() / "second.bin";
+  const fs::path path = folder.path() / "data.h5", raw = folder.path() / "raw.bin",
+                 second = folder.path() / "second.bin";
   const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_external(list, raw.c_str(), 16, 24);
   H5Pset_external(list, second.c_str(), 0, H5F_UNLIMITED);
@@ -226,7 +233,8 @@ TEST_CASE("sources of a virtual dataset are there, and long enough") {
   fs::rename(folder.path() / "b.h5", folder.path() / "c.h5");
   CHECK_THAT(error_of_opening(path), contains("source b.h5 does not exist") && contains("rows 4 to 7"));
   write_rows(folder.path() / "b.h5", 3);
-  CHECK_THAT(error_of_opening(path), contains("b.h5: /data of shape (3, 3) is too short") && contains("3 of 12 values"));
+  CHECK_THAT(error_of_opening(path),
+             contains("b.h5: /data of shape (3, 3) is too short") && contains("3 of 12 values"));
   fs::remove(folder.path() / "b.h5");
   write_rows(folder.path() / "b.h5", 4, "/other");
   CHECK_THAT(error_of_opening(path), contains("source b.h5 has no dataset /data"));

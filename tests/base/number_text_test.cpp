@@ -34,8 +34,7 @@ TEST_CASE("two numbers that could be one with a comma get a note", "[number]") {
     INFO(list);
     CHECK_THAT(note_on_thousands(list, "--gpus"), contains("two numbers") && contains("without a comma"));
   }
-  for (const char* list :
-       {"", "512", "64,512", "64,512:4", "512,1024", "512,1", "1024,512", "1.5,384", "0,384"}) {
+  for (const char* list : {"", "512", "64,512", "64,512:4", "512,1024", "512,1", "1024,512", "1.5,384", "0,384"}) {
     INFO(list);
     CHECK(note_on_thousands(list, "--gpus").empty());
   }

@@ -1,5 +1,4 @@
-// Trainings with a disclosed cost through the budget code. The bounds are the project's goals, not measured
-// values.
+// Trainings with a disclosed cost through the budget code. The bounds are the project's goals, not measured values.
 #include "budget/backtest.h"
 
 #include <algorithm>
@@ -16,8 +15,7 @@ namespace {
 
 std::vector<std::filesystem::path> recipes() {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(tests::source_path("configs/published/recipes")))
+  for (const auto& entry : std::filesystem::directory_iterator(tests::source_path("configs/published/recipes")))
     files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   return files;

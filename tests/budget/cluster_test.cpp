@@ -1,5 +1,4 @@
-// The rungs scaling and goodput, and the sweep: against the ladder's own ends, and against runs with a known
-// answer.
+// The rungs scaling and goodput, and the sweep: against the ladder's own ends, and against runs with a known answer.
 #include "budget/cluster.h"
 
 #include <algorithm>
@@ -65,17 +64,15 @@ budget::Sample ends(const budget::Scenario& s, bool high) {
 }  // namespace
 
 TEST_CASE("the draws' formulas are the ladder's", "[cluster]") {
-  for (const auto& overrides :
-       std::vector<std::vector<std::string>>{{"scaling.curve="},
-                                             {"scaling.curve=", "video.share=0.2..0.9"},
-                                             {"scaling.curve=", "training.samples=1e9..2e9"}}) {
+  for (const auto& overrides : std::vector<std::vector<std::string>>{{"scaling.curve="},
+                                                                     {"scaling.curve=", "video.share=0.2..0.9"},
+                                                                     {"scaling.curve=", "training.samples=1e9..2e9"}}) {
     const auto s = tests::sora(overrides);
     std::vector<std::string> notes;
     const auto utilisation = budget::reached_utilisation(s, {});
     const auto cluster = budget::make_cluster(s, utilisation, nullptr, 4096, notes);
     const auto b = budget::make_budget(s, {});
-    const auto low = cluster.simulation.evaluate(ends(s, false)),
-               high = cluster.simulation.evaluate(ends(s, true));
+    const auto low = cluster.simulation.evaluate(ends(s, false)), high = cluster.simulation.evaluate(ends(s, true));
     CHECK(low.compute_flop[0] == Approx(b.rungs[2].compute.low));
     CHECK(high.compute_flop[0] == Approx(b.rungs[2].compute.high));
     CHECK(low.measured_months[0] == Approx(b.rungs[3].gpu_months.low));
@@ -86,8 +83,7 @@ TEST_CASE("the draws' formulas are the ladder's", "[cluster]") {
 TEST_CASE("with one uncertain factor the draws' 90 % is its range", "[cluster]") {
   const auto b = budget::make_budget(
       tests::sora({"scaling.curve=", "utilisation.published_mfu=0.4", "goodput.failure_rate=1e-5",
-                   "goodput.checkpoint=30", "goodput.restart=600", "goodput.other_stops=0.1",
-                   "batch.critical=5000"}),
+                   "goodput.checkpoint=30", "goodput.restart=600", "goodput.other_stops=0.1", "batch.critical=5000"}),
       {});
   const auto& last = rung(b, "goodput");
   const double goodput = line(b, "goodput").low;
@@ -167,9 +163,8 @@ TEST_CASE("a curve whose batch per GPU falls says so, in the ladder and between 
       "from 2,048 to 4,096 GPUs the batch per GPU of curve mlperf_gpt3_h100_v3.1 falls from 4 to 0.5";
   CHECK(std::count_if(b.notes.begin(), b.notes.end(),
                       [&](const std::string& note) { return note.find(step) != std::string::npos; }) == 1);
-  CHECK(std::none_of(b.notes.begin(), b.notes.end(), [](const std::string& note) {
-    return note.find("from 1,024 to 2,048") != std::string::npos;
-  }));
+  CHECK(std::none_of(b.notes.begin(), b.notes.end(),
+                     [](const std::string& note) { return note.find("from 1,024 to 2,048") != std::string::npos; }));
   const auto alone = budget::make_budget(tests::sora({"cost.gpus=4096"}), {});
   CHECK_THAT(alone.rungs[4].replacement, contains("its batch per GPU falls from 4 on 512 to 0.5 here"));
   const auto few = budget::make_budget(tests::sora({"cost.gpus=1024"}), {});
@@ -177,8 +172,7 @@ TEST_CASE("a curve whose batch per GPU falls says so, in the ladder and between 
 }
 
 TEST_CASE("more GPUs mean a larger batch and more samples", "[cluster]") {
-  const auto b =
-      budget::make_budget(tests::sora({"batch.critical=2048", "batch.base=1"}), {}, {.gpus = {512, 16384}});
+  const auto b = budget::make_budget(tests::sora({"batch.critical=2048", "batch.base=1"}), {}, {.gpus = {512, 16384}});
   CHECK(b.sweep[0].samples_factor.low == Approx((1 + 64 / 2048.) / (1 + 1 / 2048.)));
   CHECK(b.sweep[1].samples_factor.low == Approx(2 / (1 + 1 / 2048.)));
 }
@@ -191,10 +185,8 @@ TEST_CASE("without a number of GPUs the ladder ends before scaling", "[cluster]"
 
 TEST_CASE("curves that are not there, or no throughput, are refused", "[cluster]") {
   CHECK_THROWS_WITH(tests::sora({"scaling.curve=none.csv"}), contains("no such file"));
-  CHECK_THROWS_WITH(budget::make_budget(tests::sora({"scaling.curve_name=none"}), {}),
-                    contains("no curve 'none'"));
+  CHECK_THROWS_WITH(budget::make_budget(tests::sora({"scaling.curve_name=none"}), {}), contains("no curve 'none'"));
   CHECK_THROWS_WITH(budget::make_budget(tests::sora({"scaling.curve_name="}), {}), contains("name one"));
-  CHECK_THROWS_WITH(
-      budget::make_budget(tests::sora({"scaling.curve_name=frontier_rccl_allreduce_16mib"}), {}),
-      contains("no throughput"));
+  CHECK_THROWS_WITH(budget::make_budget(tests::sora({"scaling.curve_name=frontier_rccl_allreduce_16mib"}), {}),
+                    contains("no throughput"));
 }

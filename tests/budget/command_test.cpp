@@ -36,8 +36,8 @@ TEST_CASE("gpumonth budget prints text and JSON", "[command]") {
   CHECK(text.exit_code == 0);
   CHECK(text.err.empty());
   CHECK_THAT(text.out, contains("4,211"));
-  const auto json = run_command(kBinary + " budget " + kScenario + " --json --runs " + log +
-                                " --set training.data_factor=5");
+  const auto json =
+      run_command(kBinary + " budget " + kScenario + " --json --runs " + log + " --set training.data_factor=5");
   REQUIRE(json.exit_code == 0);
   const auto out = nlohmann::json::parse(json.out);
   CHECK(out["runs"][0]["mfu"].get<double>() == Approx(0.4));
@@ -51,10 +51,8 @@ TEST_CASE("gpumonth budget --gpus and --backtest", "[command]") {
   REQUIRE(out["sweep"].size() == 3);
   CHECK(out["sweep"][2]["gpus"] == 16384);
   CHECK(out["sweep"][2]["days"]["median"] < out["sweep"][0]["days"]["median"]);
-  const auto one =
-      nlohmann::json::parse(run_command(kBinary + " budget " + kScenario + " --json --gpus 512").out);
-  CHECK(one["rungs"][5]["median"].get<double>() ==
-        Approx(out["sweep"][0]["gpu_months"]["median"].get<double>()));
+  const auto one = nlohmann::json::parse(run_command(kBinary + " budget " + kScenario + " --json --gpus 512").out);
+  CHECK(one["rungs"][5]["median"].get<double>() == Approx(out["sweep"][0]["gpu_months"]["median"].get<double>()));
   const auto recipe = tests::source_path("configs/published/recipes/opensora2-s1.toml");
   const auto tested = run_command(kBinary + " budget --json --backtest " + recipe);
   REQUIRE(tested.exit_code == 0);
@@ -70,18 +68,15 @@ TEST_CASE("mistakes exit with 2 and one line", "[command]") {
   const tests::TemporaryFolder folder;
   const auto foreign = folder.write("foreign.h5", "not HDF5");
   for (const std::string& arguments : std::vector<std::string>{
-           " budget " + folder.path().string() + "/none.toml",
-           " budget " + kScenario + " --set training.data_facto=3",
+           " budget " + folder.path().string() + "/none.toml", " budget " + kScenario + " --set training.data_facto=3",
            " budget " + kScenario + " --runs " + foreign.string(),
            " budget " + kScenario + " --runs " + folder.path().string() + "/none.h5",
            " budget " + kScenario + " --gpus 0", " budget " + kScenario + " --gpus 512,,1024",
            " budget " + kScenario + " --gpus 5.5", " budget " + kScenario + " --gpus 1,024",
            " budget " + kScenario + " --set hardware.peak_flops_per_s=989.4",
-           " budget " + kScenario + " --set cost.gpus=64.6",
-           " budget " + kScenario + " --set goodput.failure_rate=0.1", " budget " + kScenario + " --gpus 100001",
-           " budget " + kScenario + " --set plan.replica_gpus=1",
-           " budget " + kScenario + " --set scaling.curve_name=none", " budget",
-           " budget --backtest " + kScenario,
+           " budget " + kScenario + " --set cost.gpus=64.6", " budget " + kScenario + " --set goodput.failure_rate=0.1",
+           " budget " + kScenario + " --gpus 100001", " budget " + kScenario + " --set plan.replica_gpus=1",
+           " budget " + kScenario + " --set scaling.curve_name=none", " budget", " budget --backtest " + kScenario,
            " report " + foreign.string() + " -o " + folder.path().string() + "/r.html",
            " report " + foreign.string() + " -o " + foreign.string()}) {
     INFO(arguments);

@@ -56,7 +56,6 @@ TEST_CASE("a scenario's words about a distribution are checked", "[distribution]
   CHECK(load("low = 2, high = 8").inputs.at("training.samples").distribution.median == Approx(4));
   CHECK_THROWS_WITH(load("low = 2, median = 9, high = 8"), contains("between low and high"));
   CHECK_THROWS_WITH(load("low = 2, high = 8, distribution = \"logit-normal\""), contains("between 0 and 1"));
-  CHECK_THROWS_WITH(load("low = 2, median = 3, high = 8, distribution = \"uniform\""),
-                    contains("takes no median"));
+  CHECK_THROWS_WITH(load("low = 2, median = 3, high = 8, distribution = \"uniform\""), contains("takes no median"));
   CHECK_THROWS_WITH(load("low = 2, high = 8, distribution = \"gauss\""), contains("gauss"));
 }

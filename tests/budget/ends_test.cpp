@@ -18,11 +18,10 @@ bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0
 
 /// No word of a number that is none, and no integer that left its type.
 void check_clean(const std::string& text) {
-  for (const std::string bad :
-       {"nan", "inf", "null", "2147483648", "9223372036854775808", "1844674407370955"})
+  for (const std::string bad : {"nan", "inf", "null", "2147483648", "9223372036854775808", "1844674407370955"})
     for (auto at = text.find(bad); at != std::string::npos; at = text.find(bad, at + 1)) {
-      const bool inside_a_word = (at > 0 && is_letter(text[at - 1])) ||
-                                 (at + bad.size() < text.size() && is_letter(text[at + bad.size()]));
+      const bool inside_a_word =
+          (at > 0 && is_letter(text[at - 1])) || (at + bad.size() < text.size() && is_letter(text[at + bad.size()]));
       INFO(text.substr(at < 120 ? 0 : at - 120, 240));
       CHECK(inside_a_word);
     }
@@ -86,9 +85,8 @@ TEST_CASE("the device and the plan at the ends of their ranges", "[ends]") {
        {"hardware.peak_flops_per_s=1e12", "hardware.peak_flops_per_s=2e17", "hardware.memory_gb=1",
         "hardware.memory_gb=5000", "hardware.memory_bandwidth_bytes_per_s=5e10",
         "hardware.memory_bandwidth_bytes_per_s=1e17", "hardware.power_w=20", "hardware.power_w=5e4",
-        "plan.replica_gpus=1", "plan.replica_gpus=4096", "plan.batch_per_replica=1000000",
-        "plan.memory_reserve=0", "plan.memory_reserve=0.9", "model.depth=16384", "model.hidden_size=1048576",
-        "model.num_classes=16777216"}) {
+        "plan.replica_gpus=1", "plan.replica_gpus=4096", "plan.batch_per_replica=1000000", "plan.memory_reserve=0",
+        "plan.memory_reserve=0.9", "model.depth=16384", "model.hidden_size=1048576", "model.num_classes=16777216"}) {
     INFO(override);
     outcome_of("sora-2024", override);
   }
@@ -124,8 +122,7 @@ share = { value = 0, unit = "1", tag = "assumed", source = "test" }
 model_factor = { value = 2, unit = "1", tag = "assumed", source = "test" }
 data_factor = { value = 2, unit = "1", tag = "assumed", source = "test" })");
   const tests::TemporaryFolder folder;
-  const auto budget =
-      budget::make_budget(budget::load_scenario(folder.write("s.toml", text)), {}, {.gpus = {8}});
+  const auto budget = budget::make_budget(budget::load_scenario(folder.write("s.toml", text)), {}, {.gpus = {8}});
   CHECK(budget.rungs.empty());
   check_clean(to_text(budget));
   check_clean(to_json_text(budget));
@@ -133,8 +130,7 @@ data_factor = { value = 2, unit = "1", tag = "assumed", source = "test" })");
 }
 
 TEST_CASE("without failures nothing is lost but the other stops", "[ends]") {
-  const auto budget =
-      budget::make_budget(tests::sora({"goodput.failure_rate=0", "goodput.other_stops=0"}), {});
+  const auto budget = budget::make_budget(tests::sora({"goodput.failure_rate=0", "goodput.other_stops=0"}), {});
   CHECK(budget.rungs.back().factor.low == 1);
   CHECK(budget.rungs.back().factor.high == 1);
   CHECK_THAT(budget.rungs.back().replacement, contains("no failure"));
@@ -178,8 +174,7 @@ TEST_CASE("GPUs come in whole numbers, and numbers without commas", "[ends]") {
   CHECK_THROWS_WITH(tests::sora({"cost.gpus.value=64.6"}), contains("give 64 or 65"));
   CHECK_THROWS_WITH(tests::sora({"scaling.reference_gpus=7.5"}), contains("give 7 or 8"));
   CHECK_THROWS_WITH(tests::sora({"cost.gpus=1,024"}), contains("nothing between thousands"));
-  CHECK_THROWS_WITH(tests::sora({"hardware.peak_flops_per_s=989,4e12"}),
-                    contains("nothing between thousands"));
+  CHECK_THROWS_WITH(tests::sora({"hardware.peak_flops_per_s=989,4e12"}), contains("nothing between thousands"));
   for (const char* value : {"nan", "inf", "1e400", "0x10", "", "-1"}) {
     INFO(value);
     CHECK_THROWS_AS(tests::sora({std::string("training.data_factor=") + value}), UserError);

@@ -1,5 +1,4 @@
-// Young's and Daly's formulas against published figures, a numerical optimum, and a simulated machine that
-// fails.
+// Young's and Daly's formulas against published figures, a numerical optimum, and a simulated machine that fails.
 #include "budget/goodput.h"
 
 #include <cmath>
@@ -32,8 +31,7 @@ double simulate(double interval_s, double write_s, double restart_s, double mtbf
       continue;
     }
     clock += failure;
-    for (double left = time_to_failure(random); left < restart_s; left = time_to_failure(random))
-      clock += left;
+    for (double left = time_to_failure(random); left < restart_s; left = time_to_failure(random)) clock += left;
     clock += restart_s;
   }
   return segments * interval_s / clock;
@@ -60,12 +58,10 @@ TEST_CASE("Daly's interval is the best one", "[goodput]") {
     INFO(write);
     const double mtbf = 10000, interval = daly_interval_s(one(write), one(mtbf))[0];
     double best = 0;
-    for (double t = interval / 4; t < 4 * interval; t *= 1.001)
-      best = std::max(best, share(t, write, 300, mtbf));
+    for (double t = interval / 4; t < 4 * interval; t *= 1.001) best = std::max(best, share(t, write, 300, mtbf));
     CHECK(share(interval, write, 300, mtbf) > best - 1e-4);
   }
-  CHECK(daly_interval_s(one(25000), one(10000))[0] ==
-        10000);  // checkpoints that take longer than the machine lives
+  CHECK(daly_interval_s(one(25000), one(10000))[0] == 10000);  // checkpoints that take longer than the machine lives
 }
 
 TEST_CASE("the formula is what a failing machine does", "[goodput]") {

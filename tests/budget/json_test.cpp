@@ -61,8 +61,7 @@ TEST_CASE("every number has a provenance whose inputs are listed with tag and so
   const auto check_number = [&](const json& number) {
     INFO(number.dump());
     CHECK(tags.count(number["provenance"]["tag"].get<std::string>()) == 1);
-    for (const auto& input : number["provenance"]["inputs"])
-      CHECK(out["inputs"].contains(input.get<std::string>()));
+    for (const auto& input : number["provenance"]["inputs"]) CHECK(out["inputs"].contains(input.get<std::string>()));
   };
   for (const auto& rung : out["rungs"]) {
     check_number(rung);
@@ -78,9 +77,8 @@ TEST_CASE("every number has a provenance whose inputs are listed with tag and so
 TEST_CASE("what is unknown is left out and named", "[json]") {
   auto run = tests::make_run(0.4);
   run.info.gemm_peak_flops_per_s = NAN;
-  const json out =
-      budget_json(budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml")),
-                  {budget::efficiency_of(run), budget::efficiency_of(tests::make_run(0.3, 2))});
+  const json out = budget_json(budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml")),
+                               {budget::efficiency_of(run), budget::efficiency_of(tests::make_run(0.3, 2))});
   check_no_unknown(out, "");
   CHECK_FALSE(out["runs"][0].contains("mfu"));
   CHECK(out["runs"][1].contains("mfu"));

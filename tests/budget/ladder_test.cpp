@@ -16,8 +16,7 @@ constexpr double kH100Month = 989.4e12 * 30 * 86400;
 /// Forward MACs of a DiT of depth 30 and width 6144 with patches of 2 x 2 x 4 values, T tokens.
 double dit_20b_macs(double T) {
   const double L = 30, h = 6144;
-  return L * (12 * T * h * h + 2 * T * T * h + 6 * h * h) + 2 * h * h + T * 16 * h + T * 32 * h + 256 * h +
-         h * h;
+  return L * (12 * T * h * h + 2 * T * T * h + 6 * h * h) + 2 * h * h + T * 16 * h + T * 32 * h + 256 * h + h * h;
 }
 
 }  // namespace
@@ -86,8 +85,8 @@ TEST_CASE("an H100's own MFU is not carried over", "[ladder]") {
 }
 
 TEST_CASE("images alone: DiT-XL/2 at 256 px", "[ladder]") {
-  const auto b = budget::make_budget(
-      budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml")), {});
+  const auto b =
+      budget::make_budget(budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml")), {});
   REQUIRE(b.rungs.size() == 6);
   CHECK(b.rungs[5].id == "goodput");
   CHECK(b.rungs[4].factor.low == Approx(1).epsilon(0.05));  // one node is where its utilisation holds
@@ -100,8 +99,8 @@ TEST_CASE("images alone: DiT-XL/2 at 256 px", "[ladder]") {
 
 TEST_CASE("a scenario of one's own needs no published estimate", "[ladder]") {
   const tests::TemporaryFolder folder;
-  const auto file = folder.write(
-      "own.toml", tests::small_scenario("value = 1e9", "[model]\ninput_size = 16\nframes = 4\n"));
+  const auto file =
+      folder.write("own.toml", tests::small_scenario("value = 1e9", "[model]\ninput_size = 16\nframes = 4\n"));
   const auto b = budget::make_budget(budget::load_scenario(file), {});
   REQUIRE(b.rungs.size() == 2);
   CHECK(b.rungs[0].id == "attention-counted");

@@ -62,18 +62,15 @@ TEST_CASE("the smallest plan that fits fits, and nothing smaller does", "[memory
 
 TEST_CASE("a plan that does not fit is refused with the smallest that does", "[memory]") {
   try {
-    budget::make_budget(tests::sora({"plan.sharding=none", "plan.recompute=false", "plan.replica_gpus=1"}),
-                        {});
+    budget::make_budget(tests::sora({"plan.sharding=none", "plan.recompute=false", "plan.replica_gpus=1"}), {});
     FAIL("was not refused");
   } catch (const std::exception& error) {
     const std::string message = error.what();
     INFO(message);
     CHECK(message.find('\n') == std::string::npos);
     CHECK_THAT(message, contains("sora-2024.toml: the plan (no sharding, 1 sample per GPU) needs"));
-    std::vector<std::string> overrides = {"plan.sharding=none", "plan.recompute=false",
-                                          "plan.replica_gpus=1"};
-    for (std::size_t at = message.find("--set "); at != std::string::npos;
-         at = message.find("--set ", at + 1))
+    std::vector<std::string> overrides = {"plan.sharding=none", "plan.recompute=false", "plan.replica_gpus=1"};
+    for (std::size_t at = message.find("--set "); at != std::string::npos; at = message.find("--set ", at + 1))
       overrides.push_back(message.substr(at + 6, message.find(' ', at + 6) - at - 6));
     CHECK(overrides.size() > 3);
     CHECK_NOTHROW(budget::make_budget(tests::sora(overrides), {}));
@@ -84,8 +81,8 @@ TEST_CASE("a plan that does not fit is refused with the smallest that does", "[m
 }
 
 TEST_CASE("auto takes the least that fits", "[memory]") {
-  const auto b = budget::make_budget(
-      tests::sora({"plan.sharding=auto", "plan.recompute=false", "plan.replica_gpus=1"}), {});
+  const auto b =
+      budget::make_budget(tests::sora({"plan.sharding=auto", "plan.recompute=false", "plan.replica_gpus=1"}), {});
   for (const auto& group : b.groups)
     if (group.id == "plan") CHECK_THAT(group.title, contains("full sharding"));
 }

@@ -32,8 +32,7 @@ TEST_CASE("a Latin hypercube has one point in every slice, the same for the same
   const auto points = latin_hypercube(100, 3, 7);
   for (Eigen::Index column = 0; column < 3; ++column) {
     std::vector<int> hits(100, 0);
-    for (Eigen::Index row = 0; row < 100; ++row)
-      ++hits.at(static_cast<std::size_t>(points(row, column) * 100));
+    for (Eigen::Index row = 0; row < 100; ++row) ++hits.at(static_cast<std::size_t>(points(row, column) * 100));
     CHECK(std::all_of(hits.begin(), hits.end(), [](int n) { return n == 1; }));
   }
   CHECK((points.array() == latin_hypercube(100, 3, 7).array()).all());
@@ -45,9 +44,7 @@ TEST_CASE("shares of a product of log-normals are the shares of their log varian
   const std::vector<UncertainInput> inputs = {lognormal("a", std::exp(-0.3), std::exp(0.3)),
                                               lognormal("b", std::exp(-0.2), std::exp(0.2)),
                                               lognormal("c", std::exp(-0.1), std::exp(0.1))};
-  const auto model = [](const Sample& s) {
-    return Column(5 * s.values.at("a") * s.values.at("b") / s.values.at("c"));
-  };
+  const auto model = [](const Sample& s) { return Column(5 * s.values.at("a") * s.values.at("b") / s.values.at("c")); };
   const auto shares = variance_shares(inputs, model, 8192, 1);
   REQUIRE(shares.size() == 3);
   CHECK(shares[0].input == "a");

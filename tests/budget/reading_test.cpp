@@ -1,5 +1,5 @@
-// One reading of a run: every command counts the same steps, gives the same throughput, puts the same logs on one curve,
-// and counts a log once.
+// One reading of a run: every command counts the same steps, gives the same throughput, puts the same logs on one
+// curve, and counts a log once.
 #include <algorithm>
 #include <cmath>
 #include <ctime>
@@ -38,8 +38,8 @@ namespace fs = std::filesystem;
 const std::string kBinary = std::string(GPUMONTH_BINARY) + " ";
 const std::string kScenario = tests::source_path("configs/scenarios/dit-xl-2-256.toml");
 
-/// A run with all that makes rules differ: noise, a stall, a slow first part, checkpoints, and where `ramp` a batch that
-/// grows. At 1e9 FLOP a sample.
+/// A run with all that makes rules differ: noise, a stall, a slow first part, checkpoints, and where `ramp` a batch
+/// that grows. At 1e9 FLOP a sample.
 runlog::Run uneven_run(int ranks, bool ramp = false, unsigned seed = 1) {
   auto run = tests::make_run(0.4, ranks, 120);
   std::mt19937 random(seed + static_cast<unsigned>(ranks));
@@ -112,7 +112,8 @@ TEST_CASE("fit, compare, budget, report and the documented h5py lines give one t
   CHECK_THAT(doc, contains("steady.samples.sum() / steady.step_time_s.sum()"));
   for (const bool ramp : {false, true}) {
     const tests::TemporaryFolder folder;
-    const std::string one = write(folder, uneven_run(1, ramp), "n1.h5"), two = write(folder, uneven_run(2, ramp), "n2.h5");
+    const std::string one = write(folder, uneven_run(1, ramp), "n1.h5"),
+                      two = write(folder, uneven_run(2, ramp), "n2.h5");
     const double x1 = by_the_documented_lines(one), x2 = by_the_documented_lines(two);
     CHECK(x1 != Approx(x2).epsilon(0.1));
     const auto fit = json_of("fit --json " + one + " " + two);
@@ -127,7 +128,8 @@ TEST_CASE("fit, compare, budget, report and the documented h5py lines give one t
     CHECK(budget["runs"][0]["warm_up_steps"] == 3);
     CHECK(budget["runs"][0]["checkpoint_steps"] == 4);
     CHECK_THAT(runlog::to_text(runlog::summarize(runlog::read(one))), contains(fmt::format("{:.2f} samples/s", x1)));
-    for (const auto* out : {&fit, &compare, &budget}) CHECK_THAT((*out)["notes"].dump(), contains("warm_up, 8 checkpoint"));
+    for (const auto* out : {&fit, &compare, &budget})
+      CHECK_THAT((*out)["notes"].dump(), contains("warm_up, 8 checkpoint"));
     if (ramp) continue;
     const std::string page = (folder.path() / "r.html").string();
     REQUIRE(run_command(kBinary + "report " + one + " -o " + page).exit_code == 0);
@@ -187,7 +189,10 @@ TEST_CASE("logs that differ in what a step is are on no curve together, in any c
     bool is_model;
   };
   const std::vector<Case> cases = {
-      {"tokens in a sample", changed([](auto& r) { for (auto& s : r.steps) s.tokens /= 4; }), true},
+      {"tokens in a sample", changed([](auto& r) {
+         for (auto& s : r.steps) s.tokens /= 4;
+       }),
+       true},
       {"number of parameters", changed([](auto& r) { r.info.parameters += 1; }), true},
       {"model.depth", changed([](auto& r) { r.info.config_toml = "[model]\ndepth = 24\n[run]\ndepth = 12\n"; }), true},
       {"the model", changed([](auto& r) { r.info.model_name = "dit-b-2"; }), false},
@@ -258,7 +263,8 @@ TEST_CASE("a folder in the place of its run log, and a table without --csv, are 
   const tests::TemporaryFolder folder;
   const std::string log = write(folder, uneven_run(1), "run.h5");
   CHECK_THROWS_WITH(budget::read_run_logs({folder.path().string()}), contains("a folder; its run log is " + log));
-  const auto table = tests::run_command(std::string(GPUMONTH_BINARY) + " fit " + folder.write("c.csv", "ranks,samples_per_s\n1,2\n").string());
+  const auto table = tests::run_command(std::string(GPUMONTH_BINARY) + " fit " +
+                                        folder.write("c.csv", "ranks,samples_per_s\n1,2\n").string());
   CHECK(table.exit_code == 2);
   CHECK_THAT(table.err, contains("gpumonth fit --csv "));
 }
@@ -308,14 +314,16 @@ TEST_CASE("extreme numbers that a log may hold print no nan, inf or null", "[rea
     return files;
   };
   const std::vector<std::string> sets = {
-      extreme("fast", [](auto&, auto& s) { s.step_time_s = 1e-9, s.samples = 1'000'000'000'000, s.model_flops = 1e30; }),
+      extreme("fast",
+              [](auto&, auto& s) { s.step_time_s = 1e-9, s.samples = 1'000'000'000'000, s.model_flops = 1e30; }),
       extreme("slow", [](auto&, auto& s) { s.step_time_s = 1e8, s.samples = 1, s.model_flops = 1; }),
       extreme("lost", [](auto&, auto& s) { s.loss = s.step % 2 ? 1.7e308 : -1.7e308, s.grad_norm = NAN; }),
       extreme("nameless", [](auto& i, auto& s) { i.model_name = i.dtype = i.device_name = "", s.loss = NAN; })};
   for (const auto& files : sets)
-    for (const std::string& arguments : {"fit " + files, "fit --json " + files, "budget " + kScenario + " --runs " + files,
-                                         "budget --json " + kScenario + " --runs " + files,
-                                         "report --force -o " + (folder.path() / "r.html").string() + " " + files}) {
+    for (const std::string& arguments :
+         {"fit " + files, "fit --json " + files, "budget " + kScenario + " --runs " + files,
+          "budget --json " + kScenario + " --runs " + files,
+          "report --force -o " + (folder.path() / "r.html").string() + " " + files}) {
       INFO(arguments);
       const auto result = run_command(kBinary + arguments);
       INFO(result.err);
@@ -365,7 +373,8 @@ TEST_CASE("a log of 10^6 steps costs seconds, a small page, and keeps its one sp
     if (i % 10 == 0) {
       for (int b = 0; b < 4; ++b) run.buckets.push_back({s.step, b, 1 << 20, 0.03, 0.031, 0.04});
       run.rank_steps.push_back(s.step);
-      for (int r = 0; r < kRanks; ++r) run.rank_step_time_s.push_back(0.09f + 1e-12f * static_cast<float>(random() >> 40));
+      for (int r = 0; r < kRanks; ++r)
+        run.rank_step_time_s.push_back(0.09f + 1e-12f * static_cast<float>(random() >> 40));
     }
   }
   run.steps[423'456].loss = 3000;  // one step of a million

@@ -57,9 +57,8 @@ class Environment {
 
 TEST_CASE("the page has every figure with something in it", "[report]") {
   const std::string page = page_of(two_runs());
-  for (const char* id :
-       {"fig-loss", "fig-breakdown", "fig-throughput", "fig-efficiency", "fig-stragglers", "fig-buckets",
-        "fig-ladder", "fig-outputs", "fig-tornado", "fig-fit-runs", "fig-fit-curve"}) {
+  for (const char* id : {"fig-loss", "fig-breakdown", "fig-throughput", "fig-efficiency", "fig-stragglers",
+                         "fig-buckets", "fig-ladder", "fig-outputs", "fig-tornado", "fig-fit-runs", "fig-fit-curve"}) {
     INFO(id);
     const auto begin = page.find("<svg id=\"" + std::string(id) + "\"");
     REQUIRE(begin != std::string::npos);
@@ -72,15 +71,13 @@ TEST_CASE("the page has every figure with something in it", "[report]") {
     CHECK_THAT(page, contains(text));
 }
 
-TEST_CASE("the first screen has the answer, what it hangs on, and both assumptions side by side",
-          "[report]") {
+TEST_CASE("the first screen has the answer, what it hangs on, and both assumptions side by side", "[report]") {
   const std::string page = page_of(two_runs());
   const std::string first = page.substr(page.find("<header>"), page.find("<svg") - page.find("<header>"));
   for (const char* text :
-       {"GPU-months of the H100 SXM", "with 90 % probability", "What it hangs on", "of the variance",
-        "on 4,096 GPUs", "US dollars", "GWh", "is carried over to the H100 SXM",
-        "100 % of the peak is reached", "<i class=\"tag published\">published</i>",
-        "<i class=\"tag assumed\">assumed</i>"}) {
+       {"GPU-months of the H100 SXM", "with 90 % probability", "What it hangs on", "of the variance", "on 4,096 GPUs",
+        "US dollars", "GWh", "is carried over to the H100 SXM", "100 % of the peak is reached",
+        "<i class=\"tag published\">published</i>", "<i class=\"tag assumed\">assumed</i>"}) {
     INFO(text);
     CHECK_THAT(first, contains(text));
   }
@@ -98,15 +95,13 @@ TEST_CASE("one rank count alone has no figure of scaling", "[report]") {
 }
 
 TEST_CASE("repeats stand together", "[report]") {
-  std::vector<runlog::Run> runs = {tests::make_run(0.4, 1), tests::make_run(0.35, 2),
-                                   tests::make_run(0.41, 1)};
+  std::vector<runlog::Run> runs = {tests::make_run(0.4, 1), tests::make_run(0.35, 2), tests::make_run(0.41, 1)};
   const auto groups = budget::group_runs(runs);
   REQUIRE(groups.size() == 2);
   CHECK(groups[0].runs == std::vector<std::size_t>{0, 2});
   CHECK(budget::label_with_count(groups[0]) == "dit-s-2, 1 rank, fp32 (2 runs)");
-  CHECK(budget::run_labels(groups) == std::vector<std::string>{"dit-s-2, 1 rank, fp32 #1",
-                                                               "dit-s-2, 2 ranks, fp32",
-                                                               "dit-s-2, 1 rank, fp32 #2"});
+  CHECK(budget::run_labels(groups) ==
+        std::vector<std::string>{"dit-s-2, 1 rank, fp32 #1", "dit-s-2, 2 ranks, fp32", "dit-s-2, 1 rank, fp32 #2"});
   for (auto& step : runs[2].steps) step.samples = 32, step.tokens = 32 * 256;
   const auto apart = budget::group_runs(runs);
   CHECK(apart.size() == 3);
@@ -141,13 +136,11 @@ TEST_CASE("the fit's figure reaches the planned GPUs and needs two rank counts",
 
 TEST_CASE("the page loads nothing and holds no foreign markup", "[report]") {
   const std::string page = page_of(two_runs());
-  for (const char* bad :
-       {"<script", "<link", "@import", "<img", "<iframe", "src=", "http-equiv", "<b>not markup"})
+  for (const char* bad : {"<script", "<link", "@import", "<img", "<iframe", "src=", "http-equiv", "<b>not markup"})
     CHECK(page.find(bad) == std::string::npos);
   CHECK_THAT(page, contains("&lt;b&gt;not markup&lt;/b&gt; &amp; &quot;quoted&quot;"));
   const std::regex reference("(href|url)\\s*[=(]\\s*['\"]?([^'\")]*)");
-  for (auto it = std::sregex_iterator(page.begin(), page.end(), reference); it != std::sregex_iterator();
-       ++it)
+  for (auto it = std::sregex_iterator(page.begin(), page.end(), reference); it != std::sregex_iterator(); ++it)
     CHECK((*it)[2].str().substr(0, 1) == "#");
   const std::regex id("\\sid=['\"]([^'\"]*)");
   std::vector<std::string> ids;
@@ -158,7 +151,8 @@ TEST_CASE("the page loads nothing and holds no foreign markup", "[report]") {
   CHECK(std::adjacent_find(ids.begin(), ids.end()) == ids.end());
 }
 
-TEST_CASE("names with escape sequences, bytes that are no UTF-8 and markup reach neither page nor figures", "[report]") {
+TEST_CASE("names with escape sequences, bytes that are no UTF-8 and markup reach neither page nor figures",
+          "[report]") {
   const std::string hostile = "n\xff\x1b[31m\xC2\x9B\xE2\x80\xAE<b>\n'\"$`";
   auto runs = two_runs();
   for (auto& run : runs) {
@@ -216,8 +210,7 @@ TEST_CASE("an existing page is kept unless --force", "[report]") {
   std::ifstream in(file);
   CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == "new");
   CHECK_THROWS_WITH(budget::write_text_file(folder.path(), "new", true), contains("is a folder"));
-  CHECK_THROWS_WITH(budget::write_text_file(folder.path() / "no" / "r.html", "new", true),
-                    contains("does not exist"));
+  CHECK_THROWS_WITH(budget::write_text_file(folder.path() / "no" / "r.html", "new", true), contains("does not exist"));
 }
 
 TEST_CASE("a full disk leaves nothing behind", "[report]") {

@@ -43,8 +43,7 @@ std::string shipped(const std::string& from = "", const std::string& to = "") {
 
 TEST_CASE("the shipped scenarios load, every number with unit, tag and source", "[scenario]") {
   for (const char* file : {"sora-2024", "dit-xl-2-256", "video-clip"}) {
-    const auto s =
-        budget::load_scenario(tests::source_path(std::string("configs/scenarios/") + file + ".toml"));
+    const auto s = budget::load_scenario(tests::source_path(std::string("configs/scenarios/") + file + ".toml"));
     CHECK(s.inputs.size() > 8);
     for (const auto& [key, input] : s.inputs) {
       INFO(key);
@@ -58,8 +57,7 @@ TEST_CASE("the shipped scenarios load, every number with unit, tag and source", 
 }
 
 TEST_CASE("one line changes an assumption", "[scenario]") {
-  const auto s =
-      tests::sora({"training.data_factor=3..6", "training.model_factor=20", "video.share.value=0.25"});
+  const auto s = tests::sora({"training.data_factor=3..6", "training.model_factor=20", "video.share.value=0.25"});
   CHECK(s.at("training.data_factor").low == 3);
   CHECK(s.at("training.data_factor").high == 6);
   CHECK(s.at("training.model_factor").high == 20);
@@ -69,8 +67,7 @@ TEST_CASE("one line changes an assumption", "[scenario]") {
   CHECK(s.at("training.base_batch").tag == budget::Tag::published);
   CHECK(tests::sora({"training.data_factor.low=5"}).at("training.data_factor").high == 10);
   CHECK(tests::sora({"training.data_factor.value=7"}).at("training.data_factor").low == 7);
-  CHECK(tests::sora({"hardware.peak_flops_per_s=1e15"}).at("hardware.peak_flops_per_s").tag ==
-        budget::Tag::assumed);
+  CHECK(tests::sora({"hardware.peak_flops_per_s=1e15"}).at("hardware.peak_flops_per_s").tag == budget::Tag::assumed);
 }
 
 TEST_CASE("latent frames follow from the clip", "[scenario]") {
@@ -83,22 +80,18 @@ TEST_CASE("latent frames follow from the clip", "[scenario]") {
 TEST_CASE("a scenario's mistakes get one clear line", "[scenario]") {
   CHECK_THAT(message_of(shipped("model_factor =", "model_facto =")), contains("training.model_factor"));
   CHECK_THAT(message_of(shipped("model_factor = {", "model_factor = { vlaue = 3,")), contains("value"));
-  CHECK_THAT(message_of(shipped("value = 30, unit = \"1\"", "value = 30, unit = \"FLOP\"")),
-             contains("unit"));
+  CHECK_THAT(message_of(shipped("value = 30, unit = \"1\"", "value = 30, unit = \"FLOP\"")), contains("unit"));
   CHECK_THAT(message_of(shipped("value = 30, unit = \"1\",", "value = 30,")), contains("has no unit"));
   CHECK_THAT(message_of(shipped("low = 4, high = 10", "low = 10, high = 4")), contains("swap"));
   CHECK_THAT(message_of(shipped("low = 4, high = 10", "low = 4")), contains("'low' and 'high'"));
   CHECK_THAT(message_of(shipped("low = 4, high = 10", "value = 7, low = 4, high = 10")),
              contains("a value and a range"));
-  CHECK_THAT(message_of(shipped("tag = \"published\", source = \"the article: 20 B",
-                                "source = \"the article: 20 B")),
+  CHECK_THAT(message_of(shipped("tag = \"published\", source = \"the article: 20 B", "source = \"the article: 20 B")),
              contains("has no tag"));
-  CHECK_THAT(
-      message_of(shipped("value = 0.5, unit = \"1\", tag = \"published\", source = \"the article: half",
-                         "value = 1.5, unit = \"1\", tag = \"published\", source = \"the article: half")),
-      contains("video.share"));
-  CHECK_THAT(message_of(shipped("published_mfu", "#published_mfu")),
-             contains("utilisation.published_mfu is missing"));
+  CHECK_THAT(message_of(shipped("value = 0.5, unit = \"1\", tag = \"published\", source = \"the article: half",
+                                "value = 1.5, unit = \"1\", tag = \"published\", source = \"the article: half")),
+             contains("video.share"));
+  CHECK_THAT(message_of(shipped("published_mfu", "#published_mfu")), contains("utilisation.published_mfu is missing"));
   CHECK_THAT(message_of("title = \"x\"\n"), contains("is missing"));
 }
 

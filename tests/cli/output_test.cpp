@@ -33,16 +33,23 @@ void check_one_line(const CommandResult& result, const std::string& reason) {
 std::vector<std::string> commands(const TemporaryFolder& folder) {
   const std::string curve = write_curve(folder).string();
   const std::string scenario = kConfigs + "scenarios/dit-xl-2-256.toml", model = kConfigs + "models/dit-xl-2.toml";
-  const std::string tiny = fmt::format(
-      "{}runs/tiny.toml --set log.measure_gemm_peak=false --set run.steps=2 --set run.directory={}", kConfigs,
-      (folder.path() / "out").string());
-  return {"--help",           "--version",
-          "train --help",     "train --help-config",
-          "flops " + model,   "flops " + model + " --json",
-          "fit --csv " + curve, "fit --csv " + curve + " --json",
-          "budget " + scenario, "budget " + scenario + " --json",
-          "budget --backtest",  "doctor --quick",
-          "doctor --quick --json", "comm --max-bytes 1K --iterations 5",
+  const std::string tiny =
+      fmt::format("{}runs/tiny.toml --set log.measure_gemm_peak=false --set run.steps=2 --set run.directory={}",
+                  kConfigs, (folder.path() / "out").string());
+  return {"--help",
+          "--version",
+          "train --help",
+          "train --help-config",
+          "flops " + model,
+          "flops " + model + " --json",
+          "fit --csv " + curve,
+          "fit --csv " + curve + " --json",
+          "budget " + scenario,
+          "budget " + scenario + " --json",
+          "budget --backtest",
+          "doctor --quick",
+          "doctor --quick --json",
+          "comm --max-bytes 1K --iterations 5",
           "comm --max-bytes 1K --iterations 5 --json",
           "train " + tiny};
 }

@@ -1,5 +1,4 @@
-// The main of tests that start programs which need a GPU: 77, which CTest reports as skipped, where there is
-// none.
+// The main of tests that start programs which need a GPU: 77, which CTest reports as skipped, where there is none.
 #include <cstdio>
 
 #include "comm/cuda_devices.h"

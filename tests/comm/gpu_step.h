@@ -13,12 +13,9 @@ namespace gpumonth::tests {
 
 class GpuStep {
  public:
-  GpuStep(comm::Communicator& ranks, std::vector<comm::Segment> events, std::int64_t size,
-          std::int64_t bucket_bytes, const comm::ReducerOptions& options = {})
-      : events_(std::move(events)),
-        size_(size),
-        source_(ranks.allocate(size)),
-        gradients_(ranks.allocate(size)),
+  GpuStep(comm::Communicator& ranks, std::vector<comm::Segment> events, std::int64_t size, std::int64_t bucket_bytes,
+          const comm::ReducerOptions& options = {})
+      : events_(std::move(events)), size_(size), source_(ranks.allocate(size)), gradients_(ranks.allocate(size)),
         reducer_(ranks.make_reducer(gradients_.get(), events_, bucket_bytes, stream_.get(), options)) {}
   ~GpuStep() {
     if (graph_) cudaGraphExecDestroy(graph_);  // before the communicator: NCCL waits for graphs
@@ -32,8 +29,7 @@ class GpuStep {
 
   /// What backward will give on this rank.
   void set(const std::vector<float>& values) {
-    GPUMONTH_CUDART(cudaMemcpyAsync, source_.get(), values.data(), 4 * values.size(), cudaMemcpyHostToDevice,
-                    stream());
+    GPUMONTH_CUDART(cudaMemcpyAsync, source_.get(), values.data(), 4 * values.size(), cudaMemcpyHostToDevice, stream());
     GPUMONTH_CUDART(cudaStreamSynchronize, stream());
   }
   /// `after` is enqueued behind wait().
@@ -43,8 +39,8 @@ class GpuStep {
     reducer_->begin_backward();
     for (std::size_t e = 0; e < events_.size(); ++e) {
       const auto [at, count] = events_[e];
-      GPUMONTH_CUDART(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at,
-                      4 * static_cast<std::size_t>(count), cudaMemcpyDeviceToDevice, stream());
+      GPUMONTH_CUDART(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at, 4 * static_cast<std::size_t>(count),
+                      cudaMemcpyDeviceToDevice, stream());
       reducer_->ready(static_cast<int>(e));
     }
     reducer_->wait();
@@ -63,8 +59,7 @@ class GpuStep {
   std::vector<float> sums() const { return fetch(gradients_.get()); }
   std::vector<float> fetch(const float* device) const {
     std::vector<float> values(static_cast<std::size_t>(size_));
-    GPUMONTH_CUDART(cudaMemcpyAsync, values.data(), device, 4 * values.size(), cudaMemcpyDeviceToHost,
-                    stream());
+    GPUMONTH_CUDART(cudaMemcpyAsync, values.data(), device, 4 * values.size(), cudaMemcpyDeviceToHost, stream());
     GPUMONTH_CUDART(cudaStreamSynchronize, stream());
     return values;
   }

@@ -22,8 +22,7 @@ int main(int argc, char** argv) {
     return 77;
   }
   comm::Environment environment;
-  const auto ranks =
-      environment.make_communicator({.transport = "nccl", .watchdog_s = 60, .allow_shared_gpu = true});
+  const auto ranks = environment.make_communicator({.transport = "nccl", .watchdog_s = 60, .allow_shared_gpu = true});
   the_ranks = ranks.get();
   if (ranks->rank() == 0) std::printf("%s\n", ranks->description().c_str());
   const int failed = tests::run_catch(argc, argv);

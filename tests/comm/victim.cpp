@@ -69,8 +69,7 @@ int main(int argc, char** argv) {
     const double watchdog_s = limit ? std::atof(limit) : 2;
     Environment environment;
     auto ranks = environment.make_communicator({.transport = "auto", .watchdog_s = watchdog_s});
-    if (argc > 3 && std::string(argv[3]) == "--ring")
-      ranks = std::make_unique<MpiCommunicator>(watchdog_s, false);
+    if (argc > 3 && std::string(argv[3]) == "--ring") ranks = std::make_unique<MpiCommunicator>(watchdog_s, false);
     run(*ranks, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
   } catch (const gpumonth::UserError& error) {
     fail(error.what(), 2);

@@ -39,8 +39,7 @@ cublasStatus_t assign(T& to, const void* from, std::size_t bytes) {
 }
 
 cublasStatus_t make_problem(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation, cublasLtMatrixLayout_t a,
-                            cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                            Problem& p) {
+                            cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, Problem& p) {
   if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (!operation || !a || !b || !d) return CUBLAS_STATUS_INVALID_VALUE;
   p = {of(operation), of(a), of(b), of(c ? c : d), of(d)};  // "If Cdesc is omitted, ... equal to Ddesc"
@@ -64,23 +63,16 @@ std::size_t cublasLtGetVersion() { return CUBLAS_VERSION; }
 
 const char* cublasLtGetStatusString(cublasStatus_t status) {
   switch (status) {
-    case CUBLAS_STATUS_SUCCESS:
-      return "success";
-    case CUBLAS_STATUS_NOT_INITIALIZED:
-      return "the library was not initialized";
-    case CUBLAS_STATUS_INVALID_VALUE:
-      return "an unsupported value or parameter was passed to the function";
-    case CUBLAS_STATUS_NOT_SUPPORTED:
-      return "the functionality requested is not supported";
-    case CUBLAS_STATUS_EXECUTION_FAILED:
-      return "the GPU program failed to execute";
-    default:
-      return "unknown status";
+    case CUBLAS_STATUS_SUCCESS: return "success";
+    case CUBLAS_STATUS_NOT_INITIALIZED: return "the library was not initialized";
+    case CUBLAS_STATUS_INVALID_VALUE: return "an unsupported value or parameter was passed to the function";
+    case CUBLAS_STATUS_NOT_SUPPORTED: return "the functionality requested is not supported";
+    case CUBLAS_STATUS_EXECUTION_FAILED: return "the GPU program failed to execute";
+    default: return "unknown status";
   }
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* made, cublasComputeType_t compute,
-                                        cudaDataType_t scale) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* made, cublasComputeType_t compute, cudaDataType_t scale) {
   if (!made) return CUBLAS_STATUS_INVALID_VALUE;
   *made = reinterpret_cast<cublasLtMatmulDesc_t>(new Operation{.compute = compute, .scale = scale});
   return CUBLAS_STATUS_SUCCESS;
@@ -89,38 +81,24 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) {
   delete &of(d);
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
-                                              cublasLtMatmulDescAttributes_t attribute, const void* value,
-                                              std::size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t attribute,
+                                              const void* value, std::size_t bytes) {
   if (!d) return CUBLAS_STATUS_INVALID_VALUE;
   Operation& o = of(d);
   switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_COMPUTE_TYPE:
-      return assign(o.compute, value, bytes);
-    case CUBLASLT_MATMUL_DESC_SCALE_TYPE:
-      return assign(o.scale, value, bytes);
-    case CUBLASLT_MATMUL_DESC_POINTER_MODE:
-      return assign(o.pointer_mode, value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSA:
-      return assign(o.transa, value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSB:
-      return assign(o.transb, value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSC:
-      return assign(o.transc, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE:
-      return assign(o.epilogue, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
-      return assign(o.bias, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
-      return assign(o.bias_type, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
-      return assign(o.aux, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
-      return assign(o.aux_ld, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE:
-      return assign(o.aux_type, value, bytes);
-    default:
-      return CUBLAS_STATUS_NOT_SUPPORTED;  // not emulated
+    case CUBLASLT_MATMUL_DESC_COMPUTE_TYPE: return assign(o.compute, value, bytes);
+    case CUBLASLT_MATMUL_DESC_SCALE_TYPE: return assign(o.scale, value, bytes);
+    case CUBLASLT_MATMUL_DESC_POINTER_MODE: return assign(o.pointer_mode, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSA: return assign(o.transa, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSB: return assign(o.transb, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSC: return assign(o.transc, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE: return assign(o.epilogue, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return assign(o.bias, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE: return assign(o.bias_type, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER: return assign(o.aux, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: return assign(o.aux_ld, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE: return assign(o.aux_type, value, bytes);
+    default: return CUBLAS_STATUS_NOT_SUPPORTED;  // not emulated
   }
 }
 
@@ -145,25 +123,18 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t d) {
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d,
-                                                    cublasLtMatmulPreferenceAttributes_t attribute,
-                                                    const void* value, std::size_t bytes) {
+                                                    cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
+                                                    std::size_t bytes) {
   if (!d) return CUBLAS_STATUS_INVALID_VALUE;
   Preference& p = of(d);
   switch (attribute) {
-    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
-      return assign(p.workspace_bytes, value, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
-      return assign(p.reduction_mask, value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
-      return assign(p.alignment[kA], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
-      return assign(p.alignment[kB], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
-      return assign(p.alignment[kC], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
-      return assign(p.alignment[kD], value, bytes);
-    default:
-      return CUBLAS_STATUS_NOT_SUPPORTED;  // not emulated
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: return assign(p.workspace_bytes, value, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return assign(p.reduction_mask, value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: return assign(p.alignment[kA], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: return assign(p.alignment[kB], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: return assign(p.alignment[kC], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES: return assign(p.alignment[kD], value, bytes);
+    default: return CUBLAS_STATUS_NOT_SUPPORTED;  // not emulated
   }
 }
 
@@ -189,42 +160,31 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 }
 
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* opaque,
-                                                    cublasLtMatmulAlgoConfigAttributes_t attribute,
-                                                    void* value, std::size_t bytes, std::size_t* written) {
-  if (!opaque || of(*opaque).mark != Algorithm::kMark || !value || bytes != 4)
-    return CUBLAS_STATUS_INVALID_VALUE;
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute, void* value,
+                                                    std::size_t bytes, std::size_t* written) {
+  if (!opaque || of(*opaque).mark != Algorithm::kMark || !value || bytes != 4) return CUBLAS_STATUS_INVALID_VALUE;
   const Algorithm algorithm = of(*opaque);
   std::uint32_t found = 0;  // tile, stages: undefined
   switch (attribute) {
-    case CUBLASLT_ALGO_CONFIG_ID:
-      found = static_cast<std::uint32_t>(algorithm.id);
-      break;
-    case CUBLASLT_ALGO_CONFIG_SPLITK_NUM:
-      found = static_cast<std::uint32_t>(algorithm.parts());
-      break;
-    case CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME:
-      found = algorithm.reduction;
-      break;
+    case CUBLASLT_ALGO_CONFIG_ID: found = static_cast<std::uint32_t>(algorithm.id); break;
+    case CUBLASLT_ALGO_CONFIG_SPLITK_NUM: found = static_cast<std::uint32_t>(algorithm.parts()); break;
+    case CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME: found = algorithm.reduction; break;
     case CUBLASLT_ALGO_CONFIG_TILE_ID:
-    case CUBLASLT_ALGO_CONFIG_STAGES_ID:
-      break;
-    default:
-      return CUBLAS_STATUS_INVALID_VALUE;
+    case CUBLASLT_ALGO_CONFIG_STAGES_ID: break;
+    default: return CUBLAS_STATUS_INVALID_VALUE;
   }
   std::memcpy(value, &found, bytes);
   if (written) *written = bytes;
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation, const void* alpha,
-                              const void* a, cublasLtMatrixLayout_t a_layout, const void* b,
-                              cublasLtMatrixLayout_t b_layout, const void* beta, const void* c,
-                              cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
-                              const cublasLtMatmulAlgo_t* opaque, void* workspace,
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation, const void* alpha, const void* a,
+                              cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
+                              const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d,
+                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* opaque, void* workspace,
                               std::size_t workspace_bytes, cudaStream_t stream) {
   Problem p;
-  if (const cublasStatus_t status =
-          make_problem(handle, operation, a_layout, b_layout, c_layout, d_layout, p))
+  if (const cublasStatus_t status = make_problem(handle, operation, a_layout, b_layout, c_layout, d_layout, p))
     return status;
   if (!alpha || !beta || !a || !b || !d) return CUBLAS_STATUS_INVALID_VALUE;
   float scale_ab = 0, scale_c = 0;
@@ -235,8 +195,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   Algorithm algorithm;
   if (opaque) {
     algorithm = of(*opaque);
-    if (algorithm.mark != Algorithm::kMark || algorithm.problem != hash_of(p))
-      return CUBLAS_STATUS_INVALID_VALUE;
+    if (algorithm.mark != Algorithm::kMark || algorithm.problem != hash_of(p)) return CUBLAS_STATUS_INVALID_VALUE;
   }
   const void* const pointers[kOperands] = {
       a, b, c, d, p.has_bias() ? p.operation.bias : d, p.has_aux() ? p.operation.aux : d};

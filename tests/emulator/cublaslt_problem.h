@@ -70,10 +70,8 @@ struct Problem {
       case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
       case CUBLASLT_EPILOGUE_DGELU_BGRAD:
       case CUBLASLT_EPILOGUE_BGRADA:
-      case CUBLASLT_EPILOGUE_BGRADB:
-        return true;
-      default:
-        return false;
+      case CUBLASLT_EPILOGUE_BGRADB: return true;
+      default: return false;
     }
   }
   bool has_aux() const { return (operation.epilogue & 128u) != 0; }
@@ -87,12 +85,9 @@ struct Problem {
 
 inline std::uint64_t hash_of(const Problem& p) {  // FNV-1a
   std::uint64_t hash = 1469598103934665603u;
-  const auto add = [&hash](auto value) {
-    hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u;
-  };
+  const auto add = [&hash](auto value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u; };
   for (const Layout& l : {p.a, p.b, p.c, p.d}) add(l.type), add(l.rows), add(l.columns), add(l.ld);
-  add(p.operation.transa), add(p.operation.transb), add(p.operation.epilogue), add(p.bias_type()),
-      add(p.aux_type());
+  add(p.operation.transa), add(p.operation.transb), add(p.operation.epilogue), add(p.bias_type()), add(p.aux_type());
   add(p.operation.aux_ld);
   return hash;
 }
@@ -110,10 +105,9 @@ inline cublasStatus_t check_epilogue(const Problem& p) {
   const Operation& o = p.operation;
   if (o.epilogue == CUBLASLT_EPILOGUE_DEFAULT) return CUBLAS_STATUS_SUCCESS;
   if (mode_is("no-epilogues")) return CUBLAS_STATUS_NOT_SUPPORTED;
-  if (!p.has_bias() && o.epilogue != CUBLASLT_EPILOGUE_DGELU)
-    return CUBLAS_STATUS_NOT_SUPPORTED;  // not emulated
-  const bool fp32_sums = o.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD && p.bias_type() == CUDA_R_32F &&
-                         mode_is("fp32-bias-gradients");
+  if (!p.has_bias() && o.epilogue != CUBLASLT_EPILOGUE_DGELU) return CUBLAS_STATUS_NOT_SUPPORTED;  // not emulated
+  const bool fp32_sums =
+      o.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD && p.bias_type() == CUDA_R_32F && mode_is("fp32-bias-gradients");
   if (p.has_bias() && p.bias_type() != p.d.type && !fp32_sums) return CUBLAS_STATUS_INVALID_VALUE;
   if (!p.has_aux()) return CUBLAS_STATUS_SUCCESS;
   // "Must be divisible by 8 and be no less than the number of rows in the output matrix."
@@ -126,14 +120,12 @@ inline cublasStatus_t check_epilogue(const Problem& p) {
 inline cublasStatus_t check(Problem& p) {
   if (!types_are_supported(p)) return CUBLAS_STATUS_NOT_SUPPORTED;
   const Operation& o = p.operation;
-  if (o.transc != CUBLAS_OP_N || o.pointer_mode != CUBLASLT_POINTER_MODE_HOST)
-    return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (o.transc != CUBLAS_OP_N || o.pointer_mode != CUBLASLT_POINTER_MODE_HOST) return CUBLAS_STATUS_NOT_SUPPORTED;
   p.k = transposed(o.transa) ? p.a.rows : p.a.columns;
   const std::uint64_t m = transposed(o.transa) ? p.a.columns : p.a.rows;
   const std::uint64_t n = transposed(o.transb) ? p.b.rows : p.b.columns;
   const std::uint64_t k_of_b = transposed(o.transb) ? p.b.columns : p.b.rows;
-  if (p.k != k_of_b || p.d.rows != m || p.d.columns != n || p.c.rows != m || p.c.columns != n ||
-      p.k * m * n == 0)
+  if (p.k != k_of_b || p.d.rows != m || p.d.columns != n || p.c.rows != m || p.c.columns != n || p.k * m * n == 0)
     return CUBLAS_STATUS_INVALID_VALUE;
   for (const Layout& l : {p.a, p.b, p.c, p.d})
     if (l.ld < static_cast<std::int64_t>(l.rows)) return CUBLAS_STATUS_INVALID_VALUE;
@@ -166,8 +158,7 @@ inline bool configure(const Problem& p, const Preference& preference, std::int32
     std::uint32_t alignment =
         i <= kD ? preference.alignment[i] : alignment_of(i == kBias ? p.operation.bias : p.operation.aux);
     if ((i == kBias && !p.has_bias()) || (i == kAux && !p.has_aux())) alignment = 16;
-    if (static_cast<std::int64_t>(alignment) < p.element_bytes(i))
-      return false;  // no algorithm splits an element
+    if (static_cast<std::int64_t>(alignment) < p.element_bytes(i)) return false;  // no algorithm splits an element
     algorithm.alignment[i] = static_cast<std::uint16_t>(alignment);
   }
   return true;

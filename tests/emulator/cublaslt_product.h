@@ -75,8 +75,7 @@ inline Eigen::MatrixXf sums_of(const Product& p, const Eigen::MatrixXf& a, const
   return sums;
 }
 
-/// Changes the sums as the epilogue says. Vectors: `bias` has a value for each row of D, BGRADB's for each
-/// column.
+/// Changes the sums as the epilogue says. Vectors: `bias` has a value for each row of D, BGRADB's for each column.
 inline void apply_epilogue(const Product& p, const Eigen::MatrixXf& a, const Eigen::MatrixXf& b,
                            Eigen::MatrixXf& sums) {
   const auto each = [&sums](const auto& change) {
@@ -87,8 +86,7 @@ inline void apply_epilogue(const Product& p, const Eigen::MatrixXf& a, const Eig
     for (std::int64_t i = 0; i < values.size(); ++i) p.bias.set(i, 0, values(i));
   };
   switch (p.epilogue) {
-    case CUBLASLT_EPILOGUE_BIAS:
-      return each([&p](std::int64_t i, std::int64_t, float& x) { x += p.bias.at(i, 0); });
+    case CUBLASLT_EPILOGUE_BIAS: return each([&p](std::int64_t i, std::int64_t, float& x) { x += p.bias.at(i, 0); });
     case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
       return each([&p](std::int64_t i, std::int64_t j, float& x) {
         x += p.bias.at(i, 0);
@@ -100,12 +98,9 @@ inline void apply_epilogue(const Product& p, const Eigen::MatrixXf& a, const Eig
       each([&p](std::int64_t i, std::int64_t j, float& x) { x *= gelu_derivative(p.aux.at(i, j)); });
       if (p.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD) store(sums.rowwise().sum());
       return;
-    case CUBLASLT_EPILOGUE_BGRADA:
-      return store(a.rowwise().sum());
-    case CUBLASLT_EPILOGUE_BGRADB:
-      return store(b.colwise().sum().transpose());
-    default:
-      return;
+    case CUBLASLT_EPILOGUE_BGRADA: return store(a.rowwise().sum());
+    case CUBLASLT_EPILOGUE_BGRADB: return store(b.colwise().sum().transpose());
+    default: return;
   }
 }
 

@@ -89,13 +89,11 @@ struct Library {
 
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, T value) {
-    REQUIRE(cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof value) ==
-            CUBLAS_STATUS_SUCCESS);
+    REQUIRE(cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof value) == CUBLAS_STATUS_SUCCESS);
   }
   template <class T>
   void prefer(cublasLtMatmulPreferenceAttributes_t attribute, T value) {
-    REQUIRE(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value) ==
-            CUBLAS_STATUS_SUCCESS);
+    REQUIRE(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value) == CUBLAS_STATUS_SUCCESS);
   }
   explicit Library(const Case& c) {
     cublasLtCreate(&handle);
@@ -113,9 +111,8 @@ struct Library {
     cublasLtMatmulPreferenceCreate(&preference);
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, c.workspace_bytes);
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, c.reductions);
-    for (const auto which :
-         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    for (const auto which : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                             CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       prefer(which, c.alignment);
   }
   ~Library() {
@@ -148,25 +145,21 @@ std::vector<cublasLtMatmulAlgo_t> algorithms_for(Library& library) {
 struct Operands {
   Device a, b, d, bias, aux, workspace;
   explicit Operands(const Case& c, std::size_t shift = 0)
-      : a(c.in, c.lda() * (c.transa ? c.m : c.k), 1, shift),
-        b(c.in, c.ldb() * (c.transb ? c.k : c.n), 2, shift),
-        d(c.out, c.ldd() * c.n, 3, shift),
-        bias(c.bias_type.value_or(c.out), std::max(c.m, c.n), 4, shift),
-        aux(c.out, c.aux_ld * c.n, 5, shift),
-        workspace(CUDA_R_32F, 1 << 18, 6) {}
+      : a(c.in, c.lda() * (c.transa ? c.m : c.k), 1, shift), b(c.in, c.ldb() * (c.transb ? c.k : c.n), 2, shift),
+        d(c.out, c.ldd() * c.n, 3, shift), bias(c.bias_type.value_or(c.out), std::max(c.m, c.n), 4, shift),
+        aux(c.out, c.aux_ld * c.n, 5, shift), workspace(CUDA_R_32F, 1 << 18, 6) {}
   void point(Library& library) const {
     library.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.data());
     library.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux.data());
   }
 };
 
-cublasStatus_t multiply(const Case& c, Library& library, const Operands& on,
-                        const cublasLtMatmulAlgo_t& algorithm, std::size_t workspace_bytes = 1 << 20) {
+cublasStatus_t multiply(const Case& c, Library& library, const Operands& on, const cublasLtMatmulAlgo_t& algorithm,
+                        std::size_t workspace_bytes = 1 << 20) {
   float alpha = c.alpha, beta = c.beta;
-  const cublasStatus_t status =
-      cublasLtMatmul(library.handle, library.operation, &alpha, on.a.data(), library.a, on.b.data(),
-                     library.b, &beta, on.d.data(), library.d, on.d.data(), library.d, &algorithm,
-                     on.workspace.data(), workspace_bytes, nullptr);
+  const cublasStatus_t status = cublasLtMatmul(library.handle, library.operation, &alpha, on.a.data(), library.a,
+                                               on.b.data(), library.b, &beta, on.d.data(), library.d, on.d.data(),
+                                               library.d, &algorithm, on.workspace.data(), workspace_bytes, nullptr);
   alpha = beta = std::nanf("");  // read in the call
   REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
   return status;
@@ -177,8 +170,7 @@ double gelu_slope(double x) { return (gelu(x + 1e-5) - gelu(x - 1e-5)) / 2e-5; }
 
 /// Half a unit in the last place of `type`, and the fp32 sum of a hundred terms.
 bool close(float got, double expected, cudaDataType_t type) {
-  const double tolerance =
-      (type == CUDA_R_16BF ? 1.0 / 256 : 0) * std::abs(expected) + 1e-5 * (1 + std::abs(expected));
+  const double tolerance = (type == CUDA_R_16BF ? 1.0 / 256 : 0) * std::abs(expected) + 1e-5 * (1 + std::abs(expected));
   return std::abs(static_cast<double>(got) - expected) <= tolerance;
 }
 
@@ -187,12 +179,8 @@ std::size_t count_wrong(const Case& c, const Operands& on) {
   const auto at = [](const Device& x, std::int64_t i) {
     return static_cast<double>(x.values[static_cast<std::size_t>(i)]);
   };
-  const auto a = [&](std::int64_t i, std::int64_t l) {
-    return at(on.a, c.transa ? l + i * c.lda() : i + l * c.lda());
-  };
-  const auto b = [&](std::int64_t l, std::int64_t j) {
-    return at(on.b, c.transb ? j + l * c.ldb() : l + j * c.ldb());
-  };
+  const auto a = [&](std::int64_t i, std::int64_t l) { return at(on.a, c.transa ? l + i * c.lda() : i + l * c.lda()); };
+  const auto b = [&](std::int64_t l, std::int64_t j) { return at(on.b, c.transb ? j + l * c.ldb() : l + j * c.ldb()); };
   const std::vector<float> d = on.d.fetch(), bias = on.bias.fetch(), aux = on.aux.fetch();
   const bool forward = c.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
   const bool backward = c.epilogue == CUBLASLT_EPILOGUE_DGELU || c.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD;
@@ -221,8 +209,7 @@ std::size_t count_wrong(const Case& c, const Operands& on) {
     for (std::int64_t l = 0; l < c.k; ++l) sum += a(i, l);
     const auto place = static_cast<std::size_t>(i);
     if (c.epilogue == CUBLASLT_EPILOGUE_BGRADA) wrong += !close(bias[place], sum, vector_type);
-    if (c.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD)
-      wrong += !close(bias[place], row_sums[place], vector_type);
+    if (c.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD) wrong += !close(bias[place], row_sums[place], vector_type);
   }
   for (std::int64_t j = 0; j < c.n && c.epilogue == CUBLASLT_EPILOGUE_BGRADB; ++j) {
     double sum = 0;
@@ -233,8 +220,8 @@ std::size_t count_wrong(const Case& c, const Operands& on) {
 }
 
 void check_product(const Case& c, std::size_t least_algorithms = 1) {
-  INFO("m, n, k " << c.m << ", " << c.n << ", " << c.k << ", transposed " << c.transa << c.transb
-                  << ", types " << c.in << " " << c.out << ", pad " << c.pad << ", epilogue " << c.epilogue);
+  INFO("m, n, k " << c.m << ", " << c.n << ", " << c.k << ", transposed " << c.transa << c.transb << ", types " << c.in
+                  << " " << c.out << ", pad " << c.pad << ", epilogue " << c.epilogue);
   Library library(c);
   const std::size_t count = [&] {
     const Operands pointers(c);
@@ -275,10 +262,8 @@ TEST_CASE("products in every layout") {
     for (const bool transb : {false, true})
       for (const auto& [in, out] : {std::pair{kFp32, kFp32}, {kBf16, kBf16}, {kBf16, kFp32}})
         for (const std::int64_t pad : {0, 3}) {
-          check_product({.transa = transa, .transb = transb, .in = in, .out = out, .pad = pad},
-                        out == kFp32 ? 3 : 2);
-          check_product(
-              {.m = 1, .n = 1, .k = 1, .transa = transa, .transb = transb, .in = in, .out = out, .pad = pad});
+          check_product({.transa = transa, .transb = transb, .in = in, .out = out, .pad = pad}, out == kFp32 ? 3 : 2);
+          check_product({.m = 1, .n = 1, .k = 1, .transa = transa, .transb = transb, .in = in, .out = out, .pad = pad});
           check_product({.m = 33,
                          .n = 20,
                          .k = 100,
@@ -293,9 +278,8 @@ TEST_CASE("products in every layout") {
 }
 
 TEST_CASE("epilogues") {
-  for (const auto epilogue :
-       {CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_GELU_AUX_BIAS, CUBLASLT_EPILOGUE_DGELU,
-        CUBLASLT_EPILOGUE_DGELU_BGRAD, CUBLASLT_EPILOGUE_BGRADA, CUBLASLT_EPILOGUE_BGRADB})
+  for (const auto epilogue : {CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_GELU_AUX_BIAS, CUBLASLT_EPILOGUE_DGELU,
+                              CUBLASLT_EPILOGUE_DGELU_BGRAD, CUBLASLT_EPILOGUE_BGRADA, CUBLASLT_EPILOGUE_BGRADB})
     for (const auto& [in, out] : {std::pair{kFp32, kFp32}, {kBf16, kBf16}, {kBf16, kFp32}})
       for (const bool transposed : {false, true}) {
         check_product({.transa = transposed, .in = in, .out = out, .pad = 2, .epilogue = epilogue});
@@ -346,8 +330,8 @@ TEST_CASE("an attribute of another size is refused") {
   const std::uint32_t wide[2] = {1, 0};
   CHECK(cublasLtMatmulDescSetAttribute(library.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &narrow,
                                        sizeof narrow) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK(cublasLtMatmulPreferenceSetAttribute(library.preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-                                             wide, sizeof wide) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(cublasLtMatmulPreferenceSetAttribute(library.preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, wide,
+                                             sizeof wide) == CUBLAS_STATUS_INVALID_VALUE);
 }
 
 TEST_CASE("the preference filters algorithms") {
@@ -363,8 +347,8 @@ TEST_CASE("the preference filters algorithms") {
   std::uint32_t splits = 0;
   std::size_t written = 0;
   status_of({}, &algorithms);
-  REQUIRE(cublasLtMatmulAlgoConfigGetAttribute(&algorithms[1], CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits,
-                                               sizeof splits, &written) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(cublasLtMatmulAlgoConfigGetAttribute(&algorithms[1], CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits, sizeof splits,
+                                               &written) == CUBLAS_STATUS_SUCCESS);
   CHECK(splits == 2);
 }
 
@@ -376,8 +360,7 @@ TEST_CASE("an algorithm runs only what it was made for") {
   const auto algorithms = algorithms_for(library);
   REQUIRE(algorithms.size() == 2);
   CHECK(multiply(c, library, on, algorithms[0]) == CUBLAS_STATUS_SUCCESS);
-  CHECK(multiply(c, library, off, algorithms[0]) ==
-        CUBLAS_STATUS_INVALID_VALUE);  // 8 bytes, 16 were promised
+  CHECK(multiply(c, library, off, algorithms[0]) == CUBLAS_STATUS_INVALID_VALUE);    // 8 bytes, 16 were promised
   CHECK(multiply(c, library, on, algorithms[1], 4) == CUBLAS_STATUS_INVALID_VALUE);  // too small a workspace
   library.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, off.bias.data());
   CHECK(multiply(c, library, on, algorithms[0]) == CUBLAS_STATUS_INVALID_VALUE);

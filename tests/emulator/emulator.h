@@ -26,12 +26,10 @@ enum class Waits { for_nobody, for_ranks };
 /// arguments, device pointers as such; pointees in device memory may be read and written only inside of it.
 void enqueue(cudaStream_t stream, Work work, Waits waits = Waits::for_nobody);
 
-/// The launch of a kernel, after a check of its sizes. `thread` is called as each of its threads, see
-/// device.h.
+/// The launch of a kernel, after a check of its sizes. `thread` is called as each of its threads, see device.h.
 void launch(dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, Work thread);
 
-/// The same error, which cudaGetLastError() and the checks after a kernel launch return too; success changes
-/// nothing.
+/// The same error, which cudaGetLastError() and the checks after a kernel launch return too; success changes nothing.
 cudaError_t failed(cudaError_t error);
 
 }  // namespace gpumonth::emulator

@@ -41,8 +41,7 @@ template <class F>
 int signal_of(const F& work) {
   const pid_t child = fork();
   if (child == 0) {
-    for (const int number : {SIGSEGV, SIGABRT})
-      std::signal(number, SIG_DFL);  // else Catch reports for the child
+    for (const int number : {SIGSEGV, SIGABRT}) std::signal(number, SIG_DFL);  // else Catch reports for the child
     std::freopen("/dev/null", "w", stderr);
     work();
     _exit(0);
@@ -89,8 +88,7 @@ TEST_CASE("shuffles exchange within warps") {
   const Ints out(kThreads);
   Launch(1, kThreads)(sum_of_lanes, out.at);
   cudaDeviceSynchronize();
-  for (unsigned i = 0; i < kThreads; ++i)
-    CHECK(out.values()[i] == static_cast<int>(i / 32 * 32 * 32 + 31 * 32 / 2));
+  for (unsigned i = 0; i < kThreads; ++i) CHECK(out.values()[i] == static_cast<int>(i / 32 * 32 * 32 + 31 * 32 / 2));
 }
 
 TEST_CASE("a shuffle that some lanes do not come to ends the program") {

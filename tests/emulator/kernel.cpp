@@ -1,7 +1,6 @@
 // Kernels, thread by thread: each thread of a block is a fiber, which runs until it waits for others. Blocks,
 // and the threads of a block between two barriers, run in the order of their numbers in one launch and in the
-// reverse order in the next, so that what relies on an order is found. A kernel that waits for ever ends the
-// program.
+// reverse order in the next, so that what relies on an order is found. A kernel that waits for ever ends the program.
 #include "tests/emulator/kernel.h"
 
 #include <boost/context/fiber.hpp>
@@ -138,8 +137,7 @@ void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* thei
   Warp& warp = b.warps[number];
   if (!(mask >> me & 1) || !(mask >> from & 1)) fail("a shuffle with a lane that its mask leaves out");
   const std::size_t in_warp = std::min<std::size_t>(kWarp, b.threads.size() - number * kWarp);
-  if (in_warp < kWarp && mask >> in_warp != 0)
-    fail("a shuffle whose mask names lanes that the block does not have");
+  if (in_warp < kWarp && mask >> in_warp != 0) fail("a shuffle whose mask names lanes that the block does not have");
   if (warp.arrived != 0 && warp.mask != mask) fail("lanes of a warp in different shuffles");
   warp.mask = mask;
   std::memcpy(warp.lanes[me].value, mine, bytes);
@@ -163,9 +161,8 @@ void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* thei
 }
 
 void launch(dim3 grid, dim3 size, std::size_t shared_bytes, cudaStream_t stream, Work thread) {
-  const bool bad = size.x == 0 || size.x > kMostThreads || size.y != 1 || size.z != 1 || grid.x == 0 ||
-                   grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535 ||
-                   shared_bytes > kMostShared;
+  const bool bad = size.x == 0 || size.x > kMostThreads || size.y != 1 || size.z != 1 || grid.x == 0 || grid.y == 0 ||
+                   grid.z == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535 || shared_bytes > kMostShared;
   if (bad) {
     failed(cudaErrorInvalidConfiguration);
     return;

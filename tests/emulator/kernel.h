@@ -27,8 +27,7 @@ void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* thei
 unsigned lane();
 void* dynamic_shared();
 
-/// What `kernel<<<grid, block, shared, stream>>>(...)` is translated to. Arguments are copied, as in a
-/// launch.
+/// What `kernel<<<grid, block, shared, stream>>>(...)` is translated to. Arguments are copied, as in a launch.
 struct Launch {
   dim3 grid, block;
   std::size_t shared_bytes;
@@ -73,8 +72,8 @@ template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int distance) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 16);
   T theirs;
-  ::gpumonth::emulator::exchange_in_warp(mask, ::gpumonth::emulator::lane() ^ static_cast<unsigned>(distance),
-                                         &value, &theirs, sizeof(T));
+  ::gpumonth::emulator::exchange_in_warp(mask, ::gpumonth::emulator::lane() ^ static_cast<unsigned>(distance), &value,
+                                         &theirs, sizeof(T));
   return theirs;
 }
 

@@ -59,11 +59,10 @@ void explain(int signal, siginfo_t* info, void*) {
   for (const auto& [pointer, a] : device_memory()) {
     if (at < a.pages - kPage || at >= a.pages + a.page_bytes + kPage) continue;
     if (at >= pointer && at < pointer + a.bytes)
-      std::fprintf(stderr, "emulated GPU: the host touched byte %td of %zu of a device allocation\n",
-                   at - pointer, a.bytes);
-    else
-      std::fprintf(stderr, "emulated GPU: byte %td of a device allocation of %zu was touched\n", at - pointer,
+      std::fprintf(stderr, "emulated GPU: the host touched byte %td of %zu of a device allocation\n", at - pointer,
                    a.bytes);
+    else
+      std::fprintf(stderr, "emulated GPU: byte %td of a device allocation of %zu was touched\n", at - pointer, a.bytes);
   }
   std::signal(signal, SIG_DFL);  // the instruction is done again, and then it is the usual end
 }
@@ -84,8 +83,7 @@ auto find(Map& map, const char* pointer, const Bytes& bytes) {
 }
 
 auto find_device(const void* pointer) {
-  return find(device_memory(), static_cast<const char*>(pointer),
-              [](const Allocation& a) { return a.bytes; });
+  return find(device_memory(), static_cast<const char*>(pointer), [](const Allocation& a) { return a.bytes; });
 }
 
 }  // namespace
@@ -100,8 +98,7 @@ MemoryOpen::~MemoryOpen() {
 Place place_of(const void* pointer) {
   const std::lock_guard lock(the_lock());
   if (find_device(pointer) != device_memory().end()) return Place::device;
-  const auto pinned =
-      find(pinned_memory(), static_cast<const char*>(pointer), [](std::size_t bytes) { return bytes; });
+  const auto pinned = find(pinned_memory(), static_cast<const char*>(pointer), [](std::size_t bytes) { return bytes; });
   return pinned == pinned_memory().end() ? Place::pageable : Place::pinned;
 }
 
@@ -119,14 +116,12 @@ Work copy_work(void* to, const void* from, std::size_t bytes) {
   return [=] { std::memmove(to, from, bytes); };
 }
 
-/// Zeros of whole pages are pages not yet written to: large buffers that stay empty take no memory of the
-/// host's.
+/// Zeros of whole pages are pages not yet written to: large buffers that stay empty take no memory of the host's.
 void fill(void* to, int value, std::size_t bytes) {
   char *const begin = static_cast<char*>(to), *const end = begin + bytes;
   const auto up = [](char* p) { return p + (kPage - reinterpret_cast<std::uintptr_t>(p) % kPage) % kPage; };
   char *const first = up(begin), *const last = up(end) - (up(end) == end ? 0 : kPage);
-  if (value != 0 || first >= last ||
-      madvise(first, static_cast<std::size_t>(last - first), MADV_DONTNEED) != 0) {
+  if (value != 0 || first >= last || madvise(first, static_cast<std::size_t>(last - first), MADV_DONTNEED) != 0) {
     std::memset(to, value, bytes);
     return;
   }
@@ -156,8 +151,7 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   const std::size_t pages = (rounded + kPage - 1) / kPage * kPage;
   if (in_use() + pages > capacity()) return failed(cudaErrorMemoryAllocation);
-  void* const mapped =
-      mmap(nullptr, pages + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const mapped = mmap(nullptr, pages + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) return failed(cudaErrorMemoryAllocation);
   char* const begin = static_cast<char*>(mapped) + kPage;
   mprotect(begin, pages, PROT_READ | PROT_WRITE);
@@ -194,8 +188,7 @@ cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
 cudaError_t cudaFreeHost(void* pointer) {
   const std::lock_guard lock(the_lock());
   run_all();
-  if (pointer && pinned_memory().erase(static_cast<const char*>(pointer)) == 0)
-    return failed(cudaErrorInvalidValue);
+  if (pointer && pinned_memory().erase(static_cast<const char*>(pointer)) == 0) return failed(cudaErrorInvalidValue);
   std::free(pointer);
   return cudaSuccess;
 }
@@ -207,8 +200,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* total_bytes) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const std::lock_guard lock(the_lock());
   if (bytes == 0) return cudaSuccess;
   if (!kind_fits(to, from, bytes, kind)) return failed(cudaErrorInvalidValue);
@@ -216,8 +208,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const bool pageable = place_of(kind == cudaMemcpyHostToDevice ? from : to) == Place::pageable;
   if (kind == cudaMemcpyHostToDevice && pageable) {  // the call returns when the host's memory has been read
     if (stream->capture) return failed(cudaErrorStreamCaptureUnsupported);
-    auto held = std::make_shared<std::vector<char>>(static_cast<const char*>(from),
-                                                    static_cast<const char*>(from) + bytes);
+    auto held =
+        std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
     enqueue(stream, [=] { std::memcpy(to, held->data(), bytes); });
     return cudaSuccess;
   }

@@ -32,8 +32,7 @@
 using namespace gpumonth::emulator;
 
 struct ncclComm {
-  std::shared_ptr<Channel>
-      channel;  ///< null once it is destroyed or aborted; the handle itself stays, to tell misuse
+  std::shared_ptr<Channel> channel;  ///< null once it is destroyed or aborted; the handle itself stays, to tell misuse
 };
 
 namespace {
@@ -91,11 +90,9 @@ bool capture_is_broken(cudaStream_t stream, bool& captured) {
   return asked != cudaSuccess || status == cudaStreamCaptureStatusInvalidated;
 }
 
-ncclResult_t launch(const std::shared_ptr<Channel>& channel, cudaStream_t stream,
-                    std::vector<Collective> calls) {
+ncclResult_t launch(const std::shared_ptr<Channel>& channel, cudaStream_t stream, std::vector<Collective> calls) {
   bool captured = false;
-  if (capture_is_broken(stream, captured))
-    return failed(ncclUnhandledCudaError, "the stream's capture has failed");
+  if (capture_is_broken(stream, captured)) return failed(ncclUnhandledCudaError, "the stream's capture has failed");
   const std::lock_guard lock(channel->launching);
   const bool other_stream = !captured && channel->launched && channel->last_stream != stream;
   if (other_stream && cudaStreamWaitEvent(stream, channel->last_launch, 0) != cudaSuccess)
@@ -121,8 +118,7 @@ ncclResult_t submit(ncclComm_t comm, cudaStream_t stream, Collective c) {
   try {
     if (channel) channel->check(c);
     c.call.registered = is_registered(comm, c.send) && is_registered(comm, c.receive);
-    if (capture_is_broken(stream, captured))
-      result = failed(ncclUnhandledCudaError, "the stream's capture has failed");
+    if (capture_is_broken(stream, captured)) result = failed(ncclUnhandledCudaError, "the stream's capture has failed");
   } catch (const NcclError& error) {
     result = failed(error.result, error.what());
   }
@@ -144,9 +140,8 @@ ncclResult_t submit(ncclComm_t comm, cudaStream_t stream, Collective c) {
 
 Collective collective(Kind kind, const void* send, void* receive, std::size_t count, ncclDataType_t type,
                       ncclRedOp_t op, int root) {
-  return {.call = {.kind = kind, .type = type, .op = op, .root = root, .count = count},
-          .send = send,
-          .receive = receive};
+  return {
+      .call = {.kind = kind, .type = type, .op = op, .root = root, .count = count}, .send = send, .receive = receive};
 }
 
 }  // namespace
@@ -175,13 +170,11 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   if (!has_interface()) return failed(ncclInvalidUsage, "Bootstrap : no socket interface found");
   *id = {};
   std::snprintf(id->internal, sizeof id->internal, "/gpumonth-nccl-%d-%lld-%d", static_cast<int>(getpid()),
-                static_cast<long long>(std::chrono::system_clock::now().time_since_epoch().count()),
-                ++number);
+                static_cast<long long>(std::chrono::system_clock::now().time_since_epoch().count()), ++number);
   return ncclSuccess;
 }
 
-ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank,
-                                    ncclConfig_t* config) {
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank, ncclConfig_t* config) {
   if (!comm || size < 1 || size > Meeting::kMostRanks || rank < 0 || rank >= size || id.internal[0] != '/')
     return failed(ncclInvalidArgument, "ranks, or an id that ncclGetUniqueId() did not make");
   if (config && (config->magic != 0xcafebeef || config->blocking == 0))
@@ -221,8 +214,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   if (!channel) return no_communicator();
   if (cudaDeviceSynchronize() != cudaSuccess) return failed(ncclUnhandledCudaError, "cudaDeviceSynchronize");
   for (int turn = 0; channel->graphs.use_count() > 1 && !channel->aborted; ++turn) {
-    if (turn == 200)
-      std::fprintf(stderr, "emulated NCCL: ncclCommDestroy waits for a CUDA graph to be destroyed\n");
+    if (turn == 200) std::fprintf(stderr, "emulated NCCL: ncclCommDestroy waits for a CUDA graph to be destroyed\n");
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   if (!channel->aborted) {
@@ -294,16 +286,16 @@ ncclResult_t ncclGroupEnd() {
   return launch(ended.channel, ended.stream, {ended.calls.rbegin(), ended.calls.rend()});
 }
 
-ncclResult_t ncclAllReduce(const void* send, void* receive, std::size_t count, ncclDataType_t type,
-                           ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclAllReduce(const void* send, void* receive, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
+                           ncclComm_t comm, cudaStream_t stream) {
   return submit(comm, stream, collective(kAllReduce, send, receive, count, type, op, 0));
 }
-ncclResult_t ncclReduceScatter(const void* send, void* receive, std::size_t count, ncclDataType_t type,
-                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclReduceScatter(const void* send, void* receive, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
+                               ncclComm_t comm, cudaStream_t stream) {
   return submit(comm, stream, collective(kReduceScatter, send, receive, count, type, op, 0));
 }
-ncclResult_t ncclAllGather(const void* send, void* receive, std::size_t count, ncclDataType_t type,
-                           ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclAllGather(const void* send, void* receive, std::size_t count, ncclDataType_t type, ncclComm_t comm,
+                           cudaStream_t stream) {
   return submit(comm, stream, collective(kAllGather, send, receive, count, type, ncclSum, 0));
 }
 ncclResult_t ncclBroadcast(const void* send, void* receive, std::size_t count, ncclDataType_t type, int root,

@@ -43,9 +43,8 @@ void sum(const Meeting& meeting, int size, int first, std::uint64_t offset, std:
 std::string describe(const Call& call) {
   static const char* const names[] = {"?", "AllReduce", "ReduceScatter", "AllGather", "Broadcast"};
   return std::string(names[call.kind]) + " of " + std::to_string(call.count) + " elements of type " +
-         std::to_string(call.type) + ", op " + std::to_string(call.op) + ", root " +
-         std::to_string(call.root) + (call.captured ? ", captured" : "") +
-         (call.registered ? ", registered" : "");
+         std::to_string(call.type) + ", op " + std::to_string(call.op) + ", root " + std::to_string(call.root) +
+         (call.captured ? ", captured" : "") + (call.registered ? ", registered" : "");
 }
 
 }  // namespace
@@ -53,26 +52,19 @@ std::string describe(const Call& call) {
 std::size_t bytes_of(std::int32_t type) {
   switch (type) {
     case ncclInt8:
-    case ncclUint8:
-      return 1;
+    case ncclUint8: return 1;
     case ncclFloat16:
-    case ncclBfloat16:
-      return 2;
+    case ncclBfloat16: return 2;
     case ncclInt32:
     case ncclUint32:
-    case ncclFloat32:
-      return 4;
+    case ncclFloat32: return 4;
     case ncclInt64:
     case ncclUint64:
-    case ncclFloat64:
-      return 8;
-    default:
-      return 0;
+    case ncclFloat64: return 8;
+    default: return 0;
   }
 }
-bool is_summed(std::int32_t type) {
-  return type == ncclFloat32 || type == ncclFloat64 || type == ncclBfloat16;
-}
+bool is_summed(std::int32_t type) { return type == ncclFloat32 || type == ncclFloat64 || type == ncclBfloat16; }
 
 std::string Channel::error_text() const {
   const std::lock_guard lock(text_mutex_);
@@ -110,8 +102,7 @@ void Channel::check(const Collective& c) const {
                                                       : send == receive;
   const bool apart = send + (c.call.kind == kReduceScatter ? whole : part) <= receive ||
                      receive + (c.call.kind == kAllGather ? whole : part) <= send;
-  if (sends && !in_place && !apart)
-    refuse(ncclInvalidUsage, "buffers overlap, but not as an in-place collective's do");
+  if (sends && !in_place && !apart) refuse(ncclInvalidUsage, "buffers overlap, but not as an in-place collective's do");
 }
 
 bool Channel::meet() {
@@ -125,8 +116,8 @@ bool Channel::agree(const Call& call) {
   for (int other = 0; other < size; ++other) {
     const Call& theirs = meeting.seat(other).call;
     if (theirs == call) continue;
-    fail(ncclInvalidUsage, "ranks call different collectives: rank " + std::to_string(rank) + " " +
-                               describe(call) + ", rank " + std::to_string(other) + " " + describe(theirs));
+    fail(ncclInvalidUsage, "ranks call different collectives: rank " + std::to_string(rank) + " " + describe(call) +
+                               ", rank " + std::to_string(other) + " " + describe(theirs));
     return false;
   }
   return true;
@@ -156,16 +147,15 @@ void Channel::take(const Collective& c, std::uint64_t at, std::uint64_t count) {
   }
   if (c.call.kind == kAllGather) {
     for (int other = 0; other < size; ++other)
-      std::memcpy(to + static_cast<std::uint64_t>(other) * c.call.count * bytes, meeting.slot(other),
-                  count * bytes);
+      std::memcpy(to + static_cast<std::uint64_t>(other) * c.call.count * bytes, meeting.slot(other), count * bytes);
     return;
   }
   const bool scattered = c.call.kind == kReduceScatter;
   const std::uint64_t offset = scattered ? static_cast<std::uint64_t>(rank) * count : 0;
   const std::uint64_t chunk = at / most_elements(c);
   // as round a ring, where each part of a buffer begins at another rank
-  const int first = static_cast<int>((chunk + static_cast<std::uint64_t>(scattered ? rank : 0)) %
-                                     static_cast<std::uint64_t>(size));
+  const int first =
+      static_cast<int>((chunk + static_cast<std::uint64_t>(scattered ? rank : 0)) % static_cast<std::uint64_t>(size));
   if (c.call.type == ncclFloat32)
     sum<float>(meeting, size, first, offset, count, to);
   else if (c.call.type == ncclFloat64)

@@ -1,5 +1,4 @@
-// An emulated NCCL communicator as enqueued work sees it: the collectives themselves. Only nccl*.cpp include
-// it.
+// An emulated NCCL communicator as enqueued work sees it: the collectives themselves. Only nccl*.cpp include it.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -56,9 +56,7 @@ bool wait_until(const Done& done, const InVain& in_vain) {
   return true;
 }
 
-void copy_text(const std::string& from, char* to, std::size_t bytes) {
-  std::snprintf(to, bytes, "%s", from.c_str());
-}
+void copy_text(const std::string& from, char* to, std::size_t bytes) { std::snprintf(to, bytes, "%s", from.c_str()); }
 
 }  // namespace
 
@@ -120,8 +118,8 @@ Meeting::Meeting(const std::string& name, int rank, int size, const std::string&
 void Meeting::take_seat(const std::string& host, const std::string& gpu) {
   std::int32_t ranks = 0;
   if (!board_->ranks.compare_exchange_strong(ranks, size_) && ranks != size_)
-    throw NcclError(ncclInvalidArgument, "ranks differ in their number: " + std::to_string(size_) + " and " +
-                                             std::to_string(ranks));
+    throw NcclError(ncclInvalidArgument,
+                    "ranks differ in their number: " + std::to_string(size_) + " and " + std::to_string(ranks));
   Seat& mine = seat(rank_);
   Presence empty = Presence::absent;
   if (!mine.presence.compare_exchange_strong(empty, Presence::taken))

@@ -113,8 +113,7 @@ struct Stream {
 template <class T>
 std::vector<T> values_of(int rank, std::size_t count) {
   std::vector<T> values(count);
-  for (std::size_t i = 0; i < count; ++i)
-    values[i] = static_cast<T>((i * 7 + static_cast<std::size_t>(rank) * 5) % 31);
+  for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<T>((i * 7 + static_cast<std::size_t>(rank) * 5) % 31);
   return values;
 }
 template <class T>
@@ -139,15 +138,13 @@ void check_collectives(ncclComm_t comm, int rank, int size, std::size_t count, n
   const Buffer<T> source(values_of<T>(rank, n * count)), whole(values_of<T>(rank, n * count));
   const Buffer<T> scattered(std::vector<T>(count, T(-1)));
   EXPECT(ncclAllReduce(whole.data, whole.data, n * count, type, ncclSum, comm, on.stream) == ncclSuccess);
-  EXPECT(ncclReduceScatter(source.data, scattered.data, count, type, ncclSum, comm, on.stream) ==
-         ncclSuccess);
+  EXPECT(ncclReduceScatter(source.data, scattered.data, count, type, ncclSum, comm, on.stream) == ncclSuccess);
   on.wait();
   EXPECT(whole.fetch() == all);
   EXPECT(scattered.fetch() == part(all, r));
 
   EXPECT(ncclAllReduce(source.data, whole.data, n * count, type, ncclSum, comm, on.stream) == ncclSuccess);
-  EXPECT(ncclReduceScatter(source.data, source.at(r * count), count, type, ncclSum, comm, on.stream) ==
-         ncclSuccess);
+  EXPECT(ncclReduceScatter(source.data, source.at(r * count), count, type, ncclSum, comm, on.stream) == ncclSuccess);
   on.wait();
   EXPECT(whole.fetch() == all);
   EXPECT(part(source.fetch(), r) == part(all, r));
@@ -199,8 +196,7 @@ TEST_CASE("collectives of any size, in place and not") {
     INFO(size << " ranks");
     const Codes codes = run_ranks(size, [size](int rank, const ncclUniqueId& id) {
       ncclComm_t comm = connect(rank, size, id);
-      for (const std::size_t count :
-           {std::size_t{0}, std::size_t{1}, std::size_t{1000}, std::size_t{700001}}) {
+      for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{1000}, std::size_t{700001}}) {
         check_collectives<float>(comm, rank, size, count, ncclFloat);
         if (count < 5000) check_collectives<double>(comm, rank, size, count, ncclDouble);
       }
@@ -213,9 +209,7 @@ TEST_CASE("collectives of any size, in place and not") {
 TEST_CASE("bf16 is rounded after each addition") {
   const Codes codes = run_ranks(3, [](int rank, const ncclUniqueId& id) {
     ncclComm_t comm = connect(rank, 3, id);
-    const auto bits = [](float x) {
-      return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16);
-    };
+    const auto bits = [](float x) { return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16); };
     // 256 + 1 is a tie between 256 and 258, and goes to the even 256, twice. In fp32 it would be 258.
     const Stream on;
     const Buffer<std::uint16_t> value(std::vector<std::uint16_t>{bits(rank == 0 ? 256.0f : 1.0f)});
@@ -301,8 +295,7 @@ TEST_CASE("ranks that call different collectives are told so") {
   REQUIRE(codes == Codes(2, 0));
 }
 
-TEST_CASE(
-    "a collective that one rank alone captures, or with a buffer that it alone registered, is refused") {
+TEST_CASE("a collective that one rank alone captures, or with a buffer that it alone registered, is refused") {
   for (const bool captures : {true, false}) {
     const Codes codes = run_ranks(2, [captures](int rank, const ncclUniqueId& id) {
       ncclComm_t comm = connect(rank, 2, id);
@@ -313,8 +306,7 @@ TEST_CASE(
       cudaGraphExec_t launchable = nullptr;
       const bool captured = captures && rank == 0;
       if (!captures && rank == 0) EXPECT(ncclCommRegister(comm, a.data, 24, &handle) == ncclSuccess);
-      if (captured)
-        EXPECT(cudaStreamBeginCapture(on.stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+      if (captured) EXPECT(cudaStreamBeginCapture(on.stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
       EXPECT(ncclAllReduce(a.data, a.data, 6, ncclFloat, ncclSum, comm, on.stream) == ncclSuccess);
       if (captured) {
         EXPECT(cudaStreamEndCapture(on.stream, &graph) == cudaSuccess);

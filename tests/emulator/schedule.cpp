@@ -173,8 +173,7 @@ cudaError_t refuse_while_capturing() {
   for (const auto& weak : captures()) {
     const auto capture = weak.lock();
     if (!capture || capture->mode == cudaStreamCaptureModeRelaxed) continue;
-    if (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread != std::this_thread::get_id())
-      continue;
+    if (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread != std::this_thread::get_id()) continue;
     capture->invalid = true;
     return cudaErrorStreamCaptureUnsupported;
   }

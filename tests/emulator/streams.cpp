@@ -9,9 +9,7 @@ using namespace gpumonth::emulator;
 
 namespace {
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 void join_capture(cudaStream_t stream, const std::shared_ptr<Capture>& capture, const Tail& after) {
   if (!stream->capture) {
@@ -197,8 +195,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
   const std::lock_guard lock(the_lock());
-  if (stream_or_default(stream)->capture)
-    return failed(cudaErrorNotSupported);  // child graphs: nobody needs them here
+  if (stream_or_default(stream)->capture) return failed(cudaErrorNotSupported);  // child graphs: nobody needs them here
   enqueue_graph(stream, exec->nodes);
   return cudaSuccess;
 }

@@ -1,5 +1,3 @@
-#include "trainer/checkpoint.h"
-
 #include <cmath>
 
 #include "tests/fuzz/edits.h"
@@ -7,6 +5,7 @@
 #include "tests/fuzz/oracle.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/target.h"
+#include "trainer/checkpoint.h"
 
 namespace gpumonth::fuzz {
 namespace {

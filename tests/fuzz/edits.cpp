@@ -99,9 +99,10 @@ Handle enum_type() {
 /// Empty where `name` is none.
 Handle stored_type(const std::string& name) {
   const std::map<std::string, hid_t> plain = {
-      {"float32", H5T_IEEE_F32LE}, {"float64", H5T_IEEE_F64LE}, {"be-float32", H5T_IEEE_F32BE}, {"int8", H5T_STD_I8LE},
-      {"int16", H5T_STD_I16LE},    {"int32", H5T_STD_I32LE},    {"int64", H5T_STD_I64LE},       {"be-int64", H5T_STD_I64BE},
-      {"uint8", H5T_STD_U8LE},     {"uint16", H5T_STD_U16LE},   {"uint32", H5T_STD_U32LE},      {"uint64", H5T_STD_U64LE},
+      {"float32", H5T_IEEE_F32LE},   {"float64", H5T_IEEE_F64LE}, {"be-float32", H5T_IEEE_F32BE},
+      {"int8", H5T_STD_I8LE},        {"int16", H5T_STD_I16LE},    {"int32", H5T_STD_I32LE},
+      {"int64", H5T_STD_I64LE},      {"be-int64", H5T_STD_I64BE}, {"uint8", H5T_STD_U8LE},
+      {"uint16", H5T_STD_U16LE},     {"uint32", H5T_STD_U32LE},   {"uint64", H5T_STD_U64LE},
       {"reference", H5T_STD_REF_OBJ}};
   if (const auto found = plain.find(name); found != plain.end()) return {H5Tcopy(found->second), H5Tclose};
   if (name == "float16") return half_type();
@@ -115,7 +116,9 @@ Handle stored_type(const std::string& name) {
 
 using Dims = std::vector<hsize_t>;
 
-hsize_t elements(const Dims& dims) { return std::accumulate(dims.begin(), dims.end(), hsize_t{1}, std::multiplies<>()); }
+hsize_t elements(const Dims& dims) {
+  return std::accumulate(dims.begin(), dims.end(), hsize_t{1}, std::multiplies<>());
+}
 constexpr hsize_t kMostElements = 1 << 16;  ///< that an edit writes
 
 Dims shape_of(hid_t dataset) {
@@ -299,9 +302,9 @@ void make_attribute(hid_t file, const Words& edit) {
                                                   : H5Screate_simple(1, &count, nullptr),
                      H5Sclose);
   const auto create = [&](hid_t type) {
-    return Handle(H5Acreate_by_name(file, object.c_str(), name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT,
-                                    H5P_DEFAULT),
-                  H5Aclose);
+    return Handle(
+        H5Acreate_by_name(file, object.c_str(), name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        H5Aclose);
   };
   if (kind == "number") {
     const bool real = std::any_of(values.begin(), values.end(), [](const auto& v) { return Number(v).is_real; });
@@ -319,7 +322,8 @@ void make_attribute(hid_t file, const Words& edit) {
     const Handle type = text_type(std::max<std::size_t>(1, values[0].size()));
     const Handle attribute = create(type.get());
     std::string padded;
-    for (const auto& value : values) padded += value, padded.resize((padded.size() / H5Tget_size(type.get()) + 1) * H5Tget_size(type.get()));
+    for (const auto& value : values)
+      padded += value, padded.resize((padded.size() / H5Tget_size(type.get()) + 1) * H5Tget_size(type.get()));
     if (attribute) H5Awrite(attribute.get(), type.get(), padded.data());
   } else if (kind == "compound") {
     static_cast<void>(create(compound_type().get()));
@@ -401,11 +405,13 @@ std::string to_text(const std::vector<Words>& edits) {
   return text;
 }
 
-std::filesystem::path edited_file(const std::string& name, const std::vector<Base>& bases, const std::vector<Words>& edits) {
+std::filesystem::path edited_file(const std::string& name, const std::vector<Base>& bases,
+                                  const std::vector<Words>& edits) {
   hdf5::native_type<float>();  // turns HDF5's own messages off
   const Base* base = &bases.front();
   for (const auto& candidate : bases)
-    if (!edits.empty() && edits[0][0] == "base" && edits[0].size() > 1 && edits[0][1] == candidate.name) base = &candidate;
+    if (!edits.empty() && edits[0][0] == "base" && edits[0].size() > 1 && edits[0][1] == candidate.name)
+      base = &candidate;
   const auto path = write_scratch(name, base->image);
   {
     const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
@@ -422,10 +428,12 @@ std::filesystem::path edited_file(const std::string& name, const std::vector<Bas
 
 bool may_change_values(const std::vector<Words>& edits) {
   // The second of two replaces what the first may have made unreadable.
-  if (std::count_if(edits.begin(), edits.end(), [](const Words& edit) { return edit[0] == "dataset"; }) > 1) return true;
+  if (std::count_if(edits.begin(), edits.end(), [](const Words& edit) { return edit[0] == "dataset"; }) > 1)
+    return true;
   return std::any_of(edits.begin(), edits.end(), [](const Words& edit) {
-    if (edit[0] == "dataset")  // a type of fewer bits, a longer shape padded with zeros, or values inside of the header, of
-                               // which HDF5 does not keep whether they were ever written
+    if (edit[0] ==
+        "dataset")  // a type of fewer bits, a longer shape padded with zeros, or values inside of the header, of
+                    // which HDF5 does not keep whether they were ever written
       return std::any_of(edit.begin(), edit.end(), [](const auto& word) {
         return word.starts_with("type=") || word.starts_with("shape=") || word == "layout=compact";
       });

@@ -36,7 +36,8 @@ struct Base {
 };
 
 /// The base that the edits name, edited, as the scratch file `name`.
-std::filesystem::path edited_file(const std::string& name, const std::vector<Base>& bases, const std::vector<Words>& edits);
+std::filesystem::path edited_file(const std::string& name, const std::vector<Base>& bases,
+                                  const std::vector<Words>& edits);
 
 /// Whether the edits state other values, so that the result need not be the base's.
 bool may_change_values(const std::vector<Words>& edits);

@@ -73,6 +73,8 @@ void latents(const std::string& input, Effort) {
     if (label < 0 || label >= model.num_classes) throw Fault("a label out of range");
 }
 
-std::string mutate_latents(const std::string& input, std::mt19937& random) { return mutate_edits(bases(), input, random); }
+std::string mutate_latents(const std::string& input, std::mt19937& random) {
+  return mutate_edits(bases(), input, random);
+}
 
 }  // namespace gpumonth::fuzz

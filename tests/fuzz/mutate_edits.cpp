@@ -20,6 +20,7 @@ std::string one_of(Random& random, const Choices& choices) {
   return std::string(choices[below(random, std::size(choices))]);
 }
 
+// clang-format off
 constexpr std::array kNumbers = {"nan", "inf", "-inf", "0", "-0.0", "1", "2", "3", "8", "-1", "0.5", "1e308", "-1e308", "5e-324",
                                  "1e-300", "1e30", "1e19", "1e15", "1e-9", "4294967296", "2147483647", "2147483648",
                                  "-2147483648", "9223372036854775807", "-9223372036854775808", "4611686018427387904",
@@ -29,6 +30,7 @@ constexpr std::array kTexts = {"", "x", "cpu", "cuda", "bf16", "fp32", "mpi", "g
                                "a/b", "..", "\xe2\x80\xae"};
 constexpr std::array kTypes = {"float32", "float64", "float16", "be-float32", "int8", "int16", "int32", "int64", "be-int64",
                                "uint8", "uint16", "uint32", "uint64", "text", "vlen-text", "compound", "enum", "opaque", "reference"};
+// clang-format on
 constexpr std::array kLayouts = {"contiguous", "compact", "chunked", "virtual", "external", "short-external"};
 constexpr std::array kFilters = {"gzip", "shuffle", "fletcher32", "lzf", "corrupt"};
 
@@ -54,21 +56,22 @@ Names names_in(const std::vector<Base>& bases) {
       std::set<std::string>*datasets, *groups;
       std::set<std::pair<std::string, std::string>>* attributes;
     } found{&datasets, &groups, &attributes};
-    H5Ovisit(file.get(), H5_INDEX_NAME, H5_ITER_INC,
-             [](hid_t object, const char* name, const H5O_info_t* info, void* data) -> herr_t {
-               auto& f = *static_cast<Found*>(data);
-               const std::string path = name == std::string(".") ? "/" : "/" + std::string(name);
-               (info->type == H5O_TYPE_DATASET ? f.datasets : f.groups)->insert(path);
-               const hdf5::Handle self(H5Oopen(object, name, H5P_DEFAULT), H5Oclose);
-               for (hsize_t i = 0; i < info->num_attrs; ++i) {
-                 std::array<char, 200> text{};
-                 H5Aget_name_by_idx(self.get(), ".", H5_INDEX_NAME, H5_ITER_INC, i, text.data(), text.size(), H5P_DEFAULT);
-                 if (text.data() != std::string("unit") && text.data() != std::string("description"))
-                   f.attributes->emplace(path, text.data());
-               }
-               return 0;
-             },
-             &found);
+    H5Ovisit(
+        file.get(), H5_INDEX_NAME, H5_ITER_INC,
+        [](hid_t object, const char* name, const H5O_info_t* info, void* data) -> herr_t {
+          auto& f = *static_cast<Found*>(data);
+          const std::string path = name == std::string(".") ? "/" : "/" + std::string(name);
+          (info->type == H5O_TYPE_DATASET ? f.datasets : f.groups)->insert(path);
+          const hdf5::Handle self(H5Oopen(object, name, H5P_DEFAULT), H5Oclose);
+          for (hsize_t i = 0; i < info->num_attrs; ++i) {
+            std::array<char, 200> text{};
+            H5Aget_name_by_idx(self.get(), ".", H5_INDEX_NAME, H5_ITER_INC, i, text.data(), text.size(), H5P_DEFAULT);
+            if (text.data() != std::string("unit") && text.data() != std::string("description"))
+              f.attributes->emplace(path, text.data());
+          }
+          return 0;
+        },
+        &found);
   }
   names.datasets.assign(datasets.begin(), datasets.end());
   names.groups.assign(groups.begin(), groups.end());
@@ -86,7 +89,8 @@ const Names& names_of(const std::vector<Base>& bases) {
 std::string number(Random& random) {
   if (below(random, 3) != 0) return one_of(random, kNumbers);
   const int exponent = static_cast<int>(below(random, 24)) - 12;
-  return below(random, 2) != 0 ? std::to_string(below(random, 1000)) : fmt::format("{}e{}", below(random, 100), exponent);
+  return below(random, 2) != 0 ? std::to_string(below(random, 1000))
+                               : fmt::format("{}e{}", below(random, 100), exponent);
 }
 
 std::string shape(Random& random) {
@@ -132,11 +136,17 @@ Words random_edit(const Names& names, Random& random) {
   const std::string group = one_of(random, names.groups);
   switch (below(random, 20)) {
     default: return {"set", name, std::to_string(below(random, 16)), number(random)};
-    case 5: case 6: return {"fill", name, number(random)};
+    case 5:
+    case 6: return {"fill", name, number(random)};
     case 7: return {"rows", name, below(random, 4) == 0 ? number(random) : std::to_string(below(random, 20))};
-    case 8: case 9: case 10: return random_dataset(name, random);
+    case 8:
+    case 9:
+    case 10: return random_dataset(name, random);
     case 11: return {"remove", below(random, 4) == 0 ? group : name};
-    case 12: case 13: case 14: case 15: return random_attribute(names, random);
+    case 12:
+    case 13:
+    case 14:
+    case 15: return random_attribute(names, random);
     case 16: {
       const std::string other = below(random, 3) == 0 ? group : one_of(random, names.datasets);
       if (below(random, 4) == 0) return {"link", name, "external", "gpumonth-no-such-file.h5", other};

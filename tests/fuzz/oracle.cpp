@@ -17,7 +17,8 @@ namespace {
 std::string excerpt(const std::string& text, std::size_t at) {
   const std::size_t begin = at < 60 ? 0 : at - 60;
   std::string part = text.substr(begin, 120);
-  std::replace_if(part.begin(), part.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
+  std::replace_if(
+      part.begin(), part.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
   return part;
 }
 
@@ -49,8 +50,9 @@ void check_message(const std::string& text) {
 }
 
 void check_text(const std::string& text, const std::string& input) {
-  constexpr std::array kNoNumbers = {"nan", "inf", "infinity", "9223372036854775807", "9223372036854775808",
-                                     "18446744073709551615", "2147483648", "-2147483648"};
+  constexpr std::array kNoNumbers = {
+      "nan",        "inf",        "infinity", "9223372036854775807", "9223372036854775808", "18446744073709551615",
+      "2147483648", "-2147483648"};
   const std::string given = lower(input);
   for (const char* word : kNoNumbers) {
     std::size_t at = 0;

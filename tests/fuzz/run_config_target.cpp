@@ -40,8 +40,12 @@ void count(const model::ModelConfig& model) {
     if (layer.parameters < 0 || layer.forward_macs < 0) throw Fault("a negative count in " + layer.name);
     parameters += layer.parameters;
   }
-  const std::int64_t counts[] = {table.count() - parameters, table.flat_size() - table.count(), model::train_flops(model),
-                                 model::recompute_flops(model), model::attention_forward_macs(model), model.tokens(),
+  const std::int64_t counts[] = {table.count() - parameters,
+                                 table.flat_size() - table.count(),
+                                 model::train_flops(model),
+                                 model::recompute_flops(model),
+                                 model::attention_forward_macs(model),
+                                 model.tokens(),
                                  model::sum(model::memory_parts(model, 1, model::Dtype::bf16))};
   if (std::any_of(std::begin(counts), std::end(counts), [](std::int64_t n) { return n < 0; }))
     throw Fault("a negative count");

@@ -96,7 +96,8 @@ void check_budget(const std::vector<runlog::Run>& runs, const std::string& input
   const auto budget = budget::make_budget(scenario, efficiencies, options);
   check_text(to_text(budget), input);
   check_json(to_json_text(budget), input);
-  if (std::getenv("GPUMONTH_FUZZ_PAGES") != nullptr) check_text(budget::report_html(runs, &budget), input);  // gnuplot: slow
+  if (std::getenv("GPUMONTH_FUZZ_PAGES") != nullptr)
+    check_text(budget::report_html(runs, &budget), input);  // gnuplot: slow
 }
 
 /// As far as the runs go: a refusal by one command does not keep the next from being tried.
@@ -133,6 +134,8 @@ void run_log(const std::string& input, Effort effort) {
   try_to([&] { check_budget({run, partner(1)}, input); });
 }
 
-std::string mutate_run_log(const std::string& input, std::mt19937& random) { return mutate_edits(bases(), input, random); }
+std::string mutate_run_log(const std::string& input, std::mt19937& random) {
+  return mutate_edits(bases(), input, random);
+}
 
 }  // namespace gpumonth::fuzz

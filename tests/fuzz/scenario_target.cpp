@@ -1,6 +1,5 @@
-#include "budget/scenario.h"
-
 #include "budget/budget.h"
+#include "budget/scenario.h"
 #include "budget/sweep.h"
 #include "tests/fuzz/harnesses.h"
 #include "tests/fuzz/oracle.h"

@@ -8,7 +8,6 @@
 #include <sstream>
 #include <stdexcept>
 
-
 namespace gpumonth::fuzz {
 namespace fs = std::filesystem;
 

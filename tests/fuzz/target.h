@@ -1,8 +1,8 @@
 // What a fuzzer feeds: one kind of input each, read and worked on by the functions that the commands call.
 //
 // An execution ends in one of two ways. UserError is right where it says something. Success is right where
-// everything that was said and kept is finite. Anything else - another exception, a nan in a page, a crash, a sanitizer's
-// report, more than 5 s - is a fault of the program.
+// everything that was said and kept is finite. Anything else - another exception, a nan in a page, a crash, a
+// sanitizer's report, more than 5 s - is a fault of the program.
 #pragma once
 
 #include <random>

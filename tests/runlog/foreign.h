@@ -28,7 +28,8 @@ inline void write(const std::filesystem::path& file, const Run& run) {
 /// An open file that checks every call of HDF5.
 class Changed {
  public:
-  explicit Changed(const std::filesystem::path& file) : file_(H5Fopen(file.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose) {
+  explicit Changed(const std::filesystem::path& file)
+      : file_(H5Fopen(file.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose) {
     require(file_.get());
   }
 

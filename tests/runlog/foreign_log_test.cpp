@@ -84,9 +84,13 @@ TEST_CASE("a whole log is read", "[foreign]") { CHECK(Log().refusal().empty()); 
 
 TEST_CASE("values of steps that no run has are refused by file, column and step", "[foreign]") {
   const std::vector<double> none = {kNan, kInfinity, -kInfinity, -1, 0};
-  std::vector<std::pair<std::string, std::vector<double>>> refused = {
-      {"step_time_s", none}, {"model_flops", none}, {"hardware_flops", none}, {"samples", {-4, 0}}, {"tokens", {-1, 0}},
-      {"start_time_s", {kNan, kInfinity, -1}}, {"learning_rate", {kNan, kInfinity, -1e-4}}};
+  std::vector<std::pair<std::string, std::vector<double>>> refused = {{"step_time_s", none},
+                                                                      {"model_flops", none},
+                                                                      {"hardware_flops", none},
+                                                                      {"samples", {-4, 0}},
+                                                                      {"tokens", {-1, 0}},
+                                                                      {"start_time_s", {kNan, kInfinity, -1}},
+                                                                      {"learning_rate", {kNan, kInfinity, -1e-4}}};
   for (const char* part : {"data_s", "forward_s", "backward_s", "comm_s", "exposed_comm_s", "optimizer_s"})
     refused.push_back({part, {kNan, kInfinity, -1e-3, 1e9}});
   for (const char* meter : {"energy_j", "power_w", "sm_clock_mhz"}) refused.push_back({meter, {kInfinity, -1}});
@@ -117,8 +121,7 @@ TEST_CASE("every column of every table has a range that its own records keep, an
   const auto check = [](const auto& columns, const auto& record) {
     for (const auto& column : columns) {
       INFO(column.name);
-      const double value =
-          std::visit([&](auto member) { return static_cast<double>(record.*member); }, column.member);
+      const double value = std::visit([&](auto member) { return static_cast<double>(record.*member); }, column.member);
       CHECK(column.range.contains(value));
       CHECK(column.range.low < column.range.high);
     }
@@ -150,11 +153,19 @@ TEST_CASE("steps and start times do not go backwards", "[foreign]") {
 }
 
 TEST_CASE("buckets, rank times and all-reduces are checked too", "[foreign]") {
-  for (const auto& [dataset, value] : std::vector<std::pair<std::string, double>>{
-           {"/buckets/bucket", -1}, {"/buckets/bucket", 1e9}, {"/buckets/bytes", -1}, {"/buckets/step", 0},
-           {"/buckets/ready_s", kNan}, {"/buckets/start_s", kInfinity}, {"/buckets/end_s", -1}, {"/ranks/step_time_s", kNan},
-           {"/ranks/step_time_s", kInfinity}, {"/ranks/step_time_s", -0.01}, {"/comm/mean_s", kNan}, {"/comm/correct", 2},
-           {"/comm/repeats", 0}})
+  for (const auto& [dataset, value] : std::vector<std::pair<std::string, double>>{{"/buckets/bucket", -1},
+                                                                                  {"/buckets/bucket", 1e9},
+                                                                                  {"/buckets/bytes", -1},
+                                                                                  {"/buckets/step", 0},
+                                                                                  {"/buckets/ready_s", kNan},
+                                                                                  {"/buckets/start_s", kInfinity},
+                                                                                  {"/buckets/end_s", -1},
+                                                                                  {"/ranks/step_time_s", kNan},
+                                                                                  {"/ranks/step_time_s", kInfinity},
+                                                                                  {"/ranks/step_time_s", -0.01},
+                                                                                  {"/comm/mean_s", kNan},
+                                                                                  {"/comm/correct", 2},
+                                                                                  {"/comm/repeats", 0}})
     check_message(refusal_of(dataset, 0, value), dataset);
   CHECK_THAT(refusal_of("/ranks/step_time_s", 3, kNan), contains("step 20 and rank 1"));
 }

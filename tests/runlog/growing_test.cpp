@@ -1,5 +1,4 @@
-// The log can be read while another process writes it: by our reader, and by programs that know nothing of
-// SWMR.
+// The log can be read while another process writes it: by our reader, and by programs that know nothing of SWMR.
 #include <chrono>
 #include <thread>
 

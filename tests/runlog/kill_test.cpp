@@ -82,11 +82,10 @@ TEST_CASE("a killed run misses at most one second of steps") {
       auto* progress = shared_progress();
       const auto file = folder.path() / (std::to_string(round) + "-" + std::to_string(i) + ".h5");
       const double step_s = i % 2 ? 0.005 : 0.15;
-      victims.push_back({samples::in_child([&] { write_for_ever(file, *progress, step_s, false); }), progress,
-                         file, life_s(random), 0});
+      victims.push_back({samples::in_child([&] { write_for_ever(file, *progress, step_s, false); }), progress, file,
+                         life_s(random), 0});
     }
-    std::sort(victims.begin(), victims.end(),
-              [](const auto& a, const auto& b) { return a.life_s < b.life_s; });
+    std::sort(victims.begin(), victims.end(), [](const auto& a, const auto& b) { return a.life_s < b.life_s; });
     const double start_s = now_s();
     for (auto& victim : victims) {
       const double left_s = start_s + victim.life_s - now_s();
@@ -129,8 +128,7 @@ TEST_CASE("a kill in the middle of a flush leaves a log that opens") {
     try {
       plain += hdf5::File::open(file).dataset("/steps/loss").shape()[0] > 0;
     } catch (const UserError&) {
-      // Killed between HDF5's own write of the superblock and ours: such a file needs `h5clear -s` for
-      // h5dump.
+      // Killed between HDF5's own write of the superblock and ours: such a file needs `h5clear -s` for h5dump.
     }
     std::filesystem::remove(file);
   }

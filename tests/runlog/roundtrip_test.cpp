@@ -172,8 +172,7 @@ TEST_CASE("an output that exists or has no folder is refused") {
   std::string content;
   text >> content;
   CHECK(content == "mine");
-  CHECK_THROWS_WITH(Writer(folder.path() / "none" / "run.h5", samples::info()),
-                    contains("there is no folder"));
+  CHECK_THROWS_WITH(Writer(folder.path() / "none" / "run.h5", samples::info()), contains("there is no folder"));
   CHECK_THROWS_WITH(Writer("/proc/run.h5", samples::info()), contains("/proc/run.h5"));
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }

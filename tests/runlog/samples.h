@@ -72,11 +72,10 @@ inline StepRecord metered_step(std::int64_t n) {
 
 inline bool same(const StepRecord& a, const StepRecord& b) {
   return a.step == b.step && a.start_time_s == b.start_time_s && a.step_time_s == b.step_time_s &&
-         a.data_s == b.data_s && a.forward_s == b.forward_s && a.backward_s == b.backward_s &&
-         a.comm_s == b.comm_s && a.exposed_comm_s == b.exposed_comm_s && a.optimizer_s == b.optimizer_s &&
-         a.samples == b.samples && a.tokens == b.tokens && a.model_flops == b.model_flops &&
-         a.hardware_flops == b.hardware_flops && a.loss == b.loss && a.grad_norm == b.grad_norm &&
-         a.learning_rate == b.learning_rate && a.phase == b.phase;
+         a.data_s == b.data_s && a.forward_s == b.forward_s && a.backward_s == b.backward_s && a.comm_s == b.comm_s &&
+         a.exposed_comm_s == b.exposed_comm_s && a.optimizer_s == b.optimizer_s && a.samples == b.samples &&
+         a.tokens == b.tokens && a.model_flops == b.model_flops && a.hardware_flops == b.hardware_flops &&
+         a.loss == b.loss && a.grad_norm == b.grad_norm && a.learning_rate == b.learning_rate && a.phase == b.phase;
 }
 
 /// Runs `work` in a process of its own, which ends with 0, or 1 after an exception.

@@ -1,5 +1,4 @@
-// run.backend = "cuda" where there is no GPU: refused in one line that says why. GPUs of this machine are
-// hidden.
+// run.backend = "cuda" where there is no GPU: refused in one line that says why. GPUs of this machine are hidden.
 #include "trainer/backend.h"
 
 #include <cstdlib>
@@ -23,8 +22,7 @@ const bool hidden = setenv("CUDA_VISIBLE_DEVICES", "", 1) == 0;
 /// Ranks that only say what they are.
 class Ranks final : public comm::SelfCommunicator {
  public:
-  Ranks(int size, std::string transport, int gpu)
-      : size_(size), transport_(std::move(transport)), gpu_(gpu) {}
+  Ranks(int size, std::string transport, int gpu) : size_(size), transport_(std::move(transport)), gpu_(gpu) {}
   int size() const override { return size_; }
   std::string transport() const override { return transport_; }
   int gpu() const override { return gpu_; }
@@ -55,8 +53,7 @@ TEST_CASE("auto and cpu are the CPU where there is no GPU") {
 }
 
 TEST_CASE("cuda without a GPU is refused in one line with the reason") {
-  for (const std::string& message :
-       {refusal("cuda", comm::SelfCommunicator()), refusal("cuda", Ranks(2, "mpi", -1))}) {
+  for (const std::string& message : {refusal("cuda", comm::SelfCommunicator()), refusal("cuda", Ranks(2, "mpi", -1))}) {
     INFO(message);
     CHECK_THAT(message, contains("run.backend = \"cuda\": " + comm::cuda_devices().why_none));
     CHECK_THAT(message, contains("set run.backend = \"cpu\""));
@@ -83,10 +80,10 @@ TEST_CASE("train and probe say it and leave nothing behind") {
   CHECK_THAT(ranks.err, contains("run.backend = \"cuda\": " + comm::cuda_devices().why_none));
   CHECK_FALSE(std::filesystem::exists(out));
   const std::filesystem::path golden = std::filesystem::path(GPUMONTH_SOURCE_DIR) / "tests/golden/image";
-  const auto result = run_command(
-      std::string(GPUMONTH_BINARY) + " probe " + (golden / "checkpoint.h5").string() + " --model " +
-      (golden / "model.toml").string() + " --batch " + (golden / "batch.h5").string() + " --out " +
-      (folder.path() / "o.h5").string() + " --backend cuda");
+  const auto result =
+      run_command(std::string(GPUMONTH_BINARY) + " probe " + (golden / "checkpoint.h5").string() + " --model " +
+                  (golden / "model.toml").string() + " --batch " + (golden / "batch.h5").string() + " --out " +
+                  (folder.path() / "o.h5").string() + " --backend cuda");
   CHECK(result.exit_code == 2);
   CHECK_THAT(result.err, contains(comm::cuda_devices().why_none));
   CHECK_FALSE(std::filesystem::exists(folder.path() / "o.h5"));

@@ -36,8 +36,8 @@ model::ModelConfig small_model() {
 
 using Buffer = std::vector<float>;
 
-/// Every finite bit pattern is allowed in a buffer, denormals and negative zeros too; in second moments, which are sums of
-/// squares, none below zero.
+/// Every finite bit pattern is allowed in a buffer, denormals and negative zeros too; in second moments, which are sums
+/// of squares, none below zero.
 Buffer bits(std::int64_t size, std::uint32_t seed, bool non_negative = false) {
   Buffer values(static_cast<std::size_t>(size));
   for (auto& value : values) {
@@ -59,10 +59,8 @@ bool same_tensors(const model::ParameterTable& table, const Buffer& a, const Buf
 
 struct State {
   explicit State(const model::ParameterTable& table, std::uint32_t seed = 0)
-      : weights(bits(table.flat_size(), seed)),
-        ema(bits(table.flat_size(), seed + 1)),
-        exp_avg(bits(table.flat_size(), seed + 2)),
-        exp_avg_sq(bits(table.flat_size(), seed + 3, true)) {}
+      : weights(bits(table.flat_size(), seed)), ema(bits(table.flat_size(), seed + 1)),
+        exp_avg(bits(table.flat_size(), seed + 2)), exp_avg_sq(bits(table.flat_size(), seed + 3, true)) {}
   TrainingState pointers() { return {weights.data(), ema.data(), exp_avg.data(), exp_avg_sq.data()}; }
   Buffer weights, ema, exp_avg, exp_avg_sq;
 };
@@ -144,8 +142,8 @@ TEST_CASE("a file with /model alone gives weights, whatever its layout") {
       const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
       H5Pset_chunk(creation, static_cast<int>(dims.size()), dims.data());
       H5Pset_deflate(creation, 4);
-      const hid_t dataset = H5Dcreate2(file.id(), ("/model/" + p.name).c_str(), H5T_IEEE_F64BE, space,
-                                       H5P_DEFAULT, creation, H5P_DEFAULT);
+      const hid_t dataset = H5Dcreate2(file.id(), ("/model/" + p.name).c_str(), H5T_IEEE_F64BE, space, H5P_DEFAULT,
+                                       creation, H5P_DEFAULT);
       H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, weights.data() + p.offset);
       H5Dclose(dataset), H5Pclose(creation), H5Sclose(space);
     }
@@ -154,8 +152,7 @@ TEST_CASE("a file with /model alone gives weights, whatever its layout") {
   const auto info = read_checkpoint(path, table, {.parameters = seen.weights.data()});
   CHECK(same_tensors(table, seen.weights, weights));
   CHECK(info.step == 0);
-  CHECK_THROWS_WITH(read_checkpoint(path, table, seen.pointers()),
-                    contains("weights.h5") && contains("/ema"));
+  CHECK_THROWS_WITH(read_checkpoint(path, table, seen.pointers()), contains("weights.h5") && contains("/ema"));
 }
 
 TEST_CASE("checkpoints of another model are refused by name and shape") {
@@ -172,8 +169,7 @@ TEST_CASE("checkpoints of another model are refused by name and shape") {
   CHECK_THAT(reading_as([](auto& m) { m.hidden_size = 24; }),
              contains("the model needs (32, 24)") && contains("width 12, depth 2") && contains("patch 2"));
   CHECK_THAT(reading_as([](auto& m) { m.depth = 3; }), contains("blocks.2.") && contains("is missing"));
-  CHECK_THAT(reading_as([](auto& m) { m.depth = 1; }),
-             contains("blocks.1.") && contains("is no tensor of the model"));
+  CHECK_THAT(reading_as([](auto& m) { m.depth = 1; }), contains("blocks.1.") && contains("is no tensor of the model"));
   CHECK_THAT(reading_as([](auto& m) { m.num_classes = 7; }),
              contains("y_embedder.embedding_table.weight has shape (6, 12), the model needs (8, 12)"));
   CHECK(reading_as([](auto&) {}) == "no error");
@@ -209,8 +205,7 @@ TEST_CASE("files that are no checkpoint are refused") {
     H5Dclose(H5Dcreate2(file, "/model/pos_embed", H5T_IEEE_F32LE, space, H5P_DEFAULT, written, H5P_DEFAULT));
     H5Pclose(written), H5Sclose(space), H5Fclose(file);
   }
-  CHECK_THAT(error_of_reading(folder.path() / "pos.h5", table),
-             contains("pos_embed") && contains("(1, 16, 13)"));
+  CHECK_THAT(error_of_reading(folder.path() / "pos.h5", table), contains("pos_embed") && contains("(1, 16, 13)"));
 }
 
 TEST_CASE("a failed write leaves the old checkpoint and no other file") {

@@ -33,12 +33,8 @@ class TwoRanks : public comm::Communicator {
   void all_reduce_sum(std::span<double>) override {}
   void broadcast(std::span<std::byte>, int) override {}
   void barrier() override {}
-  std::vector<float> gather(std::span<const float> values, int) override {
-    return {values.begin(), values.end()};
-  }
-  std::vector<std::string> all_gather(const std::string& text) override {
-    return {text, other.empty() ? text : other};
-  }
+  std::vector<float> gather(std::span<const float> values, int) override { return {values.begin(), values.end()}; }
+  std::vector<std::string> all_gather(const std::string& text) override { return {text, other.empty() ? text : other}; }
   [[noreturn]] void abort(const std::string& message, int) override { throw Aborted(message); }
   std::shared_ptr<float[]> allocate(std::int64_t count) override {
     return std::shared_ptr<float[]>(new float[static_cast<std::size_t>(count)]());
@@ -69,7 +65,13 @@ struct Fixture {
     model.num_classes = 3;
     table = std::make_unique<model::ParameterTable>(model);
     gradients.resize(table->flat_size());
-    step = make_cpu_dit_step({.model = model, .local_batch = 1, .global_batch = 1, .seed = 5, .dtype = "fp32", .gradients = gradients.data()}, *table);
+    step = make_cpu_dit_step({.model = model,
+                              .local_batch = 1,
+                              .global_batch = 1,
+                              .seed = 5,
+                              .dtype = "fp32",
+                              .gradients = gradients.data()},
+                             *table);
   }
   Checkpoints checkpoints(std::int64_t keep = 2, std::uint64_t seed = 5, const ResumingRun& run = {}) {
     fs::create_directories(folder.path() / "out");
@@ -129,8 +131,7 @@ TEST_CASE("a log that exists is not overwritten") {
   CHECK(checkpoints.make_log_path(0) == (f.folder.path() / "out/run.h5").string());
   CHECK(checkpoints.make_log_path(40) == (f.folder.path() / "out/run-from-40.h5").string());
   f.folder.write("out/run.h5", "");
-  CHECK_THAT(error_of([&] { checkpoints.make_log_path(0); }),
-             contains("run.h5 exists") && contains("run.resume"));
+  CHECK_THAT(error_of([&] { checkpoints.make_log_path(0); }), contains("run.h5 exists") && contains("run.resume"));
 }
 
 TEST_CASE("replicas that differ end the run before anything is written") {
@@ -187,9 +188,9 @@ TEST_CASE("a checkpoint of another network, seed or average is refused") {
                           "model.frames=4", "model.temporal_patch_size=2", "model.learn_sigma=false", "model.depth=3",
                           "model.num_classes=7", "run.seed=9", "optimizer.beta1=0.8", "optimizer.beta2=0.95"}) {
     const std::string name = std::string(key).substr(0, std::string(key).find('='));
-    CHECK_THAT(error_of([&] { notes_on({}, {key}); }),
-               contains("ck.h5 was written with " + name + " = ") && contains(", this run has ") &&
-                   contains("set " + name + " = "));
+    CHECK_THAT(error_of([&] { notes_on({}, {key}); }), contains("ck.h5 was written with " + name + " = ") &&
+                                                           contains(", this run has ") &&
+                                                           contains("set " + name + " = "));
     CHECK(notes_on({key}, {key}).empty());
   }
 }
@@ -205,7 +206,8 @@ TEST_CASE("what changes the meaning of a step is said, what does not is not") {
                              contains("the checkpoint's run had "));
   }
   CHECK(notes_on({}, {"run.steps=500", "run.threads=3", "run.name=b", "comm.bucket_mib=9", "checkpoint.keep=7",
-                      "data.path=moved.h5"}).empty());
+                      "data.path=moved.h5"})
+            .empty());
 }
 
 TEST_CASE("samples that a changed batch leaves out or repeats are counted") {
@@ -232,9 +234,12 @@ TEST_CASE("another dataset is said, whatever its name") {
 
 TEST_CASE("what a checkpoint does not say is not compared") {
   CHECK(compare_with_checkpoint("ck.h5", {}, {toml_of({"model.num_heads=4"}), {10, "a"}}).empty());
-  CHECK(compare_with_checkpoint("ck.h5", {20, 5, "[model]\ndepth = 28\n", {}}, {toml_of({"optimizer.beta1=0.5"}), {10, "a"}})
+  CHECK(compare_with_checkpoint("ck.h5", {20, 5, "[model]\ndepth = 28\n", {}},
+                                {toml_of({"optimizer.beta1=0.5"}), {10, "a"}})
             .empty());
-  CHECK_THAT(error_of([] { compare_with_checkpoint("ck.h5", {20, 5, "[model]\nwings = 2\n", {}}, {toml_of({}), {}}); }),
+  CHECK_THAT(error_of([] {
+               compare_with_checkpoint("ck.h5", {20, 5, "[model]\nwings = 2\n", {}}, {toml_of({}), {}});
+             }),
              contains("ck.h5:config_toml:2") && contains("model.wings"));
 }
 

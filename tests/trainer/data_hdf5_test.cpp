@@ -42,8 +42,7 @@ struct Made {
     auto file = hdf5::File::create(path);
     std::vector<float> values(static_cast<std::size_t>(hdf5::element_count(shape)));
     const auto row = values.size() / static_cast<std::size_t>(shape[0]);
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = static_cast<float>(i % row + 1000 * (i / row));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % row + 1000 * (i / row));
     if (bad_value != 0) values[5 * row + 3] = bad_value;
     file.create_dataset<float>("/latents", shape).write(values.data());
     std::vector<std::int32_t> classes;
@@ -74,8 +73,7 @@ void check_rows(Dataset& data, const std::vector<std::int64_t>& indices, std::si
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (labels[i] != indices[i] % 10) ++wrong;
     for (std::size_t j = 0; j < row; ++j) {
-      if (latents[i * row + j] != static_cast<float>(j + 1000 * static_cast<std::size_t>(indices[i])))
-        ++wrong;
+      if (latents[i * row + j] != static_cast<float>(j + 1000 * static_cast<std::size_t>(indices[i]))) ++wrong;
     }
   }
   CHECK(wrong == 0);
@@ -104,17 +102,15 @@ TEST_CASE("video, and float64 in compressed chunks") {
   Made{.shape = {kSamples, 4, 3, 8, 8}}.write(folder.path() / "video.h5");
   check_rows(*open_latent_dataset(folder.path() / "video.h5", video_model()), {4, 2, 3, 30}, 768);
 
-  const auto repack =
-      tests::run_command("cd '" + folder.path().string() +
-                         "' && h5repack -l /latents:CHUNK=7x4x3x8x8 -f /latents:GZIP=3 video.h5 z.h5");
+  const auto repack = tests::run_command("cd '" + folder.path().string() +
+                                         "' && h5repack -l /latents:CHUNK=7x4x3x8x8 -f /latents:GZIP=3 video.h5 z.h5");
   REQUIRE(repack.exit_code == 0);
   check_rows(*open_latent_dataset(folder.path() / "z.h5", video_model()), {4, 2, 3, 30}, 768);
 
   {
     auto file = hdf5::File::create(folder.path() / "double.h5");
     std::vector<double> values(2 * 256);
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = static_cast<double>(i % 256 + 1000 * (i / 256));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i % 256 + 1000 * (i / 256));
     file.create_dataset<double>("/latents", {2, 4, 8, 8}).write(values.data());
     const std::uint8_t labels[] = {0, 1};
     file.create_dataset<std::uint8_t>("/labels", {2}).write(labels);
@@ -131,8 +127,7 @@ TEST_CASE("datasets that do not fit are refused with both shapes") {
   CHECK_THAT(error_of_opening({.shape = {40, 4, 2, 8, 8}}, video_model()),
              contains("(N, 4, 3, 8, 8)") && contains("model.frames=2"));
   CHECK_THAT(error_of_opening({.shape = {40, 256}}, image_model()), contains("(40, 256)"));
-  CHECK_THAT(error_of_opening({.labels = 39}, image_model()),
-             contains("/labels has shape (39)") && contains("40"));
+  CHECK_THAT(error_of_opening({.labels = 39}, image_model()), contains("/labels has shape (39)") && contains("40"));
   CHECK_THAT(error_of_opening({.bad_label = 10}, image_model()),
              contains("label 10 of sample 7") && contains("0 to 9"));
   CHECK_THAT(error_of_opening({.bad_label = -2}, image_model()), contains("label -2 of sample 7"));
@@ -145,10 +140,10 @@ TEST_CASE("axes in another order: the hint never swaps those of the model") {
     CHECK_THAT(error, contains(std::string("numpy.moveaxis(latents, ") + call + ")"));
     CHECK(error.find("set model.") == error.npos);
   };
-  hint({40, 8, 8, 4}, image_model(), "-1, 1");         // (N, H, W, C)
-  hint({40, 16, 16, 4}, image_model(), "-1, 1");       // of another size, too
-  hint({40, 3, 8, 8, 4}, video_model(), "-1, 1");      // (N, F, H, W, C)
-  hint({40, 3, 4, 8, 8}, video_model(), "2, 1");       // (N, F, C, H, W)
+  hint({40, 8, 8, 4}, image_model(), "-1, 1");     // (N, H, W, C)
+  hint({40, 16, 16, 4}, image_model(), "-1, 1");   // of another size, too
+  hint({40, 3, 8, 8, 4}, video_model(), "-1, 1");  // (N, F, H, W, C)
+  hint({40, 3, 4, 8, 8}, video_model(), "2, 1");   // (N, F, C, H, W)
   hint({40, 3, 4, 8, 8}, image_model(), "2, 1");
   CHECK_THAT(error_of_opening({.shape = {40, 4, 8, 6}}, image_model()), contains("only square latents"));
 }
@@ -184,7 +179,7 @@ TEST_CASE("a dataset is known again by its samples, not by its name") {
   const DatasetIdentity first = identity({});
   CHECK(first.samples == kSamples);
   CHECK(identity({}) == first);
-  CHECK_FALSE(identity({.bad_label = 3}) == first);   // another label than 7
+  CHECK_FALSE(identity({.bad_label = 3}) == first);     // another label than 7
   CHECK_FALSE(identity({.bad_value = 1e6f}) == first);  // of sample 5, one of those looked at
   CHECK_FALSE(identity({.shape = {39, 4, 8, 8}, .labels = 39}) == first);
 }
@@ -216,9 +211,7 @@ TEST_CASE("a chunk that cannot be unpacked is told with its rows") {
 
 TEST_CASE("files that are no dataset are refused") {
   const TemporaryFolder folder;
-  const auto open = [&](const std::string& name) {
-    open_latent_dataset(folder.path() / name, image_model());
-  };
+  const auto open = [&](const std::string& name) { open_latent_dataset(folder.path() / name, image_model()); };
   CHECK_THROWS_WITH(open("none.h5"), contains("none.h5: no such file"));
   folder.write("text.h5", "latents");
   CHECK_THROWS_WITH(open("text.h5"), contains("not an HDF5 file"));

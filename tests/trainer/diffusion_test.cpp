@@ -15,8 +15,7 @@ TEST_CASE("the linear schedule has the reference's end points") {
   CHECK(s.betas[500] == Approx(1e-4 + 500 * 0.0199 / 999).epsilon(1e-14));
   CHECK(s.alphas_cumprod[0] == Approx(0.9999).epsilon(1e-14));
   CHECK(s.alphas_cumprod[1] == Approx(0.9999 * (1 - s.betas[1])).epsilon(1e-14));
-  CHECK(s.alphas_cumprod.back() ==
-        Approx(4.0358e-5).epsilon(1e-4));  // known of DDPM: log SNR -10.12 at the end
+  CHECK(s.alphas_cumprod.back() == Approx(4.0358e-5).epsilon(1e-4));  // known of DDPM: log SNR -10.12 at the end
   CHECK(s.posterior_variance[0] == 0);
   CHECK(s.posterior_log_variance_clipped[0] == s.posterior_log_variance_clipped[1]);
   CHECK(s.posterior_mean_coef1[0] == Approx(1).epsilon(1e-10));
@@ -34,8 +33,7 @@ TEST_CASE("the tables obey the identities of the forward process at every t") {
     // Bayes: 1 / posterior variance = alpha_t / beta_t + 1 / (1 - alpha_bar_{t-1}).
     const double precision = (1 - s.betas[t]) / s.betas[t] + 1 / (1 - s.alphas_cumprod[t - 1]);
     REQUIRE(s.posterior_variance[t] * precision == Approx(1).epsilon(1e-10));
-    REQUIRE(s.posterior_mean_coef2[t] ==
-            Approx(s.posterior_variance[t] * std::sqrt(1 - s.betas[t]) / s.betas[t]));
+    REQUIRE(s.posterior_mean_coef2[t] == Approx(s.posterior_variance[t] * std::sqrt(1 - s.betas[t]) / s.betas[t]));
     REQUIRE(s.posterior_mean_coef1[t] ==
             Approx(s.posterior_variance[t] * s.sqrt_alphas_cumprod[t - 1] / (1 - s.alphas_cumprod[t - 1])));
     REQUIRE(s.posterior_log_variance_clipped[t] < s.log_betas[t]);

@@ -36,7 +36,8 @@ struct Plan {
   Plan() {
     const std::string how = variable("GPUMONTH_FAILING_IO_HOW");
     kind = how == "error" ? How::error : how == "short" ? How::short_write : How::full;
-    const auto descriptor = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, variable("GPUMONTH_FAILING_IO_COUNT").c_str(), O_RDWR));
+    const auto descriptor =
+        static_cast<int>(::syscall(SYS_openat, AT_FDCWD, variable("GPUMONTH_FAILING_IO_COUNT").c_str(), O_RDWR));
     if (descriptor < 0) return;
     void* memory = ::mmap(nullptr, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     if (memory != MAP_FAILED) count = static_cast<std::atomic<std::int64_t>*>(memory);
@@ -77,8 +78,7 @@ Fate fate(bool needs_space, bool can_be_short = false) {
       if (number != plan().at) return Fate::none;
       errno = EIO;
       return Fate::fails;
-    case How::short_write:
-      return number == plan().at && can_be_short ? Fate::halved : Fate::none;
+    case How::short_write: return number == plan().at && can_be_short ? Fate::halved : Fate::none;
   }
   return Fate::none;
 }

@@ -18,8 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Runs `commands` with a tmpfs of `size` at $disk; what they copy to $kept outlives it.
-CommandResult on_small_disk(const TemporaryFolder& folder, const std::string& size,
-                            const std::string& commands) {
+CommandResult on_small_disk(const TemporaryFolder& folder, const std::string& size, const std::string& commands) {
   const fs::path disk = folder.path() / "disk", kept = folder.path() / "kept";
   fs::create_directories(disk);
   fs::create_directories(kept);

@@ -15,8 +15,7 @@ const char* const kCases[] = {"image", "image-no-sigma", "image-odd", "video"};
 
 fs::path golden(const std::string& name) { return fs::path(GPUMONTH_SOURCE_DIR) / "tests/golden" / name; }
 
-std::string probe_command(const std::string& name, const std::string& dtype, int threads,
-                          const fs::path& out) {
+std::string probe_command(const std::string& name, const std::string& dtype, int threads, const fs::path& out) {
   return fmt::format("{} probe {} --model {} --batch {} --out {} --dtype {} --threads {}", GPUMONTH_BINARY,
                      (golden(name) / "checkpoint.h5").string(), (golden(name) / "model.toml").string(),
                      (golden(name) / "batch.h5").string(), out.string(), dtype, threads);
@@ -66,9 +65,8 @@ TEST_CASE("probe in bf16 is within 2e-2 of PyTorch") { check_dtype("bf16", 2e-2)
 TEST_CASE("probe finds the model in a checkpoint that carries its configuration") {
   const TemporaryFolder folder;
   const fs::path checkpoint = golden("video") / "checkpoint.h5", batch = golden("video") / "batch.h5";
-  const auto result =
-      run_command(fmt::format("{} probe {} --batch {} --out {}", GPUMONTH_BINARY, checkpoint.string(),
-                              batch.string(), (folder.path() / "out.h5").string()));
+  const auto result = run_command(fmt::format("{} probe {} --batch {} --out {}", GPUMONTH_BINARY, checkpoint.string(),
+                                              batch.string(), (folder.path() / "out.h5").string()));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   CHECK_THAT(result.out, contains("3 samples, mean loss"));

@@ -54,14 +54,13 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
   const auto shape = file.dataset("/x_start").shape();
   const auto steps = static_cast<std::size_t>(shape[0]);
   std::vector<float> gradients(static_cast<std::size_t>(table.flat_size()));
-  const auto step =
-      trainer::make_cpu_dit_step({.model = model,
-                                  .local_batch = static_cast<std::int64_t>(shape[1]),
-                                  .global_batch = static_cast<std::int64_t>(shape[1]),
-                                  .dtype = dtype,
-                                  .threads = 2,
-                                  .gradients = gradients.data()},
-                                 table);
+  const auto step = trainer::make_cpu_dit_step({.model = model,
+                                                .local_batch = static_cast<std::int64_t>(shape[1]),
+                                                .global_batch = static_cast<std::int64_t>(shape[1]),
+                                                .dtype = dtype,
+                                                .threads = 2,
+                                                .gradients = gradients.data()},
+                                               table);
   const trainer::TrainingState state = step->state();
   trainer::read_checkpoint(kCase / "checkpoint.h5", table, {.parameters = state.parameters});
   std::copy_n(state.parameters, table.flat_size(), state.ema);

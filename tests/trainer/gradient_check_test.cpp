@@ -1,5 +1,4 @@
-// The whole model in fp32: the gradient of every parameter tensor against central differences along random
-// directions.
+// The whole model in fp32: the gradient of every parameter tensor against central differences along random directions.
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -62,8 +61,7 @@ std::vector<double> draw_direction(const float* gradient, std::int64_t n, unsign
     random_size += double{random[i]} * double{random[i]};
   }
   for (std::int64_t i = 0; i < n; ++i) {
-    direction[i] =
-        double{random[i]} / std::sqrt(random_size) + double{gradient[i]} / std::sqrt(gradient_size);
+    direction[i] = double{random[i]} / std::sqrt(random_size) + double{gradient[i]} / std::sqrt(gradient_size);
     size += direction[i] * direction[i];
   }
   for (double& d : direction) d /= std::sqrt(size);
@@ -102,8 +100,7 @@ struct Inputs {
   std::vector<std::int32_t> t{40, 417, 999}, labels;
   explicit Inputs(const model::ModelConfig& m)
       : x(tests::random_values(kBatch * m.latent_size(), 5)),
-        noise(tests::random_values(kBatch * m.latent_size(), 6)),
-        labels{1, 3, m.num_classes} {}
+        noise(tests::random_values(kBatch * m.latent_size(), 6)), labels{1, 3, m.num_classes} {}
 };
 
 /// The step's own loss. Only without learned sigma is it a function whose gradient backward() computes: the
@@ -112,7 +109,9 @@ void check_step(bool video) {
   const auto m = model_of(video, false);
   const model::ParameterTable table(m);
   std::vector<float> gradients(table.flat_size());
-  const auto step = make_cpu_dit_step({.model = m, .local_batch = kBatch, .global_batch = kBatch, .dtype = "fp32", .gradients = gradients.data()}, table);
+  const auto step = make_cpu_dit_step(
+      {.model = m, .local_batch = kBatch, .global_batch = kBatch, .dtype = "fp32", .gradients = gradients.data()},
+      table);
   float* parameters = step->state().parameters;
   randomize(table, parameters);
   step->state_changed();
@@ -146,16 +145,13 @@ void check_model(bool video, bool learn_sigma) {
   forward();
   const auto coefficients = step_coefficients(DiffusionSchedule());
   std::vector<double> losses(kBatch);
-  const ops::DiffusionLossInput input{dit.tokens(), in.x.data(),         in.noise.data(),
-                                      in.t.data(),  coefficients.data(), ops::latent_shape(m),
-                                      kBatch,       learn_sigma};
-  ops::diffusion_loss(cpu, input, 1.0f / kBatch, dit.token_gradient(), losses.data(),
-                      static_cast<double*>(nullptr), static_cast<double*>(nullptr));
-  const std::vector<float> weights(dit.token_gradient(),
-                                   dit.token_gradient() + kBatch * m.tokens() * m.patch_out());
+  const ops::DiffusionLossInput input{dit.tokens(),        in.x.data(),          in.noise.data(), in.t.data(),
+                                      coefficients.data(), ops::latent_shape(m), kBatch,          learn_sigma};
+  ops::diffusion_loss(cpu, input, 1.0f / kBatch, dit.token_gradient(), losses.data(), static_cast<double*>(nullptr),
+                      static_cast<double*>(nullptr));
+  const std::vector<float> weights(dit.token_gradient(), dit.token_gradient() + kBatch * m.tokens() * m.patch_out());
   std::vector<int> events;
-  dit.backward(in.labels.data(), gradients.data(),
-               [&](int event) { events.push_back(event); });
+  dit.backward(in.labels.data(), gradients.data(), [&](int event) { events.push_back(event); });
 
   std::vector<int> in_order(dit.offsets().segments.size());
   for (std::size_t i = 0; i < in_order.size(); ++i) in_order[i] = static_cast<int>(i);

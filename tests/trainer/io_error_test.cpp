@@ -59,8 +59,8 @@ void check_log(const Trial& trial) {
   for (std::size_t i = 0; i < run.steps.size(); ++i) CHECK(run.steps[i].step == static_cast<std::int64_t>(i) + 1);
 }
 
-/// Every checkpoint that has its name is the one of the run in which nothing failed, bit for bit; what was written before
-/// the fault is still there, and no temporary file is.
+/// Every checkpoint that has its name is the one of the run in which nothing failed, bit for bit; what was written
+/// before the fault is still there, and no temporary file is.
 void check_files(const Trial& trial, const Trial& whole) {
   const auto names = names_in(trial.out());
   for (const auto& name : names) {
@@ -82,8 +82,8 @@ void check_message(const Trial& trial, const std::string& reason) {
   const std::string line = text.substr(begin, text.find('\n', begin) - begin);
   CHECK_THAT(line, contains((trial.out()).string()));
   CHECK_THAT(line, contains(reason));
-  const bool says_what_to_do = line.find("free some") != std::string::npos || line.find("try again") != std::string::npos ||
-                               line.find("choose") != std::string::npos;
+  const bool says_what_to_do = line.find("free some") != std::string::npos ||
+                               line.find("try again") != std::string::npos || line.find("choose") != std::string::npos;
   CHECK(says_what_to_do);
 }
 
@@ -113,8 +113,9 @@ Figures fail_in_turn(const std::string& how, const std::string& reason, std::int
     check_log(trial);
     check_files(trial, whole);
   }
-  std::cout << how << ", " << ranks << " ranks: " << figures.trials << " of " << whole.calls << " calls failed in turn, "
-            << figures.ended_by_it << " ended the run, " << figures.untouched << " did not\n";
+  std::cout << how << ", " << ranks << " ranks: " << figures.trials << " of " << whole.calls
+            << " calls failed in turn, " << figures.ended_by_it << " ended the run, " << figures.untouched
+            << " did not\n";
   return figures;
 }
 

@@ -1,5 +1,5 @@
-// kill -9 of a rank at a random moment, every second time while a checkpoint is being written: the job ends on all ranks
-// with a message, the log opens and misses at most one second of steps, every checkpoint is whole or absent.
+// kill -9 of a rank at a random moment, every second time while a checkpoint is being written: the job ends on all
+// ranks with a message, the log opens and misses at most one second of steps, every checkpoint is whole or absent.
 // GPUMONTH_KILLS is how often; the long test does it 1,000 times.
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -29,14 +29,12 @@ namespace {
 
 namespace fs = std::filesystem;
 using tests::CommandResult;
-constexpr double kEnd_s = 30;           // a job may take to end
-constexpr double kLost_s = 1.0;         // of steps that a log may miss ...
-constexpr double kInProgress_s = 0.3;   // ... and the step that was under way
-constexpr int kJobsAtOnce = 3;          // of two ranks that mostly wait for each other's start
+constexpr double kEnd_s = 30;          // a job may take to end
+constexpr double kLost_s = 1.0;        // of steps that a log may miss ...
+constexpr double kInProgress_s = 0.3;  // ... and the step that was under way
+constexpr int kJobsAtOnce = 3;         // of two ranks that mostly wait for each other's start
 
-double unix_s() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
+double unix_s() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 void sleep_s(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
@@ -69,7 +67,8 @@ bool wait_for(double seconds, double poll_s, Condition&& condition) {
 std::optional<double> writing_checkpoint_since_unix_s(const fs::path& folder) {
   for (const std::string& name : tests::names_in(folder)) {
     struct statx file {};
-    if (!name.starts_with(".checkpoint-") || ::statx(AT_FDCWD, (folder / name).c_str(), 0, STATX_BTIME, &file) != 0) continue;
+    if (!name.starts_with(".checkpoint-") || ::statx(AT_FDCWD, (folder / name).c_str(), 0, STATX_BTIME, &file) != 0)
+      continue;
     return static_cast<double>(file.stx_btime.tv_sec) + 1e-9 * file.stx_btime.tv_nsec;
   }
   return {};
@@ -103,8 +102,8 @@ std::size_t whole_checkpoints(const fs::path& run_file, const fs::path& out) {
     if (!name.starts_with("checkpoint-")) continue;
     const auto size = static_cast<std::size_t>(table.flat_size());
     std::vector<float> parameters(size, NAN), ema(size, NAN), exp_avg(size, NAN), exp_avg_sq(size, NAN);
-    const auto info = trainer::read_checkpoint(
-        out / name, table, {parameters.data(), ema.data(), exp_avg.data(), exp_avg_sq.data()});
+    const auto info =
+        trainer::read_checkpoint(out / name, table, {parameters.data(), ema.data(), exp_avg.data(), exp_avg_sq.data()});
     if (name != fmt::format("checkpoint-{}.h5", info.step)) throw std::runtime_error(name + " is of another step");
     ++whole;
   }
@@ -133,9 +132,8 @@ Outcome kill_once(const Plan& plan) {
   const tests::TemporaryFolder folder;
   const fs::path file = tests::write_run_file(folder, "[checkpoint]\nevery_steps = 25\n");
   const fs::path out = folder.path() / "out", log = out / "run.h5";
-  auto job = std::async(std::launch::async, [&] {
-    return tests::run_command(tests::train_command(2, file, {"run.steps=1000000"}));
-  });
+  auto job = std::async(std::launch::async,
+                        [&] { return tests::run_command(tests::train_command(2, file, {"run.steps=1000000"})); });
   const auto has_ended = [&](double within_s) {
     return job.wait_for(std::chrono::duration<double>(within_s)) == std::future_status::ready;
   };
@@ -143,7 +141,8 @@ Outcome kill_once(const Plan& plan) {
   wait_for(60, 0.01, [&] { return has_ended(0) || (fs::exists(log) && ranks_of(file).size() == 2); });
   if (has_ended(0) || !fs::exists(log))
     outcome.fault = "the job did not start";
-  else if (plan.while_writing_checkpoint && !wait_for(10, 0.0002, [&] { return writing_checkpoint_since_unix_s(out).has_value(); }))
+  else if (plan.while_writing_checkpoint &&
+           !wait_for(10, 0.0002, [&] { return writing_checkpoint_since_unix_s(out).has_value(); }))
     outcome.fault = "no checkpoint was written";
   const auto pids = ranks_of(file);
   if (outcome.fault.empty()) sleep_s(plan.after_s);

@@ -32,8 +32,7 @@ TEST_CASE("the smoothed loss of a small model falls by half after the warm-up") 
   const std::size_t steps = 400;
   train(0, file,
         {"run.steps=" + std::to_string(steps), "model.hidden_size=64", "model.num_heads=4", "batch.global=32",
-         "optimizer.learning_rate=2e-3", "optimizer.warmup_steps=10", "run.threads=2",
-         "checkpoint.at_end=false"});
+         "optimizer.learning_rate=2e-3", "optimizer.warmup_steps=10", "run.threads=2", "checkpoint.at_end=false"});
   const auto values = losses(folder.path() / "out/run.h5");
   // The window that follows the warm-up's last step, and the last one.
   const double before = smoothed(values, 10 + kWindow), after = smoothed(values, steps);

@@ -19,14 +19,13 @@ const fs::path kGolden = fs::path(GPUMONTH_SOURCE_DIR) / "tests/golden";
 struct Probe {
   TemporaryFolder folder;
   fs::path checkpoint = kGolden / "image/checkpoint.h5", model = kGolden / "image/model.toml",
-           batch = kGolden / "image/batch.h5", output_folder = folder.path() / "out",
-           out = output_folder / "o.h5";
+           batch = kGolden / "image/batch.h5", output_folder = folder.path() / "out", out = output_folder / "o.h5";
 
   Probe() { fs::create_directories(output_folder); }
   void refused(const std::vector<std::string>& parts, const std::string& more = "") const {
-    const auto result = run_command(
-        fmt::format("{} probe {} {} --batch {} --out {} {}", GPUMONTH_BINARY, checkpoint.string(),
-                    model.empty() ? "" : "--model " + model.string(), batch.string(), out.string(), more));
+    const auto result =
+        run_command(fmt::format("{} probe {} {} --batch {} --out {} {}", GPUMONTH_BINARY, checkpoint.string(),
+                                model.empty() ? "" : "--model " + model.string(), batch.string(), out.string(), more));
     check_refused(result, parts, output_folder);
   }
   fs::path truncated(const fs::path& file) const {
@@ -132,8 +131,9 @@ TEST_CASE_METHOD(Probe, "a model of other heads than the checkpoint's is refused
   const auto run = write_run_file(folder);
   train(0, run, {"run.steps=2", "run.directory=" + (folder.path() / "trained").string()});
   checkpoint = folder.path() / "trained/checkpoint-2.h5";
-  model = folder.write("model.toml", "[model]\ninput_size = 8\npatch_size = 2\nhidden_size = 48\ndepth = 2\n"
-                                     "num_heads = 4\nnum_classes = 10\n");
+  model = folder.write("model.toml",
+                       "[model]\ninput_size = 8\npatch_size = 2\nhidden_size = 48\ndepth = 2\n"
+                       "num_heads = 4\nnum_classes = 10\n");
   refused({"checkpoint-2.h5 was written with model.num_heads = 2, --model has 4"});
 }
 

@@ -77,19 +77,15 @@ TEST_CASE("a probe batch is read as written") {
 }
 
 TEST_CASE("a probe batch that does not fit is refused") {
-  CHECK_THAT(error_of_reading({.x = {2, 4, 8, 8}}, model_of(1)),
-             contains("(2, 4, 8, 8)") && contains("(2, 4, 4, 4)"));
-  CHECK_THAT(error_of_reading({.noise = {3, 4, 4, 4}}, model_of(1)),
-             contains("/noise has shape (3, 4, 4, 4)"));
+  CHECK_THAT(error_of_reading({.x = {2, 4, 8, 8}}, model_of(1)), contains("(2, 4, 8, 8)") && contains("(2, 4, 4, 4)"));
+  CHECK_THAT(error_of_reading({.noise = {3, 4, 4, 4}}, model_of(1)), contains("/noise has shape (3, 4, 4, 4)"));
   CHECK_THAT(error_of_reading({}, model_of(2)), contains("(2, 4, 2, 4, 4)"));
   CHECK_THAT(error_of_reading({.t = {1}}, model_of(1)), contains("/t has shape (1)"));
   CHECK_THAT(error_of_reading({.t = {0, 1000}}, model_of(1)), contains("/t: value 1000 of sample 1"));
-  CHECK_THAT(error_of_reading({.y = {6, 0}}, model_of(1)),
-             contains("/y: value 6 of sample 0 is outside 0 to 5"));
+  CHECK_THAT(error_of_reading({.y = {6, 0}}, model_of(1)), contains("/y: value 6 of sample 0 is outside 0 to 5"));
   CHECK_THAT(error_of_reading({}, model_of(1, 0.0)),
              contains("/y: value 5") && contains("0 to 4"));  // no null label
-  CHECK_THAT(error_of_reading({.last = std::numeric_limits<float>::quiet_NaN()}, model_of(1)),
-             contains("NaN"));
+  CHECK_THAT(error_of_reading({.last = std::numeric_limits<float>::quiet_NaN()}, model_of(1)), contains("NaN"));
   const TemporaryFolder folder;
   CHECK_THROWS_WITH(read_probe_batch(folder.path() / "b.h5", model_of(1)), contains("no such file"));
   hdf5::File::create(folder.path() / "e.h5");
@@ -120,7 +116,6 @@ TEST_CASE("a probe result holds prediction, loss and every gradient") {
       CHECK(std::equal(values.begin(), values.end(), gradients.begin() + p.offset));
     }
   }
-  CHECK_THROWS_WITH(write_probe_result(path, model, table, result),
-                    contains("o.h5") && contains("exists already"));
+  CHECK_THROWS_WITH(write_probe_result(path, model, table, result), contains("o.h5") && contains("exists already"));
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }

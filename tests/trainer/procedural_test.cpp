@@ -87,10 +87,8 @@ TEST_CASE("pictures are smooth, and frames move but resemble one another") {
   const std::size_t width = 32, frame = width * width;
   double across_x = 0, across_time = 0, n_x = 0, n_time = 0;
   for (std::size_t i = 0; i < b.latents.size(); ++i) {
-    if (i % width + 1 < width)
-      across_x += std::pow(double{b.latents[i + 1]} - double{b.latents[i]}, 2), ++n_x;
-    if (i / frame % 4 < 3)
-      across_time += std::pow(double{b.latents[i + frame]} - double{b.latents[i]}, 2), ++n_time;
+    if (i % width + 1 < width) across_x += std::pow(double{b.latents[i + 1]} - double{b.latents[i]}, 2), ++n_x;
+    if (i / frame % 4 < 3) across_time += std::pow(double{b.latents[i + frame]} - double{b.latents[i]}, 2), ++n_time;
   }
   CHECK(across_x / n_x < 0.3);
   CHECK(across_time / n_time < 0.8);
@@ -149,8 +147,7 @@ TEST_CASE("epochs and seeds are shuffled differently, and positions do not corre
     same_epoch += index == shuffled_index(kSize + i, kSize, 1);
     same_seed += index == shuffled_index(i, kSize, 2);
     fixed += index == i;
-    correlation +=
-        (static_cast<double>(i) / kSize - 0.5) * (static_cast<double>(index) / kSize - 0.5) * 12 / kSize;
+    correlation += (static_cast<double>(i) / kSize - 0.5) * (static_cast<double>(index) / kSize - 0.5) * 12 / kSize;
   }
   CHECK(same_epoch < 10);  // one is expected
   CHECK(same_seed < 10);

@@ -74,8 +74,8 @@ TEST_CASE("progress: no live line reaches the terminal's last column") {
       if (ranks == 2 && columns != 80) continue;  // a launcher in between changes nothing but whose terminal it is
       INFO(ranks << " ranks, " << columns << " columns");
       const auto directory = folder.path() / fmt::format("out-{}-{}", ranks, columns);
-      const std::string text = on_terminal(
-          train_command(ranks, file, {"run.steps=200", "run.directory=" + directory.string()}), columns);
+      const std::string text =
+          on_terminal(train_command(ranks, file, {"run.steps=200", "run.directory=" + directory.string()}), columns);
       const auto lines = live_lines(text);
       REQUIRE(lines.size() >= 2);
       for (const std::string& line : lines) {
@@ -95,8 +95,10 @@ TEST_CASE("progress: the line follows a terminal whose size changes") {
   const std::string run = train_command(0, file, {"run.steps=1000000", "run.directory=" + directory.string()});
   const std::string log = (directory / "run.h5").string();
   // narrower in the middle, as a window is
-  const std::string text =
-      on_terminal(run + " & job=$!; until [ -s " + log + " ]; do sleep 0.1; done; sleep 1; stty cols 30 </dev/tty; sleep 2; kill -TERM $job; wait $job; [ $? = 3 ]", 120);
+  const std::string text = on_terminal(
+      run + " & job=$!; until [ -s " + log +
+          " ]; do sleep 0.1; done; sleep 1; stty cols 30 </dev/tty; sleep 2; kill -TERM $job; wait $job; [ $? = 3 ]",
+      120);
   const auto lines = live_lines(text);
   REQUIRE(lines.size() > 4);
   CHECK(lines.front().size() > 60);

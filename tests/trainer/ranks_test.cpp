@@ -21,8 +21,7 @@ struct Outcome {
   Tensors model, ema;
 };
 
-Outcome train_20_steps(int ranks, const fs::path& file, const fs::path& directory,
-                       std::vector<std::string> more) {
+Outcome train_20_steps(int ranks, const fs::path& file, const fs::path& directory, std::vector<std::string> more) {
   more.push_back("run.directory=" + directory.string());
   more.push_back("run.steps=20");
   train(ranks, file, more);
@@ -46,7 +45,8 @@ void check_bucket_times(const runlog::Run& run) {
   constexpr double kClocks_s = 1e-4;  // two threads read the clock, and each phase is rounded on its own
   CHECK(!run.buckets.empty());
   for (const auto& bucket : run.buckets) {
-    const auto step = std::find_if(run.steps.begin(), run.steps.end(), [&](const auto& s) { return s.step == bucket.step; });
+    const auto step =
+        std::find_if(run.steps.begin(), run.steps.end(), [&](const auto& s) { return s.step == bucket.step; });
     REQUIRE(step != run.steps.end());
     CHECK(bucket.ready_s >= step->data_s + step->forward_s);
     CHECK(bucket.ready_s <= step->data_s + step->forward_s + step->backward_s + kClocks_s);

@@ -20,8 +20,7 @@ std::string set_directory(const fs::path& directory) { return "run.directory=" +
 /// 5 steps and a checkpoint, then as many ranks as said for the other 5.
 void train_in_halves(const fs::path& file, const fs::path& directory, int first_ranks, int second_ranks) {
   train(first_ranks, file, {set_directory(directory), "run.steps=5"});
-  train(second_ranks, file,
-        {set_directory(directory), "run.resume=" + (directory / "checkpoint-5.h5").string()});
+  train(second_ranks, file, {set_directory(directory), "run.resume=" + (directory / "checkpoint-5.h5").string()});
 }
 
 std::vector<double> losses_of_halves(const fs::path& directory) {

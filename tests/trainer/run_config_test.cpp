@@ -73,8 +73,7 @@ TEST_CASE("ranks divide the global batch") {
   const auto file = folder.write("r.toml", "[batch]\nglobal = 12\n");
   for (const int ranks : {1, 2, 3, 4, 6, 12}) CHECK(load_run(file, {}, ranks).batch.global == 12);
   for (const int ranks : {5, 8, 24})
-    CHECK_THAT(error_of(file, {}, ranks),
-               contains("batch.global = 12") && contains(fmt::format("{} ranks", ranks)));
+    CHECK_THAT(error_of(file, {}, ranks), contains("batch.global = 12") && contains(fmt::format("{} ranks", ranks)));
   // The value that the message proposes works.
   CHECK_THAT(error_of(file, {}, 8), contains("--set batch.global=16"));
   CHECK(load_run(file, {"batch.global=16"}, 8).batch.global == 16);

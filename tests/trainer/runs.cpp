@@ -65,8 +65,7 @@ fs::path write_latents(const TemporaryFolder& folder, std::int64_t samples, std:
 }
 
 std::string train_command(int ranks, const fs::path& file, const std::vector<std::string>& overrides) {
-  std::string command =
-      ranks > 0 ? fmt::format("{} --oversubscribe --bind-to none -n {} ", MPIRUN, ranks) : "";
+  std::string command = ranks > 0 ? fmt::format("{} --oversubscribe --bind-to none -n {} ", MPIRUN, ranks) : "";
   command += fmt::format("{} train {}", GPUMONTH_BINARY, file.string());
   for (const std::string& override : overrides) command += fmt::format(" --set '{}'", override);
   return command;
@@ -110,8 +109,7 @@ double largest_distance(const Tensors& a, const Tensors& b) {
   if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
   for (const auto& [name, values] : b) {
     const auto other = a.find(name);
-    if (other == a.end() || other->second.size() != values.size())
-      return std::numeric_limits<double>::infinity();
+    if (other == a.end() || other->second.size() != values.size()) return std::numeric_limits<double>::infinity();
     const double distance = relative_distance(other->second, values);
     if (!(distance <= largest)) largest = distance;  // a NaN stays
   }
@@ -150,8 +148,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-void check_refused(const CommandResult& result, const std::vector<std::string>& parts,
-                   const fs::path& output) {
+void check_refused(const CommandResult& result, const std::vector<std::string>& parts, const fs::path& output) {
   INFO(result.err);
   CHECK(result.exit_code == 2);
   CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);

@@ -21,14 +21,13 @@ std::filesystem::path write_latents(const TemporaryFolder& folder, std::int64_t 
                                     const std::vector<std::int64_t>& broken = {});
 
 /// "gpumonth train FILE --set ...", under mpirun where ranks > 0.
-std::string train_command(int ranks, const std::filesystem::path& file,
-                          const std::vector<std::string>& overrides);
+std::string train_command(int ranks, const std::filesystem::path& file, const std::vector<std::string>& overrides);
 
 /// Runs it; the test fails where it does not exit with 0.
-CommandResult train(int ranks, const std::filesystem::path& file,
-                    const std::vector<std::string>& overrides = {});
+CommandResult train(int ranks, const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
-/// The losses in a run log; the test fails where it was not closed, or does not hold `count` steps from `first_step` on.
+/// The losses in a run log; the test fails where it was not closed, or does not hold `count` steps from `first_step`
+/// on.
 std::vector<double> losses(const std::filesystem::path& log, std::int64_t first_step, std::size_t count);
 
 using Tensors = std::map<std::string, std::vector<float>>;

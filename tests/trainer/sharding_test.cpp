@@ -49,8 +49,7 @@ Batch batch_of(const model::ModelConfig& m, std::int64_t size, int rank, int ste
 }
 
 /// Six steps; after the third the state goes out and comes back in as over a checkpoint.
-State train(comm::Communicator& ranks, bool shard, const std::string& dtype,
-            std::int64_t bucket_bytes = 40000) {
+State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std::int64_t bucket_bytes = 40000) {
   const model::ModelConfig m = small_model();
   const model::ParameterTable table(m);
   constexpr std::int64_t kLocal = 2;

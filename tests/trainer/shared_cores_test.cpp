@@ -37,7 +37,11 @@ double spin_s() {
 bool yields_beside_others(SharedCores& cores, double seconds) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> others;
-  for (int i = 0; i < 3 * omp_get_num_procs(); ++i) others.emplace_back([&stop] { while (!stop) {} });
+  for (int i = 0; i < 3 * omp_get_num_procs(); ++i)
+    others.emplace_back([&stop] {
+      while (!stop) {
+      }
+    });
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (!cores.threads_yield() && std::chrono::steady_clock::now() < end) {
     cores.look();
@@ -58,8 +62,11 @@ TEST_CASE("shared cores: the share is that of the thread that waited longest, of
 }
 
 TEST_CASE("shared cores: both ways of waiting are tried, the faster is kept and tried against the other again") {
-  struct { const char* what; double spin_s, sleep_s; bool sleeps; } const cases[] = {
-      {"sleeping is faster", 0.4, 0.2, true}, {"spinning is faster", 0.2, 0.4, false}};
+  struct {
+    const char* what;
+    double spin_s, sleep_s;
+    bool sleeps;
+  } const cases[] = {{"sleeping is faster", 0.4, 0.2, true}, {"spinning is faster", 0.2, 0.4, false}};
   for (const auto& c : cases) {
     INFO(c.what);
     trainer::WaitChoice choice;
@@ -72,7 +79,7 @@ TEST_CASE("shared cores: both ways of waiting are tried, the faster is kept and 
       }
       return asleep_s;
     };
-    CHECK(seconds_asleep(0.04, 60) == 0);  // alone: too little to look further
+    CHECK(seconds_asleep(0.04, 60) == 0);   // alone: too little to look further
     CHECK(seconds_asleep(0.4, 2.5) > 0.5);  // both are tried at the start
     const double asleep_s = seconds_asleep(0.4, 110);
     CHECK(asleep_s == Approx(c.sleeps ? 100 : 10).margin(5));

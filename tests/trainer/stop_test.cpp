@@ -53,8 +53,7 @@ void check_goes_on(const TemporaryFolder& folder, const std::string& out) {
   const auto at = out.find(words);
   REQUIRE(at != std::string::npos);
   const std::string arguments = out.substr(at + words.size(), out.find('\n', at) - at - words.size());
-  const auto again =
-      run_command(fmt::format("{} {} --set run.steps={}", GPUMONTH_BINARY, arguments, last + 3));
+  const auto again = run_command(fmt::format("{} {} --set run.steps={}", GPUMONTH_BINARY, arguments, last + 3));
   INFO(again.err);
   REQUIRE(again.exit_code == 0);
   losses(folder.path() / "out/run.h5", 1, static_cast<std::size_t>(last));
@@ -86,7 +85,8 @@ TEST_CASE("a signal that comes again while the run is stopping changes nothing; 
   const TemporaryFolder folder;
   // a step that takes long enough for two signals
   const auto command = train_command(0, write_run_file(folder), {"run.steps=1000", "batch.global=4096"});
-  const auto result = run_and_stop(command, kCatchesSignals, "sleep 0.5; kill -INT $program; sleep 0.2; kill -INT $program");
+  const auto result =
+      run_and_stop(command, kCatchesSignals, "sleep 0.5; kill -INT $program; sleep 0.2; kill -INT $program");
   CHECK(result.exit_code == 130);
 }
 
@@ -160,7 +160,8 @@ TEST_CASE("training goes on to its end where its text cannot be written, and the
   const auto into = [&](const std::string& name, int ranks = 0) {
     return train_command(ranks, file, {"run.progress_s=0.1", "run.steps=100", set_directory(folder.path() / name)});
   };
-  const auto check = [&](const std::string& name, const CommandResult& result, int exit_code, const std::string& reason) {
+  const auto check = [&](const std::string& name, const CommandResult& result, int exit_code,
+                         const std::string& reason) {
     INFO(name << "\n" << result.err);
     CHECK(exit_code == (reason.empty() ? 0 : 2));
     if (!reason.empty()) CHECK_THAT(result.err, contains("gpumonth: standard output could not be written (" + reason));

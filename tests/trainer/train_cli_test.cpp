@@ -45,8 +45,7 @@ fs::path truncated(const fs::path& file) {
 /// Lines of the program itself; mpirun adds its own about the job.
 int own_lines(const std::string& text) {
   int count = 0;
-  for (auto at = text.find("gpumonth: "); at != std::string::npos; at = text.find("gpumonth: ", at + 1))
-    ++count;
+  for (auto at = text.find("gpumonth: "); at != std::string::npos; at = text.find("gpumonth: ", at + 1)) ++count;
   return count;
 }
 
@@ -89,10 +88,12 @@ TEST_CASE_METHOD(Fixture, "a placeholder in the folder's name that is not known 
 
 TEST_CASE_METHOD(Fixture, "fewer OpenMP threads than asked for are refused: products would lack a part, in silence") {
   const auto train_with = [&](const std::string& environment, int threads, const std::string& name) {
-    return run_command(environment + train_command(0, file, {fmt::format("run.threads={}", threads),
-                                                             "run.directory=" + (folder.path() / name).string()}));
+    return run_command(environment + train_command(0, file,
+                                                   {fmt::format("run.threads={}", threads),
+                                                    "run.directory=" + (folder.path() / name).string()}));
   };
-  check_refused(train_with("OMP_THREAD_LIMIT=1 ", 2, "out"), {"OpenMP gives 1 of 2 threads (OMP_THREAD_LIMIT=1)", "run.threads"}, out);
+  check_refused(train_with("OMP_THREAD_LIMIT=1 ", 2, "out"),
+                {"OpenMP gives 1 of 2 threads (OMP_THREAD_LIMIT=1)", "run.threads"}, out);
   CHECK_FALSE(fs::exists(out));
   // what nobody asked for is not refused
   REQUIRE(train_with("OMP_THREAD_LIMIT=1 ", 0, "limited").exit_code == 0);
@@ -111,8 +112,7 @@ TEST_CASE_METHOD(Fixture, "sizes that do not divide are refused") {
 }
 
 TEST_CASE_METHOD(Fixture, "run files that cannot be read are refused") {
-  check_refused(run_command(train_command(0, folder.path() / "none.toml", {})), {"none.toml", "no such file"},
-                out);
+  check_refused(run_command(train_command(0, folder.path() / "none.toml", {})), {"none.toml", "no such file"}, out);
   const auto bad = folder.write("bad.toml", "[run\nsteps = 3\n");
   check_refused(run_command(train_command(0, bad, {})), {"bad.toml"}, out);
   check_refused(run_command(std::string(GPUMONTH_BINARY) + " train"), {"RUN", "--help"}, out);
@@ -123,8 +123,7 @@ TEST_CASE_METHOD(Fixture, "datasets that do not fit are refused") {
   const auto data = write_latents(folder, 16, 16);
   refused({"data.path=" + data.string()}, {"latents.h5", "(16, 4, 16, 16)", "model.input_size=16"});
   refused({"data.path=" + data.string(), "model.frames=2"}, {"latents.h5", "(16, 4, 16, 16)"});
-  refused({"data.path=" + data.string(), "model.input_size=16", "model.num_classes=4"},
-          {"label", "num_classes"});
+  refused({"data.path=" + data.string(), "model.input_size=16", "model.num_classes=4"}, {"label", "num_classes"});
   refused({"data.path=" + (folder.path() / "none.h5").string()}, {"none.h5", "no such file"});
   refused({"data.path=" + truncated(data).string(), "model.input_size=16"}, {"truncated"});
   refused({"data.path=" + file.string()}, {"run.toml", "not an HDF5 file"});
@@ -211,8 +210,7 @@ void check_stopped_by_nan(const Fixture& f, const CommandResult& result) {
     }
 }
 
-TEST_CASE_METHOD(Fixture,
-                 "a loss that is not finite stops the run, keeps the log and the last good checkpoint") {
+TEST_CASE_METHOD(Fixture, "a loss that is not finite stops the run, keeps the log and the last good checkpoint") {
   check_stopped_by_nan(*this, run(breaking_in_step_5(*this)));
 }
 
@@ -250,8 +248,9 @@ void check_bad_sample(const Fixture& f, int ranks, std::int64_t place) {
   INFO(result.err);
   CHECK(result.exit_code == 2);
   CHECK(own_lines(result.err) == 1);
-  CHECK_THAT(result.err, contains(fmt::format("gpumonth: step 8: {}: /latents: sample {} holds NaN", data.string(), bad)) &&
-                             contains("Stopped after step 7") && contains("run.resume=" + (out / "checkpoint-7.h5").string()));
+  CHECK_THAT(result.err,
+             contains(fmt::format("gpumonth: step 8: {}: /latents: sample {} holds NaN", data.string(), bad)) &&
+                 contains("Stopped after step 7") && contains("run.resume=" + (out / "checkpoint-7.h5").string()));
   const auto log = runlog::read(out / "run.h5");
   CHECK(log.clean_close);
   CHECK(log.steps.size() == 7);
@@ -301,13 +300,13 @@ TEST_CASE_METHOD(Fixture, "a resumed run says what is different") {
   refused({"run.resume=" + good, "model.num_heads=4"},
           {"checkpoint-2.h5 was written with model.num_heads = 2, this run has 4"});
   const auto result = train(0, file, {"run.resume=" + good, "batch.global=4", "optimizer.learning_rate=1e-4"});
-  CHECK_THAT(result.out, contains("note: batch.global = 4, the checkpoint's run had 8: its 2 steps saw the samples at "
-                                  "places 0 to 15 of the order, step 3 begins at place 8: 8 samples are seen again\n") &&
-                             contains("note: optimizer.learning_rate = 0.0001"));
+  CHECK_THAT(result.out,
+             contains("note: batch.global = 4, the checkpoint's run had 8: its 2 steps saw the samples at "
+                      "places 0 to 15 of the order, step 3 begins at place 8: 8 samples are seen again\n") &&
+                 contains("note: optimizer.learning_rate = 0.0001"));
 }
 
-TEST_CASE_METHOD(Fixture,
-                 "a learning rate that is far too high stops the run, and the log tells in which step") {
+TEST_CASE_METHOD(Fixture, "a learning rate that is far too high stops the run, and the log tells in which step") {
   const auto result = run({"optimizer.learning_rate=1000", "optimizer.warmup_steps=0", "run.steps=100"});
   INFO(result.err);
   CHECK(result.exit_code == 2);
@@ -320,8 +319,7 @@ TEST_CASE_METHOD(Fixture,
 }
 
 TEST_CASE_METHOD(Fixture, "{name}, {ranks} and progress appear where the run file says") {
-  const auto result =
-      train(0, file, {"run.directory=" + (folder.path() / "{name}-{ranks}").string(), "run.name=try"});
+  const auto result = train(0, file, {"run.directory=" + (folder.path() / "{name}-{ranks}").string(), "run.name=try"});
   CHECK(names_in(folder.path() / "try-1") == std::vector<std::string>{"checkpoint-10.h5", "run.h5"});
   CHECK_THAT(result.out, contains("done: 10 steps, loss ") && contains("try-1/run.h5"));
   const auto run = runlog::read(folder.path() / "try-1/run.h5");

@@ -34,8 +34,7 @@ using ops::bf16, ops::Cuda;
 template <class T>
 using Buffer = ops::Buffer<Cuda, T>;
 
-/// Times work on the stream, each call by itself; the host stays ahead of the GPU, so launches cost it
-/// nothing.
+/// Times work on the stream, each call by itself; the host stays ahead of the GPU, so launches cost it nothing.
 class Bench {
  public:
   explicit Bench(Cuda& cuda) : cuda_(cuda) {
@@ -78,8 +77,7 @@ void copy(Bench& bench, Cuda& cuda) {
   const std::int64_t n = std::int64_t{1} << 30;
   Buffer<char> from(cuda, n), to(cuda, n);
   bench.add("cudaMemcpyAsync, device to device", 2.0 * static_cast<double>(n), [&] {
-    GPUMONTH_CUDA(cudaMemcpyAsync, to.get(), from.get(), from.bytes(), cudaMemcpyDeviceToDevice,
-                  ops::stream_of(cuda));
+    GPUMONTH_CUDA(cudaMemcpyAsync, to.get(), from.get(), from.bytes(), cudaMemcpyDeviceToDevice, ops::stream_of(cuda));
   });
 }
 
@@ -96,8 +94,7 @@ void optimizer(Bench& bench, Cuda& cuda, std::int64_t n) {
   ops::copy_to_device(cuda, clipping.get(), &unclipped, sizeof unclipped);
   const auto count = static_cast<double>(n);
   bench.add("adamw, with bf16 weights", 38 * count, [&] {
-    ops::adamw(cuda, step.get(), clipping.get(), n, g.get(), p.get(), m.get(), v.get(), e.get(),
-               rounded.get());
+    ops::adamw(cuda, step.get(), clipping.get(), n, g.get(), p.get(), m.get(), v.get(), e.get(), rounded.get());
   });
   bench.add("adamw, fp32", 36 * count, [&] {
     ops::adamw(cuda, step.get(), clipping.get(), n, g.get(), p.get(), m.get(), v.get(), e.get(), nullptr);
@@ -113,19 +110,16 @@ template <class T>
 void block(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t tokens, std::int64_t h) {
   const std::int64_t rows = batch * tokens, n = rows * h, mlp = 4 * h;
   const ops::ResidualNormShape shape{batch, tokens, h, 6 * h};
-  Buffer<float> x(cuda, n), x_out(cuda, n), modulation(cuda, batch * 6 * h),
-      d_modulation(cuda, batch * 6 * h), mean(cuda, rows), rstd(cuda, rows), bias(cuda, mlp),
-      positions(cuda, tokens * h),
+  Buffer<float> x(cuda, n), x_out(cuda, n), modulation(cuda, batch * 6 * h), d_modulation(cuda, batch * 6 * h),
+      mean(cuda, rows), rstd(cuda, rows), bias(cuda, mlp), positions(cuda, tokens * h),
       scratch(cuda, std::max(ops::residual_norm_scratch(shape), ops::column_sum_scratch(rows, mlp)));
   Buffer<T> branch(cuda, n), y(cuda, n), wide(cuda, rows * mlp), wide_too(cuda, rows * mlp);
-  const auto count = static_cast<double>(n), mlp_count = static_cast<double>(rows * mlp),
-             size = double{sizeof(T)};
+  const auto count = static_cast<double>(n), mlp_count = static_cast<double>(rows * mlp), size = double{sizeof(T)};
   float* m = modulation.get();
   float* d = d_modulation.get();
   bench.add("residual_norm_forward", (8 + 2 * size) * count, [&] {
     ops::residual_norm_forward<Cuda, T>(
-        cuda, shape,
-        {x.get(), branch.get(), m, m + h, m + 2 * h, x_out.get(), y.get(), mean.get(), rstd.get()});
+        cuda, shape, {x.get(), branch.get(), m, m + h, m + 2 * h, x_out.get(), y.get(), mean.get(), rstd.get()});
   });
   bench.add("residual_norm_forward, no branch", (4 + size) * count, [&] {
     ops::residual_norm_forward<Cuda, T>(
@@ -133,8 +127,8 @@ void block(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t tokens, st
   });
   bench.add("residual_norm_backward", (12 + 3 * size) * count, [&] {
     ops::residual_norm_backward<Cuda, T>(cuda, shape,
-                                         {y.get(), x_out.get(), false, x.get(), mean.get(), rstd.get(), m, d,
-                                          d + h, branch.get(), m + h, wide.get(), d + 2 * h, bias.get()},
+                                         {y.get(), x_out.get(), false, x.get(), mean.get(), rstd.get(), m, d, d + h,
+                                          branch.get(), m + h, wide.get(), d + 2 * h, bias.get()},
                                          scratch.get());
   });
   bench.add("gelu_forward (rows, 4h)", 2 * size * mlp_count,
@@ -142,12 +136,10 @@ void block(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t tokens, st
   bench.add("gelu_backward (rows, 4h)", 3 * size * mlp_count, [&] {
     ops::gelu_backward<Cuda, T>(cuda, rows, mlp, wide.get(), wide_too.get(), bias.get(), scratch.get());
   });
-  bench.add("column_sum (rows, 3h)", size * 3 * count, [&] {
-    ops::column_sum<Cuda, T>(cuda, rows, 3 * h, 3 * h, wide.get(), bias.get(), scratch.get());
-  });
+  bench.add("column_sum (rows, 3h)", size * 3 * count,
+            [&] { ops::column_sum<Cuda, T>(cuda, rows, 3 * h, 3 * h, wide.get(), bias.get(), scratch.get()); });
   bench.add("convert to T", (4 + size) * count, [&] { ops::convert<Cuda, T>(cuda, n, x.get(), y.get()); });
-  bench.add("add_broadcast", 8 * count,
-            [&] { ops::add_broadcast(cuda, batch, tokens * h, positions.get(), x.get()); });
+  bench.add("add_broadcast", 8 * count, [&] { ops::add_broadcast(cuda, batch, tokens * h, positions.get(), x.get()); });
 }
 
 /// The ops of latents: small beside the rest, so their launch shows.
@@ -165,15 +157,14 @@ void latents(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t side) {
   ops::copy_to_device(cuda, t.get(), steps.data(), t.bytes());
   const auto count = static_cast<double>(n);
   bench.add("draw_noise", 4 * count, [&] { ops::draw_noise(cuda, 1, 1, 0, batch, sample, noise.get()); });
-  bench.add("add_noise", 12 * count, [&] {
-    ops::add_noise(cuda, x_0.get(), noise.get(), t.get(), table.get(), batch, sample, x_t.get());
-  });
+  bench.add("add_noise", 12 * count,
+            [&] { ops::add_noise(cuda, x_0.get(), noise.get(), t.get(), table.get(), batch, sample, x_t.get()); });
   bench.add("patchify, bf16", 6 * count,
             [&] { ops::patchify<Cuda, bf16>(cuda, x_t.get(), shape, batch, patches.get()); });
   bench.add("diffusion_loss, bf16 gradient", (8 + 4 + 4) * count, [&] {
-    ops::diffusion_loss<Cuda, bf16>(
-        cuda, {tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), shape, batch, true}, 1.0f,
-        gradient.get(), loss.get(), nullptr, nullptr);
+    ops::diffusion_loss<Cuda, bf16>(cuda,
+                                    {tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), shape, batch, true},
+                                    1.0f, gradient.get(), loss.get(), nullptr, nullptr);
   });
 }
 

@@ -85,7 +85,8 @@ void parts(Table& table, ops::Cpu& cpu, const model::ModelConfig& m, const train
   linear<T>(table, cpu, "fc2", s, s.mlp, s.h);
 
   ops::Attention<ops::Cpu, T> attention(cpu, {s.batch, s.tokens, s.heads, m.head_dim()});
-  ops::Buffer<ops::Cpu, T> qkv(cpu, s.rows * 3 * s.h), dqkv(cpu, s.rows * 3 * s.h), o(cpu, s.rows * s.h), go(cpu, s.rows * s.h);
+  ops::Buffer<ops::Cpu, T> qkv(cpu, s.rows * 3 * s.h), dqkv(cpu, s.rows * 3 * s.h), o(cpu, s.rows * s.h),
+      go(cpu, s.rows * s.h);
   ops::Buffer<ops::Cpu, float> lse(cpu, s.rows * s.heads);
   const double products = 4.0 * static_cast<double>(s.rows) * static_cast<double>(s.tokens * s.h);
   table.add("attention forward", s.depth, products, [&] { attention.forward(qkv.get(), o.get(), lse.get()); });
@@ -101,20 +102,25 @@ void parts(Table& table, ops::Cpu& cpu, const model::ModelConfig& m, const train
   table.add("qkv bias", s.depth, 0,
             [&] { ops::column_sum(cpu, s.rows, 3 * s.h, 3 * s.h, dqkv.get(), bias.get(), scratch.get()); });
 
-  ops::Buffer<ops::Cpu, float> x(cpu, s.rows * s.h), x2(cpu, s.rows * s.h), dx(cpu, s.rows * s.h), mean(cpu, s.rows), rstd(cpu, s.rows);
+  ops::Buffer<ops::Cpu, float> x(cpu, s.rows * s.h), x2(cpu, s.rows * s.h), dx(cpu, s.rows * s.h), mean(cpu, s.rows),
+      rstd(cpu, s.rows);
   ops::Buffer<ops::Cpu, float> mod(cpu, s.batch * s.modulations), dmod(cpu, s.batch * s.modulations);
   table.add("residual norm forward", 2 * s.depth + 1, 0, [&] {
-    ops::residual_norm_forward<ops::Cpu, T>(cpu, s.norm(), {x.get(), o.get(), mod.get(), mod.get() + s.h, mod.get(), x2.get(), go.get(), mean.get(), rstd.get()});
+    ops::residual_norm_forward<ops::Cpu, T>(
+        cpu, s.norm(),
+        {x.get(), o.get(), mod.get(), mod.get() + s.h, mod.get(), x2.get(), go.get(), mean.get(), rstd.get()});
   });
   table.add("residual norm backward", 2 * s.depth + 1, 0, [&] {
     ops::residual_norm_backward<ops::Cpu, T>(
         cpu, s.norm(),
-        {go.get(), dx.get(), true, x.get(), mean.get(), rstd.get(), mod.get(), dmod.get(), dmod.get() + s.h, o.get(), mod.get(), go.get(), dmod.get() + 2 * s.h, bias.get()},
+        {go.get(), dx.get(), true, x.get(), mean.get(), rstd.get(), mod.get(), dmod.get(), dmod.get() + s.h, o.get(),
+         mod.get(), go.get(), dmod.get() + 2 * s.h, bias.get()},
         scratch.get());
   });
 
   ops::Linear<ops::Cpu> adaln(cpu, {.rows = s.batch, .in = s.h, .out = s.modulations, .packed = false});
-  ops::Linear<ops::Cpu> adaln_block(cpu, {.rows = s.batch, .in = s.h, .out = 6 * s.h, .y_stride = s.modulations, .packed = false});
+  ops::Linear<ops::Cpu> adaln_block(
+      cpu, {.rows = s.batch, .in = s.h, .out = 6 * s.h, .y_stride = s.modulations, .packed = false});
   ops::Buffer<ops::Cpu, float> w(cpu, s.h * s.modulations), b(cpu, s.modulations), c(cpu, s.batch * s.h);
   const ops::LinearWeights adaln_weights{.master = w.get(), .bias = b.get()};
   table.add("adaLN forward", 1, 0, [&] { adaln.forward(c.get(), adaln_weights, mod.get()); });
@@ -131,9 +137,8 @@ void parts(Table& table, ops::Cpu& cpu, const model::ModelConfig& m, const train
   const ops::Clipping clipping;
   ops::bf16* typed = nullptr;
   if constexpr (!std::is_same_v<T, float>) typed = rounded.get();
-  table.add("AdamW + EMA", 1, 0, [&] {
-    ops::adamw(cpu, &step, &clipping, n, grad.get(), p.get(), m1.get(), m2.get(), ema.get(), typed);
-  });
+  table.add("AdamW + EMA", 1, 0,
+            [&] { ops::adamw(cpu, &step, &clipping, n, grad.get(), p.get(), m1.get(), m2.get(), ema.get(), typed); });
 }
 
 }  // namespace

@@ -9,9 +9,9 @@ namespace {
 
 constexpr std::int64_t kGrain = 4096;  // elements: whole pages of every buffer to one thread
 
-void update(const AdamWStep& step, float scale, std::int64_t begin, std::int64_t end,
-            const float* __restrict gradients, float* __restrict parameters, float* __restrict exp_avg,
-            float* __restrict exp_avg_sq, float* __restrict ema) {
+void update(const AdamWStep& step, float scale, std::int64_t begin, std::int64_t end, const float* __restrict gradients,
+            float* __restrict parameters, float* __restrict exp_avg, float* __restrict exp_avg_sq,
+            float* __restrict ema) {
   const AdamWStep s = step;
 #pragma omp simd
   for (std::int64_t i = begin; i < end; ++i) {

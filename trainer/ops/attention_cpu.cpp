@@ -58,16 +58,15 @@ float softmax_row(std::int64_t n, float scale, float* scores, T* p) {
 template <class T>
 struct Worker {
   Matmul scores, values, dprobabilities, dq, dk, dv;
-  std::vector<float> s;      // (G, R, T) scores, then gradient of the probabilities
-  std::vector<T> p;          // (G, R, T) probabilities, then gradient of the scores
-  std::vector<T> q, k, v, d_out;  // (G, T, d) copies of the strided operands: oneDNN's fast kernels want dense ones
+  std::vector<float> s;               // (G, R, T) scores, then gradient of the probabilities
+  std::vector<T> p;                   // (G, R, T) probabilities, then gradient of the scores
+  std::vector<T> q, k, v, d_out;      // (G, T, d) copies of the strided operands: oneDNN's fast kernels want dense ones
   std::vector<float> dk_sum, dv_sum;  // (G, T, d) where query rows come in several blocks
 
   Worker(const AttentionShape& a, const Blocking& b)
       : scores(product(a, b, kScores)), values(product(a, b, kValues)), dprobabilities(product(a, b, kDp)),
-        dq(product(a, b, kDq)), dk(product(a, b, kDk)), dv(product(a, b, kDv)),
-        s(b.heads * b.rows * a.tokens), p(b.heads * b.rows * a.tokens), q(b.heads * a.tokens * a.head_dim),
-        k(q.size()), v(q.size()), d_out(q.size()) {
+        dq(product(a, b, kDq)), dk(product(a, b, kDk)), dv(product(a, b, kDv)), s(b.heads * b.rows * a.tokens),
+        p(b.heads * b.rows * a.tokens), q(b.heads * a.tokens * a.head_dim), k(q.size()), v(q.size()), d_out(q.size()) {
     if (b.rows < a.tokens) {
       dk_sum.resize(b.heads * a.tokens * a.head_dim);
       dv_sum.resize(b.heads * a.tokens * a.head_dim);
@@ -125,8 +124,7 @@ struct CpuAttention {
   void gather(const T* from, std::int64_t stride, std::vector<T>& to) const {
     const std::int64_t t = shape.tokens, d = shape.head_dim;
     for (std::int64_t g = 0; g < block.heads; ++g)
-      for (std::int64_t r = 0; r < t; ++r)
-        std::copy_n(from + r * stride + g * d, d, to.data() + (g * t + r) * d);
+      for (std::int64_t r = 0; r < t; ++r) std::copy_n(from + r * stride + g * d, d, to.data() + (g * t + r) * d);
   }
 
   void gather_qkv(Worker<T>& w, const T* qkv) const {
@@ -219,15 +217,13 @@ struct CpuAttention {
     const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
     for (std::int64_t g = 0; g < block.heads; ++g)
       for (std::int64_t r = 0; r < t; ++r)
-        for (std::int64_t i = 0; i < d; ++i)
-          target[r * 3 * h + g * d + i] = from_float<T>(sum[(g * t + r) * d + i]);
+        for (std::int64_t i = 0; i < d; ++i) target[r * 3 * h + g * d + i] = from_float<T>(sum[(g * t + r) * d + i]);
   }
 
   void forward(const T* qkv, T* out, float* lse) {
     const std::int64_t t = shape.tokens, d = shape.head_dim, h = shape.heads * d;
     for_each_group([&](Worker<T>& w, std::int64_t b, std::int64_t head) {
-      forward_group(w, qkv + b * t * 3 * h + head * d, out + b * t * h + head * d,
-                    lse + (b * shape.heads + head) * t);
+      forward_group(w, qkv + b * t * 3 * h + head * d, out + b * t * h + head * d, lse + (b * shape.heads + head) * t);
     });
   }
 

@@ -85,19 +85,15 @@ struct Event {
 class Fused {
  public:
   Fused(const Cuda& device, const AttentionShape& shape)
-      : device_(device),
-        context_(*device.context),
-        shape_(shape),
+      : device_(device), context_(*device.context), shape_(shape),
         backward_piece_(ops::backward_piece(shape, context_.deterministic)) {
     if (!context_.cudnn) {
       cudnnHandle_t handle = nullptr;
       if (const cudnnStatus_t status = cudnnCreate(&handle); status != CUDNN_STATUS_SUCCESS)
         throw CudaError(std::string("cudnnCreate: ") + cudnnGetErrorString(status));
-      context_.cudnn =
-          std::shared_ptr<void>(handle, [](void* h) { cudnnDestroy(static_cast<cudnnHandle_t>(h)); });
+      context_.cudnn = std::shared_ptr<void>(handle, [](void* h) { cudnnDestroy(static_cast<cudnnHandle_t>(h)); });
     }
-    if (const cudnnStatus_t status = cudnnSetStream(handle(), context_.stream);
-        status != CUDNN_STATUS_SUCCESS)
+    if (const cudnnStatus_t status = cudnnSetStream(handle(), context_.stream); status != CUDNN_STATUS_SUCCESS)
       throw CudaError(std::string("cudnnSetStream: ") + cudnnGetErrorString(status));
     if (needs_token_counts()) {
       const std::vector<std::int32_t> counts(static_cast<std::size_t>(shape.batch),
@@ -115,23 +111,20 @@ class Fused {
     std::vector<Plan> plans;
     for (auto kind : {fe::AttentionImplementation_t::COMPOSITE, fe::AttentionImplementation_t::UNIFIED}) {
       std::string reason;
-      const auto more =
-          plans_of(handle(), GraphBuilder(shape_, {shape_.batch, shape_.heads}).forward(kind), &reason);
+      const auto more = plans_of(handle(), GraphBuilder(shape_, {shape_.batch, shape_.heads}).forward(kind), &reason);
       if (more.empty() && kind == fe::AttentionImplementation_t::COMPOSITE) why = reason;
       plans.insert(plans.end(), more.begin(), more.end());
     }
-    forward_ =
-        choose(plans, forward_pointers(scratch.qkv(), scratch.out(), scratch.log_sum_exp()), scratch, &why);
+    forward_ = choose(plans, forward_pointers(scratch.qkv(), scratch.out(), scratch.log_sum_exp()), scratch, &why);
     names->forward_plan = forward_.graph ? name_of(forward_) : "cuDNN: " + why;
 
     why = "it offers no plan";
     plans = plans_of(
-        handle(),
-        GraphBuilder(shape_, backward_piece_).backward(context_.deterministic, needs_token_counts()), &why);
-    backward_ = choose(plans,
-                       backward_pointers(scratch.qkv(), scratch.out(), scratch.log_sum_exp(), scratch.dout(),
-                                         scratch.dqkv(), 0, 0),
-                       scratch, &why);
+        handle(), GraphBuilder(shape_, backward_piece_).backward(context_.deterministic, needs_token_counts()), &why);
+    backward_ = choose(
+        plans,
+        backward_pointers(scratch.qkv(), scratch.out(), scratch.log_sum_exp(), scratch.dout(), scratch.dqkv(), 0, 0),
+        scratch, &why);
     names->backward_plan = backward_.graph ? name_of(backward_) : "cuDNN: " + why;
 
     scratch = {};
@@ -150,8 +143,7 @@ class Fused {
   void backward(const bf16* qkv, const bf16* out, const float* log_sum_exp, const bf16* dout, bf16* dqkv) {
     for (std::int64_t sample = 0; sample < shape_.batch; sample += backward_piece_.batch)
       for (std::int64_t head = 0; head < shape_.heads; head += backward_piece_.heads)
-        require(execute(backward_, backward_pointers(qkv, out, log_sum_exp, dout, dqkv, sample, head),
-                        workspace()),
+        require(execute(backward_, backward_pointers(qkv, out, log_sum_exp, dout, dqkv, sample, head), workspace()),
                 __LINE__);
   }
 
@@ -201,23 +193,22 @@ class Fused {
     return {{kQ, q}, {kK, q + width}, {kV, q + 2 * width}, {kOut, out}, {kStats, log_sum_exp}};
   }
 
-  Pointers backward_pointers(const bf16* qkv, const bf16* out, const float* log_sum_exp, const bf16* dout,
-                             bf16* dqkv, std::int64_t sample, std::int64_t head) const {
+  Pointers backward_pointers(const bf16* qkv, const bf16* out, const float* log_sum_exp, const bf16* dout, bf16* dqkv,
+                             std::int64_t sample, std::int64_t head) const {
     const std::int64_t width = shape_.heads * shape_.head_dim;
     const std::int64_t at_out = sample * shape_.tokens * width + head * shape_.head_dim;
     const std::int64_t at_qkv = sample * shape_.tokens * 3 * width + head * shape_.head_dim;
     bf16* q = const_cast<bf16*>(qkv) + at_qkv;
     bf16* dq = dqkv + at_qkv;
-    Pointers pointers{
-        {kQ, q},
-        {kK, q + width},
-        {kV, q + 2 * width},
-        {kOut, const_cast<bf16*>(out) + at_out},
-        {kDout, const_cast<bf16*>(dout) + at_out},
-        {kStats, const_cast<float*>(log_sum_exp) + (sample * shape_.heads + head) * shape_.tokens},
-        {kDq, dq},
-        {kDk, dq + width},
-        {kDv, dq + 2 * width}};
+    Pointers pointers{{kQ, q},
+                      {kK, q + width},
+                      {kV, q + 2 * width},
+                      {kOut, const_cast<bf16*>(out) + at_out},
+                      {kDout, const_cast<bf16*>(dout) + at_out},
+                      {kStats, const_cast<float*>(log_sum_exp) + (sample * shape_.heads + head) * shape_.tokens},
+                      {kDq, dq},
+                      {kDk, dq + width},
+                      {kDv, dq + 2 * width}};
     if (needs_token_counts()) pointers[kQueryTokens] = pointers[kKeyTokens] = token_counts_.get();
     return pointers;
   }
@@ -234,8 +225,7 @@ class Fused {
 
   /// The fastest plan that runs; in a deterministic context the first, as timings vary from run to run and
   /// two plans may round differently. An empty plan where none does.
-  Plan choose(const std::vector<Plan>& plans, const Pointers& pointers, const Scratch& scratch,
-              std::string* why) {
+  Plan choose(const std::vector<Plan>& plans, const Pointers& pointers, const Scratch& scratch, std::string* why) {
     Plan best;
     float best_ms = std::numeric_limits<float>::infinity();
     for (Plan plan : plans) {

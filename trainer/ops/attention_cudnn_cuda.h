@@ -1,5 +1,5 @@
 // cuDNN's fused attention in bf16. attention_cudnn_cuda.cpp is built where cuDNN 9 and cudnn-frontend were
-// found (cmake/Cudnn.cmake), attention_cudnn_absent_cuda.cpp elsewhere.
+// found (cmake/Cudnn.cmake), attention_cudnn_stub_cuda.cpp elsewhere.
 #pragma once
 
 #include <functional>
@@ -11,12 +11,10 @@
 
 namespace gpumonth::ops {
 
-/// The passes of one shape that the library offers; an empty one is the plain attention's. Arguments as in
-/// Attention.
+/// The passes of one shape that the library offers; an empty one is the plain attention's. Arguments as in Attention.
 struct FusedAttention {
   std::function<void(const bf16* qkv, bf16* out, float* log_sum_exp)> forward;
-  std::function<void(const bf16* qkv, const bf16* out, const float* log_sum_exp, const bf16* dout,
-                     bf16* dqkv)>
+  std::function<void(const bf16* qkv, const bf16* out, const float* log_sum_exp, const bf16* dout, bf16* dqkv)>
       backward;
   std::string forward_plan,
       backward_plan;  ///< the library's name of what it runs, or why it does not, in one line

@@ -1,5 +1,4 @@
-// The graphs of attention's passes for cudnn-frontend. Only attention_cudnn_cuda.cpp includes this: 20 s to
-// compile.
+// The graphs of attention's passes for cudnn-frontend. Only attention_cudnn_cuda.cpp includes this: 20 s to compile.
 #pragma once
 
 #include <cudnn_frontend.h>
@@ -66,9 +65,9 @@ class GraphBuilder {
                                             .set_dim(stats_dims())
                                             .set_stride(stats_strides())
                                             .set_data_type(fe::DataType_t::FLOAT));
-    auto [dq, dk, dv] = graph_->sdpa_backward(
-        input("q", kQ, qkv_strides()), input("k", kK, qkv_strides()), input("v", kV, qkv_strides()),
-        input("out", kOut, out_strides()), input("dout", kDout, out_strides()), stats, options);
+    auto [dq, dk, dv] = graph_->sdpa_backward(input("q", kQ, qkv_strides()), input("k", kK, qkv_strides()),
+                                              input("v", kV, qkv_strides()), input("out", kOut, out_strides()),
+                                              input("dout", kDout, out_strides()), stats, options);
     output(dq, kDq, dims_, qkv_strides());
     output(dk, kDk, dims_, qkv_strides());
     output(dv, kDv, dims_, qkv_strides());
@@ -95,8 +94,7 @@ class GraphBuilder {
                               .set_stride({1, 1, 1, 1})
                               .set_data_type(fe::DataType_t::INT32));
   }
-  static fe::graph::Tensor_attributes& output(const Tensor& tensor, Uid uid, const Sizes& dims,
-                                              const Sizes& strides) {
+  static fe::graph::Tensor_attributes& output(const Tensor& tensor, Uid uid, const Sizes& dims, const Sizes& strides) {
     return tensor->set_output(true).set_uid(uid).set_dim(dims).set_stride(strides);
   }
 

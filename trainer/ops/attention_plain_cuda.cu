@@ -1,6 +1,5 @@
 // Tiled attention in fp32, as in FlashAttention (Dao, arXiv:2307.08691): forward with a running maximum and
-// sum, backward in two kernels, one per tile of queries and one per tile of keys, so that no sum crosses
-// blocks.
+// sum, backward in two kernels, one per tile of queries and one per tile of keys, so that no sum crosses blocks.
 #include <cuda_runtime.h>
 
 #include <cmath>
@@ -16,8 +15,7 @@ namespace {
 using namespace attention;
 
 template <class T, int kWidth, int kTile>
-__global__ void __launch_bounds__(kThreads, 2)
-    forward_kernel(AttentionShape shape, const T* qkv, T* out, float* lse) {
+__global__ void __launch_bounds__(kThreads, 2) forward_kernel(AttentionShape shape, const T* qkv, T* out, float* lse) {
   using L = Tiles<kWidth, kTile>;
   extern __shared__ float4 shared[];
   float* q = reinterpret_cast<float*>(shared);
@@ -75,8 +73,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   using L = Tiles<kWidth, kTile>;
   extern __shared__ float4 shared[];
   float* q = reinterpret_cast<float*>(shared);
-  float *go = q + L::kTileFloats, *k = go + L::kTileFloats, *v = k + L::kTileFloats,
-        *weights = v + L::kTileFloats;
+  float *go = q + L::kTileFloats, *k = go + L::kTileFloats, *v = k + L::kTileFloats, *weights = v + L::kTileFloats;
   const int x = static_cast<int>(threadIdx.x) % kSide, y = static_cast<int>(threadIdx.x) / kSide;
   const Head head(shape);
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kTile;
@@ -92,8 +89,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     float total = 0.0f;
     for (int column = x; column < shape.head_dim; column += kSide)
       if (inside)
-        total +=
-            to_float(out[head.out + row * head.width + column]) * go[(y + kSide * i) * L::kStride + column];
+        total += to_float(out[head.out + row * head.width + column]) * go[(y + kSide * i) * L::kStride + column];
     mean[i] = sum_of_row(total);
     offset[i] = inside ? lse[head.row + row] : 0.0f;
     if (x == 0 && inside) dot[head.row + row] = mean[i];
@@ -123,13 +119,12 @@ __global__ void __launch_bounds__(kThreads, 2)
 /// dK and dV of a tile of keys. Scores are held transposed: rows are keys.
 template <class T, int kWidth, int kTile>
 __global__ void __launch_bounds__(kThreads, 2)
-    backward_keys_kernel(AttentionShape shape, const T* qkv, const float* lse, const float* dot,
-                         const T* dout, T* dqkv) {
+    backward_keys_kernel(AttentionShape shape, const T* qkv, const float* lse, const float* dot, const T* dout,
+                         T* dqkv) {
   using L = Tiles<kWidth, kTile>;
   extern __shared__ float4 shared[];
   float* k = reinterpret_cast<float*>(shared);
-  float *v = k + L::kTileFloats, *q = v + L::kTileFloats, *go = q + L::kTileFloats,
-        *weights = go + L::kTileFloats;
+  float *v = k + L::kTileFloats, *q = v + L::kTileFloats, *go = q + L::kTileFloats, *weights = go + L::kTileFloats;
   const int x = static_cast<int>(threadIdx.x) % kSide, y = static_cast<int>(threadIdx.x) / kSide;
   const Head head(shape);
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kTile;
@@ -195,10 +190,9 @@ PlainAttention<T>::PlainAttention(Cuda& device, const AttentionShape& shape)
   int shared_bytes = 0;
   GPUMONTH_CUDA(cudaDeviceGetAttribute, &shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
                 device.context->ordinal);
-  // The widest tiles first that the head fits in; 101 KiB of the 80-wide ones are too much for consumer
-  // devices.
-  use<32, 64>(shared_bytes) || use<64, 64>(shared_bytes) || use<80, 64>(shared_bytes) ||
-      use<128, 32>(shared_bytes) || use<256, 16>(shared_bytes);
+  // The widest tiles first that the head fits in; 101 KiB of the 80-wide ones are too much for consumer devices.
+  use<32, 64>(shared_bytes) || use<64, 64>(shared_bytes) || use<80, 64>(shared_bytes) || use<128, 32>(shared_bytes) ||
+      use<256, 16>(shared_bytes);
   if (!forward_)
     throw CudaError("attention: heads of " + std::to_string(shape.head_dim) + " do not fit into the " +
                     std::to_string(shared_bytes) + " bytes of shared memory that a block has on device " +
@@ -207,22 +201,21 @@ PlainAttention<T>::PlainAttention(Cuda& device, const AttentionShape& shape)
 
 template <class T>
 void PlainAttention<T>::forward(const T* qkv, T* out, float* log_sum_exp) {
-  const dim3 grid(static_cast<unsigned>((shape_.tokens + tile_ - 1) / tile_),
-                  static_cast<unsigned>(shape_.heads), static_cast<unsigned>(shape_.batch));
+  const dim3 grid(static_cast<unsigned>((shape_.tokens + tile_ - 1) / tile_), static_cast<unsigned>(shape_.heads),
+                  static_cast<unsigned>(shape_.batch));
   forward_<<<grid, kThreads, forward_bytes_, stream_of(device_)>>>(shape_, qkv, out, log_sum_exp);
   GPUMONTH_CUDA_LAUNCHED();
 }
 
 template <class T>
-void PlainAttention<T>::backward(const T* qkv, const T* out, const float* log_sum_exp, const T* dout,
-                                 T* dqkv) {
-  const dim3 grid(static_cast<unsigned>((shape_.tokens + tile_ - 1) / tile_),
-                  static_cast<unsigned>(shape_.heads), static_cast<unsigned>(shape_.batch));
-  backward_queries_<<<grid, kThreads, backward_bytes_, stream_of(device_)>>>(shape_, qkv, out, log_sum_exp,
-                                                                             dout, dot_.get(), dqkv);
+void PlainAttention<T>::backward(const T* qkv, const T* out, const float* log_sum_exp, const T* dout, T* dqkv) {
+  const dim3 grid(static_cast<unsigned>((shape_.tokens + tile_ - 1) / tile_), static_cast<unsigned>(shape_.heads),
+                  static_cast<unsigned>(shape_.batch));
+  backward_queries_<<<grid, kThreads, backward_bytes_, stream_of(device_)>>>(shape_, qkv, out, log_sum_exp, dout,
+                                                                             dot_.get(), dqkv);
   GPUMONTH_CUDA_LAUNCHED();
-  backward_keys_<<<grid, kThreads, backward_bytes_, stream_of(device_)>>>(shape_, qkv, log_sum_exp,
-                                                                          dot_.get(), dout, dqkv);
+  backward_keys_<<<grid, kThreads, backward_bytes_, stream_of(device_)>>>(shape_, qkv, log_sum_exp, dot_.get(), dout,
+                                                                          dqkv);
   GPUMONTH_CUDA_LAUNCHED();
 }
 

@@ -1,5 +1,4 @@
-// Attention without a library, for what cuDNN does not do: fp32, one token, and builds without
-// cudnn-frontend.
+// Attention without a library, for what cuDNN does not do: fp32, one token, and builds without cudnn-frontend.
 #pragma once
 
 #include "trainer/ops/attention.h"

@@ -2,8 +2,7 @@
 //
 // A block has 16 x 16 threads and works on tiles of kTile rows. Of a (kTile, kTile) product, thread (x, y)
 // holds rows y + 16 i and columns x + 16 j; of a (kTile, kWidth) one, rows y + 16 i and columns x + 16 u.
-// kWidth is head_dim rounded up; what lies beyond head_dim and beyond the last token is zero in shared
-// memory.
+// kWidth is head_dim rounded up; what lies beyond head_dim and beyond the last token is zero in shared memory.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -22,20 +21,17 @@ template <int kWidth, int kTile>
 struct Tiles {
   static constexpr int kRows = kTile / kSide;      // of a thread
   static constexpr int kColumns = kWidth / kSide;  // of a thread, in a (kTile, kWidth) product
-  // Rows of shared memory are 4 floats longer than they must be: then 16-byte reads of 8 rows meet no bank
-  // twice.
+  // Rows of shared memory are 4 floats longer than they must be: then 16-byte reads of 8 rows meet no bank twice.
   static constexpr int kStride = kWidth + 4, kWeightStride = kTile + 4;
   static constexpr int kTileFloats = kTile * kStride, kWeightFloats = kTile * kWeightStride;
-  static constexpr std::size_t bytes(int tiles) {
-    return (tiles * kTileFloats + kWeightFloats) * sizeof(float);
-  }
+  static constexpr std::size_t bytes(int tiles) { return (tiles * kTileFloats + kWeightFloats) * sizeof(float); }
   static_assert(kTile % kSide == 0 && kWidth % kSide == 0);
 };
 
 /// Rows [first, first + kTile) of a (tokens, head_dim) matrix whose rows lie `stride` elements apart.
 template <int kWidth, int kTile, class T>
-__device__ void load_tile(const T* source, std::int64_t stride, std::int64_t first,
-                          const AttentionShape& shape, float* tile) {
+__device__ void load_tile(const T* source, std::int64_t stride, std::int64_t first, const AttentionShape& shape,
+                          float* tile) {
   for (int i = static_cast<int>(threadIdx.x); i < kTile * kWidth; i += kThreads) {
     const int row = i / kWidth, column = i % kWidth;
     const bool inside = first + row < shape.tokens && column < shape.head_dim;
@@ -65,15 +61,13 @@ __device__ void product_transposed(const float* a, const float* b, float (&s)[kT
     for (int i = 0; i < L::kRows; ++i)
 #pragma unroll
       for (int j = 0; j < L::kRows; ++j)
-        s[i][j] +=
-            left[i].x * right[j].x + left[i].y * right[j].y + left[i].z * right[j].z + left[i].w * right[j].w;
+        s[i][j] += left[i].x * right[j].x + left[i].y * right[j].y + left[i].z * right[j].z + left[i].w * right[j].w;
   }
 }
 
 /// sum[i][u] += sum_k weights[y + 16 i][k] b[k][x + 16 u]
 template <int kWidth, int kTile>
-__device__ void add_product(const float* weights, const float* b,
-                            float (&sum)[kTile / kSide][kWidth / kSide]) {
+__device__ void add_product(const float* weights, const float* b, float (&sum)[kTile / kSide][kWidth / kSide]) {
   using L = Tiles<kWidth, kTile>;
   const int x = static_cast<int>(threadIdx.x) % kSide, y = static_cast<int>(threadIdx.x) / kSide;
 #pragma unroll 1
@@ -127,9 +121,7 @@ struct Head {
   }
 };
 
-__device__ inline float score_scale(const AttentionShape& s) {
-  return 1.0f / sqrtf(static_cast<float>(s.head_dim));
-}
+__device__ inline float score_scale(const AttentionShape& s) { return 1.0f / sqrtf(static_cast<float>(s.head_dim)); }
 
 template <class T, int kWidth, int kTile>
 __device__ void store_rows(const float (&values)[kTile / kSide][kWidth / kSide], const AttentionShape& shape,
@@ -141,8 +133,7 @@ __device__ void store_rows(const float (&values)[kTile / kSide][kWidth / kSide],
 #pragma unroll
     for (int u = 0; u < kWidth / kSide; ++u) {
       const int column = x + kSide * u;
-      if (row < shape.tokens && column < shape.head_dim)
-        target[row * stride + column] = from_float<T>(values[i][u]);
+      if (row < shape.tokens && column < shape.head_dim) target[row * stride + column] = from_float<T>(values[i][u]);
     }
   }
 }

@@ -67,8 +67,7 @@ struct StagingRing {
 
 namespace {
 
-/// A recorded copy would bring what the staging memory holds when it is replayed, which is something else by
-/// then.
+/// A recorded copy would bring what the staging memory holds when it is replayed, which is something else by then.
 void require_not_capturing(const Cuda& device, const char* what) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   GPUMONTH_CUDA(cudaStreamIsCapturing, stream_of(device), &status);
@@ -120,8 +119,7 @@ void copy_to_device(Cuda& device, void* target, const void* host, std::size_t by
 template <>
 void copy_to_host(Cuda& device, void* host, const void* source, std::size_t bytes) {
   require_not_capturing(device, "copy_to_host");
-  if (bytes > 0)
-    GPUMONTH_CUDA(cudaMemcpyAsync, host, source, bytes, cudaMemcpyDeviceToHost, stream_of(device));
+  if (bytes > 0) GPUMONTH_CUDA(cudaMemcpyAsync, host, source, bytes, cudaMemcpyDeviceToHost, stream_of(device));
   GPUMONTH_CUDA(cudaStreamSynchronize, stream_of(device));
 }
 

@@ -19,13 +19,13 @@ void sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t strid
 }  // namespace
 
 template <>
-void column_sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const float* dy,
-                float* dbias, float* scratch) {
+void column_sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const float* dy, float* dbias,
+                float* scratch) {
   sum(cuda, rows, columns, stride, dy, dbias, scratch);
 }
 template <>
-void column_sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const bf16* dy,
-                float* dbias, float* scratch) {
+void column_sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const bf16* dy, float* dbias,
+                float* scratch) {
   sum(cuda, rows, columns, stride, dy, dbias, scratch);
 }
 

@@ -27,12 +27,11 @@ __device__ __forceinline__ bool add_warps(float (&sum)[N]) {
   return true;
 }
 
-/// Block = (chunk, tile of 32 N columns). f.operator()<N>(row, column, values) yields the values to be
-/// summed.
+/// Block = (chunk, tile of 32 N columns). f.operator()<N>(row, column, values) yields the values to be summed.
 template <int N, class F>
 __global__ void __launch_bounds__(kColumnWarps * 32)
-    column_sums_kernel(std::int64_t rows, std::int64_t columns, unsigned tiles, std::int64_t rows_per_chunk,
-                       F f, float* __restrict__ out) {
+    column_sums_kernel(std::int64_t rows, std::int64_t columns, unsigned tiles, std::int64_t rows_per_chunk, F f,
+                       float* __restrict__ out) {
   const std::int64_t chunk = blockIdx.x / tiles;
   const std::int64_t column = (std::int64_t{blockIdx.x % tiles} * 32 + threadIdx.x % 32) * N;
   const std::int64_t begin = chunk * rows_per_chunk;
@@ -66,8 +65,7 @@ struct MatrixRows {
 /// sums (columns) = the column sums of what f yields for (rows, columns), in vectors of N; columns % N is 0.
 /// `scratch` as for column_sum.
 template <int N, class F>
-void column_sums(Cuda& cuda, std::int64_t rows, std::int64_t columns, const F& f, float* sums,
-                 float* scratch) {
+void column_sums(Cuda& cuda, std::int64_t rows, std::int64_t columns, const F& f, float* sums, float* scratch) {
   if (columns <= 0) return;
   constexpr int kThreads = kColumnWarps * 32;
   const std::int64_t chunks = rows > kColumnSumRows ? (rows + kColumnSumRows - 1) / kColumnSumRows : 1;
@@ -79,8 +77,8 @@ void column_sums(Cuda& cuda, std::int64_t rows, std::int64_t columns, const F& f
   // One column a thread: more blocks, and the chunks are few.
   const MatrixRows<float> partial{scratch, columns};
   const unsigned columns_tiles = blocks_for(columns, 32);
-  column_sums_kernel<1><<<columns_tiles, kThreads, 0, stream_of(cuda)>>>(chunks, columns, columns_tiles,
-                                                                         chunks, partial, sums);
+  column_sums_kernel<1>
+      <<<columns_tiles, kThreads, 0, stream_of(cuda)>>>(chunks, columns, columns_tiles, chunks, partial, sums);
   GPUMONTH_CUDA_LAUNCHED();
 }
 

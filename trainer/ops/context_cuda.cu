@@ -25,8 +25,7 @@ const char* hint(cudaError_t status) {
              "driver, or build "
              "with an older toolkit";
     case cudaErrorNoDevice:
-    case cudaErrorInvalidDevice:
-      return "no such GPU is visible: look at CUDA_VISIBLE_DEVICES and nvidia-smi";
+    case cudaErrorInvalidDevice: return "no such GPU is visible: look at CUDA_VISIBLE_DEVICES and nvidia-smi";
     case cudaErrorDevicesUnavailable:
       return "another process has the GPU for itself: nvidia-smi -q -d COMPUTE shows the mode, nvidia-smi "
              "the process";
@@ -41,38 +40,30 @@ const char* hint(cudaError_t status) {
              "name it";
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
-    case cudaErrorHardwareStackError:
-      return "the hardware is faulty: see Xid lines in dmesg, and take this GPU out";
+    case cudaErrorHardwareStackError: return "the hardware is faulty: see Xid lines in dmesg, and take this GPU out";
     case cudaErrorStreamCaptureUnsupported:
     case cudaErrorStreamCaptureInvalidated:
-    case cudaErrorStreamCaptureImplicit:
-      return "this call must not be made while a CUDA graph is recorded";
+    case cudaErrorStreamCaptureImplicit: return "this call must not be made while a CUDA graph is recorded";
     case cudaErrorStreamCaptureUnjoined:
       return "a stream was forked while a CUDA graph was recorded and not joined again";
     case cudaErrorLaunchOutOfResources:
     case cudaErrorInvalidConfiguration:
-    case cudaErrorInvalidValue:
-      return "a fault of gpumonth: please report it with the model and the GPU";
-    default:
-      return "`gpumonth doctor` shows GPU, driver and runtime";
+    case cudaErrorInvalidValue: return "a fault of gpumonth: please report it with the model and the GPU";
+    default: return "`gpumonth doctor` shows GPU, driver and runtime";
   }
 }
 
 const char* hint(cublasStatus_t status) {
   switch (status) {
-    case CUBLAS_STATUS_ALLOC_FAILED:
-      return hint(cudaErrorMemoryAllocation);
+    case CUBLAS_STATUS_ALLOC_FAILED: return hint(cudaErrorMemoryAllocation);
     case CUBLAS_STATUS_NOT_SUPPORTED:
     case CUBLAS_STATUS_INVALID_VALUE:
       return "cuBLASLt refuses this shape, type or alignment: a fault of gpumonth, please report it";
     case CUBLAS_STATUS_ARCH_MISMATCH:
       return "cuBLASLt has no code for this GPU: use the CUDA Toolkit's own, 12.4 or newer";
-    case CUBLAS_STATUS_NOT_INITIALIZED:
-      return "the GPU's memory is full, or driver and libraries do not fit together";
-    case CUBLAS_STATUS_EXECUTION_FAILED:
-      return hint(cudaErrorLaunchFailure);
-    default:
-      return "`gpumonth doctor` shows GPU, driver and runtime";
+    case CUBLAS_STATUS_NOT_INITIALIZED: return "the GPU's memory is full, or driver and libraries do not fit together";
+    case CUBLAS_STATUS_EXECUTION_FAILED: return hint(cudaErrorLaunchFailure);
+    default: return "`gpumonth doctor` shows GPU, driver and runtime";
   }
 }
 

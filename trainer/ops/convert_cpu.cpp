@@ -1,8 +1,8 @@
-#include "trainer/ops/convert.h"
+#include "trainer/ops/convert_cpu.h"
 
 #include <algorithm>
 
-#include "trainer/ops/convert_cpu.h"
+#include "trainer/ops/convert.h"
 #include "trainer/ops/parallel_cpu.h"
 
 namespace gpumonth::ops {

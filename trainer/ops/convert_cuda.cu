@@ -20,8 +20,8 @@ struct Convert {
 template <>
 void convert(Cuda& cuda, std::int64_t n, const float* from, float* to) {
   if (n <= 0) return;
-  GPUMONTH_CUDA(cudaMemcpyAsync, to, from, static_cast<std::size_t>(n) * sizeof(float),
-                cudaMemcpyDeviceToDevice, stream_of(cuda));
+  GPUMONTH_CUDA(cudaMemcpyAsync, to, from, static_cast<std::size_t>(n) * sizeof(float), cudaMemcpyDeviceToDevice,
+                stream_of(cuda));
 }
 
 template <>

@@ -11,8 +11,7 @@
 namespace gpumonth::ops {
 
 /// Inputs. x_t does not appear: with x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise the distance of
-/// the posterior means is a multiple of (eps_model - noise), which fp32 then does not have to find by
-/// cancellation.
+/// the posterior means is a multiple of (eps_model - noise), which fp32 then does not have to find by cancellation.
 struct DiffusionLossInput {
   const float* tokens;                     ///< (B, T, pt p p c_out) fp32, the final linear layer's output
   const float* x_0;                        ///< (B, C, [F,] H, W) fp32
@@ -29,7 +28,7 @@ struct DiffusionLossInput {
 /// flows to the variance output only. mse and vb (B) double are written where not null. gradient (B, T, pt p
 /// p c_out), T = float or bf16 = d (loss_scale x sum of loss[b]) / d tokens.
 template <class Device, class T>
-void diffusion_loss(Device& device, const DiffusionLossInput& input, float loss_scale, T* gradient,
-                    double* loss, double* mse, double* vb);
+void diffusion_loss(Device& device, const DiffusionLossInput& input, float loss_scale, T* gradient, double* loss,
+                    double* mse, double* vb);
 
 }  // namespace gpumonth::ops

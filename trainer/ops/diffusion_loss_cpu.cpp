@@ -15,8 +15,8 @@ namespace {
 constexpr std::int64_t kChunk = 256;
 
 struct Chunk {
-  std::int64_t n;               ///< pixels in use
-  std::int64_t offset[kChunk];  ///< of each pixel in a channel's plane
+  std::int64_t n;                                                       ///< pixels in use
+  std::int64_t offset[kChunk];                                          ///< of each pixel in a channel's plane
   float epsilon[kChunk], variance[kChunk], noise[kChunk], x_0[kChunk];  ///< gathered
   float d_epsilon[kChunk], d_variance[kChunk];                          ///< to be scattered
 };
@@ -54,8 +54,7 @@ void kl_chunk(Chunk& c, const trainer::StepCoefficients& k, const Scales& scale,
 void decoder_chunk(Chunk& c, const trainer::StepCoefficients& k, const Scales& scale, Sums& sums) {
   for (std::int64_t i = 0; i < c.n; ++i) {
     const double centered = double{k.mean_error} * (double{c.epsilon[i]} - double{c.noise[i]});
-    const auto nll =
-        decoder_nll_element(c.x_0[i], centered, c.variance[i], k.min_log_variance, k.log_variance_range);
+    const auto nll = decoder_nll_element(c.x_0[i], centered, c.variance[i], k.min_log_variance, k.log_variance_range);
     c.d_variance[i] = static_cast<float>(scale.vb * nll.slope);
     sums.vb += nll.value;
   }
@@ -66,9 +65,7 @@ struct Cursor {
   std::int64_t frame = 0, y = 0, x = 0;  ///< the token's first pixel
   std::int64_t a = 0, d = 0, i = 0;      ///< frame, line and pixel inside the patch
 
-  std::int64_t offset(const LatentShape& s) const {
-    return ((frame + a) * s.height + y + d) * s.width + x + i;
-  }
+  std::int64_t offset(const LatentShape& s) const { return ((frame + a) * s.height + y + d) * s.width + x + i; }
 
   void advance(const LatentShape& s) {
     if (++i < s.patch) return;
@@ -87,9 +84,8 @@ struct Cursor {
 
 /// One channel of one chunk; `tokens` and `gradient` point at the first pixel's value of that channel.
 template <class T>
-void channel(const DiffusionLossInput& in, const trainer::StepCoefficients& k, bool first_step,
-             const Scales& scale, const float* tokens, const float* noise, const float* x_0, T* gradient,
-             Chunk& c, Sums& sums) {
+void channel(const DiffusionLossInput& in, const trainer::StepCoefficients& k, bool first_step, const Scales& scale,
+             const float* tokens, const float* noise, const float* x_0, T* gradient, Chunk& c, Sums& sums) {
   const std::int64_t stride = in.shape.channels * (in.learn_sigma ? 2 : 1);
   for (std::int64_t i = 0; i < c.n; ++i) {
     c.epsilon[i] = tokens[i * stride];
@@ -103,8 +99,7 @@ void channel(const DiffusionLossInput& in, const trainer::StepCoefficients& k, b
     c.x_0[i] = x_0[c.offset[i]];
   }
   first_step ? decoder_chunk(c, k, scale, sums) : kl_chunk(c, k, scale, sums);
-  for (std::int64_t i = 0; i < c.n; ++i)
-    gradient[i * stride + in.shape.channels] = from_float<T>(c.d_variance[i]);
+  for (std::int64_t i = 0; i < c.n; ++i) gradient[i * stride + in.shape.channels] = from_float<T>(c.d_variance[i]);
 }
 
 template <class T>
@@ -120,8 +115,8 @@ Sums sample_loss(const DiffusionLossInput& in, std::int64_t b, const Scales& sca
     for (std::int64_t i = 0; i < c.n; ++i, cursor.advance(s)) c.offset[i] = cursor.offset(s);
     for (std::int64_t ch = 0; ch < s.channels; ++ch) {
       const std::int64_t output = outputs + first * out_channels + ch, latent = latents + ch * s.plane();
-      channel(in, in.table[in.t[b]], in.t[b] == 0, scale, in.tokens + output, in.noise + latent,
-              in.x_0 + latent, gradient + output, c, sums);
+      channel(in, in.table[in.t[b]], in.t[b] == 0, scale, in.tokens + output, in.noise + latent, in.x_0 + latent,
+              gradient + output, c, sums);
     }
   }
   return sums;

@@ -18,8 +18,7 @@ struct Scales {
   float mse, vb;  ///< of the gradients: loss_scale / values, and that / ln 2
 };
 
-/// The value that belongs at (pixel of a sample in token order) of a channel's plane. 32 bits: the sample is
-/// smaller.
+/// The value that belongs at (pixel of a sample in token order) of a channel's plane. 32 bits: the sample is smaller.
 __device__ unsigned plane_offset(const LatentShape& s, unsigned pixel) {
   const auto patch = static_cast<unsigned>(s.patch), temporal_patch = static_cast<unsigned>(s.temporal_patch);
   const auto width = static_cast<unsigned>(s.width), height = static_cast<unsigned>(s.height);
@@ -90,9 +89,8 @@ __global__ void __launch_bounds__(kBlockThreads)
 }
 
 /// One warp per sample.
-__global__ void __launch_bounds__(32)
-    sample_sums_kernel(const Sums* __restrict__ partial, unsigned blocks, double values, double* loss,
-                       double* mse, double* vb) {
+__global__ void __launch_bounds__(32) sample_sums_kernel(const Sums* __restrict__ partial, unsigned blocks,
+                                                         double values, double* loss, double* mse, double* vb) {
   Sums sums = {0, 0};
   for (unsigned i = threadIdx.x; i < blocks; i += 32) {
     sums.mse += partial[blockIdx.x * blocks + i].mse;
@@ -107,16 +105,15 @@ __global__ void __launch_bounds__(32)
 }
 
 template <class T>
-void loss_of(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, T* gradient, double* loss,
-             double* mse, double* vb) {
+void loss_of(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, T* gradient, double* loss, double* mse,
+             double* vb) {
   constexpr int N = 4;
   if (in.batch <= 0) return;
   const double values = static_cast<double>(in.shape.channels * in.shape.plane());
   const Scales scale = {static_cast<float>(loss_scale / values),
                         static_cast<float>(loss_scale / values / std::numbers::ln2)};
   const auto room = static_cast<std::int64_t>(cuda.context->workspace_bytes / sizeof(Sums)) / in.batch;
-  if (room < 1)
-    throw CudaError("diffusion_loss: the workspace holds no partial sum per sample: a smaller batch fits");
+  if (room < 1) throw CudaError("diffusion_loss: the workspace holds no partial sum per sample: a smaller batch fits");
   const unsigned blocks = static_cast<unsigned>(
       std::min({std::int64_t{blocks_for(in.shape.plane(), kBlockThreads)}, std::int64_t{kMostBlocks}, room}));
   auto* partial = static_cast<Sums*>(cuda.context->workspace);
@@ -125,8 +122,8 @@ void loss_of(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, T* grad
   kernel<<<static_cast<unsigned>(in.batch) * blocks, kBlockThreads, 0, stream_of(cuda)>>>(
       in, scale, static_cast<unsigned>(in.shape.plane()), blocks, gradient, partial);
   GPUMONTH_CUDA_LAUNCHED();
-  sample_sums_kernel<<<static_cast<unsigned>(in.batch), 32, 0, stream_of(cuda)>>>(partial, blocks, values,
-                                                                                  loss, mse, vb);
+  sample_sums_kernel<<<static_cast<unsigned>(in.batch), 32, 0, stream_of(cuda)>>>(partial, blocks, values, loss, mse,
+                                                                                  vb);
   GPUMONTH_CUDA_LAUNCHED();
 }
 

@@ -35,8 +35,8 @@ void label_embedding(Device& device, const float* table, const std::int32_t* lab
 }
 
 template <class Device>
-void label_embedding_backward(Device& device, const float* d_out, const std::int32_t* labels,
-                              std::int64_t batch, std::int64_t rows, std::int64_t h, float* d_table) {
+void label_embedding_backward(Device& device, const float* d_out, const std::int32_t* labels, std::int64_t batch,
+                              std::int64_t rows, std::int64_t h, float* d_table) {
   parallel_for(device, rows, 1, [&](std::int64_t begin, std::int64_t end) {
     std::fill(d_table + begin * h, d_table + end * h, 0.0f);
     for (std::int64_t b = 0; b < batch; ++b) {
@@ -48,8 +48,8 @@ void label_embedding_backward(Device& device, const float* d_out, const std::int
 }
 
 template void timestep_embedding(Cpu&, const std::int32_t*, std::int64_t, std::int64_t, float*);
-template void label_embedding(Cpu&, const float*, const std::int32_t*, const float*, std::int64_t,
-                              std::int64_t, float*);
+template void label_embedding(Cpu&, const float*, const std::int32_t*, const float*, std::int64_t, std::int64_t,
+                              float*);
 template void label_embedding_backward(Cpu&, const float*, const std::int32_t*, std::int64_t, std::int64_t,
                                        std::int64_t, float*);
 

@@ -21,8 +21,8 @@ struct Timestep {
 /// `blocks` of them make a row.
 template <int N>
 __global__ void __launch_bounds__(kBlockThreads)
-    label_kernel(const float* __restrict__ table, const std::int32_t* __restrict__ labels,
-                 const float* addend, unsigned blocks, std::int64_t h, float* out) {
+    label_kernel(const float* __restrict__ table, const std::int32_t* __restrict__ labels, const float* addend,
+                 unsigned blocks, std::int64_t h, float* out) {
   const unsigned b = blockIdx.x / blocks;
   const std::int64_t i = (std::int64_t{blockIdx.x % blocks} * kBlockThreads + threadIdx.x) * N;
   if (i >= h) return;
@@ -37,8 +37,8 @@ __global__ void __launch_bounds__(kBlockThreads)
 /// A row of the table gathers its samples in order: no two blocks write the same row.
 template <int N>
 __global__ void __launch_bounds__(kBlockThreads)
-    label_backward_kernel(const float* __restrict__ d_out, const std::int32_t* __restrict__ labels,
-                          unsigned batch, unsigned blocks, std::int64_t h, float* __restrict__ d_table) {
+    label_backward_kernel(const float* __restrict__ d_out, const std::int32_t* __restrict__ labels, unsigned batch,
+                          unsigned blocks, std::int64_t h, float* __restrict__ d_table) {
   const unsigned row = blockIdx.x / blocks;
   const std::int64_t i = (std::int64_t{blockIdx.x % blocks} * kBlockThreads + threadIdx.x) * N;
   if (i >= h) return;
@@ -56,8 +56,7 @@ __global__ void __launch_bounds__(kBlockThreads)
 }  // namespace
 
 template <>
-void timestep_embedding(Cuda& cuda, const std::int32_t* t, std::int64_t batch, std::int64_t width,
-                        float* embedding) {
+void timestep_embedding(Cuda& cuda, const std::int32_t* t, std::int64_t batch, std::int64_t width, float* embedding) {
   elementwise<1>(cuda, batch * (width / 2), true, Timestep{t, width, embedding});
 }
 
@@ -68,8 +67,8 @@ void label_embedding(Cuda& cuda, const float* table, const std::int32_t* labels,
   const bool vectors = h % 4 == 0 && aligned<4>(table, addend, out);
   const unsigned blocks = blocks_for(h, (vectors ? 4 : 1) * kBlockThreads);
   const auto kernel = vectors ? label_kernel<4> : label_kernel<1>;
-  kernel<<<static_cast<unsigned>(batch) * blocks, kBlockThreads, 0, stream_of(cuda)>>>(table, labels, addend,
-                                                                                       blocks, h, out);
+  kernel<<<static_cast<unsigned>(batch) * blocks, kBlockThreads, 0, stream_of(cuda)>>>(table, labels, addend, blocks, h,
+                                                                                       out);
   GPUMONTH_CUDA_LAUNCHED();
 }
 

@@ -1,7 +1,6 @@
-#include "trainer/ops/gelu.h"
-
 #include "trainer/ops/chunked_sum_cpu.h"
 #include "trainer/ops/convert_cpu.h"
+#include "trainer/ops/gelu.h"
 #include "trainer/ops/math.h"
 
 namespace gpumonth::ops {

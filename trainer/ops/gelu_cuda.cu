@@ -43,8 +43,7 @@ void forward(Cuda& cuda, std::int64_t n, const T* u, T* y) {
 }
 
 template <class T>
-void backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const T* u, T* dy, float* dbias,
-              float* scratch) {
+void backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const T* u, T* dy, float* dbias, float* scratch) {
   constexpr int N = kVector<T>;
   const Backward<T> f{u, dy, columns};
   if (columns % N == 0 && aligned<N>(u, dy)) {
@@ -65,8 +64,8 @@ void gelu_forward(Cuda& cuda, std::int64_t n, const bf16* u, bf16* y) {
   forward(cuda, n, u, y);
 }
 template <>
-void gelu_backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const float* u, float* dy,
-                   float* dbias, float* scratch) {
+void gelu_backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const float* u, float* dy, float* dbias,
+                   float* scratch) {
   backward(cuda, rows, columns, u, dy, dbias, scratch);
 }
 template <>

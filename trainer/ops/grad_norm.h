@@ -19,8 +19,8 @@ template <class Device>
 void squares_by_block(Device& device, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
                       double* partial);
 
-/// *clipping from `count` partial sums, added in a fixed order; as torch.nn.utils.clip_grad_norm_. clip_norm 0: no clipping.
-/// A NaN or an infinity among the values makes it not finite.
+/// *clipping from `count` partial sums, added in a fixed order; as torch.nn.utils.clip_grad_norm_. clip_norm 0: no
+/// clipping. A NaN or an infinity among the values makes it not finite.
 template <class Device>
 void clipping(Device& device, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping);
 

@@ -45,8 +45,7 @@ __global__ void __launch_bounds__(kThreads)
 /// Thread i adds partial sums i, i + 1024, ... in order: a chain of 300,000 additions on one thread would
 /// take longer than 1 ms for a model of 20 billion parameters.
 __global__ void __launch_bounds__(kClippingThreads)
-    clipping_kernel(const double* __restrict__ partial, std::int64_t count, double clip_norm,
-                    Clipping* clipping) {
+    clipping_kernel(const double* __restrict__ partial, std::int64_t count, double clip_norm, Clipping* clipping) {
   __shared__ double shared[kClippingThreads / 32];
   double sum = 0;
 #pragma unroll 4

@@ -17,8 +17,8 @@ struct LinearShape {
   Dtype y_dtype = Dtype::fp32;             ///< of y
   Dtype dx_dtype = Dtype::fp32;            ///< of dx
   std::int64_t y_stride = 0;               ///< elements between rows of y and of dy; 0: out
-  bool packed = true;      ///< false: the products read the fp32 masters themselves (few rows: memory-bound)
-  bool needs_dx = true;    ///< false: the layer's input is data
+  bool packed = true;    ///< false: the products read the fp32 masters themselves (few rows: memory-bound)
+  bool needs_dx = true;  ///< false: the layer's input is data
 };
 
 /// One layer's weights, in the forms that the products read.
@@ -66,8 +66,8 @@ class Linear {
 /// dbias (columns) fp32 = sum over rows of dy (rows, columns), rows `stride` elements apart; overwritten.
 /// `scratch` holds column_sum_scratch(rows, columns) floats.
 template <class Device, class T>
-void column_sum(Device& device, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* dy,
-                float* dbias, float* scratch);
+void column_sum(Device& device, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* dy, float* dbias,
+                float* scratch);
 std::int64_t column_sum_scratch(std::int64_t rows, std::int64_t columns);
 
 }  // namespace gpumonth::ops

@@ -103,8 +103,7 @@ Linear<Cpu>::Linear(Cpu& device, const LinearShape& given) {
                        0});
   if (impl_->weights_from_copies) {
     impl_->dy_transposed = Buffer<Cpu, bf16>(device, s.rows * s.out);
-    impl_->x_packed =
-        Buffer<Cpu, std::byte>(device, static_cast<std::int64_t>(impl_->weights.packed_b_bytes()));
+    impl_->x_packed = Buffer<Cpu, std::byte>(device, static_cast<std::int64_t>(impl_->weights.packed_b_bytes()));
   }
   if (s.needs_dx) impl_->data.emplace(data_shape(s), device.threads);
   if (s.packed) {
@@ -169,8 +168,7 @@ void Linear<Cpu>::backward_weights(const void* dy, const void* x, float* dw) {
     impl_->weights.run(dy, x, dw);
     return;
   }
-  transpose(impl_->cpu, impl_->shape.rows, impl_->shape.out, static_cast<const bf16*>(dy),
-            impl_->dy_transposed.get());
+  transpose(impl_->cpu, impl_->shape.rows, impl_->shape.out, static_cast<const bf16*>(dy), impl_->dy_transposed.get());
   impl_->weights.pack(x, impl_->x_packed.get());
   impl_->weights.run(impl_->dy_transposed.get(), impl_->x_packed.get(), dw);
 }
@@ -186,13 +184,11 @@ void Linear<Cpu>::backward_weights_bias(const void* dy, const void* x, float* dw
   }
 }
 
-std::int64_t column_sum_scratch(std::int64_t rows, std::int64_t columns) {
-  return row_chunks(rows) * columns;
-}
+std::int64_t column_sum_scratch(std::int64_t rows, std::int64_t columns) { return row_chunks(rows) * columns; }
 
 template <class T>
-static void column_sum_on_cpu(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride,
-                              const T* dy, float* dbias, float* scratch) {
+static void column_sum_on_cpu(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* dy,
+                              float* dbias, float* scratch) {
   parallel_for(cpu, row_chunks(rows), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t chunk = begin; chunk < end; ++chunk) {
       float* partial = scratch + chunk * columns;
@@ -208,13 +204,13 @@ static void column_sum_on_cpu(Cpu& cpu, std::int64_t rows, std::int64_t columns,
 }
 
 template <>
-void column_sum(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const float* dy,
-                float* dbias, float* scratch) {
+void column_sum(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const float* dy, float* dbias,
+                float* scratch) {
   column_sum_on_cpu(cpu, rows, columns, stride, dy, dbias, scratch);
 }
 template <>
-void column_sum(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const bf16* dy,
-                float* dbias, float* scratch) {
+void column_sum(Cpu& cpu, std::int64_t rows, std::int64_t columns, std::int64_t stride, const bf16* dy, float* dbias,
+                float* scratch) {
   column_sum_on_cpu(cpu, rows, columns, stride, dy, dbias, scratch);
 }
 

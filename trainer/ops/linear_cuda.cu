@@ -18,8 +18,7 @@ struct Linear<Cuda>::Impl {
     if (!found) throw std::logic_error("Linear<Cuda>: weights not given in the type that the product reads");
     return found;
   }
-  /// b in y's type, which is what cuBLASLt reads. run() takes a pointer that some epilogues write; this one
-  /// reads.
+  /// b in y's type, which is what cuBLASLt reads. run() takes a pointer that some epilogues write; this one reads.
   void* bias_of(const LinearWeights& w) const {
     const void* found = shape.y_dtype == Dtype::fp32 ? w.bias : w.typed_bias;
     if (!found) throw std::logic_error("Linear<Cuda>: bias not given in the type of y");
@@ -81,8 +80,8 @@ void Linear<Cuda>::backward_data(const void* dy, const LinearWeights& w, void* d
 }
 
 template <>
-void Linear<Cuda>::backward_data_gelu(const void* dy, const LinearWeights& w, const void* u, void* du,
-                                      float* dbias, float* scratch) {
+void Linear<Cuda>::backward_data_gelu(const void* dy, const LinearWeights& w, const void* u, void* du, float* dbias,
+                                      float* scratch) {
   const LinearShape& s = impl_->shape;
   const LinearProducts& products = impl_->products;
   if (!products.data_gelu) {
@@ -101,8 +100,7 @@ void Linear<Cuda>::backward_weights(const void* dy, const void* x, float* dw) {
 }
 
 template <>
-void Linear<Cuda>::backward_weights_bias(const void* dy, const void* x, float* dw, float* dbias,
-                                         float* scratch) {
+void Linear<Cuda>::backward_weights_bias(const void* dy, const void* x, float* dw, float* dbias, float* scratch) {
   const LinearShape& s = impl_->shape;
   if (impl_->products.weights_bias) {
     impl_->products.weights_bias->run(dy, x, dw, dbias);

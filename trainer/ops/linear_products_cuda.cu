@@ -51,8 +51,7 @@ CublasMatmulShape weights_shape(const LinearShape& s, Epilogue epilogue) {
 }
 
 template <class T>
-__global__ void add_bias_kernel(std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* bias,
-                                T* y) {
+__global__ void add_bias_kernel(std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* bias, T* y) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < rows * columns;
        i += step) {
@@ -84,16 +83,14 @@ Decision judge(const Cuda& device, double tolerance, const std::function<void()>
 Decision no_memory() { return {false, "not fused: the GPU's free memory does not hold a trial"}; }
 
 /// fc1: u = x W^T + b and y = gelu(u) in one.
-std::optional<CublasMatmul> fuse_forward_gelu(Cuda& device, const LinearShape& s,
-                                              const CublasMatmul& forward) {
+std::optional<CublasMatmul> fuse_forward_gelu(Cuda& device, const LinearShape& s, const CublasMatmul& forward) {
   const CublasMatmulShape shape = forward_shape(s, Epilogue::gelu_aux_bias);
   std::optional<CublasMatmul> fused = CublasMatmul::make(device, shape);
   if (!fused) return fused;
   const bool taken = decided_once(device, describe(shape) + ", against separate ops", [&] {
     const std::int64_t n = s.rows * s.out;
-    const TrialBuffer x(device, s.dtype, s.rows * s.in), w(device, s.dtype, s.out * s.in),
-        b(device, s.dtype, s.out), u1(device, s.dtype, n), y1(device, s.dtype, n), u2(device, s.dtype, n),
-        y2(device, s.dtype, n);
+    const TrialBuffer x(device, s.dtype, s.rows * s.in), w(device, s.dtype, s.out * s.in), b(device, s.dtype, s.out),
+        u1(device, s.dtype, n), y1(device, s.dtype, n), u2(device, s.dtype, n), y2(device, s.dtype, n);
     if (!x || !w || !b || !u1 || !y1 || !u2 || !y2) return no_memory();
     return judge(
         device, kRounding16, [&] { fused->run(x.get(), w.get(), y1.get(), b.get(), u1.get()); },
@@ -118,18 +115,16 @@ std::optional<CublasMatmul> fuse_data_gelu(Cuda& device, const LinearShape& s, c
   if (!fused) return fused;
   const bool taken = decided_once(device, describe(shape) + ", against separate ops", [&] {
     const std::int64_t n = s.rows * s.in;
-    const TrialBuffer dy(device, s.dtype, s.rows * s.y_stride), w(device, s.dtype, s.out * s.in),
-        u(device, s.dtype, n), du1(device, s.dtype, n), du2(device, s.dtype, n),
-        db1(device, Dtype::fp32, s.in), db2(device, Dtype::fp32, s.in),
-        scratch(device, Dtype::fp32, column_sum_scratch(s.rows, s.in));
+    const TrialBuffer dy(device, s.dtype, s.rows * s.y_stride), w(device, s.dtype, s.out * s.in), u(device, s.dtype, n),
+        du1(device, s.dtype, n), du2(device, s.dtype, n), db1(device, Dtype::fp32, s.in),
+        db2(device, Dtype::fp32, s.in), scratch(device, Dtype::fp32, column_sum_scratch(s.rows, s.in));
     if (!dy || !w || !u || !du1 || !du2 || !db1 || !db2 || !scratch) return no_memory();
     const bool sums = epilogue == Epilogue::dgelu_bgrad;
     return judge(
         device, kRounding16,
         [&] {
           fused->run(dy.get(), w.get(), du1.get(), sums ? db1.get() : nullptr, u.get());
-          if (!sums)
-            column_sum_of(device, s.dtype, s.rows, s.in, s.in, du1.get(), db1.floats(), scratch.floats());
+          if (!sums) column_sum_of(device, s.dtype, s.rows, s.in, s.in, du1.get(), db1.floats(), scratch.floats());
         },
         [&] {
           data.run(dy.get(), w.get(), du2.get());
@@ -145,8 +140,7 @@ std::optional<CublasMatmul> fuse_data_gelu(Cuda& device, const LinearShape& s, c
 }
 
 /// dW = dy^T x and dbias = dy's column sums in one.
-std::optional<CublasMatmul> fuse_weights_bias(Cuda& device, const LinearShape& s,
-                                              const CublasMatmul& weights) {
+std::optional<CublasMatmul> fuse_weights_bias(Cuda& device, const LinearShape& s, const CublasMatmul& weights) {
   const CublasMatmulShape shape = weights_shape(s, Epilogue::bgrad_a);
   std::optional<CublasMatmul> fused = CublasMatmul::make(device, shape);
   if (!fused) return fused;
@@ -189,8 +183,7 @@ LinearProducts::LinearProducts(Cuda& device, const LinearShape& s)
     : LinearProducts(device, s, forward_product(device, s)) {}
 
 LinearProducts::LinearProducts(Cuda& device, const LinearShape& s, std::pair<CublasMatmul, bool> made)
-    : forward(std::move(made.first)),
-      forward_adds_bias(made.second),
+    : forward(std::move(made.first)), forward_adds_bias(made.second),
       weights(device, weights_shape(s, Epilogue::none)) {
   if (s.needs_dx) data.emplace(device, data_shape(s, Epilogue::none));
   if (can_fuse_gelu(s, s.y_dtype, s.out) && s.y_stride == s.out && forward_adds_bias)
@@ -207,14 +200,13 @@ LinearProducts::LinearProducts(Cuda& device, const LinearShape& s, std::pair<Cub
 void add_bias(const Cuda& device, std::int64_t rows, std::int64_t columns, std::int64_t stride, Dtype dtype,
               const void* bias, void* y) {
   constexpr std::int64_t kThreads = 256, kMostBlocks = 4096;
-  const auto blocks =
-      static_cast<unsigned>(std::min(kMostBlocks, (rows * columns + kThreads - 1) / kThreads));
+  const auto blocks = static_cast<unsigned>(std::min(kMostBlocks, (rows * columns + kThreads - 1) / kThreads));
   if (dtype == Dtype::bf16)
-    add_bias_kernel<<<blocks, kThreads, 0, stream_of(device)>>>(
-        rows, columns, stride, static_cast<const bf16*>(bias), static_cast<bf16*>(y));
+    add_bias_kernel<<<blocks, kThreads, 0, stream_of(device)>>>(rows, columns, stride, static_cast<const bf16*>(bias),
+                                                                static_cast<bf16*>(y));
   else
-    add_bias_kernel<<<blocks, kThreads, 0, stream_of(device)>>>(
-        rows, columns, stride, static_cast<const float*>(bias), static_cast<float*>(y));
+    add_bias_kernel<<<blocks, kThreads, 0, stream_of(device)>>>(rows, columns, stride, static_cast<const float*>(bias),
+                                                                static_cast<float*>(y));
   GPUMONTH_CUDA_LAUNCHED();
 }
 
@@ -225,13 +217,12 @@ void gelu_forward_of(Cuda& device, Dtype dtype, std::int64_t n, const void* u, v
     gelu_forward(device, n, static_cast<const float*>(u), static_cast<float*>(y));
 }
 
-void gelu_backward_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, const void* u,
-                      void* dy, float* dbias, float* scratch) {
+void gelu_backward_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, const void* u, void* dy,
+                      float* dbias, float* scratch) {
   if (dtype == Dtype::bf16)
     gelu_backward(device, rows, columns, static_cast<const bf16*>(u), static_cast<bf16*>(dy), dbias, scratch);
   else
-    gelu_backward(device, rows, columns, static_cast<const float*>(u), static_cast<float*>(dy), dbias,
-                  scratch);
+    gelu_backward(device, rows, columns, static_cast<const float*>(u), static_cast<float*>(dy), dbias, scratch);
 }
 
 void column_sum_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, std::int64_t stride,

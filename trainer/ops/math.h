@@ -1,7 +1,6 @@
 // The arithmetic of one element, for both backends: branch-free, so that the CPU loops vectorise
 // (`#pragma omp simd` or plain loops under -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast).
-// Polynomials: S. L. Moshier, Cephes (expf, logf, sinf, cosf). Errors are measured in
-// tests/trainer/ops/math_test.cpp.
+// Polynomials: S. L. Moshier, Cephes (expf, logf, sinf, cosf). Errors are measured in tests/trainer/ops/math_test.cpp.
 #pragma once
 
 #include <cmath>
@@ -14,7 +13,7 @@ namespace gpumonth::ops {
 /// e^x to 2 ulp for x in [-87.3, 88.3]; outside, x is clamped to that range. NaN stays NaN.
 GPUMONTH_HD inline float fast_exp(float x) {
   constexpr float kLowest = -87.3365447f, kHighest = 88.3762589f;  // results stay normal and finite
-  constexpr float kRound = 12582912.0f;  // 1.5 x 2^23: adding it rounds to an integer
+  constexpr float kRound = 12582912.0f;                            // 1.5 x 2^23: adding it rounds to an integer
   x = x < kLowest ? kLowest : x;
   x = x > kHighest ? kHighest : x;
   const float shifted = x * 1.44269504088896341f + kRound;
@@ -33,8 +32,8 @@ GPUMONTH_HD inline float fast_exp(float x) {
 
 constexpr float kLog2E = 1.44269504088896341f;
 
-/// 2^x to 2 ulp for x in [-126, 127.49]; outside, x is clamped to that range. NaN stays NaN. Where x is a product of its
-/// own, log2 e goes into its factor, and this is a third cheaper than fast_exp. Minimax polynomial on [-1/2, 1/2].
+/// 2^x to 2 ulp for x in [-126, 127.49]; outside, x is clamped to that range. NaN stays NaN. Where x is a product of
+/// its own, log2 e goes into its factor, and this is a third cheaper than fast_exp. Minimax polynomial on [-1/2, 1/2].
 GPUMONTH_HD inline float fast_exp2(float x) {
   constexpr float kRound = 12582912.0f;  // 1.5 x 2^23: adding it rounds to an integer
   x = x < -126.0f ? -126.0f : x;
@@ -105,7 +104,7 @@ GPUMONTH_HD inline float silu_derivative(float x) {
   return s + x * s * (e * s);  // e s = 1 - s, without cancellation
 }
 
-constexpr float kGeluSlope = 1.59576912160573071f;  // 2 sqrt(2 / pi)
+constexpr float kGeluSlope = 1.59576912160573071f;       // 2 sqrt(2 / pi)
 constexpr float kGeluSlopeLog2E = 2.30220819814432520f;  // times log2 e
 constexpr float kGeluCubic = 0.044715f;
 
@@ -123,7 +122,7 @@ GPUMONTH_HD inline float gelu_tanh_derivative(float x) {
 
 /// The constants of one AdamW step; adamw_step() in adamw.h derives them from the hyperparameters.
 struct AdamWStep {
-  float decay = 1;           ///< 1 - learning_rate x weight_decay
+  float decay = 1;  ///< 1 - learning_rate x weight_decay
   float beta1 = 0.9f, beta2 = 0.999f;
   float one_minus_beta1 = 0.1f, one_minus_beta2 = 0.001f;  ///< rounded from double: 1 - 0.999f is 1e-5 off
   float step_size = 0;                                     ///< learning_rate / (1 - beta1^step)
@@ -134,8 +133,8 @@ struct AdamWStep {
 
 /// What the gradient's norm means for an update.
 struct Clipping {
-  double norm = 0;         ///< L2, before clipping
-  float scale = 1;         ///< multiplies every gradient
+  double norm = 0;          ///< L2, before clipping
+  float scale = 1;          ///< multiplies every gradient
   std::int32_t finite = 1;  ///< 0: parameters and moments must stay as they are
 };
 
@@ -147,8 +146,8 @@ GPUMONTH_HD inline Clipping clip(double sum_of_squares, double clip_norm) {
 }
 
 /// AdamW with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101; torch.optim.AdamW), then EMA.
-GPUMONTH_HD inline void adamw_element(const AdamWStep& s, float g, float* parameter, float* exp_avg,
-                                      float* exp_avg_sq, float* ema) {
+GPUMONTH_HD inline void adamw_element(const AdamWStep& s, float g, float* parameter, float* exp_avg, float* exp_avg_sq,
+                                      float* ema) {
   const float m = s.beta1 * *exp_avg + s.one_minus_beta1 * g;
   const float v = s.beta2 * *exp_avg_sq + s.one_minus_beta2 * (g * g);
   const float p = s.decay * *parameter - s.step_size * (m / (std::sqrt(v) * s.inverse_bias2 + s.epsilon));
@@ -168,8 +167,7 @@ struct ValueAndSlope {
 /// (Nichol & Dhariwal, arXiv:2102.09672, eq. 15). With v the variance output, frac = (v + 1) / 2 and
 /// d = frac x range = log p's variance - log q's variance:
 ///   KL = 1/2 (d - 1 + e^-d (1 + weight x error^2)),
-/// where error = eps_model - eps, so that weight x error^2 is the squared distance of the means over q's
-/// variance.
+/// where error = eps_model - eps, so that weight x error^2 is the squared distance of the means over q's variance.
 GPUMONTH_HD inline ValueAndSlope<float> kl_element(float error, float v, float range, float weight) {
   const float d = 0.5f * (v + 1.0f) * range;
   const float ratio = fast_exp(-d) * (1.0f + weight * error * error);
@@ -188,8 +186,7 @@ GPUMONTH_HD inline double approximate_normal_density(double x) {
 
 /// -log p(x_0 | x_1) of one element in nats: a Gaussian integrated over a bin of 2/255, open at both ends of
 /// [-1, 1] (Ho et al., arXiv:2006.11239, eq. 13). `centered` = x_0 - mean, log variance = min_log_variance +
-/// (v + 1) / 2 x range. In double: it runs for t = 0 only, and its bins are differences of nearly equal
-/// numbers.
+/// (v + 1) / 2 x range. In double: it runs for t = 0 only, and its bins are differences of nearly equal numbers.
 GPUMONTH_HD inline ValueAndSlope<double> decoder_nll_element(double x0, double centered, double v,
                                                              double min_log_variance, double range) {
   constexpr double kHalfBin = 1.0 / 255.0, kSmallest = 1e-12;

@@ -18,44 +18,30 @@ const char* name(Dtype dtype) { return dtype == Dtype::bf16 ? "bf16" : "fp32"; }
 
 const char* name(Epilogue epilogue) {
   switch (epilogue) {
-    case Epilogue::none:
-      return "no epilogue";
-    case Epilogue::bias:
-      return "bias";
-    case Epilogue::gelu_aux_bias:
-      return "gelu_aux_bias";
-    case Epilogue::dgelu:
-      return "dgelu";
-    case Epilogue::dgelu_bgrad:
-      return "dgelu_bgrad";
-    case Epilogue::bgrad_a:
-      return "bgrad_a";
+    case Epilogue::none: return "no epilogue";
+    case Epilogue::bias: return "bias";
+    case Epilogue::gelu_aux_bias: return "gelu_aux_bias";
+    case Epilogue::dgelu: return "dgelu";
+    case Epilogue::dgelu_bgrad: return "dgelu_bgrad";
+    case Epilogue::bgrad_a: return "bgrad_a";
   }
   return "?";
 }
 
 cublasLtEpilogue_t cublaslt_epilogue(Epilogue epilogue) {
   switch (epilogue) {
-    case Epilogue::none:
-      return CUBLASLT_EPILOGUE_DEFAULT;
-    case Epilogue::bias:
-      return CUBLASLT_EPILOGUE_BIAS;
-    case Epilogue::gelu_aux_bias:
-      return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
-    case Epilogue::dgelu:
-      return CUBLASLT_EPILOGUE_DGELU;
-    case Epilogue::dgelu_bgrad:
-      return CUBLASLT_EPILOGUE_DGELU_BGRAD;
-    case Epilogue::bgrad_a:
-      return CUBLASLT_EPILOGUE_BGRADB;  // our A is its B
+    case Epilogue::none: return CUBLASLT_EPILOGUE_DEFAULT;
+    case Epilogue::bias: return CUBLASLT_EPILOGUE_BIAS;
+    case Epilogue::gelu_aux_bias: return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+    case Epilogue::dgelu: return CUBLASLT_EPILOGUE_DGELU;
+    case Epilogue::dgelu_bgrad: return CUBLASLT_EPILOGUE_DGELU_BGRAD;
+    case Epilogue::bgrad_a: return CUBLASLT_EPILOGUE_BGRADB;  // our A is its B
   }
   return CUBLASLT_EPILOGUE_DEFAULT;
 }
 
 bool has_vector(Epilogue e) { return e != Epilogue::none && e != Epilogue::dgelu; }
-bool has_aux(Epilogue e) {
-  return e == Epilogue::gelu_aux_bias || e == Epilogue::dgelu || e == Epilogue::dgelu_bgrad;
-}
+bool has_aux(Epilogue e) { return e == Epilogue::gelu_aux_bias || e == Epilogue::dgelu || e == Epilogue::dgelu_bgrad; }
 
 /// A bias is read in D's type (the library has no other for these operands); gradients are asked for in fp32.
 /// Its header promises those of dgelu_bgrad in D's type alone, so that it may refuse; then dgelu and column
@@ -107,9 +93,9 @@ CublasMatmulShape with_strides(CublasMatmulShape s) {
 
 std::string describe(const CublasMatmulShape& given) {
   const CublasMatmulShape s = with_strides(given);
-  std::string text = std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k) + " " +
-                     name(s.in) + " -> " + name(s.out) + ", A" + (s.a_transposed ? "^T" : "") + " B" +
-                     (s.b_transposed ? "^T" : "") + ", " + name(s.epilogue);
+  std::string text = std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k) + " " + name(s.in) +
+                     " -> " + name(s.out) + ", A" + (s.a_transposed ? "^T" : "") + " B" + (s.b_transposed ? "^T" : "") +
+                     ", " + name(s.epilogue);
   const auto add_stride = [&text](const char* of, std::int64_t stride, std::int64_t row) {
     if (stride != row) text += std::string(", rows of ") + of + " " + std::to_string(stride) + " apart";
   };
@@ -120,8 +106,7 @@ std::string describe(const CublasMatmulShape& given) {
   return text;
 }
 
-MatmulDescriptors::MatmulDescriptors(const CublasMatmulShape& s)
-    : epilogue_(s.epilogue), in_(s.in), out_(s.out) {
+MatmulDescriptors::MatmulDescriptors(const CublasMatmulShape& s) : epilogue_(s.epilogue), in_(s.in), out_(s.out) {
   cublasLtMatmulDesc_t operation = nullptr;
   GPUMONTH_CUBLAS(cublasLtMatmulDescCreate, &operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
   operation_.reset(operation);
@@ -132,8 +117,7 @@ MatmulDescriptors::MatmulDescriptors(const CublasMatmulShape& s)
     set(operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
         static_cast<std::int32_t>(cuda_type(vector_type(s.epilogue, s.out))));
   }
-  if (has_aux(s.epilogue))
-    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, s.n);  // its type: D's, by default
+  if (has_aux(s.epilogue)) set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, s.n);  // its type: D's, by default
   first_.reset(s.b_transposed ? layout(s.in, s.k, s.n, s.b_stride) : layout(s.in, s.n, s.k, s.b_stride));
   second_.reset(s.a_transposed ? layout(s.in, s.m, s.k, s.a_stride) : layout(s.in, s.k, s.m, s.a_stride));
   result_.reset(layout(s.out, s.n, s.m, s.c_stride));
@@ -148,13 +132,12 @@ cublasStatus_t MatmulDescriptors::launch(const Cuda& device, const MatmulAlgorit
                                          const void* b, void* c) const {
   const CudaContext& context = *device.context;
   const float alpha = 1, beta = 0;
-  return cublasLtMatmul(context.cublaslt, operation_.get(), &alpha, b, first_.get(), a, second_.get(), &beta,
-                        c, result_.get(), c, result_.get(), &algorithm.opaque, context.workspace,
-                        context.workspace_bytes, context.stream);
+  return cublasLtMatmul(context.cublaslt, operation_.get(), &alpha, b, first_.get(), a, second_.get(), &beta, c,
+                        result_.get(), c, result_.get(), &algorithm.opaque, context.workspace, context.workspace_bytes,
+                        context.stream);
 }
 
-std::vector<MatmulAlgorithm> MatmulDescriptors::suggestions(const Cuda& device,
-                                                            std::int64_t alignment_bytes) const {
+std::vector<MatmulAlgorithm> MatmulDescriptors::suggestions(const Cuda& device, std::int64_t alignment_bytes) const {
   const CudaContext& context = *device.context;
   // The library reads the epilogue's alignment from its pointers. They are not followed.
   const auto alignment_of = [alignment_bytes](Dtype dtype) {
@@ -168,24 +151,20 @@ std::vector<MatmulAlgorithm> MatmulDescriptors::suggestions(const Cuda& device,
   cublasLtMatmulPreference_t preference = nullptr;
   GPUMONTH_CUBLAS(cublasLtMatmulPreferenceCreate, &preference);
   const std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, DestroyCublasLt> owner(preference);
-  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-      static_cast<std::uint64_t>(context.workspace_bytes));
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(context.workspace_bytes));
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reduction_schemes(context.deterministic, out_));
-  for (const auto which :
-       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES})
+  for (const auto which : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES})
     set(preference, which, alignment_of(in_));
-  for (const auto which :
-       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+  for (const auto which : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     set(preference, which, alignment_of(out_));
 
   cublasLtMatmulHeuristicResult_t results[kMostSuggestions];
   int count = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      context.cublaslt, operation_.get(), first_.get(), second_.get(), result_.get(), result_.get(),
-      preference, kMostSuggestions, results, &count);
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(context.cublaslt, operation_.get(), first_.get(), second_.get(), result_.get(),
+                                     result_.get(), preference, kMostSuggestions, results, &count);
   std::vector<MatmulAlgorithm> found;
-  if (status != CUBLAS_STATUS_SUCCESS)
-    return found;  // NOT_SUPPORTED or INVALID_VALUE: this combination is refused
+  if (status != CUBLAS_STATUS_SUCCESS) return found;  // NOT_SUPPORTED or INVALID_VALUE: this combination is refused
   for (int i = 0; i < count; ++i)
     if (results[i].state == CUBLAS_STATUS_SUCCESS && results[i].workspaceSize <= context.workspace_bytes)
       found.push_back({results[i].algo});
@@ -213,8 +192,7 @@ CublasMatmul::~CublasMatmul() = default;
 CublasMatmul::CublasMatmul(CublasMatmul&&) noexcept = default;
 CublasMatmul& CublasMatmul::operator=(CublasMatmul&&) noexcept = default;
 
-std::optional<CublasMatmul> CublasMatmul::make(Cuda& device, const CublasMatmulShape& shape,
-                                               AlgorithmChoice choice) {
+std::optional<CublasMatmul> CublasMatmul::make(Cuda& device, const CublasMatmulShape& shape, AlgorithmChoice choice) {
   auto plan = std::make_unique<Plan>(device, shape, choice);
   if (!plan->tuned.found) return std::nullopt;
   return CublasMatmul(std::move(plan));
@@ -244,8 +222,7 @@ double CublasMatmul::microseconds() const { return plan_->tuned.microseconds; }
 double matmul_flops_per_s(Cuda& device, std::int64_t m, std::int64_t n, std::int64_t k, Dtype dtype) {
   constexpr double kBudgetUs = 30e3;
   const CublasMatmul product(
-      device,
-      {.m = m, .n = n, .k = k, .in = dtype, .out = dtype, .b_transposed = true, .alignment_bytes = 256},
+      device, {.m = m, .n = n, .k = k, .in = dtype, .out = dtype, .b_transposed = true, .alignment_bytes = 256},
       AlgorithmChoice::fastest);
   const TrialBuffer a(device, dtype, m * k), b(device, dtype, n * k), c(device, dtype, m * n);
   if (!a || !b || !c) return std::numeric_limits<double>::quiet_NaN();

@@ -46,16 +46,14 @@ enum class AlgorithmChoice {
   fastest,     ///< the fastest of its suggestions, timed here. Ranks and runs may differ in their last bits.
 };
 
-/// Not thread-safe: one object per thread that runs it. Equal shapes share one choice, made once in a
-/// process.
+/// Not thread-safe: one object per thread that runs it. Equal shapes share one choice, made once in a process.
 class CublasMatmul {
  public:
   /// Nothing where cuBLASLt refuses the shape with this epilogue.
   static std::optional<CublasMatmul> make(Cuda& device, const CublasMatmulShape& shape,
                                           AlgorithmChoice choice = AlgorithmChoice::by_context);
   /// Throws CudaError where cuBLASLt refuses it.
-  CublasMatmul(Cuda& device, const CublasMatmulShape& shape,
-               AlgorithmChoice choice = AlgorithmChoice::by_context);
+  CublasMatmul(Cuda& device, const CublasMatmulShape& shape, AlgorithmChoice choice = AlgorithmChoice::by_context);
   ~CublasMatmul();
   CublasMatmul(CublasMatmul&&) noexcept;
   CublasMatmul& operator=(CublasMatmul&&) noexcept;

@@ -27,8 +27,8 @@ Known& known() {
 }
 
 std::string device_key(const Cuda& device) {
-  return "GPU " + std::to_string(device.context->ordinal) +
-         (device.context->deterministic ? " deterministic" : "") + ": ";
+  return "GPU " + std::to_string(device.context->ordinal) + (device.context->deterministic ? " deterministic" : "") +
+         ": ";
 }
 
 std::string number(const char* format, double value) {
@@ -41,8 +41,7 @@ std::string number(const char* format, double value) {
 struct Trial {
   Trial(const Cuda& device, const CublasMatmulShape& s)
       : a(device, s.in, (s.a_transposed ? s.k : s.m) * s.a_stride),
-        b(device, s.in, (s.b_transposed ? s.n : s.k) * s.b_stride),
-        c(device, s.out, s.m * s.c_stride),
+        b(device, s.in, (s.b_transposed ? s.n : s.k) * s.b_stride), c(device, s.out, s.m * s.c_stride),
         vector(device, Dtype::fp32, std::max(s.m, s.n)),
         aux(device, s.out, s.epilogue == Epilogue::none || s.epilogue == Epilogue::bias ? 1 : s.m * s.n) {}
   TrialBuffer a, b, c, vector, aux;
@@ -57,14 +56,12 @@ std::string describe(const MatmulAlgorithm& algorithm) {
         cublasLtMatmulAlgoConfigGetAttribute(&algorithm.opaque, attribute, &value, sizeof value, &written);
     return status == CUBLAS_STATUS_SUCCESS ? std::to_string(value) : std::string("?");
   };
-  return "algorithm " + read(CUBLASLT_ALGO_CONFIG_ID) + ", tile " + read(CUBLASLT_ALGO_CONFIG_TILE_ID) +
-         ", stages " + read(CUBLASLT_ALGO_CONFIG_STAGES_ID) + ", split-K " +
-         read(CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
+  return "algorithm " + read(CUBLASLT_ALGO_CONFIG_ID) + ", tile " + read(CUBLASLT_ALGO_CONFIG_TILE_ID) + ", stages " +
+         read(CUBLASLT_ALGO_CONFIG_STAGES_ID) + ", split-K " + read(CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
 }
 
 std::string rate(const CublasMatmulShape& s, double us) {
-  const double tflops =
-      2e-6 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k) / us;
+  const double tflops = 2e-6 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k) / us;
   return number("%.1f us", us) + number(", %.1f TFLOP/s", tflops);
 }
 
@@ -151,8 +148,7 @@ TunedMatmul choose(Cuda& device, const CublasMatmulShape& shape, const MatmulDes
   tuned.found = true;
   tuned.algorithm = algorithms[winner->index];
   tuned.microseconds = winner->us;
-  line = rate(shape, winner->us) + ", " + describe(tuned.algorithm) + ", " +
-         (first ? "the first" : "the fastest") + of;
+  line = rate(shape, winner->us) + ", " + describe(tuned.algorithm) + ", " + (first ? "the first" : "the fastest") + of;
   return tuned;
 }
 
@@ -162,8 +158,8 @@ TunedMatmul tune(Cuda& device, const CublasMatmulShape& shape, const MatmulDescr
                  AlgorithmChoice choice) {
   if (choice == AlgorithmChoice::by_context)
     choice = device.context->deterministic ? AlgorithmChoice::first : AlgorithmChoice::fastest;
-  const std::string key = device_key(device) + describe(shape) +
-                          (choice == AlgorithmChoice::first ? ", first that runs" : ", fastest");
+  const std::string key =
+      device_key(device) + describe(shape) + (choice == AlgorithmChoice::first ? ", first that runs" : ", fastest");
   const std::lock_guard lock(known().mutex);
   const auto found = known().matmuls.find(key);
   if (found != known().matmuls.end()) return found->second;

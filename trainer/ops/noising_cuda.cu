@@ -26,9 +26,9 @@ __global__ void __launch_bounds__(kBlockThreads)
 
 template <int N>
 __global__ void __launch_bounds__(kBlockThreads)
-    add_noise_kernel(const float* __restrict__ x_0, const float* __restrict__ noise,
-                     const std::int32_t* __restrict__ t, const trainer::StepCoefficients* __restrict__ table,
-                     unsigned blocks, std::int64_t sample_size, float* __restrict__ x_t) {
+    add_noise_kernel(const float* __restrict__ x_0, const float* __restrict__ noise, const std::int32_t* __restrict__ t,
+                     const trainer::StepCoefficients* __restrict__ table, unsigned blocks, std::int64_t sample_size,
+                     float* __restrict__ x_t) {
   const unsigned b = blockIdx.x / blocks;
   const std::int64_t in_sample = (std::int64_t{blockIdx.x % blocks} * kBlockThreads + threadIdx.x) * N;
   if (in_sample >= sample_size) return;
@@ -45,11 +45,10 @@ __global__ void __launch_bounds__(kBlockThreads)
 }  // namespace
 
 template <>
-void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample,
-                std::int64_t batch, std::int64_t sample_size, float* noise) {
+void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+                std::int64_t sample_size, float* noise) {
   if (batch * sample_size <= 0) return;
-  const unsigned blocks = blocks_for(sample_size, 4 * kBlockThreads),
-                 grid = static_cast<unsigned>(batch) * blocks;
+  const unsigned blocks = blocks_for(sample_size, 4 * kBlockThreads), grid = static_cast<unsigned>(batch) * blocks;
   const bool vectors = sample_size % 4 == 0 && aligned<4>(noise);
   const auto kernel = vectors ? draw_kernel<true> : draw_kernel<false>;
   kernel<<<grid, kBlockThreads, 0, stream_of(cuda)>>>(seed, step, first_sample, blocks, sample_size, noise);
@@ -58,14 +57,13 @@ void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_
 
 template <>
 void add_noise(Cuda& cuda, const float* x_0, const float* noise, const std::int32_t* t,
-               const trainer::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size,
-               float* x_t) {
+               const trainer::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t) {
   if (batch * sample_size <= 0) return;
   const bool vectors = sample_size % 4 == 0 && aligned<4>(x_0, noise, x_t);
   const unsigned blocks = blocks_for(sample_size, (vectors ? 4 : 1) * kBlockThreads);
   const auto kernel = vectors ? add_noise_kernel<4> : add_noise_kernel<1>;
-  kernel<<<static_cast<unsigned>(batch) * blocks, kBlockThreads, 0, stream_of(cuda)>>>(
-      x_0, noise, t, table, blocks, sample_size, x_t);
+  kernel<<<static_cast<unsigned>(batch) * blocks, kBlockThreads, 0, stream_of(cuda)>>>(x_0, noise, t, table, blocks,
+                                                                                       sample_size, x_t);
   GPUMONTH_CUDA_LAUNCHED();
 }
 

@@ -93,8 +93,7 @@ struct Matmul::Impl {
     const auto a_desc = plain(in, shape.batch, shape.m, shape.k, shape.a);
     auto b_desc = plain(in, shape.batch, shape.k, shape.n, shape.b);
     if (shape.packed_b) b_desc = memory::desc({shape.k, shape.n}, data_type(in), memory::format_tag::any);
-    description =
-        describe(shape, a_desc, b_desc, plain(shape.out, shape.batch, shape.m, shape.n, shape.c));
+    description = describe(shape, a_desc, b_desc, plain(shape.out, shape.batch, shape.m, shape.n, shape.c));
     primitive = dnnl::matmul(description);
     a = memory(description.src_desc(), cpu_engine(), nullptr);
     b = memory(description.weights_desc(), cpu_engine(), nullptr);

@@ -23,10 +23,10 @@ struct MatmulShape {
   std::int64_t batch = 1, m = 0, n = 0, k = 0;
   Dtype in = Dtype::fp32, out = Dtype::fp32;
   Strides a = {}, b = {}, c = {};
-  bool packed_b = false;    ///< B in oneDNN's own layout, filled by pack()
+  bool packed_b = false;           ///< B in oneDNN's own layout, filled by pack()
   Dtype unpacked_b = Dtype::fp32;  ///< what pack() is given
-  bool bias = false;        ///< fp32 (n)
-  bool accumulate = false;  ///< add to what C holds
+  bool bias = false;               ///< fp32 (n)
+  bool accumulate = false;         ///< add to what C holds
   float alpha = 1.0f;
 };
 

@@ -24,9 +24,10 @@ void require_threads(int wanted) {
   const int given = available_threads(wanted);
   if (given < wanted) {
     const char* limit = std::getenv("OMP_THREAD_LIMIT");
-    user_error("OpenMP gives {} of {} threads{}: set run.threads (or --threads) to {}, or unset OMP_THREAD_LIMIT and "
-               "OMP_MAX_ACTIVE_LEVELS",
-               given, wanted, limit != nullptr ? fmt::format(" (OMP_THREAD_LIMIT={})", limit) : "", given);
+    user_error(
+        "OpenMP gives {} of {} threads{}: set run.threads (or --threads) to {}, or unset OMP_THREAD_LIMIT and "
+        "OMP_MAX_ACTIVE_LEVELS",
+        given, wanted, limit != nullptr ? fmt::format(" (OMP_THREAD_LIMIT={})", limit) : "", given);
   }
   known = wanted;
 }

@@ -53,8 +53,7 @@ void unpatchify(Device& device, const float* tokens, const LatentShape& s, std::
           float* line = images + (b * out_channels + c) * s.plane() + offset;
           const float* in = row_tokens + (a * s.patch + d) * s.patch * out_channels + c;
           for (std::int64_t x = 0; x < s.tokens_per_row(); ++x) {
-            for (std::int64_t i = 0; i < s.patch; ++i)
-              line[x * s.patch + i] = in[x * values + i * out_channels];
+            for (std::int64_t i = 0; i < s.patch; ++i) line[x * s.patch + i] = in[x * values + i * out_channels];
           }
         });
       }

@@ -24,8 +24,7 @@ std::string text_of(const char* call, cudaError_t status) {
   return std::string(call) + ": " + cudaGetErrorString(status);
 }
 
-/// What `work` enqueues. The capture always ends here, else the stream would stay unusable. Empty: it went
-/// well.
+/// What `work` enqueues. The capture always ends here, else the stream would stay unusable. Empty: it went well.
 std::string capture(cudaStream_t stream, const std::function<void()>& work, Graph& into) {
   // Thread-local: what other threads do, such as a communication library's, does not end the capture.
   const cudaError_t begun = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);

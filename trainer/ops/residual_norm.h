@@ -18,29 +18,29 @@ struct ResidualNormShape {
 /// Outputs must not overlap inputs, but for dx, which is both.
 template <class T>
 struct ResidualNormForward {
-  const float* x_in;     ///< (B, T, h)
-  const T* branch;       ///< (B, T, h) or null
-  const float* gate;     ///< (B, .) rows of h; null without branch
+  const float* x_in;  ///< (B, T, h)
+  const T* branch;    ///< (B, T, h) or null
+  const float* gate;  ///< (B, .) rows of h; null without branch
   const float *scale, *shift;
-  float* x_out;          ///< (B, T, h), kept for backward; unused without branch
-  T* y;                  ///< (B, T, h)
-  float *mean, *rstd;    ///< (B, T), kept for backward
+  float* x_out;        ///< (B, T, h), kept for backward; unused without branch
+  T* y;                ///< (B, T, h)
+  float *mean, *rstd;  ///< (B, T), kept for backward
 };
 
 template <class T>
 struct ResidualNormBackward {
-  const T* dy;           ///< (B, T, h)
-  float* dx;             ///< (B, T, h): gradient of x from the later residual on entry (ignored when first), total on exit
-  bool first;            ///< nothing downstream has written dx yet
-  const float* x;        ///< x of forward
+  const T* dy;     ///< (B, T, h)
+  float* dx;       ///< (B, T, h): gradient of x from the later residual on entry (ignored when first), total on exit
+  bool first;      ///< nothing downstream has written dx yet
+  const float* x;  ///< x of forward
   const float *mean, *rstd, *scale;
   float *dscale, *dshift;  ///< modulation gradient rows, overwritten
   // The branch; null where forward had none.
   const T* branch;
   const float* gate;
-  T* dbranch;            ///< (B, T, h) = gate * dx
-  float* dgate;          ///< modulation gradient row, overwritten
-  float* dbranch_bias;   ///< (h) = column sums of dbranch: the bias gradient of the layer that made the branch
+  T* dbranch;           ///< (B, T, h) = gate * dx
+  float* dgate;         ///< modulation gradient row, overwritten
+  float* dbranch_bias;  ///< (h) = column sums of dbranch: the bias gradient of the layer that made the branch
 };
 
 template <class Device, class T>

@@ -29,16 +29,14 @@ __device__ __forceinline__ RowVector<T, N> load_row(const ResidualNormBackward<T
 /// memory is never idle. kFull: every vector of every thread is in use. scratch (B, chunks, kPartials, h).
 template <class T, int N, int V, int kMaxThreads, bool kBranch, bool kFull>
 __global__ void __launch_bounds__(kMaxThreads, 1)
-    backward_kernel(ResidualNormShape s, ResidualNormBackward<T> a, unsigned chunks,
-                    float* __restrict__ scratch) {
+    backward_kernel(ResidualNormShape s, ResidualNormBackward<T> a, unsigned chunks, float* __restrict__ scratch) {
   __shared__ float shared[2][2][32];  // of even and odd rows: one barrier a row is enough
   const int h = static_cast<int>(s.width), threads = static_cast<int>(blockDim.x);
   const auto column = [&](int v) { return (v * threads + static_cast<int>(threadIdx.x)) * N; };
   const auto inside = [&](int v) { return kFull || column(v) < h; };
   const std::int64_t sample = blockIdx.x / chunks, first = blockIdx.x % chunks * kResidualNormChunk;
   const std::int64_t m = sample * s.modulation_stride;
-  const int rows =
-      static_cast<int>(s.tokens - first < kResidualNormChunk ? s.tokens - first : kResidualNormChunk);
+  const int rows = static_cast<int>(s.tokens - first < kResidualNormChunk ? s.tokens - first : kResidualNormChunk);
   std::int64_t row = sample * s.tokens + first;
 
   RowVector<T, N> in[V];
@@ -159,8 +157,7 @@ __global__ void __launch_bounds__(kColumnWarps * 32)
 
 template <class T, int N, int V, int kMaxThreads>
 void launch(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<T>& a, float* scratch) {
-  const unsigned chunks = blocks_for(s.tokens, kResidualNormChunk),
-                 grid = static_cast<unsigned>(s.batch) * chunks;
+  const unsigned chunks = blocks_for(s.tokens, kResidualNormChunk), grid = static_cast<unsigned>(s.batch) * chunks;
   const unsigned threads = blocks_for(s.width, 32 * N * V) * 32;
   constexpr bool kMayBeFull = N > 1;
   const bool full = kMayBeFull && std::int64_t{threads} * N * V == s.width;
@@ -182,8 +179,7 @@ void backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward
   if (s.batch * s.tokens * s.width <= 0) return;
   check_width(s.width);
   const bool vectors = s.width % N == 0 && s.modulation_stride % N == 0 &&
-                       aligned<N>(a.x, a.dx, a.scale, a.gate, scratch) &&
-                       aligned<N>(a.dy, a.branch, a.dbranch);
+                       aligned<N>(a.x, a.dx, a.scale, a.gate, scratch) && aligned<N>(a.dy, a.branch, a.dbranch);
   if (!vectors && s.width <= 256) {
     launch<T, 1, 1, 256>(cuda, s, a, scratch);
   } else if (!vectors) {

@@ -1,10 +1,9 @@
-#include "trainer/ops/residual_norm.h"
-
 #include <cmath>
 
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/chunked_sum_cpu.h"
 #include "trainer/ops/convert_cpu.h"
+#include "trainer/ops/residual_norm.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -96,8 +95,7 @@ void norm_gradient(const ResidualNormShape& s, const ResidualNormBackward<T>& a,
 }
 
 template <class T>
-void branch_gradient(const ResidualNormShape& s, const ResidualNormBackward<T>& a, std::int64_t row,
-                     float* partial) {
+void branch_gradient(const ResidualNormShape& s, const ResidualNormBackward<T>& a, std::int64_t row, float* partial) {
   const std::int64_t h = s.width;
   const float *dx = a.dx + row * h, *gate = a.gate + row / s.tokens * s.modulation_stride;
   const T* branch = a.branch + row * h;
@@ -161,8 +159,7 @@ void residual_norm_backward(Cpu& cpu, const ResidualNormShape& s, const Residual
   backward(cpu, s, a, scratch);
 }
 template <>
-void residual_norm_backward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormBackward<bf16>& a,
-                            float* scratch) {
+void residual_norm_backward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormBackward<bf16>& a, float* scratch) {
   backward(cpu, s, a, scratch);
 }
 

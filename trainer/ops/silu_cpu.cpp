@@ -1,7 +1,6 @@
-#include "trainer/ops/silu.h"
-
 #include "trainer/ops/math.h"
 #include "trainer/ops/parallel_cpu.h"
+#include "trainer/ops/silu.h"
 
 namespace gpumonth::ops {
 

@@ -35,9 +35,8 @@ struct Backward {
 constexpr int kSamples = 4;  // that share one read of the positions
 
 template <int N>
-__global__ void __launch_bounds__(kBlockThreads)
-    add_broadcast_kernel(unsigned blocks, unsigned batch, std::int64_t n, const float* __restrict__ positions,
-                         float* x) {
+__global__ void __launch_bounds__(kBlockThreads) add_broadcast_kernel(unsigned blocks, unsigned batch, std::int64_t n,
+                                                                      const float* __restrict__ positions, float* x) {
   const std::int64_t i = (std::int64_t{blockIdx.x % blocks} * kBlockThreads + threadIdx.x) * N;
   if (i >= n) return;
   const unsigned first = blockIdx.x / blocks * kSamples;

@@ -1,7 +1,7 @@
-#include "trainer/ops/timeline.h"
-
 #include <chrono>
 #include <vector>
+
+#include "trainer/ops/timeline.h"
 
 namespace gpumonth::ops {
 

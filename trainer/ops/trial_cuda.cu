@@ -18,8 +18,7 @@ __device__ std::uint32_t scrambled(std::uint64_t i) {  // PCG output function (O
 template <class T>
 __global__ void fill_random(std::int64_t count, T* values) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += step)
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
     values[i] = from_float<T>(static_cast<float>(static_cast<std::int32_t>(scrambled(i))) * 0x1p-31f);
 }
 
@@ -29,8 +28,7 @@ __global__ void add_squares(std::int64_t count, const T* a, const T* b, double* 
   __shared__ double difference[kThreads], size[kThreads];
   double d = 0, s = 0;
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kThreads;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count;
-       i += step) {
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += step) {
     const double x = to_float(a[i]), y = to_float(b[i]);
     d += (x - y) * (x - y);
     s += y * y;
@@ -106,8 +104,7 @@ double time_us(const Cuda& device, double budget_us, const std::function<void()>
   return std::min(a, b);
 }
 
-double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a,
-                                const void* b) {
+double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a, const void* b) {
   const cudaStream_t stream = device.context->stream;
   const TrialBuffer memory(device, Dtype::fp32, 4);  // two doubles
   if (!memory) return std::nan("");

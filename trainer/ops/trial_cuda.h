@@ -11,8 +11,7 @@
 
 namespace gpumonth::ops {
 
-/// Scratch memory on the GPU, random in [-1, 1): zeros would draw less power and so run faster than numbers
-/// do.
+/// Scratch memory on the GPU, random in [-1, 1): zeros would draw less power and so run faster than numbers do.
 class TrialBuffer {
  public:
   TrialBuffer(const Cuda& device, Dtype dtype, std::int64_t count);
@@ -27,12 +26,10 @@ class TrialBuffer {
   std::unique_ptr<void, Free> data_;
 };
 
-/// Mean duration of one of as many runs of `work` as fit into `budget_us`, the better of two such means.
-/// Waits.
+/// Mean duration of one of as many runs of `work` as fit into `budget_us`, the better of two such means. Waits.
 double time_us(const Cuda& device, double budget_us, const std::function<void()>& work);
 
 /// |a - b| / |b| in the Euclidean norm, of `count` elements on the GPU. Waits. NaN where either holds one.
-double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a,
-                                const void* b);
+double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a, const void* b);
 
 }  // namespace gpumonth::ops

@@ -22,8 +22,7 @@ namespace fs = std::filesystem;
 const std::string kCompare = std::string(GPUMONTH_BINARY) + " compare ";
 
 /// As jobs/sweep.sh leaves it: FOLDER/weak-b8-nN-rK/run.h5.
-void write_run(const fs::path& file, int ranks, double step_s, const std::string& model = "dit-s-2",
-               int steps = 43) {
+void write_run(const fs::path& file, int ranks, double step_s, const std::string& model = "dit-s-2", int steps = 43) {
   fs::create_directories(file.parent_path());
   auto run = tests::make_run(0.4, ranks, steps);
   run.info.model_name = model;
@@ -42,8 +41,8 @@ void write_run(const fs::path& file, int ranks, double step_s, const std::string
 fs::path write_sweep(const fs::path& folder, double slower) {
   for (const int ranks : {1, 2, 4})
     for (int repeat = 1; repeat <= 3; ++repeat)
-      write_run(folder / ("weak-b8-n" + std::to_string(ranks) + "-r" + std::to_string(repeat)) / "run.h5",
-                ranks, 0.1 * (1 + 0.01 * repeat) * (ranks > 1 ? slower : 1));
+      write_run(folder / ("weak-b8-n" + std::to_string(ranks) + "-r" + std::to_string(repeat)) / "run.h5", ranks,
+                0.1 * (1 + 0.01 * repeat) * (ranks > 1 ? slower : 1));
   return folder;
 }
 
@@ -51,8 +50,8 @@ std::string csv(double planted) {
   std::string text = "ranks,samples_per_s,batch_per_rank,run\n";
   for (const int ranks : {1, 2, 8})
     for (const double noise : {0.99, 1.0, 1.01})
-      text += std::to_string(ranks) + "," +
-              std::to_string(10 * ranks * noise * (ranks > 1 ? 1 - planted : 1)) + ",4,r\n";
+      text +=
+          std::to_string(ranks) + "," + std::to_string(10 * ranks * noise * (ranks > 1 ? 1 - planted : 1)) + ",4,r\n";
   return text;
 }
 
@@ -99,8 +98,7 @@ TEST_CASE("gpumonth compare takes tables, with and without batch", "[command]") 
   const tests::TemporaryFolder folder;
   const auto a = folder.write("a.csv", csv(0)), b = folder.write("b.csv", csv(0.1));
   const auto plain = folder.write("plain.csv", "ranks,samples_per_s\n1,10\n2,19\n8,70\n");
-  const auto out =
-      nlohmann::json::parse(run_command(kCompare + a.string() + " " + b.string() + " --json").out);
+  const auto out = nlohmann::json::parse(run_command(kCompare + a.string() + " " + b.string() + " --json").out);
   CHECK(out["rows"][2]["difference"].get<double>() == Approx(0.1).epsilon(1e-6));
   CHECK(out["p_value"].get<double>() < 0.01);
   CHECK(run_command(kCompare + a.string() + " " + plain.string()).exit_code == 0);

@@ -71,8 +71,8 @@ double share(const budget::StepShares& shares, budget::StepShare which) {
 }  // namespace
 
 TEST_CASE("efficiencies, differences and ratios are those of the means", "[compare]") {
-  const auto c = budget::compare(pairs({{1, 8, 100}, {2, 8, 190}, {4, 8, 360}}),
-                                 pairs({{1, 8, 50}, {2, 8, 90}, {4, 8, 160}}));
+  const auto c =
+      budget::compare(pairs({{1, 8, 100}, {2, 8, 190}, {4, 8, 360}}), pairs({{1, 8, 50}, {2, 8, 90}, {4, 8, 160}}));
   REQUIRE(c.rows.size() == 3);
   CHECK(c.rows[0].is_baseline);
   CHECK(c.rows[0].difference == 0);
@@ -110,8 +110,7 @@ TEST_CASE("order of the sets changes the sign and nothing else", "[compare]") {
   CHECK(ab.efficiency.ratio == Approx(1 / ba.efficiency.ratio));
 }
 
-TEST_CASE("strong scaling counts from the same global batch, weak from the same batch per rank",
-          "[compare]") {
+TEST_CASE("strong scaling counts from the same global batch, weak from the same batch per rank", "[compare]") {
   const auto strong = pairs({{1, 8, 100}, {2, 4, 180}, {4, 2, 300}});
   const auto c = budget::compare(strong, strong);
   CHECK(c.rows[2].a.efficiency == Approx(0.75));
@@ -143,8 +142,7 @@ TEST_CASE("without repeats the noise is the other set's, else an assumed one", "
 }
 
 TEST_CASE("the parts of a step sum to it, and their contributions to the difference", "[compare]") {
-  // ms at 4 ranks: A 80 compute + 10 exposed, of them 0 for stragglers; B 84 compute + 18 exposed, 6 x 3/4
-  // stragglers.
+  // ms at 4 ranks: A 80 compute + 10 exposed, of them 0 for stragglers; B 84 compute + 18 exposed, 6 x 3/4 stragglers.
   const auto a = set_of({log_with(1, 0.08, 0, 0, 0.001), log_with(4, 0.08, 0.010, 0, 0.001)});
   const auto b = set_of({log_with(1, 0.08, 0, 0, 0.001), log_with(4, 0.084, 0.018, 0.006, 0.002)});
   const auto c = budget::compare(a, b);
@@ -164,8 +162,7 @@ TEST_CASE("the parts of a step sum to it, and their contributions to the differe
   REQUIRE(row.contributions);
   CHECK(sum(*row.contributions) == Approx(row.difference).epsilon(1e-9));
   // 5.5 ms of compute out of a step of 82 ms: E_A E_B x 5.5 / 82.
-  CHECK(share(*row.contributions, compute) ==
-        Approx(row.a.efficiency * row.b.efficiency * 5.5 / 82).epsilon(1e-3));
+  CHECK(share(*row.contributions, compute) == Approx(row.a.efficiency * row.b.efficiency * 5.5 / 82).epsilon(1e-3));
 }
 
 TEST_CASE("steps of a resumed run count together", "[compare]") {
@@ -203,8 +200,8 @@ TEST_CASE("sets that cannot be compared are refused with the reason", "[compare]
 }
 
 TEST_CASE("points of one set alone are named, and the baseline is common", "[compare]") {
-  const auto c = budget::compare(pairs({{1, 8, 100}, {2, 8, 190}, {4, 8, 360}}),
-                                 pairs({{2, 8, 190}, {4, 8, 350}, {8, 8, 600}}));
+  const auto c =
+      budget::compare(pairs({{1, 8, 100}, {2, 8, 190}, {4, 8, 360}}), pairs({{2, 8, 190}, {4, 8, 350}, {8, 8, 600}}));
   CHECK(c.rows.size() == 2);
   CHECK(c.rows.back().a.efficiency == Approx(360.0 / 380));
   const auto text = budget::to_text(c);

@@ -104,8 +104,7 @@ TEST_CASE("the error without draws is what draws of blocks scatter by", "[contra
 
 TEST_CASE("blocks are longer where neighbours are alike", "[contrast]") {
   std::mt19937_64 random(3);
-  const auto alone = tests::ar1_steps(1, 0.1, 0, 400, random),
-             alike = tests::ar1_steps(1, 0.1, 0.9, 400, random);
+  const auto alone = tests::ar1_steps(1, 0.1, 0, 400, random), alike = tests::ar1_steps(1, 0.1, 0.9, 400, random);
   CHECK(budget::block_length(alone) <= 4);
   CHECK(budget::block_length(alike) >= 10);
   CHECK(budget::block_length(std::vector<double>(50, 1.0)) == 1);

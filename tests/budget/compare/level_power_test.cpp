@@ -30,8 +30,8 @@ Rates rates(const SyntheticSet& a, const SyntheticSet& b, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   Rates r;
   std::vector<double> smallest;
-  const double last = 1 - a.loss_per_doubling * std::log2(static_cast<double>(a.ranks.back()) /
-                                                          static_cast<double>(a.ranks.front()));
+  const double last =
+      1 - a.loss_per_doubling * std::log2(static_cast<double>(a.ranks.back()) / static_cast<double>(a.ranks.front()));
   for (int i = 0; i < kDraws; ++i) {
     const auto c = budget::compare(tests::draw(a, random), tests::draw(b, random));
     r.found += c.efficiency.p_value < budget::kTestLevel;
@@ -42,15 +42,14 @@ Rates rates(const SyntheticSet& a, const SyntheticSet& b, std::uint64_t seed) {
     const double truth = last * b.planted;
     r.covered += c.rows.back().low <= truth && truth <= c.rows.back().high;
   }
-  for (double* share : {&r.found, &r.any_pattern, &r.throughput, &r.stated_power, &r.covered})
-    *share /= kDraws;
+  for (double* share : {&r.found, &r.any_pattern, &r.throughput, &r.stated_power, &r.covered}) *share /= kDraws;
   r.smallest = quantile(smallest, 0.5);
   r.text = fmt::format(
       "{} draws, {} points, {} repeats, noise x {}, planted {:.2g} %: found {:.1f} %, any pattern {:.1f} %, "
       "throughput "
       "{:.1f} %, covered {:.1f} %; stated: power {:.1f} %, smallest {:.2f} %",
-      kDraws, a.ranks.size(), a.repeats, b.between / a.between, 100 * b.planted, 100 * r.found,
-      100 * r.any_pattern, 100 * r.throughput, 100 * r.covered, 100 * r.stated_power, 100 * r.smallest);
+      kDraws, a.ranks.size(), a.repeats, b.between / a.between, 100 * b.planted, 100 * r.found, 100 * r.any_pattern,
+      100 * r.throughput, 100 * r.covered, 100 * r.stated_power, 100 * r.smallest);
   if (kDraws >= 1000) WARN(r.text);
   return r;
 }
@@ -93,8 +92,7 @@ TEST_CASE("the level holds where noise grows or shrinks with the rank count", "[
     set.between = growth < 1 ? 0.04 : 0.01;
     const auto r = rates(set, set, 17);
     INFO(r.text);
-    // Where Bartlett's test does not see it, one spread is taken for all: up to 13 % or down to 5 % at 3
-    // repeats.
+    // Where Bartlett's test does not see it, one spread is taken for all: up to 13 % or down to 5 % at 3 repeats.
     CHECK(r.found < 0.13 + binomial_error(0.13));
     CHECK(r.covered > 0.86 - binomial_error(0.14));
   }

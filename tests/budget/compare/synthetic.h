@@ -52,7 +52,8 @@ inline budget::RunSet draw(const SyntheticSet& s, std::mt19937_64& random) {
       if (n > s.ranks.front()) efficiency *= 1 - s.planted;
       const double step_s = kBatch / (s.speed * efficiency * std::exp(between * normal(random)));
       double mean_s = 0;
-      for (const double time_s : ar1_steps(step_s, s.within, s.correlation, s.steps, random)) mean_s += time_s / s.steps;
+      for (const double time_s : ar1_steps(step_s, s.within, s.correlation, s.steps, random))
+        mean_s += time_s / s.steps;
       budget::MeasuredRun& run = set.runs.emplace_back();
       run.ranks = n;
       run.batch_per_rank = kBatch;

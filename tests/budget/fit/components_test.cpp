@@ -62,8 +62,7 @@ TEST_CASE("components of synthetic logs are recovered within 5 %", "[components]
       ++found;
     }
   CHECK(found == known.size());
-  for (const auto& r :
-       c.runs)  // the timeline played again gives the measured step, but for waiting on stragglers
+  for (const auto& r : c.runs)  // the timeline played again gives the measured step, but for waiting on stragglers
     CHECK(r.modelled_step_s == Approx(r.step_s).epsilon(0.04));
 }
 

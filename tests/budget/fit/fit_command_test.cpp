@@ -98,8 +98,7 @@ TEST_CASE("mistakes of gpumonth fit exit with 2 and one line", "[command]") {
   for (const std::string& arguments : std::vector<std::string>{
            "", "--csv " + bad.string(), "--csv none.csv", "--csv " + folder.path().string(), "--csv " + many,
            "--csv " + many + " --curve mlperf_sd2", "--csv " + csv.string() + " --predict 0",
-           "--csv " + csv.string() + " --validate " + csv.string(), "--validate " + csv.string(),
-           csv.string(),
+           "--csv " + csv.string() + " --validate " + csv.string(), "--validate " + csv.string(), csv.string(),
            "--csv " + csv.string() + " --export-csv " + (folder.path() / "no" / "x.csv").string()}) {
     INFO(arguments);
     const auto result = run_command(kFit + arguments);

@@ -161,8 +161,7 @@ TEST_CASE("little or bad data gives honest intervals, never a NaN", "[fit]") {
   CHECK_THROWS_WITH(fit_curve(units), contains("2 ranks: a throughput of 1e+308 cannot be"));
 
   ScalingCurve wild = one;  // throughput that falls by half per doubling
-  wild.points = {
-      {1, kUnknownBatch, 1e-9, ""}, {2, kUnknownBatch, 5e-10, ""}, {1000000000, kUnknownBatch, 1e12, ""}};
+  wild.points = {{1, kUnknownBatch, 1e-9, ""}, {2, kUnknownBatch, 5e-10, ""}, {1000000000, kUnknownBatch, 1e12, ""}};
   const auto w = fit_curve(wild).predict(1000000000);
   CHECK(std::isfinite(w.low));
   CHECK(std::isfinite(w.high));

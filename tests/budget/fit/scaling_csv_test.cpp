@@ -83,8 +83,7 @@ TEST_CASE("what spreadsheets and numpy make of a table is the same table", "[csv
       {"sep=,", "sep=,\n" + plain},
       {"sep=; quoted", "\"sep=;\"\nranks;samples_per_s\n1;100\n2;196,5\n8;744,25\n"},
       {"semicolons, decimal commas", "ranks;samples_per_s\n1;100,0\n2;196,5\n8;744,25\n"},
-      {"semicolons, all quoted",
-       "\"ranks\";\"samples_per_s\"\n\"1\";\"100\"\n\"2\";\"196,5\"\n\"8\";\"744,25\"\n"},
+      {"semicolons, all quoted", "\"ranks\";\"samples_per_s\"\n\"1\";\"100\"\n\"2\";\"196,5\"\n\"8\";\"744,25\"\n"},
       {"semicolons at the end", "ranks;samples_per_s;\n1;100;\n2;196,5;\n8;744,25;\n"},
       {"tabs", "ranks\tsamples_per_s\n1\t100\n2\t196.5\n8\t744.25\n"},
       {"savetxt",
@@ -111,13 +110,11 @@ TEST_CASE("a file that is no table is named", "[csv]") {
   CHECK_THAT(message_of("PK\x03\x04 rest"), contains("workbook"));
   CHECK_THAT(message_of("\x89HDF\r\n"), contains("HDF5"));
   CHECK_THAT(message_of("\x1F\x8B rest"), contains("gzip"));
-  CHECK_THAT(message_of(utf16("ranks,samples_per_s\n1,2\n", false).substr(2)),
-             contains("UTF-16 without its mark"));
+  CHECK_THAT(message_of(utf16("ranks,samples_per_s\n1,2\n", false).substr(2)), contains("UTF-16 without its mark"));
 }
 
 TEST_CASE("following the words of an error leads on", "[csv]") {
-  // No names: the order proposed is that of the columns, and never puts ranks and throughput the wrong way
-  // round.
+  // No names: the order proposed is that of the columns, and never puts ranks and throughput the wrong way round.
   for (const std::string names : {"ranks,samples_per_s", "samples_per_s,ranks"}) {
     const bool ranks_first = names.starts_with("ranks");
     for (const std::vector<std::pair<std::string, std::string>>& points :
@@ -126,8 +123,7 @@ TEST_CASE("following the words of an error leads on", "[csv]") {
       std::string rows;
       for (const auto& [n, x] : points) rows += ranks_first ? n + "," + x + "\n" : x + "," + n + "\n";
       INFO(rows);
-      CHECK_THAT(message_of(rows),
-                 contains("t.csv:1: no line names the columns") && contains('"' + names + '"'));
+      CHECK_THAT(message_of(rows), contains("t.csv:1: no line names the columns") && contains('"' + names + '"'));
       CHECK(message_of(names + "\n" + rows) == "no error");
     }
   }

@@ -12,13 +12,11 @@ namespace gpumonth::tests {
 
 /// Throughput of `truth(ranks, batch)` rank-seconds per sample, times log-normal noise, at these ranks.
 inline budget::ScalingCurve synthetic_curve(const std::function<double(double)>& cost, double noise,
-                                            const std::vector<int>& ranks, int repeats,
-                                            budget::NormalDraws& normal) {
+                                            const std::vector<int>& ranks, int repeats, budget::NormalDraws& normal) {
   budget::ScalingCurve curve;
   curve.name = "synthetic";
   for (const int n : ranks)
-    for (int r = 0; r < repeats; ++r)
-      curve.points.push_back({n, 8.0, n / cost(n) * std::exp(noise * normal()), ""});
+    for (int r = 0; r < repeats; ++r) curve.points.push_back({n, 8.0, n / cost(n) * std::exp(noise * normal()), ""});
   return curve;
 }
 
@@ -57,8 +55,7 @@ inline runlog::Run component_log(const ComponentTruth& t, int ranks, int batch, 
     s.optimizer_s = noisy(t.optimizer_s);
     double end = 0;
     for (int b = 0; b < 4 && ranks > 1; ++b) {
-      const double seconds =
-          2 * (ranks - 1) * t.alpha_s + 2.0 * (ranks - 1) / ranks * kBytes[b] / t.bytes_per_s;
+      const double seconds = 2 * (ranks - 1) * t.alpha_s + 2.0 * (ranks - 1) / ranks * kBytes[b] / t.bytes_per_s;
       const double ready = kReady[b] * (s.data_s + both), start = std::max(ready, end);
       end = start + noisy(seconds);
       if (i % 4 == 0) run.buckets.push_back({i, b, static_cast<std::int64_t>(kBytes[b]), ready, start, end});

@@ -6,8 +6,7 @@
 namespace gpumonth::ops {
 namespace {
 
-using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output,
-    tests::random_values;
+using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output, tests::random_values;
 
 struct State {
   std::vector<float> parameters, exp_avg, exp_avg_sq, ema;
@@ -31,8 +30,8 @@ State on_cpu(std::int64_t n, Clipping clipping, bool rounded, int steps) {
   const std::vector<float> gradients = random_values(n, 5);
   for (int i = 1; i <= steps; ++i) {
     const AdamWStep step = step_of(i);
-    adamw(cpu, &step, &clipping, n, gradients.data(), s.parameters.data(), s.exp_avg.data(),
-          s.exp_avg_sq.data(), s.ema.data(), rounded ? s.rounded.data() : nullptr);
+    adamw(cpu, &step, &clipping, n, gradients.data(), s.parameters.data(), s.exp_avg.data(), s.exp_avg_sq.data(),
+          s.ema.data(), rounded ? s.rounded.data() : nullptr);
   }
   return s;
 }
@@ -53,8 +52,7 @@ State on_cuda(std::int64_t n, Clipping clipping, bool rounded, int steps) {
           ema.values("ema"), typed.values("rounded")};
 }
 
-TEST_CASE(
-    "cuda adamw: three steps agree with the CPU's, within a few roundings, and are the same bits twice") {
+TEST_CASE("cuda adamw: three steps agree with the CPU's, within a few roundings, and are the same bits twice") {
   gpu();
   for (const std::int64_t n : {1L, 3L, 4L, 1023L, 1024L, 65536L + 13, 1000000L}) {
     for (const bool rounded : {true, false}) {
@@ -97,8 +95,8 @@ TEST_CASE("cuda adamw: a part of the flat buffer that is not aligned to vectors"
   const auto clipping = on_gpu(std::vector<Clipping>{{}});
   const auto step = on_gpu(std::vector<AdamWStep>{step_of(1)});
   const Output<float> parameters(s.parameters), exp_avg(s.exp_avg), exp_avg_sq(s.exp_avg_sq), ema(s.ema);
-  adamw(gpu(), step.get(), clipping.get(), kCount, gradients.get() + 1, parameters.get() + 1,
-        exp_avg.get() + 1, exp_avg_sq.get() + 1, ema.get() + 1, nullptr);
+  adamw(gpu(), step.get(), clipping.get(), kCount, gradients.get() + 1, parameters.get() + 1, exp_avg.get() + 1,
+        exp_avg_sq.get() + 1, ema.get() + 1, nullptr);
   const State whole = on_cpu(kCount + 1, {}, false, 1);
   auto got = parameters.values("parameters");
   CHECK(got[0] == s.parameters[0]);

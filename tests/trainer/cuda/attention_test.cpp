@@ -12,8 +12,8 @@
 namespace gpumonth::ops {
 namespace {
 
-using tests::doubles, tests::gpu, tests::on_gpu, tests::on_host, tests::random_values,
-    tests::relative_distance, tests::same_bits, tests::typed;
+using tests::doubles, tests::gpu, tests::on_gpu, tests::on_host, tests::random_values, tests::relative_distance,
+    tests::same_bits, tests::typed;
 
 template <class T>
 struct Inputs {
@@ -46,11 +46,8 @@ struct OnGpu {
   tests::Output<T> out, dqkv;
   tests::Output<float> log_sum_exp;
   OnGpu(const AttentionShape& s, const Inputs<T>& in)
-      : qkv(on_gpu(in.qkv)),
-        dout(on_gpu(in.dout)),
-        out(static_cast<std::int64_t>(in.dout.size())),
-        dqkv(static_cast<std::int64_t>(in.qkv.size())),
-        log_sum_exp(s.batch * s.heads * s.tokens) {
+      : qkv(on_gpu(in.qkv)), dout(on_gpu(in.dout)), out(static_cast<std::int64_t>(in.dout.size())),
+        dqkv(static_cast<std::int64_t>(in.qkv.size())), log_sum_exp(s.batch * s.heads * s.tokens) {
     synchronize(gpu());  // other streams read it
   }
 
@@ -59,9 +56,7 @@ struct OnGpu {
     attention.forward(qkv.get(), out.get(), log_sum_exp.get());
     attention.backward(qkv.get(), out.get(), log_sum_exp.get(), dout.get(), dqkv.get());
   }
-  Results<T> results() const {
-    return {out.values("out"), dqkv.values("dqkv"), log_sum_exp.values("log_sum_exp")};
-  }
+  Results<T> results() const { return {out.values("out"), dqkv.values("dqkv"), log_sum_exp.values("log_sum_exp")}; }
 };
 
 template <class A, class T>
@@ -101,8 +96,7 @@ std::vector<T> part(const AttentionShape& s, const std::vector<T>& dqkv, std::in
 /// = 2.8e-3. dS = P (dP - D) adds what rounding `out` does to D. 1e-2 is three times that; a wrong stride,
 /// scale or token is off by 1e-1 or more. One element of a million may lie far out, as its sum cancels.
 template <class T>
-constexpr tests::Tolerance kTolerance = sizeof(T) == 4 ? tests::Tolerance{1e-5, 1e-3}
-                                                       : tests::Tolerance{1e-2, 1e-1};
+constexpr tests::Tolerance kTolerance = sizeof(T) == 4 ? tests::Tolerance{1e-5, 1e-3} : tests::Tolerance{1e-2, 1e-1};
 /// fp32 in both types: sums of exact products.
 constexpr tests::Tolerance kLogSumExpTolerance = {2e-5, 1e-4};
 
@@ -171,8 +165,7 @@ TEST_CASE("a second deterministic attention chooses the same plans") {
   gpu();
   const AttentionShape s{3, 300, 3, 72};
   const Inputs<bf16> in(s);
-  same_results(run_on_gpu<Attention<Cuda, bf16>>(gpu(), s, in),
-               run_on_gpu<Attention<Cuda, bf16>>(gpu(), s, in));
+  same_results(run_on_gpu<Attention<Cuda, bf16>>(gpu(), s, in), run_on_gpu<Attention<Cuda, bf16>>(gpu(), s, in));
 }
 
 TEST_CASE("the fastest plans in bf16 agree with the CPU's") {
@@ -181,8 +174,8 @@ TEST_CASE("the fastest plans in bf16 agree with the CPU's") {
     for (std::int64_t tokens : {17, 256, 300, 1024}) {
       const AttentionShape s{3, tokens, 3, head_dim};
       const FusedAttention plans = make_fused_attention(timing_gpu(), s);
-      INFO("3 x " << tokens << " tokens, 3 heads of " << head_dim << "; the last choice was forward: "
-                  << plans.forward_plan << ", backward: " << plans.backward_plan);
+      INFO("3 x " << tokens << " tokens, 3 heads of " << head_dim
+                  << "; the last choice was forward: " << plans.forward_plan << ", backward: " << plans.backward_plan);
       const Inputs<bf16> in(s);
       compare(s, run_on_gpu<Attention<Cuda, bf16>>(timing_gpu(), s, in), run_on_cpu(s, in));
     }
@@ -219,8 +212,7 @@ TEST_CASE("cuDNN takes the shapes of the published models") {
 /// Records forward and backward, then replays them on other inputs.
 template <class T>
 void check_recorded(bool deterministic, const AttentionShape& s) {
-  INFO(sizeof(T) << " bytes per value, " << (deterministic ? "deterministic, " : "") << s.tokens
-                 << " tokens");
+  INFO(sizeof(T) << " bytes per value, " << (deterministic ? "deterministic, " : "") << s.tokens << " tokens");
   Cuda device{std::make_shared<CudaContext>(0, deterministic)};
   Attention<Cuda, T> attention(device, s);
   const Inputs<T> in(s), other(s, 0.5f);
@@ -249,8 +241,7 @@ TEST_CASE("attention can be recorded and replayed") {
   }
 }
 
-TEST_CASE("a deterministic backward of more than a gibibyte of score gradients goes piece by piece",
-          "[hardware]") {
+TEST_CASE("a deterministic backward of more than a gibibyte of score gradients goes piece by piece", "[hardware]") {
   gpu();
   // 3 x 9216^2 x 2 B = 0.5 GB a sample: two of the four samples fit. A sample alone must give the same.
   const AttentionShape four{4, 9216, 3, 32}, one{1, 9216, 3, 32};
@@ -258,8 +249,7 @@ TEST_CASE("a deterministic backward of more than a gibibyte of score gradients g
   const auto all = run_on_gpu<Attention<Cuda, bf16>>(gpu(), four, in);
   for (std::size_t sample = 0; sample < 4; ++sample) {
     const auto slice = [&](const std::vector<bf16>& v) {
-      const auto n = static_cast<std::ptrdiff_t>(v.size() / 4),
-                 first = static_cast<std::ptrdiff_t>(sample) * n;
+      const auto n = static_cast<std::ptrdiff_t>(v.size() / 4), first = static_cast<std::ptrdiff_t>(sample) * n;
       return std::vector<bf16>(v.begin() + first, v.begin() + first + n);
     };
     Inputs<bf16> alone(one);
@@ -304,8 +294,7 @@ TEST_CASE("a query far from every key has a finite gradient in bf16") {
 }
 
 TEST_CASE("heads that are too large for the GPU are the user's mistake") {
-  CHECK_THROWS_WITH((Attention<Cuda, float>(gpu(), AttentionShape{1, 4, 1, 264})),
-                    tests::contains("model.num_heads"));
+  CHECK_THROWS_WITH((Attention<Cuda, float>(gpu(), AttentionShape{1, 4, 1, 264})), tests::contains("model.num_heads"));
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ TEST_CASE("an empty buffer can be made, copied and released") {
 
 // The staging ring holds 32 MiB in slots of 8: below a slot, over its end, over the whole ring.
 TEST_CASE("what goes to the GPU comes back") {
-  for (const std::int64_t count : {std::int64_t{1}, std::int64_t{3}, std::int64_t{100003}, 2 * kMiB - 1,
-                                   2 * kMiB, 2 * kMiB + 1, 20 * kMiB + 7}) {
+  for (const std::int64_t count :
+       {std::int64_t{1}, std::int64_t{3}, std::int64_t{100003}, 2 * kMiB - 1, 2 * kMiB, 2 * kMiB + 1, 20 * kMiB + 7}) {
     INFO(count << " floats");
     const auto values = random_values(count, 1);
     CHECK(same_bits(on_host(on_gpu(values)), values));
@@ -49,8 +49,7 @@ TEST_CASE("host memory may be written to as soon as a copy to the GPU returns") 
   const Buffer<Cuda, std::int32_t> target(gpu(), kCopies * std::int64_t{5000});
   for (int copy = 0; copy < kCopies; ++copy) {
     for (std::size_t i = 0; i < host.size(); ++i) host[i] = copy * 5000 + static_cast<std::int32_t>(i);
-    copy_to_device(gpu(), target.get() + copy * std::int64_t{5000}, host.data(),
-                   host.size() * sizeof(std::int32_t));
+    copy_to_device(gpu(), target.get() + copy * std::int64_t{5000}, host.data(), host.size() * sizeof(std::int32_t));
   }
   const auto found = on_host(target);
   std::size_t wrong = 0, first_wrong = 0;
@@ -69,8 +68,7 @@ TEST_CASE("copies keep their order among the stream's other work") {
   const Buffer<Cuda, float> source(gpu(), static_cast<std::int64_t>(count)),
       kept(gpu(), static_cast<std::int64_t>(count));
   copy_to_device(gpu(), source.get(), first.data(), source.bytes());
-  GPUMONTH_CUDA(cudaMemcpyAsync, kept.get(), source.get(), source.bytes(), cudaMemcpyDeviceToDevice,
-                stream_of(gpu()));
+  GPUMONTH_CUDA(cudaMemcpyAsync, kept.get(), source.get(), source.bytes(), cudaMemcpyDeviceToDevice, stream_of(gpu()));
   copy_to_device(gpu(), source.get(), second.data(), source.bytes());
   CHECK(same_bits(on_host(kept), first));
   CHECK(same_bits(on_host(source), second));
@@ -107,8 +105,7 @@ TEST_CASE("a timeline measures the work between its marks", "[hardware]") {
   timeline.mark(0);
   GPUMONTH_CUDA(cudaMemsetAsync, memory.get(), 1, memory.bytes(), stream_of(gpu()));
   timeline.mark(1);
-  for (int i = 0; i < 9; ++i)
-    GPUMONTH_CUDA(cudaMemsetAsync, memory.get(), 1, memory.bytes(), stream_of(gpu()));
+  for (int i = 0; i < 9; ++i) GPUMONTH_CUDA(cudaMemsetAsync, memory.get(), 1, memory.bytes(), stream_of(gpu()));
   timeline.mark(2);
   synchronize(gpu());
   const double one_s = timeline.seconds(0, 1), nine_s = timeline.seconds(1, 2);

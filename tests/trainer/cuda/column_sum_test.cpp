@@ -8,12 +8,10 @@ namespace {
 using tests::gpu, tests::on_gpu, tests::Output, tests::random_values, tests::typed;
 
 template <class T>
-std::vector<float> on_cuda(std::int64_t rows, std::int64_t columns, std::int64_t stride,
-                           const std::vector<T>& dy) {
+std::vector<float> on_cuda(std::int64_t rows, std::int64_t columns, std::int64_t stride, const std::vector<T>& dy) {
   const auto device_dy = on_gpu(dy);
   const Output<float> dbias(columns), scratch(column_sum_scratch(rows, columns));
-  column_sum(gpu(), rows, columns, stride, static_cast<const T*>(device_dy.get()), dbias.get(),
-             scratch.get());
+  column_sum(gpu(), rows, columns, stride, static_cast<const T*>(device_dy.get()), dbias.get(), scratch.get());
   scratch.values("scratch");
   return dbias.values("dbias");
 }

@@ -27,8 +27,7 @@ struct Tolerance {
 constexpr Tolerance kExactTolerance = {0, 0};
 constexpr Tolerance kFp32Tolerance = {1e-6, 1e-5};  ///< a few roundings of fp32
 constexpr Tolerance kSumTolerance = {5e-6, 5e-5};   ///< sums of hundreds of fp32 numbers of either sign
-/// Both round the same number but for 1e-7 of it, so few elements differ, and those by one unit in the last
-/// place.
+/// Both round the same number but for 1e-7 of it, so few elements differ, and those by one unit in the last place.
 constexpr Tolerance kBf16Tolerance = {1e-3, 8e-3};
 
 /// Of the result of one op in type T.
@@ -69,9 +68,8 @@ void check_close(const std::string& what, const std::vector<T>& got, const std::
   const double distance = difference == 0 ? 0 : std::sqrt(difference / size);
   std::ostringstream text;
   text.precision(9);
-  text << what << ": " << wrong << " of " << got.size() << " elements too far off; worst [" << worst
-       << "]: GPU " << as_double(got[worst]) << ", CPU " << as_double(expected[worst])
-       << "; relative distance " << distance;
+  text << what << ": " << wrong << " of " << got.size() << " elements too far off; worst [" << worst << "]: GPU "
+       << as_double(got[worst]) << ", CPU " << as_double(expected[worst]) << "; relative distance " << distance;
   INFO(text.str());
   const bool near_enough = distance <= tolerance.distance && worst_difference <= tolerance.element;
   CHECK(near_enough);
@@ -98,10 +96,8 @@ T not_a_number() {
 template <class T>
 class Output {
  public:
-  explicit Output(std::int64_t count)
-      : Output(std::vector<T>(static_cast<std::size_t>(count), not_a_number<T>())) {}
-  explicit Output(const std::vector<T>& values)
-      : count_(values.size()), buffer_(on_gpu(with_margin(values))) {}
+  explicit Output(std::int64_t count) : Output(std::vector<T>(static_cast<std::size_t>(count), not_a_number<T>())) {}
+  explicit Output(const std::vector<T>& values) : count_(values.size()), buffer_(on_gpu(with_margin(values))) {}
 
   T* get() const { return buffer_.get(); }
 

@@ -33,12 +33,11 @@ TEST_CASE("cuda convert: every exponent and tie is rounded as from_float rounds 
     std::size_t wrong = 0, first_wrong = 0;
     for (std::size_t i = 0; i < got.size(); ++i) {
       const bf16 expected = from_float<bf16>(values[i + skip]);
-      const bool good =
-          std::isnan(values[i + skip]) ? std::isnan(to_float(got[i])) : got[i].bits == expected.bits;
+      const bool good = std::isnan(values[i + skip]) ? std::isnan(to_float(got[i])) : got[i].bits == expected.bits;
       if (!good && wrong++ == 0) first_wrong = i;
     }
-    INFO("first wrong: bits " << std::hex << __builtin_bit_cast(std::uint32_t, values[first_wrong + skip])
-                              << " gave " << got[first_wrong].bits);
+    INFO("first wrong: bits " << std::hex << __builtin_bit_cast(std::uint32_t, values[first_wrong + skip]) << " gave "
+                              << got[first_wrong].bits);
     CHECK(wrong == 0);
   }
 }

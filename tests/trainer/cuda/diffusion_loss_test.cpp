@@ -7,8 +7,7 @@
 namespace gpumonth::ops {
 namespace {
 
-using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output,
-    tests::random_values;
+using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output, tests::random_values;
 
 const auto kTable = trainer::step_coefficients(trainer::DiffusionSchedule());
 
@@ -44,31 +43,28 @@ Result<T> on_cpu(const Case& c) {
   Result<T> r{std::vector<T>(tokens.size()), std::vector<double>(c.t.size()), std::vector<double>(c.t.size()),
               std::vector<double>(c.t.size())};
   diffusion_loss(
-      cpu,
-      {tokens.data(), x_0.data(), noise.data(), c.t.data(), kTable.data(), c.shape, c.batch(), c.learn_sigma},
+      cpu, {tokens.data(), x_0.data(), noise.data(), c.t.data(), kTable.data(), c.shape, c.batch(), c.learn_sigma},
       kLossScale, r.gradient.data(), r.loss.data(), r.mse.data(), r.vb.data());
   return r;
 }
 
 template <class T>
 Result<T> on_cuda(const Case& c, bool parts = true) {
-  const auto tokens = on_gpu(random_values(c.outputs(), 1, 0.7f)),
-             x_0 = on_gpu(random_values(c.latents(), 2)), noise = on_gpu(random_values(c.latents(), 3));
+  const auto tokens = on_gpu(random_values(c.outputs(), 1, 0.7f)), x_0 = on_gpu(random_values(c.latents(), 2)),
+             noise = on_gpu(random_values(c.latents(), 3));
   const auto t = on_gpu(c.t);
   const auto table = on_gpu(kTable);
   const Output<T> gradient(c.outputs());
   const Output<double> loss(c.batch()), mse(c.batch()), vb(c.batch());
-  diffusion_loss(
-      gpu(), {tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), c.shape, c.batch(), c.learn_sigma},
-      kLossScale, gradient.get(), loss.get(), parts ? mse.get() : nullptr, parts ? vb.get() : nullptr);
+  diffusion_loss(gpu(), {tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), c.shape, c.batch(), c.learn_sigma},
+                 kLossScale, gradient.get(), loss.get(), parts ? mse.get() : nullptr, parts ? vb.get() : nullptr);
   return {gradient.values("gradient"), loss.values("loss"), mse.values("mse"), vb.values("vb")};
 }
 
 /// One sample's gradient of epsilon (part 0) or of the variance (part 1).
 template <class T>
 std::vector<T> part_of(const Case& c, const std::vector<T>& gradient, std::int64_t sample, int part) {
-  const auto channels = static_cast<std::size_t>(c.shape.channels),
-             width = channels * (c.learn_sigma ? 2 : 1);
+  const auto channels = static_cast<std::size_t>(c.shape.channels), width = channels * (c.learn_sigma ? 2 : 1);
   const std::size_t size = gradient.size() / c.t.size(), begin = static_cast<std::size_t>(sample) * size;
   std::vector<T> values;
   for (std::size_t i = begin; i < begin + size; ++i)
@@ -79,8 +75,8 @@ std::vector<T> part_of(const Case& c, const std::vector<T>& gradient, std::int64
 template <class T>
 void check(tests::Tolerance variance_tolerance) {
   for (const Case& c : kCases) {
-    INFO(c.shape.channels << " x " << c.shape.frames << " x " << c.shape.height << " x " << c.shape.width
-                          << ", patch " << c.shape.temporal_patch << " x " << c.shape.patch
+    INFO(c.shape.channels << " x " << c.shape.frames << " x " << c.shape.height << " x " << c.shape.width << ", patch "
+                          << c.shape.temporal_patch << " x " << c.shape.patch
                           << (c.learn_sigma ? ", learned variance" : ""));
     const Result<T> expected = on_cpu<T>(c), got = on_cuda<T>(c);
     check_close("loss", got.loss, expected.loss, {1e-6, 1e-6});
@@ -91,8 +87,8 @@ void check(tests::Tolerance variance_tolerance) {
       check_close("gradient of epsilon", part_of(c, got.gradient, b, 0), part_of(c, expected.gradient, b, 0),
                   tests::rounded_once<T>());
       if (!c.learn_sigma) continue;
-      check_close("gradient of the variance", part_of(c, got.gradient, b, 1),
-                  part_of(c, expected.gradient, b, 1), variance_tolerance);
+      check_close("gradient of the variance", part_of(c, got.gradient, b, 1), part_of(c, expected.gradient, b, 1),
+                  variance_tolerance);
     }
     const Result<T> again = on_cuda<T>(c, false);
     check_same_bits("gradient", got.gradient, again.gradient);

@@ -42,8 +42,7 @@ TEST_CASE("cuda label_embedding and its gradient give the CPU's bits: sums over 
       const Output<float> got_sum(addend), got_alone(batch * h), got_d_table(kRows * h);
       label_embedding(gpu(), device_table.get(), device_labels.get(), got_sum.get(), batch, h, got_sum.get());
       label_embedding(gpu(), device_table.get(), device_labels.get(), nullptr, batch, h, got_alone.get());
-      label_embedding_backward(gpu(), device_addend.get(), device_labels.get(), batch, kRows, h,
-                               got_d_table.get());
+      label_embedding_backward(gpu(), device_addend.get(), device_labels.get(), batch, kRows, h, got_d_table.get());
       check_close("table + addend", got_sum.values("sum"), sum, tests::kExactTolerance);
       check_close("table", got_alone.values("alone"), alone, tests::kExactTolerance);
       check_close("d_table", got_d_table.values("d_table"), d_table, tests::kExactTolerance);

@@ -7,8 +7,8 @@
 namespace gpumonth::ops {
 namespace {
 
-using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output,
-    tests::random_values, tests::typed;
+using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output, tests::random_values,
+    tests::typed;
 
 template <class T>
 struct Result {
@@ -27,14 +27,12 @@ Result<T> on_cpu(std::int64_t rows, std::int64_t columns, const std::vector<T>& 
 }
 
 template <class T>
-Result<T> on_cuda(std::int64_t rows, std::int64_t columns, const std::vector<T>& u,
-                  const std::vector<T>& dy) {
+Result<T> on_cuda(std::int64_t rows, std::int64_t columns, const std::vector<T>& u, const std::vector<T>& dy) {
   const auto device_u = on_gpu(u);
   const Output<T> y(rows * columns), du(dy);
   const Output<float> dbias(columns), scratch(column_sum_scratch(rows, columns));
   gelu_forward(gpu(), rows * columns, static_cast<const T*>(device_u.get()), y.get());
-  gelu_backward(gpu(), rows, columns, static_cast<const T*>(device_u.get()), du.get(), dbias.get(),
-                scratch.get());
+  gelu_backward(gpu(), rows, columns, static_cast<const T*>(device_u.get()), du.get(), dbias.get(), scratch.get());
   scratch.values("scratch");
   return {y.values("y"), du.values("du"), dbias.values("dbias")};
 }
@@ -44,8 +42,7 @@ void check() {
   for (const std::int64_t columns : {37, 72, 384, 1152, 6144}) {
     for (const std::int64_t rows : {1, 17, 256, 3 * 257}) {
       INFO(rows << " x " << columns);
-      const auto u = typed<T>(random_values(rows * columns, 1, 2)),
-                 dy = typed<T>(random_values(rows * columns, 2));
+      const auto u = typed<T>(random_values(rows * columns, 1, 2)), dy = typed<T>(random_values(rows * columns, 2));
       const Result<T> expected = on_cpu(rows, columns, u, dy), got = on_cuda(rows, columns, u, dy);
       check_close("y", got.y, expected.y, tests::rounded_once<T>());
       check_close("du", got.du, expected.du, tests::rounded_once<T>());

@@ -1,5 +1,4 @@
-// Squares by block and the clipping factor: double arithmetic, so the backends differ in the order of sums
-// alone.
+// Squares by block and the clipping factor: double arithmetic, so the backends differ in the order of sums alone.
 #include "trainer/ops/grad_norm.h"
 
 #include <algorithm>
@@ -60,8 +59,7 @@ TEST_CASE("cuda grad_norm: clipping from few and from many partial sums") {
     for (const double clip_norm : {0.0, 1.0, 1e9}) {
       INFO(count << " partial sums, clip_norm " << clip_norm);
       std::vector<double> partial;
-      for (const float v : random_values(static_cast<std::int64_t>(count), 4))
-        partial.push_back(double{v} * double{v});
+      for (const float v : random_values(static_cast<std::int64_t>(count), 4)) partial.push_back(double{v} * double{v});
       Cpu cpu;
       Clipping expected;
       clipping(cpu, partial.data(), static_cast<std::int64_t>(count), clip_norm, &expected);

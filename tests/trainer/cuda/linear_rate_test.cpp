@@ -40,13 +40,12 @@ struct Layer {
 class Rates {
  public:
   explicit Rates(const Layer& layer)
-      : layer_(layer),
-        linear_(timing_gpu(), {.rows = layer.rows,
-                               .in = layer.in,
-                               .out = layer.out,
-                               .dtype = Dtype::bf16,
-                               .y_dtype = Dtype::bf16,
-                               .dx_dtype = Dtype::bf16}) {}
+      : layer_(layer), linear_(timing_gpu(), {.rows = layer.rows,
+                                              .in = layer.in,
+                                              .out = layer.out,
+                                              .dtype = Dtype::bf16,
+                                              .y_dtype = Dtype::bf16,
+                                              .dx_dtype = Dtype::bf16}) {}
 
   void check(const char* product, double lowest, std::int64_t m, std::int64_t n, std::int64_t k,
              const std::function<void()>& work) const {
@@ -55,10 +54,9 @@ class Rates {
     const double us = time_us(device, kBudgetUs, work);
     const double rate = 2e6 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / us;
     const double share = rate / plain;
-    std::printf("%-10s %-22s %6lld x %6lld x %6lld  %9.1f us  %6.1f TFLOP/s  plain %6.1f  %5.1f %%%s\n",
-                layer_.name, product, static_cast<long long>(m), static_cast<long long>(n),
-                static_cast<long long>(k), us, 1e-12 * rate, 1e-12 * plain, 100 * share,
-                share < kWanted ? "  below 97 %" : "");
+    std::printf("%-10s %-22s %6lld x %6lld x %6lld  %9.1f us  %6.1f TFLOP/s  plain %6.1f  %5.1f %%%s\n", layer_.name,
+                product, static_cast<long long>(m), static_cast<long long>(n), static_cast<long long>(k), us,
+                1e-12 * rate, 1e-12 * plain, 100 * share, share < kWanted ? "  below 97 %" : "");
     std::fflush(stdout);
     INFO(layer_.name << ", " << product << ": " << 100 * share << " % of the plain product's rate");
     REQUIRE(!std::isnan(share));  // NaN: the GPU's free memory does not hold the operands
@@ -68,29 +66,24 @@ class Rates {
   void check_all() {
     const auto [name, rows, in, out] = layer_;
     Cuda& device = timing_gpu();
-    const TrialBuffer x(device, Dtype::bf16, rows * in), w(device, Dtype::bf16, out * in),
-        b(device, Dtype::bf16, out), y(device, Dtype::bf16, rows * out),
-        u_out(device, Dtype::bf16, rows * out), u_in(device, Dtype::bf16, rows * in),
-        dx(device, Dtype::bf16, rows * in), dw(device, Dtype::fp32, out * in),
+    const TrialBuffer x(device, Dtype::bf16, rows * in), w(device, Dtype::bf16, out * in), b(device, Dtype::bf16, out),
+        y(device, Dtype::bf16, rows * out), u_out(device, Dtype::bf16, rows * out),
+        u_in(device, Dtype::bf16, rows * in), dx(device, Dtype::bf16, rows * in), dw(device, Dtype::fp32, out * in),
         db(device, Dtype::fp32, std::max(in, out)),
         scratch(device, Dtype::fp32, std::max(column_sum_scratch(rows, in), column_sum_scratch(rows, out)));
     REQUIRE((x && w && b && y && u_out && u_in && dx && dw && db && scratch));
     const LinearWeights weights{.typed = w.get(), .typed_bias = b.get()};
     check("forward", kLowest, rows, out, in, [&] { linear_.forward(x.get(), weights, y.get()); });
-    check("backward_data", kLowest, rows, in, out,
-          [&] { linear_.backward_data(y.get(), weights, dx.get()); });
-    check("backward_weights", kLowest, out, in, rows,
-          [&] { linear_.backward_weights(y.get(), x.get(), dw.floats()); });
-    check("backward_weights_bias", kLowestWithOp, out, in, rows, [&] {
-      linear_.backward_weights_bias(y.get(), x.get(), dw.floats(), db.floats(), scratch.floats());
-    });
+    check("backward_data", kLowest, rows, in, out, [&] { linear_.backward_data(y.get(), weights, dx.get()); });
+    check("backward_weights", kLowest, out, in, rows, [&] { linear_.backward_weights(y.get(), x.get(), dw.floats()); });
+    check("backward_weights_bias", kLowestWithOp, out, in, rows,
+          [&] { linear_.backward_weights_bias(y.get(), x.get(), dw.floats(), db.floats(), scratch.floats()); });
     if (out > in)  // fc1
       check("forward_gelu", kLowestWithOp, rows, out, in,
             [&] { linear_.forward_gelu(x.get(), weights, u_out.get(), y.get()); });
     if (in > out)  // fc2
-      check("backward_data_gelu", kLowestWithOp, rows, in, out, [&] {
-        linear_.backward_data_gelu(y.get(), weights, u_in.get(), dx.get(), db.floats(), scratch.floats());
-      });
+      check("backward_data_gelu", kLowestWithOp, rows, in, out,
+            [&] { linear_.backward_data_gelu(y.get(), weights, u_in.get(), dx.get(), db.floats(), scratch.floats()); });
   }
 
  private:

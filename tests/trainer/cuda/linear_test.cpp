@@ -27,11 +27,9 @@ struct Sizes {
   std::int64_t y_stride() const { return out + gap; }
 };
 // Rows that no tile divides; the patch embedding and the final layer (16 in, 32 out); width 72; one row; an
-// odd width, whose rows are aligned to 2 bytes; the conditioning's strided modulation; one large enough for
-// split-K.
-constexpr Sizes kSizes[] = {{37, 96, 288, 0}, {512, 16, 384, 0}, {512, 384, 32, 0},
-                            {5, 72, 216, 0},  {1, 72, 24, 0},    {130, 97, 33, 0},
-                            {4, 96, 48, 528}, {4, 100, 50, 27},  {2048, 384, 1536, 0}};
+// odd width, whose rows are aligned to 2 bytes; the conditioning's strided modulation; one large enough for split-K.
+constexpr Sizes kSizes[] = {{37, 96, 288, 0}, {512, 16, 384, 0}, {512, 384, 32, 0}, {5, 72, 216, 0},     {1, 72, 24, 0},
+                            {130, 97, 33, 0}, {4, 96, 48, 528},  {4, 100, 50, 27},  {2048, 384, 1536, 0}};
 
 /// Operands of one layer in host memory. The bias is exact in bf16, for the CPU reads it in fp32, the GPU in
 /// y's type.
@@ -41,10 +39,8 @@ struct Operands {
   std::vector<bf16> bias16;
   std::vector<float> w, bias;
   explicit Operands(const Sizes& s)
-      : x(typed<T>(random_values(s.rows * s.in, 1))),
-        dy(typed<T>(random_values(s.rows * s.y_stride(), 2))),
-        w_typed(typed<T>(random_values(s.out * s.in, 3, 0.2f))),
-        u(typed<T>(random_values(s.rows * s.in, 5))),
+      : x(typed<T>(random_values(s.rows * s.in, 1))), dy(typed<T>(random_values(s.rows * s.y_stride(), 2))),
+        w_typed(typed<T>(random_values(s.out * s.in, 3, 0.2f))), u(typed<T>(random_values(s.rows * s.in, 5))),
         bias16(typed<bf16>(random_values(s.out, 4))) {
     for (const T& v : w_typed) w.push_back(to_float(v));
     for (const bf16& v : bias16) bias.push_back(to_float(v));
@@ -127,25 +123,13 @@ struct OnGpu {
   Buffer<Cuda, float> dw, dw_bias, dbias, dbias_gelu, scratch;
 
   OnGpu(Cuda& device, const Sizes& sizes, bool packed, const Operands<T>& o, std::int64_t shift_by = 0)
-      : s(sizes),
-        shift(shift_by),
-        linear(device, shape_of<T, Y>(sizes, packed)),
-        x(on_gpu(shifted(o.x, shift))),
-        dy(on_gpu(shifted(o.dy, shift))),
-        w_typed(on_gpu(shifted(o.w_typed, shift))),
-        u_in(on_gpu(shifted(o.u, shift))),
-        bias16(on_gpu(shifted(o.bias16, shift))),
-        w(on_gpu(shifted(o.w, shift))),
-        bias(on_gpu(shifted(o.bias, shift))),
-        y(on_gpu(typed<Y>(
-            std::vector<float>(static_cast<std::size_t>(shift + s.rows * s.y_stride()), kUntouched)))),
-        y_gelu(nans<Y>(shift + s.rows * s.out)),
-        u(nans<Y>(shift + s.rows * s.out)),
-        dx(nans<T>(shift + s.rows * s.in)),
-        du(nans<T>(shift + s.rows * s.in)),
-        dw(nans<float>(shift + s.out * s.in)),
-        dw_bias(nans<float>(shift + s.out * s.in)),
-        dbias(nans<float>(shift + s.out)),
+      : s(sizes), shift(shift_by), linear(device, shape_of<T, Y>(sizes, packed)), x(on_gpu(shifted(o.x, shift))),
+        dy(on_gpu(shifted(o.dy, shift))), w_typed(on_gpu(shifted(o.w_typed, shift))), u_in(on_gpu(shifted(o.u, shift))),
+        bias16(on_gpu(shifted(o.bias16, shift))), w(on_gpu(shifted(o.w, shift))), bias(on_gpu(shifted(o.bias, shift))),
+        y(on_gpu(typed<Y>(std::vector<float>(static_cast<std::size_t>(shift + s.rows * s.y_stride()), kUntouched)))),
+        y_gelu(nans<Y>(shift + s.rows * s.out)), u(nans<Y>(shift + s.rows * s.out)), dx(nans<T>(shift + s.rows * s.in)),
+        du(nans<T>(shift + s.rows * s.in)), dw(nans<float>(shift + s.out * s.in)),
+        dw_bias(nans<float>(shift + s.out * s.in)), dbias(nans<float>(shift + s.out)),
         dbias_gelu(nans<float>(shift + s.in)),
         scratch(gpu(), std::max(column_sum_scratch(s.rows, s.out), column_sum_scratch(s.rows, s.in))) {
     CHECK(linear.packed_bytes() == 0);
@@ -171,8 +155,8 @@ struct OnGpu {
     linear.backward_data_gelu(dy.get() + shift, weights(), u_in.get() + shift, du.get() + shift,
                               dbias_gelu.get() + shift, scratch.get());
     linear.backward_weights(dy.get() + shift, x.get() + shift, dw.get() + shift);
-    linear.backward_weights_bias(dy.get() + shift, x.get() + shift, dw_bias.get() + shift,
-                                 dbias.get() + shift, scratch.get());
+    linear.backward_weights_bias(dy.get() + shift, x.get() + shift, dw_bias.get() + shift, dbias.get() + shift,
+                                 scratch.get());
   }
 
   template <class V>
@@ -203,8 +187,7 @@ template <class V>
 Doubles dense(const Sizes& s, const std::vector<V>& strided) {
   Doubles result;
   for (std::int64_t r = 0; r < s.rows; ++r)
-    for (std::int64_t o = 0; o < s.out; ++o)
-      result.push_back(double{to_float(strided[r * s.y_stride() + o])});
+    for (std::int64_t o = 0; o < s.out; ++o) result.push_back(double{to_float(strided[r * s.y_stride() + o])});
   return result;
 }
 
@@ -350,23 +333,18 @@ TEST_CASE("Linear can be recorded in a CUDA graph") {
 }
 
 TEST_CASE("equal shapes are tuned once, and the report has a line for each product", "[fused]") {
-  const LinearShape shape{.rows = 640,
-                          .in = 256,
-                          .out = 768,
-                          .dtype = Dtype::bf16,
-                          .y_dtype = Dtype::bf16,
-                          .dx_dtype = Dtype::bf16};
+  const LinearShape shape{
+      .rows = 640, .in = 256, .out = 768, .dtype = Dtype::bf16, .y_dtype = Dtype::bf16, .dx_dtype = Dtype::bf16};
   const Linear<Cuda> first(timing_gpu(), shape);
   const std::vector<std::string> after_first = matmul_tuning_report();
   const Linear<Cuda> second(timing_gpu(), shape);
   CHECK(matmul_tuning_report() == after_first);
-  for (const char* product :
-       {"640x768x256 bf16 -> bf16, A B^T, bias", "640x256x768 bf16 -> bf16, A B, no epilogue",
-        "768x256x640 bf16 -> fp32, A^T B, no epilogue"}) {
+  for (const char* product : {"640x768x256 bf16 -> bf16, A B^T, bias", "640x256x768 bf16 -> bf16, A B, no epilogue",
+                              "768x256x640 bf16 -> fp32, A^T B, no epilogue"}) {
     INFO(product);
-    const auto line =
-        std::find_if(after_first.begin(), after_first.end(),
-                     [product](const std::string& text) { return text.find(product) != std::string::npos; });
+    const auto line = std::find_if(after_first.begin(), after_first.end(), [product](const std::string& text) {
+      return text.find(product) != std::string::npos;
+    });
     REQUIRE(line != after_first.end());
     REQUIRE_THAT(*line, tests::contains("TFLOP/s"));
     REQUIRE_THAT(*line, tests::contains("algorithm"));

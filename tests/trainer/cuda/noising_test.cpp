@@ -52,8 +52,7 @@ TEST_CASE("cuda add_noise agrees with the CPU to fp32 rounding") {
     std::vector<float> expected(x_0.size());
     add_noise(cpu, x_0.data(), noise.data(), t.data(), table.data(), 3, size, expected.data());
     const Output<float> x_t(3 * size);
-    add_noise(gpu(), device_x_0.get(), device_noise.get(), device_t.get(), device_table.get(), 3, size,
-              x_t.get());
+    add_noise(gpu(), device_x_0.get(), device_noise.get(), device_t.get(), device_table.get(), 3, size, x_t.get());
     check_close("x_t", x_t.values("x_t"), expected, tests::kFp32Tolerance);
   }
 }

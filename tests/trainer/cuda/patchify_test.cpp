@@ -9,14 +9,12 @@ namespace {
 using tests::gpu, tests::on_gpu, tests::Output, tests::random_values;
 
 // Images and videos; patch values that vectors divide (16, 32, 64) and that they do not (27, 6, 9).
-constexpr LatentShape kShapes[] = {{4, 1, 32, 32, 1, 2}, {4, 1, 8, 8, 1, 4}, {3, 1, 12, 12, 1, 4},
-                                   {16, 4, 8, 12, 2, 2}, {2, 6, 4, 8, 2, 2}, {5, 3, 6, 9, 3, 3},
-                                   {6, 1, 3, 5, 1, 1},   {1, 1, 6, 6, 1, 3}};
+constexpr LatentShape kShapes[] = {{4, 1, 32, 32, 1, 2}, {4, 1, 8, 8, 1, 4}, {3, 1, 12, 12, 1, 4}, {16, 4, 8, 12, 2, 2},
+                                   {2, 6, 4, 8, 2, 2},   {5, 3, 6, 9, 3, 3}, {6, 1, 3, 5, 1, 1},   {1, 1, 6, 6, 1, 3}};
 
 std::string text(const LatentShape& s) {
-  return std::to_string(s.channels) + " x " + std::to_string(s.frames) + " x " + std::to_string(s.height) +
-         " x " + std::to_string(s.width) + ", patch " + std::to_string(s.temporal_patch) + " x " +
-         std::to_string(s.patch);
+  return std::to_string(s.channels) + " x " + std::to_string(s.frames) + " x " + std::to_string(s.height) + " x " +
+         std::to_string(s.width) + ", patch " + std::to_string(s.temporal_patch) + " x " + std::to_string(s.patch);
 }
 
 template <class T>

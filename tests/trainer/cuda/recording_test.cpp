@@ -1,5 +1,4 @@
-// Work recorded as a CUDA graph: what a replay sees, streams beside the first, and work that cannot be
-// recorded.
+// Work recorded as a CUDA graph: what a replay sees, streams beside the first, and work that cannot be recorded.
 #include "trainer/ops/recording.h"
 
 #include <algorithm>
@@ -32,9 +31,7 @@ struct Fixture {
     GPUMONTH_CUDA(cudaMemsetAsync, out.get(), 0, out.bytes(), stream_of(device));
     GPUMONTH_CUDA(cudaMemsetAsync, beside.get(), 0, beside.bytes(), stream_of(device));
   }
-  static std::vector<float> expected(int run) {
-    return std::vector<float>(kCount, static_cast<float>(run + 1));
-  }
+  static std::vector<float> expected(int run) { return std::vector<float>(kCount, static_cast<float>(run + 1)); }
   void copy(const Buffer<Cuda, float>& to, const Buffer<Cuda, float>& from, cudaStream_t stream) {
     GPUMONTH_CUDA(cudaMemcpyAsync, to.get(), from.get(), from.bytes(), cudaMemcpyDeviceToDevice, stream);
   }
@@ -59,8 +56,8 @@ struct Event {
   cudaEvent_t event = nullptr;
 };
 
-TEST_CASE_METHOD(
-    Fixture, "two runs call the work, a third records it, the rest replay it with what memory holds then") {
+TEST_CASE_METHOD(Fixture,
+                 "two runs call the work, a third records it, the rest replay it with what memory holds then") {
   Recording<Cuda> recording(device);
   int calls = 0;
   for (int run = 0; run < kRuns; ++run) {
@@ -117,8 +114,8 @@ TEST_CASE_METHOD(Fixture, "work that waits cannot be recorded and is called in e
   CHECK(calls == kRuns + 1);  // once in vain
 }
 
-TEST_CASE_METHOD(
-    Fixture, "work that loads from the host cannot be recorded: a replay would load what lies there then") {
+TEST_CASE_METHOD(Fixture,
+                 "work that loads from the host cannot be recorded: a replay would load what lies there then") {
   Recording<Cuda> recording(device);
   for (int run = 0; run < kRuns; ++run) {
     INFO("run " << run);
@@ -131,8 +128,7 @@ TEST_CASE_METHOD(
   CHECK_FALSE(recording.replays());
 }
 
-TEST_CASE_METHOD(Fixture,
-                 "work that leaves a stream unjoined cannot be recorded, and both streams stay usable") {
+TEST_CASE_METHOD(Fixture, "work that leaves a stream unjoined cannot be recorded, and both streams stay usable") {
   const Stream other;
   const Event forked;
   Recording<Cuda> recording(device);
@@ -152,8 +148,8 @@ TEST_CASE_METHOD(Fixture,
   CHECK_FALSE(recording.replays());
 }
 
-TEST_CASE_METHOD(
-    Fixture, "where another rank could not record, nothing is replayed, and the work is done all the same") {
+TEST_CASE_METHOD(Fixture,
+                 "where another rank could not record, nothing is replayed, and the work is done all the same") {
   for (const bool others : {true, false}) {
     Recording<Cuda> recording(device);
     int asked = 0;

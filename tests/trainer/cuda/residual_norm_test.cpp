@@ -6,8 +6,8 @@
 namespace gpumonth::ops {
 namespace {
 
-using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output,
-    tests::random_values, tests::typed;
+using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output, tests::random_values,
+    tests::typed;
 
 constexpr float kUntouched = 77;
 enum Chunk { kShift, kScale, kGate };  // of the modulation, h columns each
@@ -23,8 +23,7 @@ struct Inputs {
   explicit Inputs(const Case& c)
       : x_in(random_values(c.values(), 1)),
         modulation(random_values(c.shape.batch * c.shape.modulation_stride, 2, 0.5f)),
-        dx_later(random_values(c.values(), 3)),
-        branch(typed<T>(random_values(c.values(), 4))),
+        dx_later(random_values(c.values(), 3)), branch(typed<T>(random_values(c.values(), 4))),
         dy(typed<T>(random_values(c.values(), 5))) {
     // A first dx is what lies in the memory; it must not be read.
     if (c.first) dx_later.assign(dx_later.size(), tests::not_a_number<float>());
@@ -62,9 +61,9 @@ void run_forward(Device& device, const Case& c, const float* x_in, const float* 
 }
 
 template <class Device, class T>
-void run_backward(Device& device, const Case& c, const float* modulation, const T* branch, const T* dy,
-                  const float* x, const float* mean, const float* rstd, float* dx, float* d_modulation,
-                  float* dbias, T* dbranch, float* scratch) {
+void run_backward(Device& device, const Case& c, const float* modulation, const T* branch, const T* dy, const float* x,
+                  const float* mean, const float* rstd, float* dx, float* d_modulation, float* dbias, T* dbranch,
+                  float* scratch) {
   const std::int64_t h = c.shape.width;
   residual_norm_backward<Device, T>(device, c.shape,
                                     {.dy = dy,
@@ -89,8 +88,7 @@ std::size_t rows_of(const Case& c) { return static_cast<std::size_t>(c.shape.bat
 template <class T>
 Forward<T> forward_on_cpu(const Case& c, const Inputs<T>& in) {
   Cpu cpu{2};
-  Forward<T> f{in.x_in, std::vector<float>(rows_of(c)), std::vector<float>(rows_of(c)),
-               std::vector<T>(in.dy.size())};
+  Forward<T> f{in.x_in, std::vector<float>(rows_of(c)), std::vector<float>(rows_of(c)), std::vector<T>(in.dy.size())};
   run_forward(cpu, c, in.x_in.data(), in.modulation.data(), in.branch.data(), f.x_out.data(), f.mean.data(),
               f.rstd.data(), f.y.data());
   return f;
@@ -100,13 +98,11 @@ template <class T>
 Forward<T> forward_on_cuda(const Case& c, const Inputs<T>& in) {
   const auto x_in = on_gpu(in.x_in), modulation = on_gpu(in.modulation);
   const auto branch = on_gpu(in.branch);
-  const Output<float> x_out(c.values()), mean(c.shape.batch * c.shape.tokens),
-      rstd(c.shape.batch * c.shape.tokens);
+  const Output<float> x_out(c.values()), mean(c.shape.batch * c.shape.tokens), rstd(c.shape.batch * c.shape.tokens);
   const Output<T> y(c.values());
-  run_forward(gpu(), c, x_in.get(), modulation.get(), static_cast<const T*>(branch.get()), x_out.get(),
-              mean.get(), rstd.get(), y.get());
-  return {c.with_branch ? x_out.values("x_out") : in.x_in, mean.values("mean"), rstd.values("rstd"),
-          y.values("y")};
+  run_forward(gpu(), c, x_in.get(), modulation.get(), static_cast<const T*>(branch.get()), x_out.get(), mean.get(),
+              rstd.get(), y.get());
+  return {c.with_branch ? x_out.values("x_out") : in.x_in, mean.values("mean"), rstd.values("rstd"), y.values("y")};
 }
 
 template <class T>
@@ -116,26 +112,23 @@ Backward<T> backward_on_cpu(const Case& c, const Inputs<T>& in, const Forward<T>
                 std::vector<float>(static_cast<std::size_t>(c.shape.width)), std::vector<T>(in.dy.size())};
   std::vector<float> scratch(static_cast<std::size_t>(residual_norm_scratch(c.shape)));
   run_backward(cpu, c, in.modulation.data(), in.branch.data(), in.dy.data(), f.x_out.data(), f.mean.data(),
-               f.rstd.data(), b.dx.data(), b.d_modulation.data(), b.dbias.data(), b.dbranch.data(),
-               scratch.data());
+               f.rstd.data(), b.dx.data(), b.d_modulation.data(), b.dbias.data(), b.dbranch.data(), scratch.data());
   return b;
 }
 
 /// From the CPU's forward results, so that a wrong forward pass is not blamed on the backward pass.
 template <class T>
 Backward<T> backward_on_cuda(const Case& c, const Inputs<T>& in, const Forward<T>& f) {
-  const auto modulation = on_gpu(in.modulation), x = on_gpu(f.x_out), mean = on_gpu(f.mean),
-             rstd = on_gpu(f.rstd);
+  const auto modulation = on_gpu(in.modulation), x = on_gpu(f.x_out), mean = on_gpu(f.mean), rstd = on_gpu(f.rstd);
   const auto branch = on_gpu(in.branch), dy = on_gpu(in.dy);
   const Output<float> dx(in.dx_later), d_modulation(std::vector<float>(in.modulation.size(), kUntouched)),
       dbias(c.shape.width), scratch(residual_norm_scratch(c.shape));
   const Output<T> dbranch(c.values());
-  run_backward(gpu(), c, modulation.get(), static_cast<const T*>(branch.get()),
-               static_cast<const T*>(dy.get()), x.get(), mean.get(), rstd.get(), dx.get(), d_modulation.get(),
-               dbias.get(), dbranch.get(), scratch.get());
+  run_backward(gpu(), c, modulation.get(), static_cast<const T*>(branch.get()), static_cast<const T*>(dy.get()),
+               x.get(), mean.get(), rstd.get(), dx.get(), d_modulation.get(), dbias.get(), dbranch.get(),
+               scratch.get());
   scratch.values("scratch");
-  return {dx.values("dx"), d_modulation.values("d_modulation"), dbias.values("dbias"),
-          dbranch.values("dbranch")};
+  return {dx.values("dx"), d_modulation.values("d_modulation"), dbias.values("dbias"), dbranch.values("dbranch")};
 }
 
 /// (B, h) of one chunk, without what lies between.
@@ -143,8 +136,7 @@ std::vector<float> chunk_of(const Case& c, const std::vector<float>& matrix, int
   std::vector<float> values;
   for (std::int64_t b = 0; b < c.shape.batch; ++b)
     for (std::int64_t i = 0; i < c.shape.width; ++i)
-      values.push_back(
-          matrix[static_cast<std::size_t>(b * c.shape.modulation_stride + which * c.shape.width + i)]);
+      values.push_back(matrix[static_cast<std::size_t>(b * c.shape.modulation_stride + which * c.shape.width + i)]);
   return values;
 }
 
@@ -159,9 +151,8 @@ bool untouched_between(const Case& c, const std::vector<float>& matrix) {
 
 template <class T>
 void check_case(const Case& c) {
-  INFO(c.shape.batch << " x " << c.shape.tokens << " x " << c.shape.width << ", stride "
-                     << c.shape.modulation_stride << (c.with_branch ? ", branch" : "")
-                     << (c.first ? ", first" : ""));
+  INFO(c.shape.batch << " x " << c.shape.tokens << " x " << c.shape.width << ", stride " << c.shape.modulation_stride
+                     << (c.with_branch ? ", branch" : "") << (c.first ? ", first" : ""));
   const Inputs<T> in(c);
   const Forward<T> f = forward_on_cpu(c, in), got = forward_on_cuda(c, in), again = forward_on_cuda(c, in);
   check_close("x_out", got.x_out, f.x_out, tests::kFp32Tolerance);
@@ -185,8 +176,7 @@ void check_case(const Case& c) {
   check_close("dgate", chunk_of(c, b.d_modulation, kGate), chunk_of(c, expected.d_modulation, kGate),
               tests::kSumTolerance);
   check_close("dbranch_bias", b.dbias, expected.dbias, tests::kSumTolerance);
-  check_close("dbranch", b.dbranch, expected.dbranch,
-              sizeof(T) == 2 ? tests::kBf16Tolerance : tests::kSumTolerance);
+  check_close("dbranch", b.dbranch, expected.dbranch, sizeof(T) == 2 ? tests::kBf16Tolerance : tests::kSumTolerance);
   check_same_bits("dbranch", b.dbranch, b_again.dbranch);
   check_same_bits("dbranch_bias", b.dbias, b_again.dbias);
 }

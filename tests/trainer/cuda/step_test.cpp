@@ -120,11 +120,9 @@ void set_weights(Step& step, const model::ParameterTable& table) {
 
 /// The same model twice.
 struct Pair {
-  explicit Pair(const Case& c)
-      : table(c.model), gradients(comm::SelfCommunicator().allocate(table.flat_size())) {
+  explicit Pair(const Case& c) : table(c.model), gradients(comm::SelfCommunicator().allocate(table.flat_size())) {
     tests::gpu();  // without a GPU the program ends here
-    StepSetup setup{
-        .model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
+    StepSetup setup{.model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
     setup.threads = 2;
     setup.deterministic = true;
     gpu = make_cuda_dit_step(setup, table);
@@ -154,17 +152,14 @@ void check_near(const std::string& what, const std::vector<float>& got, const st
 }
 
 /// Padding between tensors must stay zero: norms and updates run over it.
-void check_padding(const std::string& what, const std::vector<float>& values,
-                   const model::ParameterTable& table) {
+void check_padding(const std::string& what, const std::vector<float>& values, const model::ParameterTable& table) {
   std::vector<float> padding = values;
-  for (const auto& p : table.all())
-    std::fill(padding.begin() + p.offset, padding.begin() + p.offset + p.count, 0.0f);
+  for (const auto& p : table.all()) std::fill(padding.begin() + p.offset, padding.begin() + p.offset + p.count, 0.0f);
   INFO(what << ": between tensors");
   CHECK(same_bits(padding, std::vector<float>(padding.size())));
 }
 
-/// The key's part of qkv.bias has a gradient of exactly zero, whose rounding noise Adam scales to whole
-/// steps.
+/// The key's part of qkv.bias has a gradient of exactly zero, whose rounding noise Adam scales to whole steps.
 std::vector<float> without_key_bias(std::vector<float> values, const model::Parameter& p) {
   if (p.name.find("attn.qkv.bias") != std::string::npos) {
     const std::ptrdiff_t h = static_cast<std::ptrdiff_t>(values.size()) / 3;
@@ -176,8 +171,8 @@ std::vector<float> without_key_bias(std::vector<float> values, const model::Para
 void check_tensors(const std::string& what, const std::vector<float>& got, const std::vector<float>& expected,
                    const model::ParameterTable& table, double tolerance) {
   for (const auto& p : table.all())
-    check_near(what + " " + p.name, without_key_bias(tensor(got, p), p),
-               without_key_bias(tensor(expected, p), p), tolerance);
+    check_near(what + " " + p.name, without_key_bias(tensor(got, p), p), without_key_bias(tensor(expected, p), p),
+               tolerance);
   check_padding(what, got, table);
 }
 
@@ -261,10 +256,8 @@ Trained train(Step& step, const model::ModelConfig& m) {
   step.attach(reducer, alone);
   Trained result;
   for (int s = 1; s <= kSteps; ++s) {
-    const OptimizerSettings settings{.learning_rate = 1e-3 * std::min(1.0, s / 3.0),
-                                     .weight_decay = 0.01,
-                                     .clip_norm = 1,
-                                     .ema_decay = 0.9};
+    const OptimizerSettings settings{
+        .learning_rate = 1e-3 * std::min(1.0, s / 3.0), .weight_decay = 0.01, .clip_norm = 1, .ema_decay = 0.9};
     Batch batch = batch_of(m, static_cast<unsigned>(100 + 2 * s), false);
     step.start(batch, settings, s);
     for (float& v : batch.latents) v = NAN;  // may be changed as soon as start() returns
@@ -298,8 +291,7 @@ TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
     const auto parameters = flat(on_gpu.parameters, pair.table);
     CHECK(relative_distance(parameters, weights(pair.table)) > 2 * t.parameters);  // they have moved
     check_tensors("parameter", parameters, flat(on_cpu.parameters, pair.table), pair.table, t.parameters);
-    check_tensors("EMA of", flat(on_gpu.ema, pair.table), flat(on_cpu.ema, pair.table), pair.table,
-                  t.parameters);
+    check_tensors("EMA of", flat(on_gpu.ema, pair.table), flat(on_cpu.ema, pair.table), pair.table, t.parameters);
     check_padding("exp_avg", flat(on_gpu.exp_avg, pair.table), pair.table);
     check_padding("exp_avg_sq", flat(on_gpu.exp_avg_sq, pair.table), pair.table);
   }
@@ -307,8 +299,7 @@ TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
 
 std::unique_ptr<Step> gpu_step(const Case& c, const model::ParameterTable& table, bool graphs) {
   tests::gpu();
-  StepSetup setup{
-      .model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
+  StepSetup setup{.model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
   setup.deterministic = true;
   setup.graphs = graphs;
   auto step = make_cuda_dit_step(setup, table);
@@ -361,8 +352,7 @@ TEST_CASE("recomputed activations give the gradients of kept ones, bit for bit")
     INFO(c.name);
     const model::ParameterTable table(c.model);
     const auto kept = gpu_step(c, table, true);
-    StepSetup setup{
-        .model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
+    StepSetup setup{.model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
     setup.deterministic = true;
     setup.recompute = true;
     const auto recomputed = make_cuda_dit_step(setup, table);
@@ -405,8 +395,8 @@ TEST_CASE("a model that does not fit is refused with what it needs and what woul
   } catch (const UserError& error) {
     message = error.what();
   }
-  for (const char* part : {"4096 samples per rank do not fit on GPU 0", "activations", "optimizer",
-                           "GiB are free", "set batch.global = "})
+  for (const char* part :
+       {"4096 samples per rank do not fit on GPU 0", "activations", "optimizer", "GiB are free", "set batch.global = "})
     CHECK_THAT(message, tests::contains(part));
   CHECK(message.find('\n') == std::string::npos);
 }

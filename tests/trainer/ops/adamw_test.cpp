@@ -29,8 +29,8 @@ State run(int threads) {
     const auto gradients = random_values(kSize, 100 + step, 0.1f);
     const AdamWStep constants = adamw_step(kH, step);
     const Clipping clipping{.scale = static_cast<float>(scale_of(step))};
-    adamw(cpu, &constants, &clipping, kSize, gradients.data(), s.parameters.data(),
-          s.exp_avg.data(), s.exp_avg_sq.data(), s.ema.data(), s.rounded.data());
+    adamw(cpu, &constants, &clipping, kSize, gradients.data(), s.parameters.data(), s.exp_avg.data(),
+          s.exp_avg_sq.data(), s.ema.data(), s.rounded.data());
   }
   return s;
 }
@@ -55,16 +55,14 @@ TEST_CASE("adamw follows torch.optim.AdamW and the EMA in double precision") {
   CHECK(relative_distance(got.exp_avg_sq, v) < 5e-7);
   CHECK(relative_distance(got.ema, ema) < 2e-7);
   double moved = 0;
-  for (std::size_t i = 0; i < kSize; ++i)
-    moved = std::max(moved, std::abs(p[i] - double{start.parameters[i]}));
+  for (std::size_t i = 0; i < kSize; ++i) moved = std::max(moved, std::abs(p[i] - double{start.parameters[i]}));
   CHECK(moved > 1e-3);
 }
 
 TEST_CASE("adamw writes the bf16 copy of the new parameters") {
   const State s = run(1);
   bool equal = true;
-  for (std::size_t i = 0; i < kSize; ++i)
-    equal &= s.rounded[i].bits == from_float<bf16>(s.parameters[i]).bits;
+  for (std::size_t i = 0; i < kSize; ++i) equal &= s.rounded[i].bits == from_float<bf16>(s.parameters[i]).bits;
   CHECK(equal);
 }
 

@@ -35,8 +35,7 @@ double dot(const double* a, const double* b, std::int64_t n) {
 
 Forward naive_forward(const AttentionShape& s, const Doubles& qkv) {
   const std::int64_t t = s.tokens, d = s.head_dim;
-  Forward f{Doubles(s.batch * t * s.heads * d), Doubles(s.batch * s.heads * t),
-            Doubles(s.batch * s.heads * t * t)};
+  Forward f{Doubles(s.batch * t * s.heads * d), Doubles(s.batch * s.heads * t), Doubles(s.batch * s.heads * t * t)};
   for_each_head(s, [&](std::int64_t b, std::int64_t head) {
     for (std::int64_t i = 0; i < t; ++i) {
       double* p = &f.probabilities[((b * s.heads + head) * t + i) * t];
@@ -85,9 +84,7 @@ struct Run {
   std::vector<float> log_sum_exp;
   Run(const AttentionShape& s, int threads)
       : qkv(typed<T>(random_values(s.batch * s.tokens * 3 * s.heads * s.head_dim, 1))),
-        dout(typed<T>(random_values(static_cast<std::int64_t>(qkv.size()) / 3, 2))),
-        out(dout.size()),
-        dqkv(qkv.size()),
+        dout(typed<T>(random_values(static_cast<std::int64_t>(qkv.size()) / 3, 2))), out(dout.size()), dqkv(qkv.size()),
         log_sum_exp(s.batch * s.heads * s.tokens, NAN) {
     Cpu cpu{threads};
     Attention<Cpu, T> attention(cpu, s);
@@ -110,8 +107,7 @@ void check(const AttentionShape& s, double tolerance) {
   CHECK(relative_distance(doubles(run.dqkv), naive_backward(s, qkv, f, doubles(run.dout))) < tolerance);
 }
 
-// One token; heads of 24 and 72; tokens that no block divides; 300 and 1024 tokens come in several query
-// blocks.
+// One token; heads of 24 and 72; tokens that no block divides; 300 and 1024 tokens come in several query blocks.
 constexpr AttentionShape kShapes[] = {{2, 1, 3, 24},  {2, 7, 3, 24},   {1, 33, 2, 72},
                                       {3, 64, 4, 32}, {1, 300, 2, 72}, {1, 1024, 2, 24}};
 
@@ -137,15 +133,13 @@ TEST_CASE("attention's gradient is the central difference of naive attention") {
   }
 }
 
-TEST_CASE(
-    "attention's gradient over several query blocks is the central difference along a random direction") {
+TEST_CASE("attention's gradient over several query blocks is the central difference along a random direction") {
   const AttentionShape s{1, 1024, 1, 24};
   const Run<float> run(s, 1);
   const Doubles dout = doubles(run.dout);
   const Doubles direction = doubles(random_values(static_cast<std::int64_t>(run.qkv.size()), 7));
   const double expected = tests::central_difference_along(
-      doubles(run.qkv), direction,
-      [&](const Doubles& qkv) { return tests::dot(dout, naive_forward(s, qkv).out); });
+      doubles(run.qkv), direction, [&](const Doubles& qkv) { return tests::dot(dout, naive_forward(s, qkv).out); });
   CHECK(tests::dot(doubles(run.dqkv), direction) == Approx(expected).epsilon(1e-5));
 }
 

@@ -30,8 +30,8 @@ std::vector<std::uint16_t> bf16_bits(const std::vector<float>& from) {
 TEST_CASE("bf16 rounds to nearest, ties to even") {
   CHECK(bf16_bits({1.0f, -2.0f, 0.0f, -0.0f}) == std::vector<std::uint16_t>{0x3f80, 0xc000, 0x0000, 0x8000});
   // The half way between two neighbours goes to the even one; a hair beyond it goes up.
-  CHECK(bf16_bits({from_bits(0x3f808000), from_bits(0x3f818000), from_bits(0x3f808001),
-                   from_bits(0x3f807fff)}) == std::vector<std::uint16_t>{0x3f80, 0x3f82, 0x3f81, 0x3f80});
+  CHECK(bf16_bits({from_bits(0x3f808000), from_bits(0x3f818000), from_bits(0x3f808001), from_bits(0x3f807fff)}) ==
+        std::vector<std::uint16_t>{0x3f80, 0x3f82, 0x3f81, 0x3f80});
   // Rounding up may carry into the exponent, and out of range into infinity; a NaN stays one.
   const float infinity = std::numeric_limits<float>::infinity();
   CHECK(bf16_bits({from_bits(0x3fffffff), std::numeric_limits<float>::max(), -infinity}) ==
@@ -45,8 +45,7 @@ TEST_CASE("bf16 is never further away than half a step, 2^-8 of the value") {
   const auto bits = bf16_bits(from);
   double worst = 0;
   for (std::size_t i = 0; i < from.size(); ++i)
-    worst = std::max(worst,
-                     std::abs(double{to_float(bf16{bits[i]})} - double{from[i]}) / std::abs(double{from[i]}));
+    worst = std::max(worst, std::abs(double{to_float(bf16{bits[i]})} - double{from[i]}) / std::abs(double{from[i]}));
   CHECK(worst <= std::ldexp(1.0, -8));
   CHECK(worst > 1e-3);  // it does round
 }

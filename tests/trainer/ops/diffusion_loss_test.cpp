@@ -33,9 +33,9 @@ const Case kCases[] = {
 
 struct Data {
   explicit Data(const Case& c)
-      : tokens(random_values(static_cast<std::int64_t>(c.t.size()) * c.shape.channels * c.shape.plane() *
-                                 (c.learn_sigma ? 2 : 1),
-                             1, 0.7f)),
+      : tokens(random_values(
+            static_cast<std::int64_t>(c.t.size()) * c.shape.channels * c.shape.plane() * (c.learn_sigma ? 2 : 1), 1,
+            0.7f)),
         x_0(random_values(static_cast<std::int64_t>(c.t.size()) * c.shape.channels * c.shape.plane(), 2)),
         noise(random_values(static_cast<std::int64_t>(x_0.size()), 3)) {}
   std::vector<float> tokens, x_0, noise;
@@ -103,8 +103,7 @@ struct Expected {
 /// by term.
 Expected expected(const Case& c, const Data& d, double loss_scale) {
   const std::size_t values = d.x_0.size() / c.t.size();
-  Expected e{std::vector<double>(c.t.size()), std::vector<double>(c.t.size()),
-             std::vector<double>(d.tokens.size())};
+  Expected e{std::vector<double>(c.t.size()), std::vector<double>(c.t.size()), std::vector<double>(d.tokens.size())};
   const double h = 1e-5, n = static_cast<double>(values);
   const Real hr = 1e-5L, nr = static_cast<Real>(values);
   for (std::size_t i = 0; i < d.x_0.size(); ++i) {

@@ -8,8 +8,7 @@
 namespace gpumonth::ops {
 namespace {
 
-using tests::doubles, tests::Doubles, tests::random_values, tests::relative_distance, tests::same_bits,
-    tests::typed;
+using tests::doubles, tests::Doubles, tests::random_values, tests::relative_distance, tests::same_bits, tests::typed;
 
 double gelu(double u) { return 0.5 * u * (1 + std::tanh(std::sqrt(2 / M_PI) * (u + 0.044715 * u * u * u))); }
 
@@ -23,11 +22,8 @@ struct Run {
   std::vector<T> u, y, dy, du;
   std::vector<float> dbias;
   Run(std::int64_t rows, std::int64_t columns, int threads)
-      : u(typed<T>(random_values(rows * columns, 1, 2))),
-        y(u.size()),
-        dy(typed<T>(random_values(rows * columns, 2))),
-        du(dy),
-        dbias(columns, NAN) {
+      : u(typed<T>(random_values(rows * columns, 1, 2))), y(u.size()), dy(typed<T>(random_values(rows * columns, 2))),
+        du(dy), dbias(columns, NAN) {
     Cpu cpu{threads};
     std::vector<float> scratch(column_sum_scratch(rows, columns));
     gelu_forward(cpu, rows * columns, u.data(), y.data());

@@ -1,9 +1,9 @@
 // y = x W^T + b and both backward products, for the shapes and layouts of the model.
 #include "trainer/ops/linear.h"
-#include "trainer/ops/gelu.h"
 
 #include "tests/catch.h"
 #include "tests/trainer/ops/reference.h"
+#include "trainer/ops/gelu.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -14,8 +14,7 @@ struct Sizes {
   std::int64_t rows, in, out, gap;  // gap: elements between the end of a row of y and the next
 };
 // Rows that no block divides; width 96; heads of 24 and 72; one row; the conditioning's strided modulation.
-constexpr Sizes kSizes[] = {
-    {37, 96, 288, 0}, {5, 24, 72, 0}, {1, 72, 24, 0}, {130, 96, 33, 0}, {3, 96, 48, 29}};
+constexpr Sizes kSizes[] = {{37, 96, 288, 0}, {5, 24, 72, 0}, {1, 72, 24, 0}, {130, 96, 33, 0}, {3, 96, 48, 29}};
 
 Doubles naive_forward(const Sizes& s, const Doubles& x, const Doubles& w, const Doubles& b) {
   Doubles y(s.rows * s.out);
@@ -33,8 +32,7 @@ template <class T>
 Doubles dense(const Sizes& s, const std::vector<T>& strided) {
   Doubles result;
   for (std::int64_t r = 0; r < s.rows; ++r)
-    for (std::int64_t o = 0; o < s.out; ++o)
-      result.push_back(double{to_float(strided[r * (s.out + s.gap) + o])});
+    for (std::int64_t o = 0; o < s.out; ++o) result.push_back(double{to_float(strided[r * (s.out + s.gap) + o])});
   return result;
 }
 
@@ -48,14 +46,9 @@ struct Run {
   std::vector<float> dw, dbias;
 
   Run(const Sizes& s, bool packed, int threads)
-      : x(typed<T>(random_values(s.rows * s.in, 1))),
-        dy(typed<T>(random_values(s.rows * (s.out + s.gap), 2))),
-        w(random_values(s.out * s.in, 3, 0.2f)),
-        bias(random_values(s.out, 4)),
-        y(s.rows * (s.out + s.gap)),
-        dx(s.rows * s.in),
-        dw(w.size(), NAN),
-        dbias(s.out, NAN) {
+      : x(typed<T>(random_values(s.rows * s.in, 1))), dy(typed<T>(random_values(s.rows * (s.out + s.gap), 2))),
+        w(random_values(s.out * s.in, 3, 0.2f)), bias(random_values(s.out, 4)), y(s.rows * (s.out + s.gap)),
+        dx(s.rows * s.in), dw(w.size(), NAN), dbias(s.out, NAN) {
     Cpu cpu{threads};
     Linear<Cpu> linear(cpu, {.rows = s.rows,
                              .in = s.in,
@@ -84,8 +77,7 @@ struct Run {
 template <class T, class Y, class X>
 void check(const Sizes& s, bool packed) {
   const Run<T, Y, X> run(s, packed, 2);
-  const Doubles x = doubles(run.x), w = doubles(typed<T>(run.w)), b = doubles(run.bias),
-                dy = dense(s, run.dy);
+  const Doubles x = doubles(run.x), w = doubles(typed<T>(run.w)), b = doubles(run.bias), dy = dense(s, run.dy);
   CHECK(relative_distance(dense(s, run.y), naive_forward(s, x, w, b)) < tests::rounding<Y>());
 
   Doubles dx(x.size()), dw(w.size()), db(b.size());

@@ -15,8 +15,8 @@ namespace {
 
 double ulps(float got, double exact) {
   const float nearest = static_cast<float>(exact);
-  const double ulp = static_cast<double>(std::nextafter(std::abs(nearest), INFINITY)) -
-                     static_cast<double>(std::abs(nearest));
+  const double ulp =
+      static_cast<double>(std::nextafter(std::abs(nearest), INFINITY)) - static_cast<double>(std::abs(nearest));
   return std::abs(static_cast<double>(got) - exact) / ulp;
 }
 
@@ -31,8 +31,7 @@ double gelu_exact(double x) {
 
 TEST_CASE("fast_exp is within 2 ulp, clamps, and lets NaN through") {
   double worst = 0;
-  for (float x = -87.3f; x < 88.3f; x += 0.000731f)
-    worst = std::max(worst, ulps(fast_exp(x), std::exp(double{x})));
+  for (float x = -87.3f; x < 88.3f; x += 0.000731f) worst = std::max(worst, ulps(fast_exp(x), std::exp(double{x})));
   CHECK(worst <= 2.0);
   CHECK(fast_exp(0.0f) == 1.0f);
   CHECK(fast_exp(-1e30f) < 1.3e-38f);
@@ -58,10 +57,8 @@ TEST_CASE("fast_exp2 is within 2 ulp, clamps, and lets NaN through") {
 
 TEST_CASE("fast_log is within 2 ulp") {
   double worst = 0;
-  for (float x = 1.2e-38f; x < 1e38f; x *= 1.00037f)
-    worst = std::max(worst, ulps(fast_log(x), std::log(double{x})));
-  for (float x = 0.5f; x < 2.0f; x += 1.3e-5f)
-    worst = std::max(worst, ulps(fast_log(x), std::log(double{x})));
+  for (float x = 1.2e-38f; x < 1e38f; x *= 1.00037f) worst = std::max(worst, ulps(fast_log(x), std::log(double{x})));
+  for (float x = 0.5f; x < 2.0f; x += 1.3e-5f) worst = std::max(worst, ulps(fast_log(x), std::log(double{x})));
   CHECK(worst <= 2.0);
   CHECK(fast_log(1.0f) == 0.0f);
 }
@@ -109,11 +106,10 @@ TEST_CASE("kl_element is the divergence of two Gaussians, its slope their deriva
         const auto kl = [&](double variance_output) {
           const double frac = (variance_output + 1) / 2;
           const double log_p = frac * s.log_betas[t] + (1 - frac) * log_q;
-          return 0.5 * (log_p - log_q - 1 + std::exp(log_q - log_p) +
-                        std::pow(mean_1 - mean_2, 2) * std::exp(-log_p));
+          return 0.5 * (log_p - log_q - 1 + std::exp(log_q - log_p) + std::pow(mean_1 - mean_2, 2) * std::exp(-log_p));
         };
-        const auto got = kl_element(static_cast<float>(error), static_cast<float>(v),
-                                    table[t].log_variance_range, table[t].kl_weight);
+        const auto got = kl_element(static_cast<float>(error), static_cast<float>(v), table[t].log_variance_range,
+                                    table[t].kl_weight);
         CAPTURE(t, v, error);
         REQUIRE(got.value == Approx(kl(v)).epsilon(2e-6).margin(2e-7));
         REQUIRE(got.slope == Approx(central_difference(kl, v)).epsilon(1e-5).margin(1e-7));
@@ -167,8 +163,7 @@ TEST_CASE("normal4 is Box-Muller to 2e-6, and normal") {
     float got[4];
     trainer::normal4(r, got);
     for (int j = 0; j < 4; ++j) {
-      const double u1 = ((r.v[j / 2 * 2] >> 9) + 0.5) / 8388608,
-                   u2 = ((r.v[j / 2 * 2 + 1] >> 9) + 0.5) / 8388608;
+      const double u1 = ((r.v[j / 2 * 2] >> 9) + 0.5) / 8388608, u2 = ((r.v[j / 2 * 2 + 1] >> 9) + 0.5) / 8388608;
       const double angle = 2 * std::numbers::pi * u2;
       const double exact = std::sqrt(-2 * std::log(u1)) * (j % 2 == 0 ? std::cos(angle) : std::sin(angle));
       worst = std::max(worst, std::abs(double{got[j]} - exact));

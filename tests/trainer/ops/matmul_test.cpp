@@ -22,15 +22,13 @@ std::int64_t extent(const Strides& s, std::int64_t batch, std::int64_t rows, std
   return (batch - 1) * s.batch + (rows - 1) * s.row + (columns - 1) * s.column + 1;
 }
 
-Doubles naive(const MatmulShape& s, const Doubles& a, const Doubles& b, const std::vector<float>& bias,
-              Doubles c) {
+Doubles naive(const MatmulShape& s, const Doubles& a, const Doubles& b, const std::vector<float>& bias, Doubles c) {
   for (std::int64_t i = 0; i < s.batch; ++i)
     for (std::int64_t m = 0; m < s.m; ++m)
       for (std::int64_t n = 0; n < s.n; ++n) {
         double sum = 0;
         for (std::int64_t k = 0; k < s.k; ++k)
-          sum += a[i * s.a.batch + m * s.a.row + k * s.a.column] *
-                 b[i * s.b.batch + k * s.b.row + n * s.b.column];
+          sum += a[i * s.a.batch + m * s.a.row + k * s.a.column] * b[i * s.b.batch + k * s.b.row + n * s.b.column];
         double& target = c[i * s.c.batch + m * s.c.row + n * s.c.column];
         target = s.alpha * sum + (s.bias ? bias[n] : 0) + (s.accumulate ? target : 0);
       }
@@ -84,16 +82,14 @@ std::vector<Case> cases() {
       {"one column, one product", {.m = m, .n = 1, .k = 1, .a = {0, 1, 1}, .b = {0, 1, 1}, .c = {0, 1, 1}}},
       {"A transposed", {.m = m, .n = n, .k = k, .a = {0, 1, m}, .b = b, .c = c}},
       {"B transposed", {.m = m, .n = n, .k = k, .a = a, .b = {0, 1, k}, .c = c}},
-      {"rows with gaps",
-       {.m = m, .n = n, .k = k, .a = {0, k + 5, 1}, .b = {0, n + 7, 1}, .c = {0, n + 3, 1}}},
+      {"rows with gaps", {.m = m, .n = n, .k = k, .a = {0, k + 5, 1}, .b = {0, n + 7, 1}, .c = {0, n + 3, 1}}},
       {"bias", {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .bias = true}},
       {"packed", {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .packed_b = true}},
       {"packed, transposed, bias",
        {.m = m, .n = n, .k = k, .a = a, .b = {0, 1, k}, .c = {0, n + 3, 1}, .packed_b = true, .bias = true}},
       {"accumulate", {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .accumulate = true}},
       {"alpha", {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .alpha = 0.125f}},
-      {"alpha, accumulate",
-       {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .accumulate = true, .alpha = 0.125f}},
+      {"alpha, accumulate", {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .accumulate = true, .alpha = 0.125f}},
       {"heads of qkv: Q K^T",
        {.batch = heads, .m = t, .n = t, .k = d, .a = {d, 3 * h, 1}, .b = {d, 1, 3 * h}, .c = {t * t, t, 1}}},
       {"heads of qkv: P V",

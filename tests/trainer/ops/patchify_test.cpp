@@ -23,8 +23,7 @@ struct Site {  // a pixel, counted from the corner of the sample
 
 /// Token and place inside the patch, from the definition.
 std::int64_t token_of(const LatentShape& s, Site p) {
-  return (p.frame / s.temporal_patch * (s.height / s.patch) + p.y / s.patch) * (s.width / s.patch) +
-         p.x / s.patch;
+  return (p.frame / s.temporal_patch * (s.height / s.patch) + p.y / s.patch) * (s.width / s.patch) + p.x / s.patch;
 }
 std::int64_t place_of(const LatentShape& s, Site p) {
   return (p.frame % s.temporal_patch * s.patch + p.y % s.patch) * s.patch + p.x % s.patch;
@@ -50,8 +49,7 @@ TEST_CASE("patchify puts a patch in the order of the convolution weight") {
     const auto latents = random_values(total, 5);
     std::vector<float> expected(latents.size());
     for_each(s, kBatch, s.channels, [&](std::int64_t b, std::int64_t c, Site p, std::int64_t i) {
-      expected[(b * s.tokens() + token_of(s, p)) * values + c * s.patch_volume() + place_of(s, p)] =
-          latents[i];
+      expected[(b * s.tokens() + token_of(s, p)) * values + c * s.patch_volume() + place_of(s, p)] = latents[i];
     });
     for (const int threads : {1, 2, 3}) {
       Cpu cpu{threads};
@@ -61,8 +59,7 @@ TEST_CASE("patchify puts a patch in the order of the convolution weight") {
       patchify(cpu, latents.data(), s, kBatch, rounded.data());
       CHECK(same_bits(patches, expected));
       bool equal = true;
-      for (std::size_t i = 0; i < rounded.size(); ++i)
-        equal &= rounded[i].bits == from_float<bf16>(expected[i]).bits;
+      for (std::size_t i = 0; i < rounded.size(); ++i) equal &= rounded[i].bits == from_float<bf16>(expected[i]).bits;
       CHECK(equal);
     }
   }
@@ -76,8 +73,7 @@ TEST_CASE("unpatchify reads a token with its channels innermost") {
     const auto tokens = random_values(kBatch * out_channels * s.plane(), 6);
     std::vector<float> expected(tokens.size());
     for_each(s, kBatch, out_channels, [&](std::int64_t b, std::int64_t c, Site p, std::int64_t i) {
-      expected[i] =
-          tokens[((b * s.tokens() + token_of(s, p)) * s.patch_volume() + place_of(s, p)) * out_channels + c];
+      expected[i] = tokens[((b * s.tokens() + token_of(s, p)) * s.patch_volume() + place_of(s, p)) * out_channels + c];
     });
     for (const int threads : {1, 2, 3}) {
       Cpu cpu{threads};

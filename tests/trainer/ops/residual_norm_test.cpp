@@ -32,8 +32,7 @@ Outputs naive(const ResidualNormShape& s, const Inputs& in) {
     }
     for (std::int64_t i = 0; i < h; ++i) variance += (x[i] - mean) * (x[i] - mean) / static_cast<double>(h);
     for (std::int64_t i = 0; i < h; ++i)
-      out.y[row * h + i] =
-          (x[i] - mean) / std::sqrt(variance + 1e-6) * (1 + in.scale[m + i]) + in.shift[m + i];
+      out.y[row * h + i] = (x[i] - mean) / std::sqrt(variance + 1e-6) * (1 + in.scale[m + i]) + in.shift[m + i];
   }
   return out;
 }
@@ -48,22 +47,12 @@ struct Run {
   enum { kShift, kScale, kGate };
 
   Run(const ResidualNormShape& s, bool branch_given, bool is_first, int threads)
-      : shape(s),
-        with_branch(branch_given),
-        first(is_first),
-        x_in(random_values(values(), 1)),
-        modulation(random_values(s.batch * s.modulation_stride, 2, 0.5f)),
-        x_out(values()),
-        mean(s.batch * s.tokens),
-        rstd(mean.size()),
-        dx_later(random_values(values(), 3)),
-        dx(is_first ? std::vector<float>(values(), NAN) : dx_later),
-        d_modulation(modulation.size(), kUntouched),
-        dbias(s.width),
-        branch(typed<T>(random_values(values(), 4))),
-        y(values()),
-        dy(typed<T>(random_values(values(), 5))),
-        dbranch(values()) {
+      : shape(s), with_branch(branch_given), first(is_first), x_in(random_values(values(), 1)),
+        modulation(random_values(s.batch * s.modulation_stride, 2, 0.5f)), x_out(values()), mean(s.batch * s.tokens),
+        rstd(mean.size()), dx_later(random_values(values(), 3)),
+        dx(is_first ? std::vector<float>(values(), NAN) : dx_later), d_modulation(modulation.size(), kUntouched),
+        dbias(s.width), branch(typed<T>(random_values(values(), 4))), y(values()),
+        dy(typed<T>(random_values(values(), 5))), dbranch(values()) {
     Cpu cpu{threads};
     residual_norm_forward<Cpu, T>(cpu, s,
                                   {.x_in = x_in.data(),
@@ -105,18 +94,14 @@ struct Run {
     return result;
   }
   Inputs inputs() const {
-    return {doubles(x_in),
-            doubles(branch),
-            dense(modulation, kGate),
-            dense(modulation, kScale),
-            dense(modulation, kShift),
-            with_branch};
+    return {
+        doubles(x_in), doubles(branch), dense(modulation, kGate), dense(modulation, kScale), dense(modulation, kShift),
+        with_branch};
   }
 };
 
 // Width 96; width and tokens that nothing divides; one token; several chunks of rows. Strides leave a gap.
-constexpr ResidualNormShape kShapes[] = {
-    {2, 3, 96, 3 * 96}, {3, 1, 24, 100}, {2, 5, 37, 150}, {1, 70, 12, 36}};
+constexpr ResidualNormShape kShapes[] = {{2, 3, 96, 3 * 96}, {3, 1, 24, 100}, {2, 5, 37, 150}, {1, 70, 12, 36}};
 
 /// d (dy . y + dx_later . x) / d each input.
 template <class T>

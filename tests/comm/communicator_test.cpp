@@ -28,8 +28,7 @@ const std::vector<std::size_t> kSizes = {0,    1,    2,     3,     15,     16,  
 
 void check_sums(Communicator& comm, std::span<float> values) {
   const int rank = comm.rank(), size = comm.size();
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = static_cast<float>((i * 7 + 3) % 1000 + 11 * rank);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>((i * 7 + 3) % 1000 + 11 * rank);
   comm.all_reduce_sum(values);
   std::size_t wrong = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {

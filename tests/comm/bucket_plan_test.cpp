@@ -10,8 +10,7 @@ using namespace gpumonth::comm;
 namespace {
 
 /// What every plan must hold: each element once, launched only when its event has come, in launch order.
-void check_plan(const std::vector<Segment>& events, const std::vector<Bucket>& plan,
-                std::int64_t bucket_bytes) {
+void check_plan(const std::vector<Segment>& events, const std::vector<Bucket>& plan, std::int64_t bucket_bytes) {
   std::int64_t size = 0;
   for (const Segment& s : events) size = std::max(size, s.offset + s.count);
   std::vector<int> event_of(size, -1), covered(size, 0);
@@ -79,12 +78,10 @@ TEST_CASE("the tail is the last event alone") {
     const auto plan = plan_buckets(events, bucket);
     check_plan(events, plan, bucket);
     std::int64_t tail = 0;
-    for (const Bucket& b : plan)
-      tail += b.last_event == static_cast<int>(events.size()) - 1 ? b.range.count : 0;
+    for (const Bucket& b : plan) tail += b.last_event == static_cast<int>(events.size()) - 1 ? b.range.count : 0;
     REQUIRE(tail == 200);
-    const auto biggest = std::max_element(plan.begin(), plan.end(), [](const Bucket& a, const Bucket& b) {
-      return a.range.count < b.range.count;
-    });
+    const auto biggest = std::max_element(
+        plan.begin(), plan.end(), [](const Bucket& a, const Bucket& b) { return a.range.count < b.range.count; });
     REQUIRE(plan.back().range.count < biggest->range.count);
   }
 }

@@ -1,7 +1,8 @@
 // Names, shapes and counts of the reference's state_dict, and the layout of the flat buffer.
+#include "model/parameters.h"
+
 #include <set>
 
-#include "model/parameters.h"
 #include "tests/catch.h"
 
 using namespace gpumonth::model;

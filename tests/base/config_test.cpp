@@ -1,5 +1,6 @@
 // Reading configuration: values, `from`, --set, and the one line that every kind of mistake gets.
 #include "base/config.h"
+
 #include "base/error.h"
 #include "tests/catch.h"
 #include "tests/command.h"
@@ -89,15 +90,13 @@ TEST_CASE("absent keys keep their defaults, present ones are read") {
 }
 
 TEST_CASE("an unknown key or table names the nearest one, with file and line") {
-  CHECK(error_of("[inner]\n\ncuont = 1\n") ==
-        "run.toml:3: unknown key 'inner.cuont' (did you mean 'inner.count'?)");
+  CHECK(error_of("[inner]\n\ncuont = 1\n") == "run.toml:3: unknown key 'inner.cuont' (did you mean 'inner.count'?)");
   CHECK(error_of("\n[iner]\ncount = 1\n") == "run.toml:2: unknown table 'iner' (did you mean 'inner'?)");
   CHECK(error_of("[outer.nestde]\ndeep = 1\n") ==
         "run.toml:1: unknown table 'outer.nestde' (did you mean 'outer.nested'?)");
   CHECK(error_of("rate = 1\n") == "run.toml:1: unknown key 'rate' (did you mean 'inner.rate'?)");
   CHECK(error_of("[outer]\nxyzzy = 1\n") == "run.toml:2: unknown key 'outer.xyzzy' (known: [outer.nested])");
-  CHECK(error_of("[outer.nested]\nquality = 1\n") ==
-        "run.toml:2: unknown key 'outer.nested.quality' (known: deep)");
+  CHECK(error_of("[outer.nested]\nquality = 1\n") == "run.toml:2: unknown key 'outer.nested.quality' (known: deep)");
 }
 
 TEST_CASE("a wrong type says what is expected and what stands there") {
@@ -118,15 +117,12 @@ TEST_CASE("a wrong type says what is expected and what stands there") {
 }
 
 TEST_CASE("a number out of range says the bound and the unit") {
-  CHECK(error_of("[inner]\ncount = 0\n") ==
-        "run.toml:2: 'inner.count' = 0 samples is too small: at least 1 samples");
+  CHECK(error_of("[inner]\ncount = 0\n") == "run.toml:2: 'inner.count' = 0 samples is too small: at least 1 samples");
   CHECK(error_of("[inner]\nrate = 1.5\n") == "run.toml:2: 'inner.rate' = 1.5 s is too large: at most 1 s");
   CHECK(error_of("top = nan\n") == "run.toml:1: 'top' = nan is not a finite number");
   CHECK(error_of("top = inf\n") == "run.toml:1: 'top' = inf is not a finite number");
-  CHECK(error_of("[inner]\nseed = -1\n") ==
-        "run.toml:2: 'inner.seed' = -1 is out of range: 0 .. 18446744073709551615");
-  CHECK_THAT(error_of("[inner]\nbig = 9223372036854775808\n"),
-             tests::contains("run.toml:2: not valid TOML: "));
+  CHECK(error_of("[inner]\nseed = -1\n") == "run.toml:2: 'inner.seed' = -1 is out of range: 0 .. 18446744073709551615");
+  CHECK_THAT(error_of("[inner]\nbig = 9223372036854775808\n"), tests::contains("run.toml:2: not valid TOML: "));
   CHECK(error_of("[inner]\nkind = \"bf61\"\n") ==
         "run.toml:2: 'inner.kind' = \"bf61\" is not one of: auto, fp32, bf16 (did you mean 'bf16'?)");
   CHECK(error_of("[inner]\nkind = \"double\"\n") ==
@@ -150,8 +146,8 @@ TEST_CASE("text that is not TOML, and a key given twice, name the line") {
 
 TEST_CASE("--set takes TOML values, and bare words as strings") {
   const auto s = read("[inner]\ncount = 2\n",
-                      {"inner.count=5", "inner.rate=1e-2", "inner.kind=bf16", "inner.text=runs/a b=c",
-                       "inner.on=false", "outer.nested.deep=4", "top=-1", "inner.seed=18446744073709551615"});
+                      {"inner.count=5", "inner.rate=1e-2", "inner.kind=bf16", "inner.text=runs/a b=c", "inner.on=false",
+                       "outer.nested.deep=4", "top=-1", "inner.seed=18446744073709551615"});
   CHECK(s.inner.count == 5);
   CHECK(s.inner.rate == 0.01);
   CHECK(s.inner.kind == "bf16");
@@ -175,8 +171,7 @@ TEST_CASE("mistakes in --set quote it") {
   CHECK(error_of("", {"inner.count=101"}) ==
         "--set inner.count=101: 'inner.count' = 101 samples is too large: at most 100 samples");
   CHECK(error_of("", {"inner=1"}) == "--set inner=1: 'inner' is a table: name a key in it, inner.key=value");
-  CHECK(error_of("", {"inner.count"}) ==
-        "--set inner.count: write --set table.key=value, e.g. --set model.depth=2");
+  CHECK(error_of("", {"inner.count"}) == "--set inner.count: write --set table.key=value, e.g. --set model.depth=2");
   CHECK(error_of("", {"inner.seed=12x"}) ==
         "--set inner.seed=12x: 'inner.seed' expects an integer >= 0, got a string \"12x\"");
   CHECK(error_of("", {"inner.seed=18446744073709551616"}) ==

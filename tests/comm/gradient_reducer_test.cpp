@@ -26,9 +26,7 @@ std::vector<Segment> make_events(std::int64_t& size) {
   return events;
 }
 
-float value(std::int64_t i, int rank, int step) {
-  return static_cast<float>((i + 13 * step) % 251 * (rank + 1));
-}
+float value(std::int64_t i, int rank, int step) { return static_cast<float>((i + 13 * step) % 251 * (rank + 1)); }
 
 void pause(std::mt19937& random) {
   const auto us = random() % 4 == 0 ? random() % 3000 : random() % 50;
@@ -126,8 +124,7 @@ TEST_CASE("ready() costs under 5 us") {
     reducer.begin_step(step);
     const auto start = std::chrono::steady_clock::now();
     for (int e = 0; e < 62; ++e) reducer.ready(e);  // none of these completes a bucket
-    best_s = std::min(best_s,
-                      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / 62);
+    best_s = std::min(best_s, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / 62);
     reducer.ready(62);
     reducer.ready(63);
     reducer.wait();

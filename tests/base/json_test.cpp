@@ -1,6 +1,7 @@
+#include "base/json.h"
+
 #include <limits>
 
-#include "base/json.h"
 #include "tests/catch.h"
 
 using namespace gpumonth;

@@ -1,6 +1,7 @@
 // Which ranks may use which GPUs, on hosts that exist only here.
-#include "base/error.h"
 #include "comm/gpu_assignment.h"
+
+#include "base/error.h"
 #include "tests/catch.h"
 
 using namespace gpumonth::comm;

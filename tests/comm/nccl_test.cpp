@@ -33,9 +33,7 @@ std::vector<Segment> make_events(std::int64_t& size) {
 }
 
 /// At most 15 a rank: sums over 16 ranks are exact in bf16 too.
-float value(std::int64_t i, int rank, int step) {
-  return static_cast<float>((i * 7 + 3 * step + 5 * rank) % 16);
-}
+float value(std::int64_t i, int rank, int step) { return static_cast<float>((i * 7 + 3 * step + 5 * rank) % 16); }
 
 std::vector<float> values_of(std::int64_t size, int rank, int step) {
   std::vector<float> values(static_cast<std::size_t>(size));
@@ -88,8 +86,8 @@ void check_steps(std::int64_t bucket_bytes, const ReducerOptions& options, bool 
   GpuStep step(ranks(), events, size, bucket_bytes, options);
   GradientReducer& reducer = step.reducer();
   const auto gather = [&] { reducer.gather(step.gradients()); };  // gradients in the part of parameters
-  INFO("buckets of " << bucket_bytes << " bytes, bf16 " << options.bf16_wire << ", sharded "
-                     << options.shard_optimizer << ", captured " << captured);
+  INFO("buckets of " << bucket_bytes << " bytes, bf16 " << options.bf16_wire << ", sharded " << options.shard_optimizer
+                     << ", captured " << captured);
   for (int s = 1; s <= kSteps; ++s) {
     INFO("step " << s);
     step.set(values_of(size, ranks().rank(), s));
@@ -224,8 +222,7 @@ TEST_CASE("a capture that fails is given up, and the step is enqueued") {
   cudaStreamSynchronize(step.stream());  // not allowed in a capture: it fails, and all that follows
   if (ranks().size() > 1)
     REQUIRE_THROWS_AS(([&] {
-                        for (std::size_t e = 0; e < events.size(); ++e)
-                          step.reducer().ready(static_cast<int>(e));
+                        for (std::size_t e = 0; e < events.size(); ++e) step.reducer().ready(static_cast<int>(e));
                       }()),
                       std::runtime_error);
   cudaGraph_t graph = nullptr;

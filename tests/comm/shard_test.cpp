@@ -1,12 +1,13 @@
 // Optimizer sharding: every element has one owner, and a sharded step with gather() gives every rank what an
 // unsharded one gives, bit for bit.
+#include "comm/shard.h"
+
 #include <algorithm>
 #include <cstring>
 #include <random>
 
 #include "base/error.h"
 #include "comm/mpi_communicator.h"
-#include "comm/shard.h"
 #include "comm/thread_reducer.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
@@ -16,8 +17,7 @@ using gpumonth::tests::ranks;
 
 namespace {
 
-/// Sizes that leave a rest on 2, 3 and 4 ranks, one smaller than the number of ranks, and padding between
-/// some.
+/// Sizes that leave a rest on 2, 3 and 4 ranks, one smaller than the number of ranks, and padding between some.
 std::vector<Segment> odd_events(std::int64_t& size) {
   std::vector<Segment> events;
   std::int64_t at = 0;
@@ -57,8 +57,7 @@ void check_sharding(Communicator& comm, std::int64_t bucket_bytes) {
     reducer->gather(plain.get());  // nothing to gather
     reducer->finish();
   }
-  const auto reducer =
-      comm.make_reducer(sharded.get(), events, bucket_bytes, nullptr, {.shard_optimizer = true});
+  const auto reducer = comm.make_reducer(sharded.get(), events, bucket_bytes, nullptr, {.shard_optimizer = true});
   reduce(*reducer, events, sharded.get(), size, comm.rank());
   // an update that differs from rank to rank outside of what it owns
   std::vector<float> parameters(static_cast<std::size_t>(size), -0.0f);
@@ -129,8 +128,7 @@ TEST_CASE("so it is over MPI messages") {
 
 TEST_CASE("sum() adds doubles over the ranks after wait()") {
   const auto gradients = ranks().allocate(64);
-  const auto reducer =
-      ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.shard_optimizer = true});
+  const auto reducer = ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.shard_optimizer = true});
   reducer->begin_step(1);
   reducer->begin_backward();
   std::vector<double> squares = {1.0 + ranks().rank(), 0.25};
@@ -150,7 +148,6 @@ TEST_CASE("a bf16 wire needs NCCL") {
     ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.bf16_wire = true});
     FAIL("no error");
   } catch (const gpumonth::UserError& error) {
-    REQUIRE_THAT(error.what(),
-                 gpumonth::tests::contains("comm.wire = \"bf16\" needs comm.transport = \"nccl\""));
+    REQUIRE_THAT(error.what(), gpumonth::tests::contains("comm.wire = \"bf16\" needs comm.transport = \"nccl\""));
   }
 }

@@ -20,9 +20,7 @@ std::string mpirun(int ranks, const std::string& arguments) {
   return fmt::format("{} --oversubscribe --bind-to none -n {} {} {}", MPIRUN, ranks, VICTIM, arguments);
 }
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 int count(const std::string& text, const std::string& part) {
   int found = 0;

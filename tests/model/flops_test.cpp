@@ -1,5 +1,6 @@
 // The DiT paper's table, and the formula against an enumerated list of matrix products.
 #include "model/flops.h"
+
 #include "model/gemms.h"
 #include "model/parameters.h"
 #include "tests/catch.h"
@@ -21,14 +22,12 @@ std::int64_t gemm_macs(const ModelConfig& model, std::int64_t samples) {
 /// Shipped models and odd ones.
 std::vector<ModelConfig> many_models() {
   std::vector<ModelConfig> models;
-  for (const char* name :
-       {"dit-s-2", "dit-b-4", "dit-l-8", "dit-xl-2", "dit-xl-2-512", "dit-20b", "dit-20b-video",
-        "dit-s-2-video", "dit-xl-2-video", "dit-tiny", "dit-tiny-video"}) {
+  for (const char* name : {"dit-s-2", "dit-b-4", "dit-l-8", "dit-xl-2", "dit-xl-2-512", "dit-20b", "dit-20b-video",
+                           "dit-s-2-video", "dit-xl-2-video", "dit-tiny", "dit-tiny-video"}) {
     models.push_back(load(name));
   }
   models.push_back(load("dit-s-2", {"model.mlp_ratio=3.3", "model.learn_sigma=false"}));
-  models.push_back(
-      load("dit-s-2", {"model.frames=6", "model.temporal_patch_size=3", "model.in_channels=16"}));
+  models.push_back(load("dit-s-2", {"model.frames=6", "model.temporal_patch_size=3", "model.in_channels=16"}));
   return models;
 }
 
@@ -77,8 +76,7 @@ TEST_CASE("the layers sum to the totals: MACs and parameters") {
 
 TEST_CASE("attention dominates a minute of video") {
   const ModelConfig sora = load("dit-20b-video");
-  const double share =
-      static_cast<double>(attention_forward_macs(sora)) / static_cast<double>(forward_macs(sora));
+  const double share = static_cast<double>(attention_forward_macs(sora)) / static_cast<double>(forward_macs(sora));
   CHECK(share / (1 - share) == Approx(5.0).epsilon(0.02));
   const double parameters = static_cast<double>(ParameterTable(sora).count());
   CHECK(parameters == Approx(20.4e9).epsilon(0.02));

@@ -18,8 +18,7 @@ namespace {
 
 std::string comm(int ranks, const std::string& arguments) {
   if (ranks == 0) return GPUMONTH_BINARY " comm " + arguments;
-  return fmt::format("{} --oversubscribe --bind-to none -n {} {} comm {}", MPIRUN, ranks, GPUMONTH_BINARY,
-                     arguments);
+  return fmt::format("{} --oversubscribe --bind-to none -n {} {} comm {}", MPIRUN, ranks, GPUMONTH_BINARY, arguments);
 }
 
 int lines(const std::string& text) { return static_cast<int>(std::count(text.begin(), text.end(), '\n')); }
@@ -123,8 +122,8 @@ TEST_CASE("a log without /comm reads as one without a sweep; budget says that it
   const TemporaryFolder folder;
   const std::string file = (folder.path() / "comm.h5").string();
   REQUIRE(run_command(comm(0, "--max-bytes 8 --log " + file)).exit_code == 0);
-  const CommandResult result = run_command(fmt::format(
-      "{} budget {}/configs/scenarios/sora-2024.toml --runs {}", GPUMONTH_BINARY, GPUMONTH_SOURCE_DIR, file));
+  const CommandResult result = run_command(fmt::format("{} budget {}/configs/scenarios/sora-2024.toml --runs {}",
+                                                       GPUMONTH_BINARY, GPUMONTH_SOURCE_DIR, file));
   INFO(result.err);
   REQUIRE(result.exit_code == 2);
   REQUIRE(lines(result.err) == 1);
@@ -143,8 +142,7 @@ TEST_CASE("mistakes are one line and exit code 2") {
 
 TEST_CASE("nccl without a GPU says why") {
   for (const int ranks : {0, 2}) {
-    const CommandResult result =
-        run_command("CUDA_VISIBLE_DEVICES= " + comm(ranks, "--transport nccl --max-bytes 8"));
+    const CommandResult result = run_command("CUDA_VISIBLE_DEVICES= " + comm(ranks, "--transport nccl --max-bytes 8"));
     INFO(result.err);
     REQUIRE(result.exit_code == 2);
     REQUIRE_THAT(result.err, contains("gpumonth: comm.transport = \"nccl\": "));

@@ -21,9 +21,7 @@ std::string mpirun(int ranks, const std::string& command) {
   return fmt::format("{} --oversubscribe --bind-to none -n {} {}", MPIRUN, ranks, command);
 }
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Starts endless steps, sends a signal to a rank after its first one, and waits for the end.
 CommandResult run_and_signal(const char* signal_name, int victim) {
@@ -92,8 +90,7 @@ TEST_CASE("ranks that cannot connect end with NCCL's text") {
 
 TEST_CASE("two ranks on one GPU are refused unless that is meant") {
   const std::string one_gpu = "CUDA_VISIBLE_DEVICES=0 ";
-  const std::string comm =
-      std::string(GPUMONTH_BINARY) + " comm --transport nccl --max-bytes 1M --factor 16 --json";
+  const std::string comm = std::string(GPUMONTH_BINARY) + " comm --transport nccl --max-bytes 1M --factor 16 --json";
   const CommandResult refused = run_command(one_gpu + mpirun(2, comm));
   INFO(refused.err);
   REQUIRE(refused.exit_code == 2);

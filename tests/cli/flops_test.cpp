@@ -10,9 +10,7 @@ namespace {
 
 const std::string kModels = std::string(GPUMONTH_SOURCE_DIR) + "/configs/models/";
 
-CommandResult run_gpumonth(const std::string& arguments) {
-  return run_command(GPUMONTH_BINARY " " + arguments);
-}
+CommandResult run_gpumonth(const std::string& arguments) { return run_command(GPUMONTH_BINARY " " + arguments); }
 
 /// Expects exit code 2, one line on stderr and nothing on stdout; returns the line without "gpumonth: ".
 std::string mistake(const std::string& arguments) {
@@ -50,8 +48,7 @@ TEST_CASE("flops --json has the fields other programs rely on") {
 }
 
 TEST_CASE("--set, --batch and --dtype change what they say") {
-  const std::string base =
-      "flops --json --set model.depth=2 --set model.input_size=64 " + kModels + "dit-s-2.toml";
+  const std::string base = "flops --json --set model.depth=2 --set model.input_size=64 " + kModels + "dit-s-2.toml";
   const auto one = nlohmann::json::parse(run_gpumonth(base).out);
   const auto four = nlohmann::json::parse(run_gpumonth(base + " --batch 4 --dtype fp32").out);
   CHECK(one["tokens"] == 1024);
@@ -78,8 +75,7 @@ TEST_CASE("help and version succeed") {
   for (const char* command : {"flops", "budget", "report"}) CHECK_THAT(help.out, contains(command));
   const auto flops = run_gpumonth("flops --help");
   CHECK(flops.exit_code == 0);
-  for (const char* option : {"--set", "--json", "--batch", "--dtype", "bf16"})
-    CHECK_THAT(flops.out, contains(option));
+  for (const char* option : {"--set", "--json", "--batch", "--dtype", "bf16"}) CHECK_THAT(flops.out, contains(option));
   const auto keys = run_gpumonth("flops --help-config");
   CHECK(keys.exit_code == 0);
   CHECK_THAT(keys.out, contains("[model]\n"));
@@ -91,8 +87,7 @@ TEST_CASE("help and version succeed") {
 }
 
 TEST_CASE("a mistyped command or option names the nearest one") {
-  CHECK_THAT(mistake("flosp x.toml"),
-             contains("unknown command 'flosp' (did you mean 'flops'?); commands: "));
+  CHECK_THAT(mistake("flosp x.toml"), contains("unknown command 'flosp' (did you mean 'flops'?); commands: "));
   CHECK(mistake("flops " + kModels + "dit-s-2.toml --jsn") ==
         "flops: unknown option '--jsn' (did you mean '--json'?); see 'gpumonth flops --help'");
   CHECK(mistake("flops --btach=8 " + kModels + "dit-s-2.toml") ==

@@ -1,10 +1,11 @@
+#include "comm/launch.h"
+
 #include <cstdlib>
 #include <map>
 #include <string>
 
 #include "base/error.h"
 #include "comm/cuda_devices.h"
-#include "comm/launch.h"
 #include "comm/nccl_transport.h"
 #include "tests/catch.h"
 
@@ -74,8 +75,7 @@ TEST_CASE("Open MPI's mpirun says size and rank") {
                        {"SLURM_STEP_ID", "0"},
                        {"SLURM_PROCID", "0"},
                        {"SLURM_STEP_NUM_TASKS", "4"}});
-  const comm::Launch launch =
-      comm::detect_launch();  // mpirun starts its daemons by srun: those are not the ranks
+  const comm::Launch launch = comm::detect_launch();  // mpirun starts its daemons by srun: those are not the ranks
   REQUIRE(launch.size == 8);
   REQUIRE(launch.rank == 3);
   REQUIRE(launch.local_rank == 1);
@@ -83,10 +83,8 @@ TEST_CASE("Open MPI's mpirun says size and rank") {
 }
 
 TEST_CASE("a step of srun says size and rank") {
-  const Variables set({{"SLURM_STEP_ID", "3"},
-                       {"SLURM_PROCID", "5"},
-                       {"SLURM_STEP_NUM_TASKS", "16"},
-                       {"SLURM_NTASKS", "16"}});
+  const Variables set(
+      {{"SLURM_STEP_ID", "3"}, {"SLURM_PROCID", "5"}, {"SLURM_STEP_NUM_TASKS", "16"}, {"SLURM_NTASKS", "16"}});
   REQUIRE(comm::detect_launch().launcher == "srun");
   REQUIRE(comm::detect_launch().size == 16);
   REQUIRE(comm::detect_launch().rank == 5);
@@ -95,8 +93,7 @@ TEST_CASE("a step of srun says size and rank") {
 
 TEST_CASE("the batch script and an interactive shell of Slurm are no step") {
   for (const char* step : {"", "4294967291", "4294967290"}) {
-    const Variables set(
-        {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", step}});
+    const Variables set({{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", step}});
     REQUIRE(comm::detect_launch().size == 1);
     REQUIRE_FALSE(comm::idle_slurm_tasks(comm::detect_launch()).empty());
   }
@@ -122,9 +119,9 @@ TEST_CASE("transports that cannot be are refused") {
 
 TEST_CASE("one process alone in a Slurm job of several tasks is refused unless it is meant") {
   using Job = std::map<std::string, std::string>;
-  for (const Job& job : {Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}},
-                         Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NPROCS", "8"}},
-                         Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS_PER_NODE", "4"}, {"SLURM_JOB_NUM_NODES", "2"}}}) {
+  for (const Job& job :
+       {Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}}, Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NPROCS", "8"}},
+        Job{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS_PER_NODE", "4"}, {"SLURM_JOB_NUM_NODES", "2"}}}) {
     const Variables set(job);
     REQUIRE_THAT(error_of({}), tests::contains("8 tasks") && tests::contains("srun --mpi=pmix"));
     REQUIRE_THAT(error_of({.transport = "mpi"}), tests::contains("comm.transport = \"self\""));
@@ -136,10 +133,13 @@ TEST_CASE("one process alone in a Slurm job of several tasks is refused unless i
 
 TEST_CASE("a launcher inside a Slurm job may start fewer ranks than the job has tasks") {
   using Job = std::map<std::string, std::string>;
-  const Job srun = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_ID", "3"}, {"SLURM_PROCID", "0"},
+  const Job srun = {{"SLURM_JOB_ID", "7"},
+                    {"SLURM_NTASKS", "8"},
+                    {"SLURM_STEP_ID", "3"},
+                    {"SLURM_PROCID", "0"},
                     {"SLURM_STEP_NUM_TASKS", "1"}};
-  const Job mpirun = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"OMPI_COMM_WORLD_SIZE", "1"},
-                      {"OMPI_COMM_WORLD_RANK", "0"}};
+  const Job mpirun = {
+      {"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "8"}, {"OMPI_COMM_WORLD_SIZE", "1"}, {"OMPI_COMM_WORLD_RANK", "0"}};
   const Job one_task = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "1"}, {"SLURM_JOB_NUM_NODES", "1"}};
   const Job no_job = {{"SLURM_NTASKS", "8"}};  // left over in a shell
   for (const Job& job : {srun, mpirun, one_task, no_job}) {

@@ -1,4 +1,5 @@
 #include "model/memory.h"
+
 #include "model/parameters.h"
 #include "tests/catch.h"
 
@@ -39,8 +40,7 @@ TEST_CASE("activations grow with the batch and the tokens, state does not") {
   CHECK(bytes(image, 8, Dtype::bf16, MemoryKind::activations) == 8 * one);
   CHECK(bytes(image, 1, Dtype::fp32, MemoryKind::activations) > one);
   CHECK(bytes(video, 1, Dtype::bf16, MemoryKind::activations) > 7 * one);
-  CHECK(bytes(image, 8, Dtype::bf16, MemoryKind::optimizer) ==
-        bytes(image, 1, Dtype::bf16, MemoryKind::optimizer));
+  CHECK(bytes(image, 8, Dtype::bf16, MemoryKind::optimizer) == bytes(image, 1, Dtype::bf16, MemoryKind::optimizer));
   // Per token and block in bf16: 8h + 16 + 4h + 6h + 2h + 24 + 4h + 16h bytes, plus what lies outside the
   // blocks: gradients in flight (4h + 6h + 8h) and the final layer's input (6h), against the blocks' 12 x 40 h.
   const std::int64_t blocks = 256 * 12 * (40 * 384 + 16 + 4 * 6);
@@ -70,8 +70,8 @@ TEST_CASE("a GPU holds one bf16 copy of the weights, and none in fp32") {
 TEST_CASE("the parts sum to the total") {
   const auto parts = memory_parts(load("dit-tiny-video"), 4, Dtype::fp32);
   std::int64_t total = 0;
-  for (const auto kind : {MemoryKind::weights, MemoryKind::packed_weights, MemoryKind::gradients,
-                          MemoryKind::optimizer, MemoryKind::ema, MemoryKind::activations}) {
+  for (const auto kind : {MemoryKind::weights, MemoryKind::packed_weights, MemoryKind::gradients, MemoryKind::optimizer,
+                          MemoryKind::ema, MemoryKind::activations}) {
     CHECK(sum(parts, kind) > 0);
     total += sum(parts, kind);
   }
