@@ -21,8 +21,9 @@ END {
     if (stop == 0) { print "launches.awk: <<< without >>>(" > "/dev/stderr"; exit 1 }
     configuration = substr(rest, 1, stop - 1)
     after = substr(rest, stop + 4)
-    if (!match(before, /[A-Za-z_][A-Za-z0-9_]*(<[A-Za-z0-9_, ]*>)?$/)) { print "launches.awk: no kernel before <<<" > "/dev/stderr"; exit 1 }
+    if (!match(before, /[A-Za-z_][A-Za-z0-9_]*(<[A-Za-z0-9_, ]*>)?[ \n]*$/)) { print "launches.awk: no kernel before <<<" > "/dev/stderr"; exit 1 }
     name = substr(before, RSTART)
+    sub(/[ \n]+$/, "", name)
     before = substr(before, 1, RSTART - 1)
     comma = after ~ /^[ \n]*\)/ ? "" : ", "
     text = before "::gpumonth::emulator::Launch(" configuration ")(" kernel_of(name) comma after
