@@ -54,8 +54,9 @@ void check_log(const Trial& trial) {
     return;
   }
   const auto run = runlog::read(file);
-  CHECK(run.clean_close == (trial.result.exit_code == 0));
-  if (trial.result.exit_code == 0) CHECK(run.steps.size() == kSteps);
+  if (trial.result.exit_code == 0) CHECK(run.clean_close);
+  // also where the last call of all, by which HDF5 gives the file its length, failed after the mark was written
+  if (run.clean_close) CHECK(run.steps.size() == kSteps);
   for (std::size_t i = 0; i < run.steps.size(); ++i) CHECK(run.steps[i].step == static_cast<std::int64_t>(i) + 1);
 }
 
