@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The one test command: installs what is missing, builds everything, lists every test with its labels, runs them.
 #
-#   tests/run.sh          some 20 to 35 minutes on 2 cores from a cold clone
+#   tests/run.sh          some 20 to 30 minutes on 2 cores from a cold clone
 #   tests/run.sh long     also the tests labelled `long` (campaigns of many runs)
 #
 # Builds into build/tests with the CUDA parts wherever nvcc is found. The last lines are CTest's own summary: what
