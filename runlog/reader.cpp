@@ -118,13 +118,22 @@ void read_ranks(const hdf5::File& file, Run& run) {
   }
   const std::int64_t rows = std::min(step.shape()[0], time.shape()[0]);
   if (rows == 0) return;
+  const auto ranks = static_cast<std::size_t>(run.info.world_size);
   run.rank_steps.resize(static_cast<std::size_t>(rows));
-  run.rank_step_time_s.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(run.info.world_size));
+  run.rank_step_time_s.resize(static_cast<std::size_t>(rows) * ranks);
   step.read_rows(0, rows, run.rank_steps.data());
   time.read_rows(0, rows, run.rank_step_time_s.data());
+  // As in read_table(): rows that a writer which died gave their place and no values.
+  const auto was_written = [&](std::size_t row) {
+    const auto times = std::span(run.rank_step_time_s).subspan(row * ranks, ranks);
+    return run.rank_steps[row] != 0 && !std::all_of(times.begin(), times.end(), [](float t) { return std::isnan(t); });
+  };
+  while (!run.clean_close && !run.rank_steps.empty() && !was_written(run.rank_steps.size() - 1)) {
+    run.rank_steps.pop_back();
+    run.rank_step_time_s.resize(run.rank_steps.size() * ranks);
+  }
   for (std::size_t i = 0; i < run.rank_step_time_s.size(); ++i) {
     const auto seconds = static_cast<double>(run.rank_step_time_s[i]);
-    const auto ranks = static_cast<std::size_t>(run.info.world_size);
     if (!kRankStepTimeRange.contains(seconds))
       user_error("{} of step {} and rank {} is {}, it must be from {:g} to {:g} s: the log is damaged", time.name(),
                  run.rank_steps[i / ranks], i % ranks, number_text(seconds), kRankStepTimeRange.low,

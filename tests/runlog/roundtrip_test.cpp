@@ -204,6 +204,36 @@ TEST_CASE("columns of unequal length are cut to the shortest") {
   CHECK(run.rank_step_time_s == std::vector<float>{1, 2});
 }
 
+TEST_CASE("rank times that got their place and no values are left out of a log that was not closed, and of no other") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "run.h5";
+  const auto write = [&](bool close) {
+    std::filesystem::remove(path);
+    {
+      Writer writer(path, samples::info());
+      for (int n = 1; n <= 3; ++n) writer.step(samples::step(n));
+      writer.rank_times(1, std::vector<float>{1, 2});
+      writer.rank_times(2, std::vector<float>{3, 4});
+      if (close) writer.close();
+    }
+    const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    for (const auto& [name, extent] :
+         {std::pair{"/ranks/step_time_s", std::vector<hsize_t>{5, 2}}, {"/ranks/step", {4}}}) {
+      const hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
+      REQUIRE(H5Dset_extent(dataset, extent.data()) >= 0);
+      H5Dclose(dataset);
+    }
+    H5Fclose(file);
+  };
+  write(false);
+  const Run run = read(path);
+  CHECK(run.steps.size() == 3);
+  CHECK(run.rank_steps == std::vector<std::int64_t>{1, 2});
+  CHECK(run.rank_step_time_s == std::vector<float>{1, 2, 3, 4});
+  write(true);
+  CHECK_THAT(error_of_reading(path), contains("/ranks/step_time_s") && contains("damaged"));
+}
+
 TEST_CASE("what is no run log is refused in one line") {
   const TemporaryFolder folder;
   CHECK_THAT(error_of_reading(folder.path() / "missing.h5"), contains("no such file"));
