@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "runlog/reader.h"
 
 namespace gpumonth::budget {
@@ -54,8 +53,6 @@ RunLogs read_run_logs(const std::vector<std::string>& files) {
   KnownLogs known;
   for (const auto& file : files) {
     if (!known.is_new(std::filesystem::path(file))) continue;
-    if (const auto log = std::filesystem::path(file) / "run.h5"; std::filesystem::exists(log))
-      user_error("{}: a folder; its run log is {}", file, log.string());
     auto run = runlog::read(file);
     if (known.is_new(run)) logs.runs.push_back(std::move(run));
   }

@@ -155,6 +155,8 @@ void check_order(const Run& run) {
 }  // namespace
 
 Run read(const std::filesystem::path& path) {
+  if (const auto log = path / "run.h5"; std::filesystem::exists(log))
+    user_error("{}: a folder; its run log is {}", path.string(), log.string());
   const auto file = hdf5::File::open_growing(path);
   Run run;
   run.path = path.string();

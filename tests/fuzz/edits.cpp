@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
-#include <numeric>
 
 #include "base/hdf5.h"
 #include "tests/fuzz/scratch.h"
@@ -116,10 +115,9 @@ Handle stored_type(const std::string& name) {
 
 using Dims = std::vector<hsize_t>;
 
-hsize_t elements(const Dims& dims) {
-  return std::accumulate(dims.begin(), dims.end(), hsize_t{1}, std::multiplies<>());
-}
-constexpr hsize_t kMostElements = 1 << 16;  ///< that an edit writes
+hsize_t elements(const Dims& dims) { return static_cast<hsize_t>(hdf5::element_count({dims.begin(), dims.end()})); }
+constexpr hsize_t kMostInChunks = 1'000'000'000'000;  ///< HDF5 1.10 takes gigabytes to open a dataset of more
+constexpr hsize_t kMostElements = 1 << 16;            ///< that an edit writes
 
 Dims shape_of(hid_t dataset) {
   const Handle space(H5Dget_space(dataset), H5Sclose);
@@ -240,8 +238,7 @@ void make_dataset(hid_t file, const Words& edit) {
   const std::string& name = edit[1];
   const Handle old(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose);
   const Description d = describe(edit, old.get());
-  const double size = std::accumulate(d.shape.begin(), d.shape.end(), 1.0, std::multiplies<>());
-  if ((d.layout == "chunked" || !d.filter.empty()) && size > 1e12) return;  // HDF5 1.10 takes gigabytes to open that
+  if ((d.layout == "chunked" || !d.filter.empty()) && elements(d.shape) > kMostInChunks) return;
   std::vector<double> values;
   if (old) values = values_of(old.get());
   const Handle space(d.shape.empty() ? H5Screate(H5S_SCALAR)
@@ -431,9 +428,9 @@ bool may_change_values(const std::vector<Words>& edits) {
   if (std::count_if(edits.begin(), edits.end(), [](const Words& edit) { return edit[0] == "dataset"; }) > 1)
     return true;
   return std::any_of(edits.begin(), edits.end(), [](const Words& edit) {
-    if (edit[0] ==
-        "dataset")  // a type of fewer bits, a longer shape padded with zeros, or values inside of the header, of
-                    // which HDF5 does not keep whether they were ever written
+    // A type of fewer bits, a longer shape padded with zeros, or values inside of the header, of which HDF5 does not keep
+    // whether they were ever written.
+    if (edit[0] == "dataset")
       return std::any_of(edit.begin(), edit.end(), [](const auto& word) {
         return word.starts_with("type=") || word.starts_with("shape=") || word == "layout=compact";
       });
