@@ -33,6 +33,8 @@ stop_training() {
   if [[ -n $training_pid ]]; then kill -s "$1" "$training_pid" 2>/dev/null || true; fi
 }
 
+said_its_end() { grep -qE '^(done: |stopped by )' "$1/output"; }
+
 train_to_end() {
   local gpumonth=$1 ranks=$2 folder=$3 checkpoint arguments attempt code=0
   shift 3
@@ -60,11 +62,16 @@ train_to_end() {
     done
     training_pid=
     # A requeued job can start before the step that it was stopped in has left a node: its PMIx socket is still there.
-    [[ $code != 0 ]] && grep -q '^srun: error: .*launch failed' "$folder/output" || break
+    grep -q '^srun: error: .*launch failed' "$folder/output" && ! said_its_end "$folder" || break
     ((attempt == 4)) || sleep 10
   done
-  # The line counts as well: srun --kill-on-bad-exit may kill ranks that were about to end, and gives their code.
+  # What the run said counts beside the launcher's exit code: srun gives 0 for ranks that it could not launch, and
+  # --kill-on-bad-exit may kill ranks that were about to end, and gives their code.
   if [[ $code == 3 ]] || grep -q '^stopped by ' "$folder/output"; then return 3; fi
+  if [[ $code == 0 ]] && ! said_its_end "$folder"; then
+    echo "training.sh: ${launcher[0]:-the run} ended with 0, but the run did not say that it was done" >&2
+    code=1
+  fi
   if [[ $code != 0 ]]; then
     tail -n 3 "$folder/output" >&2
     return "$code"

@@ -37,10 +37,17 @@ wait_for() {  # SECONDS WHAT COMMAND...
   done
   fail "$what: not within $limit s"
 }
-is_complete() { [[ $(state "$1") == COMPLETED ]]; }
+is_complete() {  # or fails at once where it no longer can be
+  case $(state "$1") in
+    COMPLETED) ;;
+    FAILED | CANCELLED | TIMEOUT | NODE_FAIL) on_slurm scontrol -o show job "$1" >&2; fail "job $1 did not complete" ;;
+    *) return 1 ;;
+  esac
+}
 is_pending() { [[ $(state "$1") == PENDING ]]; }
-# Slurm lets a requeued job wait for two minutes
-start_now() { on_slurm scontrol update jobid="$1" StartTime=now; }
+# Slurm lets a requeued job wait for two minutes. Not at once, though: the batch script of the first start ends first, and
+# a node refuses a start in the second in which the job was killed there ("credential revoked").
+start_now() { sleep 3; on_slurm scontrol update jobid="$1" StartTime=now; }
 steps_of() {  # FOLDER: every step in its logs, each once
   local log
   for log in "$1"/run*.h5; do h5dump -d /steps/step -y -w 1 "$log" | grep -oE '^ *[0-9]+' ; done | tr -d ' ' | sort -nu
@@ -56,7 +63,6 @@ job=$(submit sweep jobs/sweep.sbatch "${sweep[@]}" --out "$work/slurm")
 wait_for 60 "a first checkpoint" newest "$work/slurm/weak-b8-n1-r1"
 on_slurm scontrol requeue "$job"
 wait_for 60 "the job back in the queue" is_pending "$job"
-sleep 1  # the batch script of the first start ends
 ! exists "$work/slurm/weak-b8-n2-r2/finished" || fail "the sweep was over before it was requeued"
 start_now "$job"
 wait_for 180 "the end of the sweep" is_complete "$job"
