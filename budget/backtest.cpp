@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/format.h"
 #include "base/quantile.h"
 #include "base/shipped.h"
-#include "budget/format.h"
 
 namespace gpumonth::budget {
 namespace {

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "budget/cluster.h"
-#include "budget/sweep.h"
+#include "budget/plan/sweep.h"
+#include "budget/plan/training_plan.h"
 
 namespace gpumonth::budget {
 namespace {

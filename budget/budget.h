@@ -1,5 +1,5 @@
-// A whole budget: the ladder and everything beside it, from a scenario and run logs. Printed by text.h,
-// json.h, and as a page by report.h.
+// A whole budget: the ladder and everything beside it, from a scenario and run logs. Printed by print/, and
+// as a page by report/report.h.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "budget/efficiency.h"
-#include "budget/fit/fit.h"
-#include "budget/ladder.h"
-#include "budget/lines.h"
-#include "budget/monte_carlo.h"
-#include "budget/scaling_basis.h"
-#include "budget/scenario.h"
+#include "budget/inputs/efficiency.h"
+#include "budget/inputs/scenario.h"
+#include "budget/ladder/ladder.h"
+#include "budget/plan/monte_carlo.h"
+#include "budget/plan/scaling_basis.h"
+#include "budget/results/lines.h"
+#include "scaling/fit/fit.h"
 
 namespace gpumonth::budget {
 
@@ -38,8 +38,9 @@ struct InputShare {
 
 struct BudgetOptions {
   std::vector<std::int64_t> gpus = {};  ///< one: instead of cost.gpus; several: a row of the sweep each
-  std::shared_ptr<const StepModel> components = nullptr;  ///< components_of(runs), for the fit of their scaling
-  std::vector<std::string> notes = {};                    ///< of the caller, before the budget's own
+  std::shared_ptr<const scaling::StepModel> components =
+      nullptr;                          ///< components_of(runs), for the fit of their scaling
+  std::vector<std::string> notes = {};  ///< of the caller, before the budget's own
 };
 
 struct Budget {
@@ -54,7 +55,7 @@ struct Budget {
   std::vector<InputShare> months_shares, usd_shares;  ///< of GPU-months and money, the most important first
 };
 
-/// Throws UserError where the plan on these GPUs does not fit (budget/cluster.h). Runs without an MFU are
+/// Throws UserError where the plan on these GPUs does not fit (budget/plan/training_plan.h). Runs without an MFU are
 /// named in the notes.
 Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const BudgetOptions& options = {});
 

@@ -8,9 +8,9 @@
 #include "base/number_text.h"
 #include "base/standard_output.h"
 #include "budget/backtest.h"
-#include "budget/run_logs.h"
-#include "budget/scaling_basis.h"
+#include "budget/plan/scaling_basis.h"
 #include "cli/commands.h"
+#include "scaling/run_logs.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -40,7 +40,7 @@ void run(const Options& options) {
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus)};
   if (const auto note = note_on_thousands(options.gpus, "--gpus"); !note.empty()) how.notes.push_back(note);
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
-  const auto logs = budget::read_run_logs(options.runs);
+  const auto logs = scaling::read_run_logs(options.runs);
   std::vector<budget::Efficiency> efficiencies;
   bool usable = options.runs.empty();
   for (const auto& run : logs.runs) {

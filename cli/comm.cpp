@@ -13,8 +13,8 @@
 #include "comm/all_reduce_check.h"
 #include "comm/launch.h"
 #include "comm/timed_all_reduce.h"
+#include "machine/machine.h"
 #include "runlog/writer.h"
-#include "trainer/machine.h"
 #include "trainer/run_info.h"
 
 namespace gpumonth::cli {
@@ -64,7 +64,7 @@ void require_new(const std::string& log) {
 /// Two pieces per rank: what is summed, and what it is checked with.
 void require_memory(const Options& o, const comm::Communicator& ranks) {
   const auto needed = 2.0 * static_cast<double>(o.max_bytes) * ranks.local_size();
-  const auto there = static_cast<double>(trainer::this_machine().memory_bytes);
+  const auto there = static_cast<double>(machine::this_machine().memory_bytes);
   if (needed <= 0.8 * there) return;
   user_error("comm: {} rank{} on this host need {} for --max-bytes {}, and it has {}: use a smaller --max-bytes",
              ranks.local_size(), ranks.local_size() == 1 ? "" : "s", binary_bytes(needed),

@@ -1,4 +1,4 @@
-#include "budget/compare/compare.h"
+#include "scaling/compare/compare.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,9 @@
 
 #include "base/error.h"
 #include "base/standard_output.h"
-#include "budget/text_file.h"
+#include "base/text_file.h"
 #include "cli/commands.h"
+#include "report/compare_figure.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -24,10 +25,10 @@ void run(const Options& options) {
         "compare takes two sets of runs, A and B, and was given {}: put a glob in quotes, and commas between "
         "files",
         options.sets.size());
-  if (!options.plot.empty()) budget::check_output(options.plot, options.force);
-  const auto comparison = budget::compare(budget::read_run_set(options.sets[0], options.curve_a),
-                                          budget::read_run_set(options.sets[1], options.curve_b));
-  if (!options.plot.empty()) budget::write_text_file(options.plot, budget::to_svg(comparison), options.force);
+  if (!options.plot.empty()) check_output(options.plot, options.force);
+  const auto comparison = scaling::compare(scaling::read_run_set(options.sets[0], options.curve_a),
+                                           scaling::read_run_set(options.sets[1], options.curve_b));
+  if (!options.plot.empty()) write_text_file(options.plot, report::to_svg(comparison), options.force);
   print("{}", options.json ? to_json_text(comparison) : to_text(comparison));
 }
 

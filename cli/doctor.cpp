@@ -10,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "comm/launch.h"
-#include "comm/nccl_transport.h"
+#include "comm/nccl/nccl_transport.h"
 #include "trainer/diagnosis.h"
 
 namespace gpumonth::cli {
@@ -42,7 +42,7 @@ std::string ranks_per_host(const std::vector<std::string>& hosts) {
 void line(const std::string& name, const std::string& value) { print("{:<12}{}\n", name, value); }
 
 /// "18 NVLinks, PCIe 5 x16", and what the slot could do where that is more.
-std::string links_text(const comm::GpuLinks& links) {
+std::string links_text(const machine::GpuLinks& links) {
   std::string text = links.nvlinks > 0 ? fmt::format(", {} NVLinks", links.nvlinks) : "";
   if (links.pcie_generation_max == 0) return text;
   text += fmt::format(", PCIe {} x{}", links.pcie_generation_max, links.pcie_lanes_max);
@@ -52,7 +52,7 @@ std::string links_text(const comm::GpuLinks& links) {
 
 void print_gpus(const Diagnosis& d) {
   for (std::size_t i = 0; i < d.cuda.devices.size(); ++i) {
-    const comm::CudaDevice& gpu = d.cuda.devices[i];
+    const machine::CudaDevice& gpu = d.cuda.devices[i];
     line(fmt::format("GPU {}", i),
          fmt::format("{}, compute capability {}, {} SMs, {}, {}{}", gpu.name, gpu.compute_capability,
                      gpu.multiprocessors, binary_bytes(static_cast<double>(gpu.memory_bytes)), gpu.uuid,
@@ -62,7 +62,7 @@ void print_gpus(const Diagnosis& d) {
 }
 
 void print_machine(const Diagnosis& d) {
-  const trainer::Machine& m = d.machine;
+  const machine::Machine& m = d.machine;
   line("host", m.host);
   line("CPU", fmt::format("{}, {} of {} cores{}", m.cpu, m.cores, m.cores_of_host,
                           m.cgroup_cores > 0 ? fmt::format(" (cgroup quota {:.1f})", m.cgroup_cores) : ""));
@@ -81,7 +81,7 @@ void print_software(const Diagnosis& d) {
   line("CUDA", fmt::format("runtime {}, driver {} (CUDA {} and older)", d.cuda.runtime,
                            d.topology.driver.empty() ? "unknown: " + d.topology.why_unknown : d.topology.driver,
                            d.cuda.driver));
-  for (const comm::GpuLibrary& library : d.gpu_libraries)
+  for (const machine::GpuLibrary& library : d.gpu_libraries)
     line(library.name, library.version.empty() ? "cannot be loaded: " + library.why : library.version);
 }
 
@@ -141,7 +141,7 @@ Json machine_json(const Diagnosis& d) {
   json["isa"] = d.machine.isa;
   json["memory_bytes"] = d.machine.memory_bytes;
   json["gpus"] = Json::array();
-  for (const comm::CudaDevice& gpu : d.cuda.devices) {
+  for (const machine::CudaDevice& gpu : d.cuda.devices) {
     json["gpus"].push_back({{"name", gpu.name},
                             {"compute_capability", gpu.compute_capability},
                             {"memory_bytes", gpu.memory_bytes},
@@ -150,7 +150,7 @@ Json machine_json(const Diagnosis& d) {
                             {"multiprocessors", gpu.multiprocessors}});
   }
   for (std::size_t i = 0; i < d.topology.links.size(); ++i) {
-    const comm::GpuLinks& links = d.topology.links[i];
+    const machine::GpuLinks& links = d.topology.links[i];
     json["gpus"][i]["nvlinks"] = links.nvlinks;
     json["gpus"][i]["pcie_generation"] = links.pcie_generation_max;
     json["gpus"][i]["pcie_lanes"] = links.pcie_lanes;
@@ -208,7 +208,7 @@ void print_json(const Diagnosis& d) {
     json["libraries"]["cuda_driver"] = d.cuda.driver;
     if (!d.topology.driver.empty()) json["libraries"]["driver"] = d.topology.driver;
   }
-  for (const comm::GpuLibrary& library : d.gpu_libraries)
+  for (const machine::GpuLibrary& library : d.gpu_libraries)
     if (!library.version.empty()) json["libraries"][library.name] = library.version;
   json["launcher"] = d.launch.launcher.empty() ? "none" : d.launch.launcher;
   json["launcher_size"] = d.launch.size;

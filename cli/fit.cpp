@@ -1,4 +1,4 @@
-#include "budget/fit/fit.h"
+#include "scaling/fit/fit.h"
 
 #include <fmt/format.h>
 
@@ -8,14 +8,14 @@
 #include "base/error.h"
 #include "base/number_text.h"
 #include "base/standard_output.h"
-#include "budget/fit/components.h"
-#include "budget/fit/fit_json.h"
-#include "budget/fit/validate.h"
-#include "budget/run_logs.h"
-#include "budget/scaling_csv.h"
-#include "budget/scaling_runs.h"
-#include "budget/text_file.h"
+#include "base/text_file.h"
 #include "cli/commands.h"
+#include "scaling/curve_csv.h"
+#include "scaling/curve_of_runs.h"
+#include "scaling/fit/components.h"
+#include "scaling/fit/fit_json.h"
+#include "scaling/fit/validate.h"
+#include "scaling/run_logs.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -26,7 +26,7 @@ struct Options {
   bool json = false, force = false;
 };
 
-budget::ScalingCurve choose(std::vector<budget::ScalingCurve> curves, const Options& options) {
+scaling::ScalingCurve choose(std::vector<scaling::ScalingCurve> curves, const Options& options) {
   std::vector<std::string> names;
   for (const auto& curve : curves) names.push_back(curve.name);
   if (options.curve.empty()) {
@@ -42,7 +42,7 @@ budget::ScalingCurve choose(std::vector<budget::ScalingCurve> curves, const Opti
 }
 
 void print_validation(const Options& options) {
-  const auto validation = budget::validate(budget::read_scaling_csv(options.validate));
+  const auto validation = scaling::validate(scaling::read_scaling_csv(options.validate));
   print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
 }
 
@@ -58,37 +58,36 @@ void run(const Options& options) {
   check_sources(options);
   if (!options.validate.empty()) return print_validation(options);
   for (const auto* file : {&options.export_extrap, &options.export_csv})
-    if (!file->empty()) budget::check_output(*file, options.force);
-  std::vector<budget::Target> targets;
-  if (!options.predict.empty()) targets = budget::parse_targets(options.predict);
+    if (!file->empty()) check_output(*file, options.force);
+  std::vector<scaling::Target> targets;
+  if (!options.predict.empty()) targets = scaling::parse_targets(options.predict);
 
-  budget::ScalingCurve curve;
-  budget::FitOptions fit_options;
-  std::shared_ptr<const budget::Components> components;
+  scaling::ScalingCurve curve;
+  scaling::FitOptions fit_options;
+  std::shared_ptr<const scaling::Components> components;
   if (!options.csv.empty()) {
-    curve = choose(budget::read_scaling_csv(options.csv), options);
+    curve = choose(scaling::read_scaling_csv(options.csv), options);
   } else {
-    const auto logs = budget::read_run_logs(options.runs);
-    curve = budget::curve_of_runs(logs.runs);
+    const auto logs = scaling::read_run_logs(options.runs);
+    curve = scaling::curve_of_runs(logs.runs);
     curve.notes.insert(curve.notes.end(), logs.notes.begin(), logs.notes.end());
-    components = std::make_shared<const budget::Components>(budget::fit_components(logs.runs));
-    fit_options.components = budget::step_model(components);
+    components = std::make_shared<const scaling::Components>(scaling::fit_components(logs.runs));
+    fit_options.components = scaling::step_model(components);
     curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
   }
   if (const auto note = note_on_thousands(options.predict, "--predict"); !note.empty()) curve.notes.push_back(note);
-  const auto fit = budget::fit_curve(curve, fit_options);
-  if (targets.empty()) targets = budget::default_targets(fit);
+  const auto fit = scaling::fit_curve(curve, fit_options);
+  if (targets.empty()) targets = scaling::default_targets(fit);
   if (options.json) {
-    Json json = budget::to_json(fit, targets);
-    if (components) json["components"] = budget::to_json(*components);
+    Json json = scaling::to_json(fit, targets);
+    if (components) json["components"] = scaling::to_json(*components);
     print("{}", gpumonth::to_text(json));
   } else {
-    print("{}{}", budget::to_text(fit, targets), components ? fmt::format("\n{}", budget::to_text(*components)) : "");
+    print("{}{}", scaling::to_text(fit, targets), components ? fmt::format("\n{}", scaling::to_text(*components)) : "");
   }
   if (!options.export_extrap.empty())
-    budget::write_text_file(options.export_extrap, budget::to_extrap(fit.curve()), options.force);
-  if (!options.export_csv.empty())
-    budget::write_text_file(options.export_csv, budget::to_csv(fit.curve()), options.force);
+    write_text_file(options.export_extrap, scaling::to_extrap(fit.curve()), options.force);
+  if (!options.export_csv.empty()) write_text_file(options.export_csv, scaling::to_csv(fit.curve()), options.force);
 }
 
 }  // namespace

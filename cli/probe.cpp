@@ -1,5 +1,5 @@
 // gpumonth probe CKPT --batch B.h5 --out O.h5: prediction, loss and every gradient on given inputs.
-#include "trainer/probe.h"
+#include "trainer/probe/probe.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "budget/report.h"
+#include "report/report.h"
 
 #include <fmt/format.h>
 
@@ -7,11 +7,11 @@
 
 #include "base/number_text.h"
 #include "base/standard_output.h"
-#include "budget/run_logs.h"
-#include "budget/scaling_basis.h"
-#include "budget/sweep.h"
-#include "budget/text_file.h"
+#include "base/text_file.h"
+#include "budget/plan/scaling_basis.h"
+#include "budget/plan/sweep.h"
 #include "cli/commands.h"
+#include "scaling/run_logs.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -34,16 +34,16 @@ budget::Budget make_budget(const Options& options, const std::vector<runlog::Run
 }
 
 void run(const Options& options) {
-  budget::check_output(options.output, options.force);
-  const auto [runs, notes] = budget::read_run_logs(options.runs);
+  check_output(options.output, options.force);
+  const auto [runs, notes] = scaling::read_run_logs(options.runs);
   std::optional<budget::Budget> budget;
   std::optional<budget::Backtest> known;  // a program copied away from its recipes makes a page without them
   if (!options.scenario.empty() && !budget::shipped_recipes_folder().empty())
     known = budget::backtest(budget::shipped_recipes());
   if (!options.scenario.empty()) budget = make_budget(options, runs);
-  budget::write_text_file(options.output,
-                          budget::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr, notes),
-                          options.force);
+  write_text_file(options.output,
+                  report::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr, notes),
+                  options.force);
   print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
         budget ? ", " + budget->scenario.title : "");
   for (const auto& note : notes) print("note: {}\n", note);

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "base/clean_text.h"
-#include "comm/mpi_check.h"
+#include "comm/host/mpi_check.h"
 
 namespace gpumonth::comm {
 bool mpi_is_running() {

@@ -2,7 +2,7 @@
 //
 // Backward finishes gradients in a fixed order of segments of the flat gradient buffer ("events");
 // plan_buckets() cuts that into buckets of about bucket_bytes, and a reducer reduces each bucket, in launch order, as
-// soon as its last event is ready. Two reducers: ThreadReducer (thread_reducer.h) for blocking collectives, and
+// soon as its last event is ready. Two reducers: ThreadReducer (host/thread_reducer.h) for blocking collectives, and
 // the NCCL communicator's, whose collectives are ordered on a GPU stream.
 #pragma once
 

@@ -12,10 +12,10 @@
 
 #include "base/error.h"
 #include "comm/abort.h"
-#include "comm/mpi_check.h"
-#include "comm/mpi_communicator.h"
-#include "comm/nccl_transport.h"
-#include "comm/self_communicator.h"
+#include "comm/host/mpi_check.h"
+#include "comm/host/mpi_communicator.h"
+#include "comm/host/self_communicator.h"
+#include "comm/nccl/nccl_transport.h"
 
 namespace gpumonth::comm {
 namespace {

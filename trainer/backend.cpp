@@ -1,7 +1,7 @@
 #include "trainer/backend.h"
 
 #include "base/error.h"
-#include "comm/cuda_devices.h"
+#include "machine/cuda_devices.h"
 
 namespace gpumonth::trainer {
 
@@ -15,7 +15,7 @@ Backend choose_backend(const std::string& asked, const comm::Communicator& commu
     return {"cpu", 0};
   }
   if (transport == "nccl") return {"cuda", communicator.gpu()};
-  const comm::CudaDevices found = comm::cuda_devices();
+  const machine::CudaDevices found = machine::cuda_devices();
   if (asked == "auto") return {!found.devices.empty() && communicator.size() == 1 ? "cuda" : "cpu", 0};
   if (found.devices.empty()) user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", found.why_none);
   if (communicator.size() > 1)

@@ -2,14 +2,14 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "comm/cuda_devices.h"
+#include "machine/cuda_devices.h"
 #include "trainer/backend.h"
 #include "trainer/gemm_peak.h"
 
 namespace gpumonth::trainer {
 
 std::unique_ptr<Step> make_cuda_dit_step(const StepSetup&, const model::ParameterTable&) {
-  user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", comm::cuda_devices().why_none);
+  user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", machine::cuda_devices().why_none);
 }
 
 GemmPeak measure_gpu_gemm_peak(const std::string&, int) {

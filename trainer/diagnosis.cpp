@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <array>
 
-#include "comm/gpu_assignment.h"
-#include "comm/network.h"
-#include "trainer/ops/onednn.h"
+#include "comm/nccl/gpu_assignment.h"
+#include "machine/network.h"
+#include "trainer/ops/cpu/onednn.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -30,7 +30,7 @@ void check_same(comm::Communicator& communicator, const std::string& what, const
   }
 }
 
-void check_cores(comm::Communicator& communicator, const Machine& machine, int threads,
+void check_cores(comm::Communicator& communicator, const machine::Machine& machine, int threads,
                  std::vector<std::string>& problems) {
   const int ranks = communicator.local_size();
   const int host_cores = machine.cgroup_cores > 0 ? machine.cores : machine.cores_of_host;
@@ -84,7 +84,7 @@ void measure_gpu(comm::Communicator& communicator, Diagnosis& found) {
 void measure_all(comm::Communicator& communicator, Diagnosis& found) {
   found.measured = true;
   communicator.barrier();  // at the same time: ranks of one host share its memory
-  found.copy_bytes_per_s = measure_copy_bandwidth(found.threads);
+  found.copy_bytes_per_s = machine::measure_copy_bandwidth(found.threads);
   communicator.barrier();
   found.gemm_fp32 = measure_gemm_peak("fp32", found.threads);
   communicator.barrier();
@@ -96,8 +96,8 @@ void measure_all(comm::Communicator& communicator, Diagnosis& found) {
 /// One problem for every rank whose library cannot be loaded.
 void check_gpu_libraries(comm::Communicator& communicator, Diagnosis& found) {
   std::string missing;
-  if (!found.cuda.devices.empty()) found.gpu_libraries = comm::gpu_libraries();
-  for (const comm::GpuLibrary& library : found.gpu_libraries)
+  if (!found.cuda.devices.empty()) found.gpu_libraries = machine::gpu_libraries();
+  for (const machine::GpuLibrary& library : found.gpu_libraries)
     if (library.version.empty()) missing += (missing.empty() ? "" : ", ") + library.name;
   const std::vector<std::string> all = communicator.all_gather(missing);
   for (std::size_t r = 0; r < all.size(); ++r) {
@@ -108,10 +108,10 @@ void check_gpu_libraries(comm::Communicator& communicator, Diagnosis& found) {
 }
 
 void look_at_gpus(comm::Communicator& communicator, Diagnosis& found) {
-  found.cuda = comm::cuda_devices();
+  found.cuda = machine::cuda_devices();
   std::vector<std::string> pci_ids;
-  for (const comm::CudaDevice& gpu : found.cuda.devices) pci_ids.push_back(gpu.pci_id);
-  if (!pci_ids.empty()) found.topology = comm::gpu_topology(pci_ids);
+  for (const machine::CudaDevice& gpu : found.cuda.devices) pci_ids.push_back(gpu.pci_id);
+  if (!pci_ids.empty()) found.topology = machine::gpu_topology(pci_ids);
   check_gpu_libraries(communicator, found);
   check_same(communicator, "GPUs", fmt::format("{}", found.cuda.devices.size()), found.problems);
   check_same(communicator, "GPU driver", found.topology.driver.empty() ? "none" : found.topology.driver,
@@ -122,18 +122,18 @@ void look_at_gpus(comm::Communicator& communicator, Diagnosis& found) {
 
 Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) {
   Diagnosis found;
-  found.machine = this_machine();
+  found.machine = machine::this_machine();
   found.launch = comm::detect_launch();
   found.ranks = communicator.size();
   found.ranks_on_host = communicator.local_size();
-  found.threads = threads > 0 ? threads : default_threads(found.machine, communicator.local_size());
+  found.threads = threads > 0 ? threads : machine::default_threads(found.machine, communicator.local_size());
   found.transport = communicator.transport();
   found.transport_description = communicator.description();
   found.mpi = comm::mpi_version();
   found.hdf5 = hdf5_version();
   found.onednn = ops::onednn_version();
   found.onednn_isa = ops::onednn_isa();
-  found.network = comm::network_cards();
+  found.network = machine::network_cards();
   found.hosts = communicator.all_gather(found.machine.host);
   check_same(communicator, "CPU", found.machine.cpu, found.problems);
   check_same(communicator, "MPI", found.mpi.library, found.problems);

@@ -7,31 +7,31 @@
 
 #include "comm/all_reduce_check.h"
 #include "comm/communicator.h"
-#include "comm/cuda_devices.h"
-#include "comm/gpu_libraries.h"
-#include "comm/gpu_topology.h"
 #include "comm/launch.h"
+#include "machine/cuda_devices.h"
+#include "machine/gpu_libraries.h"
+#include "machine/gpu_topology.h"
+#include "machine/machine.h"
 #include "trainer/gemm_peak.h"
-#include "trainer/machine.h"
 
 namespace gpumonth::trainer {
 
 struct Diagnosis {
-  Machine machine;  ///< rank 0's
+  machine::Machine machine;  ///< rank 0's
   comm::Launch launch;
   int ranks = 1, ranks_on_host = 1, threads = 1;  ///< threads per rank
   std::string transport, transport_description;
   comm::MpiVersion mpi;
   std::string hdf5, onednn, onednn_isa;  ///< versions; the instruction set that oneDNN uses
   std::vector<std::string> network;      ///< cards of rank 0's host
-  comm::CudaDevices cuda;
-  comm::GpuTopology topology;                   ///< where there are GPUs, as is the next
-  std::vector<comm::GpuLibrary> gpu_libraries;  ///< as they are loaded at run time
-  std::vector<std::string> hosts;               ///< by rank
-  bool measured = false;                        ///< what follows; all ranks at the same time, `threads` threads each
-  GemmPeak gemm_fp32, gemm_bf16;                ///< of rank 0
-  double copy_bytes_per_s = 0;                  ///< of rank 0: read + written
-  GemmPeak gpu_gemm_fp32, gpu_gemm_bf16;        ///< of rank 0's GPU, as is the next; shape empty, NaN: not measured
+  machine::CudaDevices cuda;
+  machine::GpuTopology topology;                   ///< where there are GPUs, as is the next
+  std::vector<machine::GpuLibrary> gpu_libraries;  ///< as they are loaded at run time
+  std::vector<std::string> hosts;                  ///< by rank
+  bool measured = false;                           ///< what follows; all ranks at the same time, `threads` threads each
+  GemmPeak gemm_fp32, gemm_bf16;                   ///< of rank 0
+  double copy_bytes_per_s = 0;                     ///< of rank 0: read + written
+  GemmPeak gpu_gemm_fp32, gpu_gemm_bf16;           ///< of rank 0's GPU, as is the next; shape empty, NaN: not measured
   double gpu_copy_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< within its memory: read + written
   std::vector<comm::AllReduceResult> all_reduce;                           ///< empty for one rank
   std::string nccl_description;                                            ///< empty: not tried

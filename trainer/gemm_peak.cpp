@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "trainer/ops/buffer.h"
-#include "trainer/ops/onednn.h"
+#include "trainer/ops/cpu/onednn.h"
 
 namespace gpumonth::trainer {
 namespace {

@@ -10,7 +10,7 @@
 #include "trainer/gemm_peak.h"
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/buffer.h"
-#include "trainer/ops/cuda_context.h"
+#include "trainer/ops/cuda/context.h"
 #include "trainer/ops/timeline.h"
 
 namespace gpumonth::trainer {

@@ -10,17 +10,17 @@
 #include "base/error.h"
 #include "base/standard_output.h"
 #include "comm/gradient_reducer.h"
+#include "machine/power.h"
 #include "model/flops.h"
 #include "runlog/writer.h"
 #include "trainer/backend.h"
-#include "trainer/batch_loader.h"
-#include "trainer/checkpoints.h"
-#include "trainer/data.h"
-#include "trainer/power.h"
+#include "trainer/data/batch_loader.h"
+#include "trainer/data/data.h"
 #include "trainer/progress.h"
 #include "trainer/run_info.h"
 #include "trainer/shared_cores.h"
 #include "trainer/signals.h"
+#include "trainer/state/checkpoints.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
@@ -79,7 +79,7 @@ class Loop {
                             config_.run.seed, {info.config_toml, dataset_->identity()});
     const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.steps);
     loader_.load_first(start + 1, batch_);
-    if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = PowerMeter::open(resolved_.gpu);
+    if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = machine::PowerMeter::open(resolved_.gpu);
     if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
     announce(info, start, checkpoints.notes());
@@ -187,7 +187,7 @@ class Loop {
 
   /// While the GPU works on the step that was just started.
   void log_power(runlog::StepRecord& r) {
-    const PowerSample p = power_->sample();
+    const machine::PowerSample p = power_->sample();
     r.energy_j = p.energy_j;
     r.power_w = p.power_w;
     r.sm_clock_mhz = p.sm_clock_mhz;
@@ -294,8 +294,8 @@ class Loop {
   SharedCores shared_cores_;
   Batch batch_;
   OptimizerSettings optimizer_;
-  std::unique_ptr<runlog::Writer> log_;  // rank 0
-  std::unique_ptr<PowerMeter> power_;    // rank 0, on a GPU
+  std::unique_ptr<runlog::Writer> log_;         // rank 0
+  std::unique_ptr<machine::PowerMeter> power_;  // rank 0, on a GPU
   std::string log_path_;
   Clock::time_point run_start_, step_end_;
   int stop_signal_of_all_ = 0;

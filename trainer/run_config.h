@@ -42,7 +42,7 @@ struct RunConfig {
     std::string transport = "auto";  ///< auto | self | mpi | nccl
     double bucket_mib = 4;
     double watchdog_s = 300;
-    std::string wire = "fp32";      ///< fp32 | bf16: what gradients are while they travel (comm/nccl_reducer.h)
+    std::string wire = "fp32";      ///< fp32 | bf16: what gradients are while they travel (comm/nccl/nccl_reducer.h)
     std::string sharding = "none";  ///< none | optimizer: who updates which parameters (comm/shard.h)
     bool allow_shared_gpu = false;
   } comm;

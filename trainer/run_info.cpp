@@ -11,15 +11,16 @@
 
 #include "base/error.h"
 #include "base/shipped.h"
-#include "comm/cuda_devices.h"
-#include "comm/gpu_libraries.h"
 #include "comm/launch.h"
+#include "machine/cuda_devices.h"
+#include "machine/gpu_libraries.h"
+#include "machine/machine.h"
+#include "machine/threads.h"
 #include "model/hardware.h"
 #include "trainer/backend.h"
 #include "trainer/gemm_peak.h"
-#include "trainer/machine.h"
-#include "trainer/ops/onednn.h"
-#include "trainer/ops/parallel_cpu.h"
+#include "trainer/ops/cpu/onednn.h"
+#include "trainer/ops/cpu/parallel.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -36,10 +37,10 @@ std::string hdf5_version() {
 }
 
 /// Compute capability 8.0 is the first with bf16 tensor cores.
-bool gpu_has_bf16(const comm::CudaDevice& gpu) { return std::stoi(gpu.compute_capability) >= 8; }
+bool gpu_has_bf16(const machine::CudaDevice& gpu) { return std::stoi(gpu.compute_capability) >= 8; }
 
-comm::CudaDevice gpu_of(const ResolvedRun& resolved) {
-  return comm::cuda_devices().devices.at(static_cast<std::size_t>(resolved.device));
+machine::CudaDevice gpu_of(const ResolvedRun& resolved) {
+  return machine::cuda_devices().devices.at(static_cast<std::size_t>(resolved.device));
 }
 
 /// The datasheet's peak, where the device is known and the datasheet's type is the run's.
@@ -63,7 +64,7 @@ void describe_peak(const std::string& device_name, const std::string& dtype, run
   }
 }
 
-void describe_cpu(const ResolvedRun& resolved, const Machine& machine, bool measure, runlog::RunInfo& info) {
+void describe_cpu(const ResolvedRun& resolved, const machine::Machine& machine, bool measure, runlog::RunInfo& info) {
   info.device_name = machine.cpu;
   info.peak_flops_per_s = std::nan("");
   info.peak_source = "unknown: a CPU's datasheet peak is not one that it holds; see gemm_peak_flops_per_s";
@@ -76,10 +77,10 @@ void describe_gpu(const ResolvedRun& resolved, bool measure, runlog::RunInfo& in
   describe_peak(info.device_name, resolved.dtype, info);
   info.gemm_peak_flops_per_s =
       measure ? measure_gpu_gemm_peak(resolved.dtype, resolved.device).flops_per_s : std::nan("");
-  const comm::CudaDevices found = comm::cuda_devices();
+  const machine::CudaDevices found = machine::cuda_devices();
   info.library_versions["CUDA runtime"] = found.runtime;
   info.library_versions["CUDA driver"] = found.driver;
-  for (const comm::GpuLibrary& library : comm::gpu_libraries())
+  for (const machine::GpuLibrary& library : machine::gpu_libraries())
     if (!library.version.empty()) info.library_versions[library.name] = library.version;
 }
 
@@ -93,15 +94,16 @@ ResolvedRun resolve(const RunConfig& c, const comm::Communicator& communicator) 
   if (r.backend == "cuda") r.gpu = gpu_of(r).uuid;
   const auto has_bf16 = [&] { return r.backend == "cuda" ? gpu_has_bf16(gpu_of(r)) : ops::has_bf16_hardware(); };
   r.dtype = c.run.dtype != "auto" ? c.run.dtype : has_bf16() ? "bf16" : "fp32";
-  r.threads = c.run.threads > 0 ? c.run.threads : default_threads(this_machine(), communicator.local_size());
-  if (r.backend == "cpu") ops::require_threads(r.threads);
+  r.threads =
+      c.run.threads > 0 ? c.run.threads : machine::default_threads(machine::this_machine(), communicator.local_size());
+  if (r.backend == "cpu") machine::require_threads(r.threads);
   r.directory = resolved_directory(c, communicator.size());
   return r;
 }
 
 runlog::RunInfo run_info(const RunConfig& c, const ResolvedRun& resolved, const model::ParameterTable& table,
                          comm::Communicator& communicator) {
-  const Machine machine = this_machine();
+  const machine::Machine machine = machine::this_machine();
   runlog::RunInfo info;
   info.gpumonth_version = GPUMONTH_VERSION;
   info.git_commit = GPUMONTH_GIT_COMMIT;
@@ -134,7 +136,7 @@ runlog::RunInfo run_info(const RunConfig& c, const ResolvedRun& resolved, const 
 }
 
 runlog::RunInfo machine_info(comm::Communicator& communicator) {
-  const Machine machine = this_machine();
+  const machine::Machine machine = machine::this_machine();
   const int gpu = communicator.gpu();
   runlog::RunInfo info;
   info.gpumonth_version = GPUMONTH_VERSION;
@@ -142,7 +144,7 @@ runlog::RunInfo machine_info(comm::Communicator& communicator) {
   info.world_size = communicator.size();
   info.transport = communicator.transport();
   info.backend = gpu >= 0 ? "cuda" : "cpu";
-  info.device_name = gpu >= 0 ? comm::cuda_devices().devices.at(static_cast<std::size_t>(gpu)).name : machine.cpu;
+  info.device_name = gpu >= 0 ? machine::cuda_devices().devices.at(static_cast<std::size_t>(gpu)).name : machine.cpu;
   info.peak_flops_per_s = info.gemm_peak_flops_per_s = std::nan("");
   info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
   info.hostnames = communicator.all_gather(machine.host);

@@ -1,5 +1,5 @@
 // One training step as the loop sees it: forward, backward that yields gradients event by event, update. The DiT
-// is one implementation (dit_step.h); a recorded step can be replayed in its place.
+// is one implementation (dit/dit_step.h); a recorded step can be replayed in its place.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 #include "comm/gradient_reducer.h"
 #include "model/parameters.h"
-#include "trainer/checkpoint.h"
+#include "trainer/state/checkpoint.h"
 
 namespace gpumonth::trainer {
 

@@ -17,10 +17,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "comm/host/mpi_communicator.h"
+#include "comm/host/self_communicator.h"
+#include "comm/host/thread_reducer.h"
 #include "comm/launch.h"
-#include "comm/mpi_communicator.h"
-#include "comm/self_communicator.h"
-#include "comm/thread_reducer.h"
 
 namespace {
 

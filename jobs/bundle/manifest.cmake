@@ -4,8 +4,8 @@
 # and the test programs to copy to PROGRAMS. Scripts and the programs of the build tree itself stay behind.
 cmake_minimum_required(VERSION 3.25)
 
-set(needs_budget_report_test gnuplot)
-set(needs_budget_compare_command_test gnuplot)
+set(needs_report_test gnuplot)
+set(needs_scaling_compare_command_test gnuplot)
 set(needs_trainer_data_hdf5 h5repack)
 
 # property(name out default): of `test`, the test in hand

@@ -1,4 +1,4 @@
-#include "budget/distribution.h"
+#include "budget/inputs/distribution.h"
 
 #include <cmath>
 

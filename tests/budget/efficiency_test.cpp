@@ -1,10 +1,10 @@
-#include "budget/efficiency.h"
+#include "budget/inputs/efficiency.h"
 
 #include <cmath>
 #include <random>
 
 #include "base/quantile.h"
-#include "budget/statistics.h"
+#include "scaling/bootstrap.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
 
@@ -114,7 +114,7 @@ TEST_CASE("the 90 % bootstrap interval covers the truth about 90 times in 100", 
       work.push_back(1);
       time.push_back(noise(random));
     }
-    const auto interval = budget::bootstrap_ratio(work, time, 400);
+    const auto interval = scaling::bootstrap_ratio(work, time, 400);
     covered += interval.low <= 1.0 && 1.0 <= interval.high;
     width += (interval.high - interval.low) / kTrials;
   }
@@ -129,6 +129,6 @@ TEST_CASE("neighbouring steps that are alike widen the interval", "[statistics]"
     together.push_back((i / 12) % 2 ? 1.2 : 0.8);
     apart.push_back(i % 2 ? 1.2 : 0.8);
   }
-  const auto slow = budget::bootstrap_ratio(work, together), fast = budget::bootstrap_ratio(work, apart);
+  const auto slow = scaling::bootstrap_ratio(work, together), fast = scaling::bootstrap_ratio(work, apart);
   CHECK(slow.high - slow.low > 2 * (fast.high - fast.low));
 }

@@ -1,5 +1,5 @@
 // Young's and Daly's formulas against published figures, a numerical optimum, and a simulated machine that fails.
-#include "budget/goodput.h"
+#include "budget/plan/goodput.h"
 
 #include <cmath>
 #include <random>

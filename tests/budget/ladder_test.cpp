@@ -1,5 +1,5 @@
 // The rungs against arithmetic done here by hand.
-#include "budget/ladder.h"
+#include "budget/ladder/ladder.h"
 
 #include "budget/budget.h"
 #include "tests/budget/samples.h"

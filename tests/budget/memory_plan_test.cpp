@@ -1,4 +1,4 @@
-#include "budget/memory_plan.h"
+#include "budget/inputs/memory_plan.h"
 
 #include "budget/budget.h"
 #include "tests/budget/samples.h"

@@ -1,8 +1,8 @@
-#include "budget/monte_carlo.h"
+#include "budget/plan/monte_carlo.h"
 
 #include <cmath>
 
-#include "budget/distribution.h"
+#include "budget/inputs/distribution.h"
 #include "tests/catch.h"
 
 using namespace gpumonth::budget;

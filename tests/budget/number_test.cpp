@@ -1,8 +1,9 @@
-#include "budget/number.h"
+#include "budget/inputs/number.h"
 
-#include "budget/format.h"
+#include "base/format.h"
 #include "tests/catch.h"
 
+using namespace gpumonth;
 using namespace gpumonth::budget;
 
 namespace {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "budget/scenario.h"
+#include "budget/inputs/scenario.h"
 #include "runlog/record.h"
 
 namespace gpumonth::tests {

@@ -1,4 +1,4 @@
-#include "budget/scenario.h"
+#include "budget/inputs/scenario.h"
 
 #include <fstream>
 #include <sstream>

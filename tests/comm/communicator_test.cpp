@@ -4,7 +4,7 @@
 #include <numeric>
 #include <random>
 
-#include "comm/mpi_communicator.h"
+#include "comm/host/mpi_communicator.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 

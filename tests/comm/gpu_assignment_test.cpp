@@ -1,5 +1,5 @@
 // Which ranks may use which GPUs, on hosts that exist only here.
-#include "comm/gpu_assignment.h"
+#include "comm/nccl/gpu_assignment.h"
 
 #include "base/error.h"
 #include "tests/catch.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "comm/gradient_reducer.h"
-#include "comm/nccl_cuda.h"
+#include "comm/nccl/nccl_cuda.h"
 
 namespace gpumonth::tests {
 

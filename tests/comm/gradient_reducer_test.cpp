@@ -3,8 +3,8 @@
 #include <random>
 #include <thread>
 
-#include "comm/mpi_communicator.h"
-#include "comm/thread_reducer.h"
+#include "comm/host/mpi_communicator.h"
+#include "comm/host/thread_reducer.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 

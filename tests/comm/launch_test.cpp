@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "comm/cuda_devices.h"
-#include "comm/nccl_transport.h"
+#include "comm/nccl/nccl_transport.h"
+#include "machine/cuda_devices.h"
 #include "tests/catch.h"
 
 using namespace gpumonth;
@@ -107,7 +107,7 @@ TEST_CASE("a PMI launcher says size and rank") {
 
 TEST_CASE("transports that cannot be are refused") {
   const Variables none({});
-  if (comm::cuda_devices().devices.empty()) {  // no NCCL, or no GPU
+  if (machine::cuda_devices().devices.empty()) {  // no NCCL, or no GPU
     const std::string error = error_of({.transport = "nccl"});
     REQUIRE_THAT(error, tests::contains("comm.transport = \"nccl\": "));
     REQUIRE_THAT(error, tests::contains(comm::nccl_is_built() ? "no GPU used" : "without NCCL"));

@@ -2,9 +2,9 @@
 // every rank ends with 77, before MPI starts: CTest reports the test as skipped.
 #include <cstdio>
 
-#include "comm/cuda_devices.h"
 #include "comm/launch.h"
-#include "comm/nccl_transport.h"
+#include "comm/nccl/nccl_transport.h"
+#include "machine/cuda_devices.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 
@@ -16,7 +16,7 @@ gpumonth::comm::Communicator& gpumonth::tests::ranks() { return *the_ranks; }
 
 int main(int argc, char** argv) {
   using namespace gpumonth;
-  const comm::CudaDevices gpus = comm::cuda_devices();
+  const machine::CudaDevices gpus = machine::cuda_devices();
   if (gpus.devices.empty() || !comm::nccl_is_built()) {
     std::printf("skipped: %s\n", gpus.devices.empty() ? gpus.why_none.c_str() : "built without NCCL");
     return 77;

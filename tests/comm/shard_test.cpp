@@ -7,8 +7,8 @@
 #include <random>
 
 #include "base/error.h"
-#include "comm/mpi_communicator.h"
-#include "comm/thread_reducer.h"
+#include "comm/host/mpi_communicator.h"
+#include "comm/host/thread_reducer.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 

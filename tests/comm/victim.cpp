@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "base/error.h"
+#include "comm/host/mpi_communicator.h"
+#include "comm/host/thread_reducer.h"
 #include "comm/launch.h"
-#include "comm/mpi_communicator.h"
-#include "comm/thread_reducer.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include "tests/fuzz/oracle.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/target.h"
-#include "trainer/checkpoint.h"
+#include "trainer/state/checkpoint.h"
 
 namespace gpumonth::fuzz {
 namespace {

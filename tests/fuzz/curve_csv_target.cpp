@@ -1,7 +1,7 @@
-#include "budget/compare/compare.h"
-#include "budget/fit/fit_json.h"
-#include "budget/fit/validate.h"
-#include "budget/scaling_csv.h"
+#include "scaling/compare/compare.h"
+#include "scaling/curve_csv.h"
+#include "scaling/fit/fit_json.h"
+#include "scaling/fit/validate.h"
 #include "tests/fuzz/harnesses.h"
 #include "tests/fuzz/oracle.h"
 #include "tests/fuzz/scratch.h"
@@ -14,25 +14,25 @@ constexpr int kFewDraws = 25;  ///< of a quick fit: its code, not its accuracy
 constexpr std::size_t kFewPoints = 10;
 
 /// What was written reads back to the same points.
-void check_round_trip(const budget::ScalingCurve& curve) {
-  const auto again = budget::parse_scaling_csv(budget::to_csv(curve), "exported");
+void check_round_trip(const scaling::ScalingCurve& curve) {
+  const auto again = scaling::parse_scaling_csv(scaling::to_csv(curve), "exported");
   if (again.size() != 1 || again[0].points.size() != curve.points.size() || again[0].unit != curve.unit)
     throw Fault("an exported curve reads back as another");
   for (std::size_t i = 0; i < curve.points.size(); ++i)
     if (again[0].points[i].ranks != curve.points[i].ranks) throw Fault("an exported curve has other ranks");
 }
 
-void check_fit(const budget::ScalingCurve& curve, const budget::FitOptions& options, const std::string& input) {
-  const auto fit = budget::fit_curve(curve, options);
-  const auto targets = budget::default_targets(fit);
-  check_json(budget::to_json(fit, targets), input);
-  check_text(budget::to_text(fit, targets), input);
-  check_text(budget::to_extrap(fit.curve()), input);
+void check_fit(const scaling::ScalingCurve& curve, const scaling::FitOptions& options, const std::string& input) {
+  const auto fit = scaling::fit_curve(curve, options);
+  const auto targets = scaling::default_targets(fit);
+  check_json(scaling::to_json(fit, targets), input);
+  check_text(scaling::to_text(fit, targets), input);
+  check_text(scaling::to_extrap(fit.curve()), input);
   check_round_trip(fit.curve());
 }
 
 void compare_with_itself(const std::string& file, const std::string& curve, const std::string& input) {
-  const auto comparison = budget::compare(budget::read_run_set(file, curve), budget::read_run_set(file, curve));
+  const auto comparison = scaling::compare(scaling::read_run_set(file, curve), scaling::read_run_set(file, curve));
   check_text(to_text(comparison), input);
   check_json(to_json_text(comparison), input);
 }
@@ -41,16 +41,16 @@ void compare_with_itself(const std::string& file, const std::string& curve, cons
 
 void curve_csv(const std::string& input, Effort effort) {
   const auto file = write_scratch("curve.csv", input);
-  const auto curves = budget::read_scaling_csv(file);
+  const auto curves = scaling::read_scaling_csv(file);
   for (const auto& curve : curves) check_round_trip(curve);
   if (effort == Effort::quick) return;
-  budget::FitOptions few;
+  scaling::FitOptions few;
   few.draws_per_shape = kFewDraws;
   if (curves.front().points.size() <= kFewPoints) check_fit(curves.front(), few, input);
   if (effort != Effort::thorough) return;
   check_fit(curves.front(), {}, input);
   compare_with_itself(file, curves.front().name, input);
-  check_text(to_text(budget::validate(curves)), input);
+  check_text(to_text(scaling::validate(curves)), input);
 }
 
 }  // namespace gpumonth::fuzz

@@ -6,7 +6,7 @@
 #include "tests/fuzz/oracle.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/target.h"
-#include "trainer/data.h"
+#include "trainer/data/data.h"
 
 namespace gpumonth::fuzz {
 namespace {

@@ -3,15 +3,15 @@
 
 #include "base/error.h"
 #include "budget/budget.h"
-#include "budget/compare/compare.h"
-#include "budget/efficiency.h"
-#include "budget/fit/components.h"
-#include "budget/fit/fit_json.h"
-#include "budget/report.h"
-#include "budget/scaling_runs.h"
+#include "budget/inputs/efficiency.h"
+#include "report/report.h"
 #include "runlog/reader.h"
 #include "runlog/summary.h"
 #include "runlog/writer.h"
+#include "scaling/compare/compare.h"
+#include "scaling/curve_of_runs.h"
+#include "scaling/fit/components.h"
+#include "scaling/fit/fit_json.h"
 #include "tests/budget/samples.h"
 #include "tests/fuzz/edits.h"
 #include "tests/fuzz/harnesses.h"
@@ -65,24 +65,24 @@ const runlog::Run& partner(int ranks) {
 }
 
 void check_fit(const std::vector<runlog::Run>& runs, int replicates, int draws, const std::string& input) {
-  const auto components = std::make_shared<const budget::Components>(budget::fit_components(runs, replicates));
+  const auto components = std::make_shared<const scaling::Components>(scaling::fit_components(runs, replicates));
   check_text(to_text(*components), input);
   check_json(to_json(*components), input);
-  const auto curve = budget::curve_of_runs(runs);
-  budget::FitOptions options;
+  const auto curve = scaling::curve_of_runs(runs);
+  scaling::FitOptions options;
   options.draws_per_shape = draws;
-  options.components = budget::step_model(components);
-  const auto fit = budget::fit_curve(curve, options);
-  const auto targets = budget::default_targets(fit);
-  check_text(budget::to_text(fit, targets), input);
-  check_json(budget::to_json(fit, targets), input);
+  options.components = scaling::step_model(components);
+  const auto fit = scaling::fit_curve(curve, options);
+  const auto targets = scaling::default_targets(fit);
+  check_text(scaling::to_text(fit, targets), input);
+  check_json(scaling::to_json(fit, targets), input);
 }
 
 void check_comparison(const std::filesystem::path& file, const std::string& input) {
   const auto in_scratch = [](const char* name) { return (scratch_folder() / name).string(); };
   const auto comparison =
-      budget::compare(budget::read_run_set(file.string() + "," + in_scratch("one-rank.h5")),
-                      budget::read_run_set(in_scratch("two-ranks.h5") + "," + in_scratch("one-rank.h5")));
+      scaling::compare(scaling::read_run_set(file.string() + "," + in_scratch("one-rank.h5")),
+                       scaling::read_run_set(in_scratch("two-ranks.h5") + "," + in_scratch("one-rank.h5")));
   check_text(to_text(comparison), input);
   check_json(to_json_text(comparison), input);
 }
@@ -97,7 +97,7 @@ void check_budget(const std::vector<runlog::Run>& runs, const std::string& input
   check_text(to_text(budget), input);
   check_json(to_json_text(budget), input);
   if (std::getenv("GPUMONTH_FUZZ_PAGES") != nullptr)
-    check_text(budget::report_html(runs, &budget), input);  // gnuplot: slow
+    check_text(report::report_html(runs, &budget), input);  // gnuplot: slow
 }
 
 /// As far as the runs go: a refusal by one command does not keep the next from being tried.
@@ -123,8 +123,8 @@ void run_log(const std::string& input, Effort effort) {
     if (efficiency.has_interval()) check_finite(efficiency.mfu_low, "lower end of MFU");
     check_finite(efficiency.step_mfu_p95, "MFU of steps");
   }
-  try_to([&] { static_cast<void>(budget::measure(std::span(&run, 1), runlog::summarize(run))); });
-  try_to([&] { static_cast<void>(budget::curve_of_runs({run})); });
+  try_to([&] { static_cast<void>(scaling::measure(std::span(&run, 1), runlog::summarize(run))); });
+  try_to([&] { static_cast<void>(scaling::curve_of_runs({run})); });
   if (effort == Effort::quick) return;
   try_to([&] { check_fit({run}, 2, 10, input); });
   try_to([&] { check_fit({run, partner(1), partner(4)}, 2, 10, input); });

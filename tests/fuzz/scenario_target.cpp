@@ -1,6 +1,6 @@
 #include "budget/budget.h"
-#include "budget/scenario.h"
-#include "budget/sweep.h"
+#include "budget/inputs/scenario.h"
+#include "budget/plan/sweep.h"
 #include "tests/fuzz/harnesses.h"
 #include "tests/fuzz/oracle.h"
 #include "tests/fuzz/scratch.h"

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$1"
 formatter=$(type -P clang-format-14) || { echo "clang-format-14 is missing: jobs/install.sh test"; exit 1; }
-mapfile -t files < <(find base budget cli comm model runlog tests trainer -name '*.cpp' -o -name '*.h' -o -name '*.cu')
+mapfile -t files < <(find base budget cli comm machine model report runlog scaling tests trainer -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 ((${#files[@]} > 400)) || { echo "only ${#files[@]} files were found below $PWD"; exit 1; }
 if [[ ${2:-} == --fix ]]; then exec "$formatter" -i "${files[@]}"; fi
 if ! "$formatter" --dry-run --Werror "${files[@]}" >/dev/null 2>&1; then

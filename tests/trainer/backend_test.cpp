@@ -4,8 +4,8 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "comm/cuda_devices.h"
-#include "comm/self_communicator.h"
+#include "comm/host/self_communicator.h"
+#include "machine/cuda_devices.h"
 #include "tests/catch.h"
 #include "tests/trainer/runs.h"
 #include "trainer/run_info.h"
@@ -13,6 +13,7 @@
 using namespace gpumonth;
 using namespace gpumonth::tests;
 using namespace gpumonth::trainer;
+using namespace gpumonth::machine;
 
 namespace {
 
@@ -44,7 +45,7 @@ std::string refusal(const std::string& asked, const comm::Communicator& ranks) {
 
 TEST_CASE("auto and cpu are the CPU where there is no GPU") {
   REQUIRE(hidden);
-  REQUIRE(comm::cuda_devices().devices.empty());
+  REQUIRE(machine::cuda_devices().devices.empty());
   CHECK(choose_backend("auto", comm::SelfCommunicator()).name == "cpu");
   CHECK(choose_backend("cpu", comm::SelfCommunicator()).name == "cpu");
   CHECK(choose_backend("auto", Ranks(2, "mpi", -1)).name == "cpu");
@@ -55,7 +56,7 @@ TEST_CASE("auto and cpu are the CPU where there is no GPU") {
 TEST_CASE("cuda without a GPU is refused in one line with the reason") {
   for (const std::string& message : {refusal("cuda", comm::SelfCommunicator()), refusal("cuda", Ranks(2, "mpi", -1))}) {
     INFO(message);
-    CHECK_THAT(message, contains("run.backend = \"cuda\": " + comm::cuda_devices().why_none));
+    CHECK_THAT(message, contains("run.backend = \"cuda\": " + machine::cuda_devices().why_none));
     CHECK_THAT(message, contains("set run.backend = \"cpu\""));
     CHECK(message.find('\n') == std::string::npos);
   }
@@ -74,10 +75,10 @@ TEST_CASE("train and probe say it and leave nothing behind") {
   const auto file = write_run_file(folder);
   const auto out = folder.path() / "out";
   check_refused(run_command(train_command(0, file, {"run.backend=cuda"})),
-                {"run.backend = \"cuda\"", comm::cuda_devices().why_none, "run.backend = \"cpu\""}, out);
+                {"run.backend = \"cuda\"", machine::cuda_devices().why_none, "run.backend = \"cpu\""}, out);
   const auto ranks = run_command(train_command(2, file, {"run.backend=cuda"}));
   CHECK(ranks.exit_code == 2);
-  CHECK_THAT(ranks.err, contains("run.backend = \"cuda\": " + comm::cuda_devices().why_none));
+  CHECK_THAT(ranks.err, contains("run.backend = \"cuda\": " + machine::cuda_devices().why_none));
   CHECK_FALSE(std::filesystem::exists(out));
   const std::filesystem::path golden = std::filesystem::path(GPUMONTH_SOURCE_DIR) / "tests/golden/image";
   const auto result =
@@ -85,7 +86,7 @@ TEST_CASE("train and probe say it and leave nothing behind") {
                   (golden / "model.toml").string() + " --batch " + (golden / "batch.h5").string() + " --out " +
                   (folder.path() / "o.h5").string() + " --backend cuda");
   CHECK(result.exit_code == 2);
-  CHECK_THAT(result.err, contains(comm::cuda_devices().why_none));
+  CHECK_THAT(result.err, contains(machine::cuda_devices().why_none));
   CHECK_FALSE(std::filesystem::exists(folder.path() / "o.h5"));
 }
 

@@ -1,5 +1,5 @@
 // Checkpoints: bit-exact, atomic, readable without the rest, and refused where they are of another model.
-#include "trainer/checkpoint.h"
+#include "trainer/state/checkpoint.h"
 
 #include <signal.h>
 #include <sys/resource.h>

@@ -1,5 +1,5 @@
 // The run's folder: what is kept, what is refused, and replicas that have drifted apart.
-#include "trainer/checkpoints.h"
+#include "trainer/state/checkpoints.h"
 
 #include <set>
 

@@ -6,7 +6,7 @@
 #include "base/hdf5.h"
 #include "tests/catch.h"
 #include "tests/command.h"
-#include "trainer/data.h"
+#include "trainer/data/data.h"
 
 using namespace gpumonth;
 using namespace gpumonth::trainer;

@@ -1,4 +1,4 @@
-#include "trainer/diffusion.h"
+#include "trainer/ops/diffusion.h"
 
 #include <cmath>
 
@@ -8,8 +8,8 @@ namespace gpumonth::trainer {
 namespace {
 
 TEST_CASE("the linear schedule has the reference's end points") {
-  const DiffusionSchedule s;
-  REQUIRE(s.betas.size() == kDiffusionSteps);
+  const ops::DiffusionSchedule s;
+  REQUIRE(s.betas.size() == ops::kDiffusionSteps);
   CHECK(s.betas.front() == Approx(1e-4).epsilon(1e-14));
   CHECK(s.betas.back() == Approx(0.02).epsilon(1e-14));
   CHECK(s.betas[500] == Approx(1e-4 + 500 * 0.0199 / 999).epsilon(1e-14));
@@ -23,8 +23,8 @@ TEST_CASE("the linear schedule has the reference's end points") {
 }
 
 TEST_CASE("the tables obey the identities of the forward process at every t") {
-  const DiffusionSchedule s;
-  for (int t = 1; t < kDiffusionSteps; ++t) {
+  const ops::DiffusionSchedule s;
+  for (int t = 1; t < ops::kDiffusionSteps; ++t) {
     CAPTURE(t);
     const double signal = s.sqrt_alphas_cumprod[t], noise = s.sqrt_one_minus_alphas_cumprod[t];
     REQUIRE(signal * signal + noise * noise == Approx(1).epsilon(1e-13));
@@ -41,10 +41,10 @@ TEST_CASE("the tables obey the identities of the forward process at every t") {
 }
 
 TEST_CASE("step_coefficients are finite and derived from the tables") {
-  const DiffusionSchedule s;
-  const auto table = step_coefficients(s);
-  REQUIRE(table.size() == kDiffusionSteps);
-  for (int t = 0; t < kDiffusionSteps; ++t) {
+  const ops::DiffusionSchedule s;
+  const auto table = ops::step_coefficients(s);
+  REQUIRE(table.size() == ops::kDiffusionSteps);
+  for (int t = 0; t < ops::kDiffusionSteps; ++t) {
     CAPTURE(t);
     REQUIRE(table[t].signal == static_cast<float>(s.sqrt_alphas_cumprod[t]));
     REQUIRE(table[t].noise == static_cast<float>(s.sqrt_one_minus_alphas_cumprod[t]));
@@ -60,27 +60,27 @@ TEST_CASE("timesteps are uniform and belong to the sample") {
   constexpr int kDraws = 100000;
   double next = 0;
   for (std::uint32_t sample = 0; sample < kDraws; ++sample) {
-    const int t = draw_timestep(1, 5, sample);
+    const int t = ops::draw_timestep(1, 5, sample);
     REQUIRE(t >= 0);
-    REQUIRE(t < kDiffusionSteps);
+    REQUIRE(t < ops::kDiffusionSteps);
     ++counts[static_cast<std::size_t>(t / 100)];
-    next += (t - 499.5) * (draw_timestep(1, 6, sample) - 499.5) / kDraws;
+    next += (t - 499.5) * (ops::draw_timestep(1, 6, sample) - 499.5) / kDraws;
   }
   double chi_squared = 0;
   for (const int c : counts) chi_squared += std::pow(c - kDraws / 10.0, 2) / (kDraws / 10.0);
   CHECK(chi_squared < 27.9);  // 9 degrees of freedom, p = 0.001
   CHECK(std::abs(next) / 83333 < 0.015);
-  CHECK(draw_timestep(1, 5, 7) == draw_timestep(1, 5, 7));
+  CHECK(ops::draw_timestep(1, 5, 7) == ops::draw_timestep(1, 5, 7));
 }
 
 TEST_CASE("labels are dropped with the given probability") {
   int dropped = 0;
   for (std::uint32_t sample = 0; sample < 100000; ++sample) {
-    const int label = draw_label(1, 5, sample, 3, 0.1, 10);
+    const int label = ops::draw_label(1, 5, sample, 3, 0.1, 10);
     REQUIRE((label == 3 || label == 10));
     dropped += label == 10;
-    REQUIRE(draw_label(1, 5, sample, 3, 0.0, 10) == 3);
-    REQUIRE(draw_label(1, 5, sample, 3, 1.0, 10) == 10);
+    REQUIRE(ops::draw_label(1, 5, sample, 3, 0.0, 10) == 3);
+    REQUIRE(ops::draw_label(1, 5, sample, 3, 1.0, 10) == 10);
   }
   CHECK(std::abs(dropped - 10000) < 400);
 }

@@ -4,7 +4,7 @@
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
 #include "tests/trainer/runs.h"
-#include "trainer/checkpoint.h"
+#include "trainer/state/checkpoint.h"
 #include "trainer/step.h"
 
 using namespace gpumonth;

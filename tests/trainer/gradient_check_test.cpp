@@ -6,12 +6,13 @@
 
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
-#include "trainer/dit_impl.h"
+#include "trainer/dit/dit_impl.h"
 #include "trainer/ops/diffusion_loss.h"
 #include "trainer/step.h"
 
 using namespace gpumonth;
 using namespace gpumonth::trainer;
+using namespace gpumonth::ops;
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "trainer/init.h"
+#include "trainer/dit/init.h"
 
 #include <cmath>
 #include <span>

@@ -21,8 +21,8 @@
 #include "runlog/reader.h"
 #include "tests/catch.h"
 #include "tests/trainer/runs.h"
-#include "trainer/checkpoint.h"
 #include "trainer/run_config.h"
+#include "trainer/state/checkpoint.h"
 
 namespace gpumonth {
 namespace {

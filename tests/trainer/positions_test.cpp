@@ -1,4 +1,4 @@
-#include "trainer/positions.h"
+#include "trainer/dit/positions.h"
 
 #include <cmath>
 

@@ -1,5 +1,5 @@
 // Probe files: the batch is checked against the model, the result carries every gradient.
-#include "trainer/probe_io.h"
+#include "trainer/probe/probe_io.h"
 
 #include <functional>
 #include <limits>

@@ -6,7 +6,7 @@
 
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
-#include "trainer/data.h"
+#include "trainer/data/data.h"
 
 namespace gpumonth::trainer {
 namespace {

@@ -7,7 +7,7 @@
 #include "runlog/reader.h"
 #include "tests/catch.h"
 #include "tests/trainer/runs.h"
-#include "trainer/checkpoint.h"
+#include "trainer/state/checkpoint.h"
 
 using namespace gpumonth;
 using namespace gpumonth::tests;

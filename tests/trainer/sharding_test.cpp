@@ -2,7 +2,7 @@
 #include <cstring>
 #include <vector>
 
-#include "comm/mpi_communicator.h"
+#include "comm/host/mpi_communicator.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 #include "tests/trainer/ops/values.h"

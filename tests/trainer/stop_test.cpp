@@ -5,7 +5,7 @@
 
 #include "tests/catch.h"
 #include "tests/trainer/runs.h"
-#include "trainer/checkpoint.h"
+#include "trainer/state/checkpoint.h"
 
 using namespace gpumonth;
 using namespace gpumonth::tests;

@@ -7,8 +7,8 @@
 #include "runlog/reader.h"
 #include "tests/catch.h"
 #include "tests/trainer/runs.h"
-#include "trainer/checkpoint.h"
-#include "trainer/data.h"
+#include "trainer/data/data.h"
+#include "trainer/state/checkpoint.h"
 
 using namespace gpumonth;
 using namespace gpumonth::tests;

@@ -11,12 +11,12 @@
 #include <memory>
 #include <vector>
 
-#include "trainer/diffusion.h"
 #include "trainer/ops/adamw.h"
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/convert.h"
-#include "trainer/ops/cuda_context.h"
+#include "trainer/ops/cuda/context.h"
+#include "trainer/ops/diffusion.h"
 #include "trainer/ops/diffusion_loss.h"
 #include "trainer/ops/gelu.h"
 #include "trainer/ops/grad_norm.h"
@@ -150,8 +150,8 @@ void latents(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t side) {
   Buffer<bf16> patches(cuda, n), gradient(cuda, 2 * n);
   Buffer<std::int32_t> t(cuda, batch);
   Buffer<double> loss(cuda, batch);
-  Buffer<trainer::StepCoefficients> table(cuda, trainer::kDiffusionSteps);
-  const auto coefficients = trainer::step_coefficients(trainer::DiffusionSchedule());
+  Buffer<ops::StepCoefficients> table(cuda, ops::kDiffusionSteps);
+  const auto coefficients = ops::step_coefficients(ops::DiffusionSchedule());
   ops::copy_to_device(cuda, table.get(), coefficients.data(), table.bytes());
   const std::vector<std::int32_t> steps(static_cast<std::size_t>(batch), 500);
   ops::copy_to_device(cuda, t.get(), steps.data(), t.bytes());

@@ -12,7 +12,7 @@
 
 #include "model/flops.h"
 #include "model/parameters.h"
-#include "trainer/dit_activations.h"
+#include "trainer/dit/dit_activations.h"
 #include "trainer/gemm_peak.h"
 #include "trainer/ops/adamw.h"
 #include "trainer/ops/attention.h"

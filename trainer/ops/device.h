@@ -1,4 +1,4 @@
-// The op seam. An op is a header with its contract, a `_cpu.cpp` and a `_cuda.cu`; the model is written once over
+// The op seam. An op is a header with its contract, one file in cpu/ and one in cuda/; the model is written once over
 // `template <class Device>` and calls `op(device, ...)`; each backend file specialises the op for its device.
 // The arithmetic of one element lives in trainer/ops/math.h, which both backends call.
 //
@@ -18,7 +18,7 @@ struct Cpu {
   int threads = 1;
 };
 
-/// One GPU: stream, library handles and workspace are in ops/cuda_context.h, which only *_cuda.cu include. Copies
+/// One GPU: stream, library handles and workspace are in ops/cuda/context.h, which only files of that folder include. Copies
 /// share the context. Ops enqueue work on its stream and return.
 struct CudaContext;
 struct Cuda {

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "trainer/diffusion.h"
 #include "trainer/ops/device.h"
+#include "trainer/ops/diffusion.h"
 #include "trainer/ops/patchify.h"
 
 namespace gpumonth::ops {
@@ -13,11 +13,11 @@ namespace gpumonth::ops {
 /// Inputs. x_t does not appear: with x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise the distance of
 /// the posterior means is a multiple of (eps_model - noise), which fp32 then does not have to find by cancellation.
 struct DiffusionLossInput {
-  const float* tokens;                     ///< (B, T, pt p p c_out) fp32, the final linear layer's output
-  const float* x_0;                        ///< (B, C, [F,] H, W) fp32
-  const float* noise;                      ///< (B, C, [F,] H, W) fp32
-  const std::int32_t* t;                   ///< (B) in 0 .. 999
-  const trainer::StepCoefficients* table;  ///< (1000) step_coefficients()
+  const float* tokens;                 ///< (B, T, pt p p c_out) fp32, the final linear layer's output
+  const float* x_0;                    ///< (B, C, [F,] H, W) fp32
+  const float* noise;                  ///< (B, C, [F,] H, W) fp32
+  const std::int32_t* t;               ///< (B) in 0 .. 999
+  const ops::StepCoefficients* table;  ///< (1000) step_coefficients()
   LatentShape shape;
   std::int64_t batch;  ///< B
   bool learn_sigma;    ///< c_out = 2 C, the first half epsilon, the second the variance; otherwise c_out = C

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "trainer/ops/cpu/onednn.h"
 #include "trainer/ops/device.h"
-#include "trainer/ops/onednn.h"
 
 namespace gpumonth::ops {
 

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "trainer/diffusion.h"
 #include "trainer/ops/device.h"
+#include "trainer/ops/diffusion.h"
 
 namespace gpumonth::ops {
 
@@ -19,6 +19,6 @@ void draw_noise(Device& device, std::uint64_t seed, std::uint32_t step, std::uin
 /// `table` (1000) is step_coefficients().
 template <class Device>
 void add_noise(Device& device, const float* x_0, const float* noise, const std::int32_t* t,
-               const trainer::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t);
+               const ops::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t);
 
 }  // namespace gpumonth::ops

@@ -5,8 +5,8 @@
 #include "tests/trainer/cuda/compare.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "tests/trainer/ops/reference.h"
-#include "trainer/ops/attention_cudnn_cuda.h"
-#include "trainer/ops/attention_plain_cuda.h"
+#include "trainer/ops/cuda/attention_cudnn.h"
+#include "trainer/ops/cuda/attention_plain.h"
 #include "trainer/ops/recording.h"
 
 namespace gpumonth::ops {

@@ -81,7 +81,7 @@ TEST_CASE("memory that the GPU does not have is refused with a hint, and everyth
   } catch (const CudaOutOfMemory& error) {
     message = error.what();
   }
-  CHECK_THAT(message, contains("cudaMalloc: out of memory at trainer/ops/buffer_cuda.cu:"));
+  CHECK_THAT(message, contains("cudaMalloc: out of memory at trainer/ops/cuda/buffer.cu:"));
   CHECK_THAT(message, contains("fewer samples per rank"));
   CHECK(cudaGetLastError() == cudaSuccess);
   const std::vector<float> values{1, 2, 3};

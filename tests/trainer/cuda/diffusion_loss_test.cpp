@@ -9,7 +9,7 @@ namespace {
 
 using tests::check_close, tests::check_same_bits, tests::gpu, tests::on_gpu, tests::Output, tests::random_values;
 
-const auto kTable = trainer::step_coefficients(trainer::DiffusionSchedule());
+const auto kTable = ops::step_coefficients(ops::DiffusionSchedule());
 
 struct Case {
   LatentShape shape;

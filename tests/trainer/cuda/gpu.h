@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "trainer/ops/buffer.h"
-#include "trainer/ops/cuda_context.h"
+#include "trainer/ops/cuda/context.h"
 
 namespace gpumonth::tests {
 

@@ -10,9 +10,9 @@
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "trainer/ops/bf16.h"
+#include "trainer/ops/cuda/autotune.h"
+#include "trainer/ops/cuda/matmul.h"
 #include "trainer/ops/linear.h"
-#include "trainer/ops/matmul_cuda.h"
-#include "trainer/ops/trial_cuda.h"
 
 namespace gpumonth::ops {
 namespace {

@@ -12,7 +12,7 @@
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "tests/trainer/ops/reference.h"
-#include "trainer/ops/matmul_cuda.h"
+#include "trainer/ops/cuda/matmul.h"
 
 namespace gpumonth::ops {
 namespace {

@@ -41,7 +41,7 @@ TEST_CASE("cuda draw_noise: the CPU's numbers within 2e-6, for any size, batch a
 TEST_CASE("cuda add_noise agrees with the CPU to fp32 rounding") {
   gpu();
   Cpu cpu{2};
-  const auto table = trainer::step_coefficients(trainer::DiffusionSchedule());
+  const auto table = ops::step_coefficients(ops::DiffusionSchedule());
   const std::vector<std::int32_t> t = {0, 500, 999};
   const auto device_table = on_gpu(table);
   const auto device_t = on_gpu(t);

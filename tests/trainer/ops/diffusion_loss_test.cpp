@@ -14,8 +14,8 @@ namespace {
 
 using tests::random_values, tests::relative_distance, tests::same_bits;
 
-const trainer::DiffusionSchedule kSchedule;
-const auto kTable = trainer::step_coefficients(kSchedule);
+const ops::DiffusionSchedule kSchedule;
+const auto kTable = ops::step_coefficients(kSchedule);
 
 struct Case {
   LatentShape shape;

@@ -7,8 +7,8 @@
 #include <numbers>
 
 #include "tests/catch.h"
-#include "trainer/diffusion.h"
-#include "trainer/random.h"
+#include "trainer/ops/diffusion.h"
+#include "trainer/ops/random.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -96,8 +96,8 @@ TEST_CASE("activations and their derivatives agree with double precision") {
 }
 
 TEST_CASE("kl_element is the divergence of two Gaussians, its slope their derivative") {
-  const trainer::DiffusionSchedule s;
-  const auto table = trainer::step_coefficients(s);
+  const ops::DiffusionSchedule s;
+  const auto table = ops::step_coefficients(s);
   for (const int t : {1, 2, 17, 250, 999}) {
     for (double v = -1.5; v < 1.6; v += 0.31) {
       for (double error = -3; error < 3.1; error += 0.5) {
@@ -119,7 +119,7 @@ TEST_CASE("kl_element is the divergence of two Gaussians, its slope their deriva
 }
 
 TEST_CASE("decoder_nll_element is the discretised Gaussian's, its slope the derivative") {
-  const trainer::DiffusionSchedule s;
+  const ops::DiffusionSchedule s;
   const double low = s.posterior_log_variance_clipped[0], range = s.log_betas[0] - low;
   const auto cdf = [](double x) {
     return 0.5 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
@@ -159,9 +159,9 @@ TEST_CASE("normal4 is Box-Muller to 2e-6, and normal") {
   double worst = 0, sum = 0, squares = 0, fourth = 0;
   constexpr std::uint32_t kDraws = 250000;
   for (std::uint32_t i = 0; i < kDraws; ++i) {
-    const auto r = trainer::philox(7, 3, 11, trainer::Purpose::noise, i);
+    const auto r = ops::philox(7, 3, 11, ops::Purpose::noise, i);
     float got[4];
-    trainer::normal4(r, got);
+    ops::normal4(r, got);
     for (int j = 0; j < 4; ++j) {
       const double u1 = ((r.v[j / 2 * 2] >> 9) + 0.5) / 8388608, u2 = ((r.v[j / 2 * 2 + 1] >> 9) + 0.5) / 8388608;
       const double angle = 2 * std::numbers::pi * u2;

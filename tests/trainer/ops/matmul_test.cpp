@@ -1,10 +1,11 @@
 // The oneDNN wrapper: strides, batches, packing, bias, accumulation and types against naive sums in double.
 #include <omp.h>
 
+#include "machine/threads.h"
 #include "tests/catch.h"
 #include "tests/trainer/ops/reference.h"
-#include "trainer/ops/onednn.h"
-#include "trainer/ops/parallel_cpu.h"
+#include "trainer/ops/cpu/onednn.h"
+#include "trainer/ops/cpu/parallel.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -111,10 +112,10 @@ TEST_CASE("a Matmul for more threads than OpenMP gives is refused") {
   const MatmulShape s{.m = 64, .n = 64, .k = 64, .a = {0, 64, 1}, .b = {0, 64, 1}, .c = {0, 64, 1}};
   const int levels = omp_get_max_active_levels();
   omp_set_max_active_levels(0);  // as OMP_MAX_ACTIVE_LEVELS and OMP_THREAD_LIMIT do: one thread for every region
-  CHECK(available_threads(3) == 1);
+  CHECK(machine::available_threads(3) == 1);
   CHECK_THROWS_WITH(Matmul(s, 3), tests::contains("OpenMP gives 1 of 3 threads"));
   omp_set_max_active_levels(levels);
-  CHECK(available_threads(3) == 3);
+  CHECK(machine::available_threads(3) == 3);
   CHECK_NOTHROW(Matmul(s, 3));
 }
 

@@ -34,7 +34,7 @@ TEST_CASE("noise is Philox and Box-Muller element by element") {
   for (std::uint32_t b = 0; b < 2; ++b) {
     for (std::uint32_t e = 0; e < 5003; ++e) {
       float four[4];
-      trainer::normal4(trainer::philox(42, 7, 10 + b, trainer::Purpose::noise, e / 4), four);
+      ops::normal4(ops::philox(42, 7, 10 + b, ops::Purpose::noise, e / 4), four);
       worst = std::max(worst, std::abs(double{noise[b * 5003 + e]} - double{four[e % 4]}));
     }
   }
@@ -65,8 +65,8 @@ TEST_CASE("neighbouring samples, steps and seeds are uncorrelated") {
 }
 
 TEST_CASE("add_noise mixes by the schedule of each sample's t") {
-  const trainer::DiffusionSchedule schedule;
-  const auto table = trainer::step_coefficients(schedule);
+  const ops::DiffusionSchedule schedule;
+  const auto table = ops::step_coefficients(schedule);
   constexpr std::int64_t kBatch = 4, kSize = 333;
   const auto x_0 = tests::random_values(kBatch * kSize, 1), noise = tests::random_values(kBatch * kSize, 2);
   const std::vector<std::int32_t> t = {0, 1, 500, 999};

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace gpumonth {
+
+/// Throws UserError where `file` may not be written: it exists and `force` is off, it is a folder, or its
+/// folder does not exist. Called before the work, so that a mistake costs no time.
+void check_output(const std::filesystem::path& file, bool force);
+
+/// Writes `text`, cleaned (base/clean_text.h), to a temporary file beside `file`, syncs, renames: `file` is
+/// whole or as it was. Into a device or a pipe (/dev/stdout) it is written as it goes. Throws UserError (full disk,
+/// unwritable folder) and leaves nothing behind.
+void write_text_file(const std::filesystem::path& file, const std::string& text, bool force);
+
+}  // namespace gpumonth

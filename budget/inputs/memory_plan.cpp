@@ -1,0 +1,78 @@
+#include "budget/inputs/memory_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "model/memory.h"
+#include "model/parameters.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr std::array kSharding = {"none", "optimizer", "full"};
+constexpr int kMostReplicaGpus = 64;
+
+std::size_t level(const std::string& sharding) {
+  return static_cast<std::size_t>(std::find(kSharding.begin(), kSharding.end(), sharding) - kSharding.begin());
+}
+
+/// bf16 weights and fp32 gradients of two blocks: the one at work, and the next on its way.
+double gathered_bytes(const model::ModelConfig& model) {
+  const double parameters = static_cast<double>(model::ParameterTable(model).count());
+  return 2 * (2 + 4) * parameters / model.depth;
+}
+
+/// Another plan that may fit, or nothing where a change is not one: fewer options, the same ones.
+MemoryPlan changed(MemoryPlan plan, std::size_t sharding, bool recompute, int batch, int replica_gpus) {
+  plan.sharding = kSharding[sharding];
+  plan.recompute = recompute;
+  plan.batch_per_replica = batch;
+  plan.replica_gpus = replica_gpus;
+  return plan;
+}
+
+}  // namespace
+
+std::string describe(const MemoryPlan& plan) {
+  std::string text = plan.sharding == "none" ? "no sharding" : plan.sharding + " sharding";
+  if (plan.recompute) text += ", recompute";
+  return text + fmt::format(", {} sample{} per {}", plan.batch_per_replica, plan.batch_per_replica == 1 ? "" : "s",
+                            plan.replica_gpus == 1 ? "GPU" : fmt::format("{} GPUs", plan.replica_gpus));
+}
+
+MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus) {
+  model::MemoryLayout layout{.packed = false, .recompute = plan.recompute};
+  if (plan.sharding != "none") layout.weight_ranks = layout.optimizer_ranks = gpus;
+  MemoryNeed need;
+  for (const auto& part : model::memory_parts(model, plan.batch_per_replica, model::Dtype::bf16, layout)) {
+    const bool whole_before_full =
+        part.kind == model::MemoryKind::packed_weights || part.kind == model::MemoryKind::gradients;
+    const auto bytes = static_cast<double>(part.bytes);
+    if (part.kind == model::MemoryKind::activations)
+      need.activation_bytes += bytes / plan.replica_gpus;
+    else
+      need.state_bytes += whole_before_full && plan.sharding == "full" ? bytes / static_cast<double>(gpus) : bytes;
+  }
+  if (plan.sharding == "full") need.state_bytes += gathered_bytes(model);
+  return need;
+}
+
+std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
+                                       double bytes) {
+  const double room = bytes * (1 - plan.memory_reserve);
+  const std::size_t first_level = plan.sharding == "auto" ? 0 : level(plan.sharding);
+  for (int replica = plan.replica_gpus; replica <= std::max(kMostReplicaGpus, plan.replica_gpus); replica *= 2) {
+    if (gpus % replica != 0) continue;
+    for (int batch = plan.batch_per_replica; batch >= 1; batch /= 2)
+      for (const bool recompute : {plan.recompute, true})
+        for (std::size_t sharding = first_level; sharding < kSharding.size(); ++sharding) {
+          const MemoryPlan next = changed(plan, sharding, recompute, batch, replica);
+          if (memory_need(model, next, gpus).total() <= room) return next;
+        }
+  }
+  return std::nullopt;
+}
+
+}  // namespace gpumonth::budget

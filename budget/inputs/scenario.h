@@ -1,0 +1,69 @@
+// A scenario: every assumption of a budget, read from configs/scenarios/*.toml. A number there is a table
+//   data_factor = { low = 4, high = 10, unit = "1", tag = "published", source = "..." }
+// (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. A range
+// is a 90 % interval for the Monte Carlo; median = and distribution = say more about it (budget/inputs/distribution.h).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "budget/inputs/distribution.h"
+#include "budget/inputs/memory_plan.h"
+#include "budget/inputs/number.h"
+#include "model/config.h"
+#include "model/hardware.h"
+
+namespace gpumonth::budget {
+
+/// What a scenario may say under one key.
+struct ScenarioKey {
+  const char* key;   ///< "training.model_factor"
+  const char* unit;  ///< the unit the file must state
+  double min, max;   ///< allowed range, ends included
+  bool required;
+  const char* help;
+  std::span<const double> slips = {};  ///< config::Field's: factors to `unit` from what people type instead
+  bool is_whole() const { return std::string_view(unit) == "GPU"; }  ///< machines come in whole numbers
+};
+std::span<const ScenarioKey> scenario_keys();
+
+/// An input as the reader of a result sees it.
+struct Input {
+  Number number;
+  std::string source;
+  Distribution distribution = {};  ///< what the Monte Carlo draws from
+};
+
+/// Where the scaling of a training on many GPUs is read from when there are no run logs of it.
+struct CurveReference {
+  std::string file;             ///< CSV of scaling/curve_csv.h, relative to the scenario; empty: none
+  std::string name;             ///< which curve of the file; may be empty where it holds one
+  std::string choice = "auto";  ///< "runs" or "curve" goes first; auto: runs as far as they reach
+};
+
+struct Scenario {
+  std::string path, title, summary;
+  std::string image_name = "image of the base model";  ///< what outputs are called: "DiT-XL/2 image",
+  std::string clip_name = "clip";                      ///< "Sora 1-min video"
+  model::Hardware hardware;
+  model::ModelConfig model;             ///< the model that is counted; frames follow from [video]
+  std::map<std::string, Input> inputs;  ///< by key; only those that the scenario gives
+  MemoryPlan plan;
+  CurveReference curve;
+
+  bool has(const std::string& key) const { return inputs.contains(key); }
+  bool has_all(std::initializer_list<const char*> keys) const;
+  /// The number under `key`; unknown (NaN) where the scenario does not give it. std::logic_error: no such key.
+  Number at(const std::string& key) const;
+};
+
+/// Reads the file, then the overrides: "training.data_factor.low=3", or in short "training.data_factor=5" and
+/// "training.data_factor=3..6". A number that is overridden becomes `assumed`. Throws UserError: unknown key
+/// (the nearest is named), another unit, no source, out of range, ends in the wrong order, frames no whole number.
+Scenario load_scenario(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,65 @@
+// Rung 6: machines fail. Work since the last checkpoint is lost, and restarting takes time; checkpoints that
+// would save work cost time themselves. Daly's interval makes the best of it (budget/plan/goodput.h).
+#include <fmt/format.h>
+
+#include "base/format.h"
+#include "budget/ladder/ladder.h"
+#include "budget/plan/training_plan.h"
+
+namespace gpumonth::budget {
+namespace {
+
+Number provenance(const Scenario& s) {
+  Number from = s.at("goodput.failure_rate") * s.at("goodput.checkpoint") * s.at("goodput.restart");
+  return s.has("goodput.other_stops") ? from * s.at("goodput.other_stops") : from;
+}
+
+std::string what_stands_now(const Scenario& s, const Cluster& cluster) {
+  const Outcome& out = cluster.outcome;
+  const auto text_of = [](const Column& column, std::string (*format)(double)) {
+    return range_text(drawn(column, {}, "", ""), format);
+  };
+  std::string text = "no failure, and so no checkpoint";
+  if (!out.mtbf_s.isInf().all())
+    text = fmt::format(
+        "one failure in {} h on {} GPUs ({} per GPU-hour); a checkpoint of {} s every {} min (Daly), restart "
+        "in {} min",
+        text_of(out.mtbf_s / 3600, compact), grouped(static_cast<double>(cluster.gpus)),
+        range_text(s.at("goodput.failure_rate"), scientific), range_text(s.at("goodput.checkpoint"), compact),
+        text_of(out.interval_s / 60, compact), range_text(s.at("goodput.restart") / exactly(60), compact));
+  if (s.has("goodput.other_stops"))
+    text += fmt::format(", {} other stops", range_text(s.at("goodput.other_stops"), percent));
+  return text + fmt::format(": {} of the time goes forward", text_of(out.goodput, percent));
+}
+
+}  // namespace
+
+std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
+  if (before == nullptr || context.cluster == nullptr) return std::nullopt;
+  const Scenario& s = context.scenario;
+  const Cluster& cluster = *context.cluster;
+  if (!cluster.simulation.has_goodput()) {
+    context.notes.push_back(
+        "goodput: left out, the scenario has no goodput.failure_rate, checkpoint and restart: add [goodput] "
+        "from = "
+        "\"../published/goodput.toml\"");
+    return std::nullopt;
+  }
+  const Outcome& out = cluster.outcome;
+  const Number from = provenance(s);
+  const Column before_months = cluster.simulation.has_scaling() ? out.scaling_months : out.measured_months;
+  Rung rung{.id = "goodput"};
+  rung.replaces = "the cluster never stops";
+  rung.replacement = what_stands_now(s, cluster);
+  rung.inputs = from.inputs;
+  rung.compute = before->compute;
+  const Column used = cluster.simulation.has_scaling() ? Column(out.utilisation * out.efficiency) : out.utilisation;
+  rung.utilisation = drawn(used * out.goodput, before->utilisation * from, "1", "utilisation x goodput");
+  rung.gpu_months = drawn(out.goodput_months, before->gpu_months * from, "GPU-month",
+                          "GPU-months of the rung before / goodput, 5 % .. 95 % of the draws");
+  rung.median = quantile_of(out.goodput_months, 0.5);
+  rung.factor = drawn(out.goodput_months / before_months, from, "1", "draw by draw");
+  return rung;
+}
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,201 @@
+#include "budget/plan/scaling_basis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/error.h"
+#include "scaling/curve_csv.h"
+#include "scaling/fit/components.h"
+#include "scaling/throughput_unit.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr std::size_t kCurveDraws = 4096;
+constexpr std::uint64_t kSeed = 20240302;
+/// How far runs reach, in multiples of their most ranks: six doublings. Published curves test a fit to x 16
+/// at most.
+constexpr std::int64_t kReach = 64;
+
+/// Usable runs that belong on one curve, on the most rank counts; of several such the one with the most ranks.
+Runs widest_group(const std::vector<Efficiency>& runs) {
+  Runs best;
+  std::pair<std::size_t, int> best_size{1, 0};  // one rank count says nothing about scaling
+  for (const auto& group : that_belong_together(runs, &Efficiency::has_mfu)) {
+    std::set<int> ranks;
+    for (const auto* run : group) ranks.insert(run->ranks);
+    const std::pair size{ranks.size(), *ranks.rbegin()};
+    if (ranks.size() < 2 || size <= best_size) continue;
+    best = group;
+    best_size = size;
+  }
+  return best;
+}
+
+scaling::ScalingCurve as_curve(const Runs& group) {
+  scaling::ScalingCurve curve;
+  curve.name = "runs";
+  for (const auto* run : group) {
+    scaling::ScalingPoint point{.ranks = run->ranks, .samples_per_s = run->samples_per_s, .run = run->path};
+    point.batch_per_rank = run->global_batch / run->ranks;
+    curve.points.push_back(point);
+  }
+  scaling::sort(curve);
+  return curve;
+}
+
+/// A fit is a function of its curve; several budgets of one process (back-tests) read the same published one.
+scaling::Fit cached_fit(const scaling::ScalingCurve& curve) {
+  static std::mutex mutex;
+  static std::map<std::string, scaling::Fit> fits;
+  const std::lock_guard lock(mutex);
+  const std::string key = curve.source + "\n" + curve.name + "\n" + scaling::to_csv(curve);
+  const auto found = fits.find(key);
+  return found != fits.end() ? found->second : fits.emplace(key, scaling::fit_curve(curve)).first->second;
+}
+
+scaling::ScalingCurve published_curve(const Scenario& s) {
+  const auto curves = scaling::read_scaling_csv(s.curve.file);
+  std::string names;
+  for (const auto& curve : curves) {
+    if (curve.name == s.curve.name || (s.curve.name.empty() && curves.size() == 1)) {
+      if (const auto why = scaling::why_no_throughput(curve.unit); !why.empty())
+        user_error("{}: curve '{}': {}; or name another with scaling.curve_name", s.curve.file, curve.name, why);
+      return curve;
+    }
+    names += (names.empty() ? "" : ", ") + curve.name;
+  }
+  if (s.curve.name.empty())
+    user_error("{}: holds {} curves: name one with scaling.curve_name: {}", s.curve.file, curves.size(), names);
+  user_error("{}: there is no curve '{}' (scaling.curve_name), it holds {}", s.curve.file, s.curve.name, names);
+}
+
+std::int64_t fewest(const scaling::ScalingCurve& curve) { return scaling::groups(curve).front().ranks; }
+
+Number range_of(const Runs& group, int ranks) {
+  std::vector<Efficiency> chosen;
+  for (const auto* run : group)
+    if (run->ranks == ranks) chosen.push_back(*run);
+  return pooled_mfu(chosen);
+}
+
+ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, const Runs& group,
+                       std::shared_ptr<const scaling::StepModel> components) {
+  const scaling::ScalingCurve curve = as_curve(group);
+  ScalingBasis basis{.fit = *fit_of_runs(all, std::move(components))};
+  basis.input = "scaling of the runs";
+  basis.is_of_runs = true;
+  basis.reference = fewest(curve);
+  basis.utilisation = range_of(group, static_cast<int>(basis.reference));
+  basis.recompute = group.front()->hardware_over_model_flops;
+  const auto& run = *group.front();
+  basis.source = fmt::format("fit of {} run logs of {} on {} .. {} x {}", group.size(), run.model_name, basis.reference,
+                             curve.points.back().ranks, run.device_name);
+  if (is_carried_over(all, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
+  if (is_carried_over(all, s.hardware))
+    basis.carried = fmt::format("the scaling of {} on {} to this model on the {}", run.model_name, run.device_name,
+                                s.hardware.name);
+  return basis;
+}
+
+/// The utilisation is the runs' where there are any, else the published one; the curve scales from where that holds.
+void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, ScalingBasis& basis) {
+  basis.reference = fewest(basis.fit.curve());
+  int ranks = 0;
+  for (const auto& run : runs)
+    if (run.has_mfu() && run.ranks >= ranks) ranks = run.ranks, basis.recompute = run.hardware_over_model_flops;
+  if (ranks > 0) {
+    basis.utilisation = pooled_mfu(runs);
+    if (is_carried_over(runs, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
+    basis.reference = ranks;
+  } else if (s.has("scaling.reference_gpus")) {
+    basis.reference = std::llround(s.at("scaling.reference_gpus").low);
+  }
+}
+
+ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs, std::vector<std::string>& notes) {
+  const scaling::ScalingCurve curve = published_curve(s);
+  for (const auto& note : curve.notes) notes.push_back("scaling: curve " + curve.name + ": " + note);
+  ScalingBasis basis{.fit = cached_fit(curve)};
+  basis.input = "curve " + curve.name;
+  set_utilisation(s, runs, basis);
+  basis.source = fmt::format("fit of {}, {} .. {} GPUs: {}", curve.name, fewest(curve),
+                             scaling::groups(curve).back().ranks, curve.source.empty() ? s.curve.file : curve.source);
+  basis.carried = fmt::format("the scaling of {} to this model on the {}", curve.name, s.hardware.name);
+  return basis;
+}
+
+}  // namespace
+
+std::shared_ptr<const scaling::StepModel> components_of(const std::vector<runlog::Run>& runs,
+                                                        const std::vector<Efficiency>& efficiencies) {
+  std::vector<const runlog::Run*> group;
+  for (const auto* chosen : widest_group(efficiencies))
+    group.push_back(&runs[static_cast<std::size_t>(chosen - efficiencies.data())]);
+  if (group.empty()) return nullptr;
+  return scaling::step_model(std::make_shared<const scaling::Components>(scaling::fit_components(group)));
+}
+
+std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<Efficiency>& runs, std::int64_t gpus,
+                                          std::shared_ptr<const scaling::StepModel> components,
+                                          std::vector<std::string>& notes) {
+  const Runs group = widest_group(runs);
+  const bool has_curve = !s.curve.file.empty();
+  if (group.empty() && !has_curve && s.has("step.bandwidth")) return std::nullopt;  // a step's parts stand in
+  if (group.empty() && !has_curve) {
+    notes.push_back(
+        "scaling: left out, there are no runs on two or more rank counts (--runs) and the scenario names no "
+        "published "
+        "curve (scaling.curve)");
+    return std::nullopt;
+  }
+  if (group.empty()) return from_curve(s, runs, notes);
+  const std::int64_t most = as_curve(group).points.back().ranks;
+  const bool reach = gpus <= kReach * most;
+  if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach))
+    return from_runs(s, runs, group, std::move(components));
+  if (!reach)
+    notes.push_back(
+        fmt::format("scaling: the runs' {} ranks say little about {} GPUs, more than {} times as many; the "
+                    "scenario's published "
+                    "curve is taken (--set scaling.source=runs takes the runs)",
+                    most, gpus, kReach));
+  return from_curve(s, runs, notes);
+}
+
+double forecast_batch(const scaling::ScalingCurve& curve, std::int64_t ranks) {
+  if (!scaling::has_batch(curve)) return scaling::kUnknownBatch;
+  double batch = scaling::kUnknownBatch;
+  for (const auto& group : scaling::groups(curve))
+    if (std::isnan(batch) || group.ranks <= ranks) batch = group.batch_per_rank;
+  return batch;
+}
+
+std::optional<scaling::Fit> fit_of_runs(const std::vector<Efficiency>& runs,
+                                        std::shared_ptr<const scaling::StepModel> components) {
+  const Runs group = widest_group(runs);
+  if (group.empty()) return std::nullopt;
+  scaling::FitOptions options;
+  options.components = std::move(components);
+  return scaling::fit_curve(as_curve(group), options);
+}
+
+std::int64_t reach_of(const scaling::Fit& fit) { return kReach * fit.curve().points.back().ranks; }
+
+std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus) {
+  // The same seed picks the same posterior draws at both places, so that what they share cancels.
+  const scaling::ScalingCurve& curve = basis.fit.curve();
+  auto there = basis.fit.draws(gpus, forecast_batch(curve, gpus), kCurveDraws, kSeed);
+  const auto here = basis.fit.draws(basis.reference, forecast_batch(curve, basis.reference), kCurveDraws, kSeed);
+  const double ratio = static_cast<double>(basis.reference) / static_cast<double>(gpus);
+  for (std::size_t i = 0; i < there.size(); ++i) there[i] = there[i] / here[i] * ratio;
+  std::sort(there.begin(), there.end());
+  return there;
+}
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,77 @@
+// The budget on a number of GPUs as a Monte Carlo: the formulas of the ladder once more, on columns of draws,
+// with scaling, batch and failures. docs/method.md, "From a scaling curve to a budget", derives each.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "budget/inputs/scenario.h"
+#include "budget/plan/monte_carlo.h"
+#include "budget/plan/scaling_basis.h"
+
+namespace gpumonth::budget {
+
+constexpr Eigen::Index kDraws = 16384;  ///< the error of a 5 % quantile is about 1 % of the spread
+constexpr std::uint64_t kMonteCarloSeed = 20240303;
+
+/// One column per quantity, one row per draw. Empty columns: inputs are missing.
+struct Outcome {
+  Column compute_flop;     ///< of the whole training, before the batch's part
+  Column utilisation;      ///< on the reference number of GPUs
+  Column measured_months;  ///< GPU-months of the rung measured-mfu
+  Column step_factor;      ///< time of a step over that of its products: update and exchange that the batch
+                           ///< cannot hide
+  Column efficiency;       ///< utilisation on these GPUs over that on the reference
+  Column samples_factor;   ///< samples that this batch needs over those that the scenario counts
+  Column scaling_months;
+  Column mtbf_s, interval_s, goodput;
+  Column goodput_months;
+  Column months;  ///< of the last rung that could be computed
+  Column days, usd, board_mwh, building_mwh;
+};
+
+/// What is uncertain, and the model that turns draws into an outcome, for one number of GPUs.
+class Simulation {
+ public:
+  /// `utilisation` is what the rung measured-mfu has, of which `basis` (may be nullptr) may know better.
+  /// Scenario and basis must live longer than this.
+  Simulation(const Scenario& scenario, const MemoryPlan& plan, const Number& utilisation, const ScalingBasis* basis,
+             std::int64_t gpus);
+
+  const std::vector<UncertainInput>& inputs() const { return inputs_; }
+  Outcome evaluate(const Sample& sample) const;
+  Outcome draw() const;
+  bool has_curve() const { return basis_ != nullptr; }
+  bool has_step() const;  ///< the parts of a step that do not shrink with the batch are counted
+  bool has_scaling() const { return has_curve() || has_step(); }
+  bool has_goodput() const;
+  std::int64_t gpus() const { return gpus_; }
+  double global_batch() const;     ///< samples per step
+  double extra_recompute() const;  ///< time of a step of the plan over that of the reference, for recompute
+
+ private:
+  Column at(const Sample& sample, const std::string& key) const;
+  Column samples(const Sample& sample) const;
+  Column compute(const Sample& sample) const;
+  Column step_factor(const Sample& sample, const Outcome& outcome) const;
+  Column curve_efficiency(const Sample& sample) const;
+  void add_scaling(const Sample& sample, Outcome& outcome) const;
+  void add_goodput(const Sample& sample, Outcome& outcome) const;
+  void add_costs(const Sample& sample, Outcome& outcome) const;
+
+  const Scenario& scenario_;
+  MemoryPlan plan_;
+  Number utilisation_;
+  const ScalingBasis* basis_;
+  std::int64_t gpus_;
+  double clip_flop_ = 0, image_flop_ = 0, parameters_ = 0;
+  std::vector<UncertainInput> inputs_;
+};
+
+/// How the utilisation and the scaling are called among the inputs.
+constexpr const char* kUtilisationInput = "utilisation";
+constexpr const char* kEfficiencyInput = "scaling efficiency";
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,19 @@
+#include "budget/print/input_words.h"
+
+#include "budget/inputs/scenario.h"
+#include "budget/plan/simulation.h"
+
+namespace gpumonth::budget {
+
+std::string input_words(const std::string& input) {
+  if (input == kUtilisationInput) return "share of the peak that is reached (MFU)";
+  if (input == kEfficiencyInput) return "scaling efficiency, from the fit";
+  for (const auto& key : scenario_keys())
+    if (input == key.key) {
+      const std::string help = key.help;
+      return help.substr(0, help.find_first_of(",;:"));
+    }
+  return input;
+}
+
+}  // namespace gpumonth::budget

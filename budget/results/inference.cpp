@@ -1,0 +1,93 @@
+// Inference: FLOP per output, output per GPU-hour, break-even with training. "As published" numbers take the
+// publication's operations for FLOPs at 100 % of the peak; "counted" ones count the model, 2 FLOP per multiply-add.
+#include "budget/results/lines.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr double kSecondsPerHour = 3600, kSecondsPerMinute = 60, kFlopsPerMac = 2;
+
+Number clip_minutes(const Scenario& s) { return s.at("video.clip_length") / exactly(kSecondsPerMinute); }
+
+const Rung* find(const std::vector<Rung>& rungs, const std::string& id) {
+  for (const auto& rung : rungs)
+    if (rung.id == id) return &rung;
+  return nullptr;
+}
+
+void add_image(const Scenario& s, Group& group) {
+  const Number image = image_inference(s);
+  group.lines.push_back({"image_flops", "one image of the base model, all steps, as published", image});
+  if (!s.has("training.base_operations")) return;
+  const Number even = (s.at("training.base_operations") / image).as("image", "training / inference compute");
+  group.lines.push_back({"image_break_even", "break-even of the base model", even});
+  if (s.has("uploads.instagram"))
+    group.lines.push_back({"image_break_even_instagram_days", "  in days of Instagram's uploads",
+                           (even / s.at("uploads.instagram")).as("day", "break-even / uploads per day")});
+}
+
+void add_clip(const Scenario& s, const Rung* published, Group& group) {
+  const Number clip = clip_inference(s);
+  group.lines.push_back({"clip_step_flops", "one clip, one denoising step, as published",
+                         (s.at("inference.image_step") * s.at("training.model_factor") * latent_frames(s))
+                             .as("FLOP", "image step x model factor x latent frames")});
+  group.lines.push_back({"clip_flops", "one clip, all steps, as published", clip});
+  const Number rate = minutes_per_gpu_hour(s, clip);
+  group.lines.push_back({"minutes_per_gpu_hour", "clip minutes per GPU-hour at the peak", rate});
+  if (s.has("inference.few_steps"))
+    group.lines.push_back({"few_steps_minutes_per_gpu_hour", "  with a few-step sampler (consistency model)",
+                           (rate * s.at("inference.sampling_steps") / s.at("inference.few_steps"))
+                               .as("min/h", "minutes per GPU-hour x sampling_steps / few_steps")});
+  if (published == nullptr) return;
+  const Number even =
+      (published->compute / (clip / clip_minutes(s))).as("min", "training / inference compute per minute");
+  group.lines.push_back({"clip_break_even_minutes", "break-even, as published", even});
+  const auto days = [&](const char* id, const char* label, const char* key) {
+    if (s.has(key)) group.lines.push_back({id, label, (even / s.at(key)).as("day", "break-even / uploads per day")});
+  };
+  days("clip_break_even_tiktok_days", "  in days of TikTok's uploads", "uploads.tiktok");
+  days("clip_break_even_youtube_days", "  in days of YouTube's uploads", "uploads.youtube");
+}
+
+void add_counted(const Scenario& s, const Rung* counted, Group& group) {
+  const Number clip = (exactly(kFlopsPerMac) * clip_forward_macs(s) * s.at("inference.sampling_steps"))
+                          .as("FLOP", "2 x forward MACs x sampling steps");
+  group.lines.push_back({"counted_clip_flops", "one clip, all steps, counted with attention", clip});
+  group.lines.push_back({"counted_minutes_per_gpu_hour", "clip minutes per GPU-hour at the peak, counted",
+                         minutes_per_gpu_hour(s, clip)});
+  if (counted != nullptr)
+    group.lines.push_back({"counted_break_even_minutes", "break-even, counted",
+                           (counted->compute / (clip / clip_minutes(s))).as("min", "training / inference compute")});
+}
+
+}  // namespace
+
+Number image_inference(const Scenario& s) {
+  if (!s.has_all({"inference.image_step", "inference.sampling_steps"})) return {};
+  return (s.at("inference.image_step") * s.at("inference.sampling_steps")).as("FLOP", "image step x sampling steps");
+}
+
+Number clip_inference(const Scenario& s) {
+  if (!s.has_all({"video.clip_length", "training.model_factor"}) || !image_inference(s).known()) return {};
+  return (image_inference(s) * s.at("training.model_factor") * latent_frames(s))
+      .as("FLOP", "image step x sampling steps x model factor x latent frames");
+}
+
+Number minutes_per_gpu_hour(const Scenario& s, const Number& flop_per_clip) {
+  return (clip_minutes(s) * s.at("hardware.peak_flops_per_s") * exactly(kSecondsPerHour) / flop_per_clip)
+      .as("min/h", "clip minutes x peak x 3,600 s / FLOP per clip");
+}
+
+Group inference_group(const Scenario& s, const std::vector<Rung>& rungs, std::vector<std::string>& notes) {
+  Group group{.id = "inference", .title = "Inference and break-even", .lines = {}};
+  if (image_inference(s).known())
+    add_image(s, group);
+  else
+    notes.push_back("inference: nothing as published, inference.image_step or sampling_steps is not given");
+  if (clip_inference(s).known()) add_clip(s, find(rungs, "as-published"), group);
+  if (s.has_all({"video.clip_length", "inference.sampling_steps"}))
+    add_counted(s, find(rungs, "attention-counted"), group);
+  return group;
+}
+
+}  // namespace gpumonth::budget

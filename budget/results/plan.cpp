@@ -1,0 +1,67 @@
+// The training on N GPUs, number by number.
+#include <fmt/format.h>
+
+#include "budget/plan/training_plan.h"
+#include "budget/results/lines.h"
+
+namespace gpumonth::budget {
+namespace {
+
+constexpr double kGigabyte = 1e9;
+
+void add_memory(const Scenario& s, const Cluster& cluster, Group& group) {
+  if (!cluster.memory) return;
+  const auto gigabytes = [&](double bytes, const char* formula) {
+    return (s.at("model") * exactly(bytes / kGigabyte)).as("GB", formula);
+  };
+  group.lines.push_back({"state_gb", "memory per GPU: parameters, gradients, moments, EMA",
+                         gigabytes(cluster.memory->state_bytes, "model/memory.h by sharding")});
+  group.lines.push_back({"activations_gb", "  activations",
+                         gigabytes(cluster.memory->activation_bytes, "model/memory.h / GPUs per replica")});
+  Number room = exactly(s.hardware.memory_gb * (1 - cluster.plan.memory_reserve), "GB");
+  room.formula = "memory x (1 - plan.memory_reserve)";
+  room.tag = s.at("hardware.peak_flops_per_s").tag;
+  group.lines.push_back({"memory_gb", "  room for them", room});
+}
+
+void add_failures(const Scenario& s, const Cluster& cluster, Group& group) {
+  const Outcome& out = cluster.outcome;
+  if (out.goodput.size() == 0) return;
+  const Number rate = s.at("goodput.failure_rate");
+  if (!out.mtbf_s.isInf().all()) {
+    group.lines.push_back(
+        {"mtbf_h", "time between failures", drawn(out.mtbf_s / 3600, rate, "h", "1 / (failure rate x GPUs)")});
+    group.lines.push_back({"checkpoint_interval_min", "time between checkpoints",
+                           drawn(out.interval_s / 60, rate * s.at("goodput.checkpoint"), "min", "Daly 2006")});
+  }
+  group.lines.push_back({"goodput", "share of the time that goes forward",
+                         drawn(out.goodput, rate * s.at("goodput.checkpoint") * s.at("goodput.restart"), "1",
+                               "Daly 2006 x (1 - other stops)")});
+}
+
+}  // namespace
+
+Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const Cluster* cluster) {
+  if (cluster == nullptr) return {};
+  const Outcome& out = cluster->outcome;
+  Group group{
+      .id = "plan", .title = fmt::format("On {} GPUs: {}", cluster->gpus, describe(cluster->plan)), .lines = {}};
+  const Number gpus = s.at("cost.gpus");
+  Number batch = gpus.as("sample", "replicas x plan.batch_per_replica");
+  batch.low = batch.high = cluster->simulation.global_batch();
+  group.lines.push_back({"global_batch", "batch of a step", batch});
+  if (s.has("batch.critical") && cluster->simulation.has_scaling())
+    group.lines.push_back({"samples_factor", "samples needed against a small batch",
+                           drawn(out.samples_factor, gpus * s.at("batch.critical"), "1", "McCandlish et al. 2018")});
+  add_memory(s, *cluster, group);
+  for (const auto& rung : rungs)
+    if (rung.id == "scaling" && cluster->basis != nullptr) {
+      Number from = rung.factor;
+      group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", cluster->basis->reference),
+                             drawn(out.efficiency, from, "1", "throughput per GPU, from the fit")});
+    }
+  add_failures(s, *cluster, group);
+  return group;
+}
+
+}  // namespace gpumonth::budget

@@ -1,0 +1,191 @@
+#include "comm/host/mpi_communicator.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "comm/abort.h"
+#include "comm/host/mpi_check.h"
+#include "comm/host/polite_wait.h"
+#include "comm/host/self_communicator.h"
+#include "comm/host/thread_reducer.h"
+
+namespace gpumonth::comm {
+namespace {
+
+constexpr int kRingTag = 7;
+// Below this the ring's 2 (P-1) messages cost more than MPI's tree.
+constexpr std::size_t kSmallest = 8192;  // floats: 32 KiB
+
+std::string host_name() {
+  char name[256] = "?";
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+bool threads_may_all_call() {
+  int level = MPI_THREAD_SINGLE;
+  GPUMONTH_MPI(MPI_Query_thread, &level);
+  return level == MPI_THREAD_MULTIPLE;
+}
+
+}  // namespace
+
+// Every collective is a nonblocking one whose end is awaited by sleeping looks: blocking ones spin.
+void MpiCommunicator::wait(MPI_Request request) {
+  PoliteWait patience;
+  for (;;) {
+    int done = 0;
+    GPUMONTH_MPI(MPI_Test, &request, &done, MPI_STATUS_IGNORE);
+    if (done) return;
+    patience.pause();
+  }
+}
+
+void MpiCommunicator::adopt(MPI_Comm comm) {
+  GPUMONTH_MPI(MPI_Comm_dup, comm, &comm_);
+  GPUMONTH_MPI(MPI_Comm_set_errhandler, comm_, MPI_ERRORS_RETURN);
+  GPUMONTH_MPI(MPI_Comm_rank, comm_, &rank_);
+  GPUMONTH_MPI(MPI_Comm_size, comm_, &size_);
+  ring_ = std::make_unique<RingAllReduce>(comm_, kRingTag);
+}
+
+MpiCommunicator::MpiCommunicator(double watchdog_s, bool use_shared_memory) {
+  GPUMONTH_MPI(MPI_Comm_set_errhandler, MPI_COMM_WORLD,
+               MPI_ERRORS_RETURN);  // inherited by what is split from it
+  adopt(MPI_COMM_WORLD);
+  MPI_Comm host = MPI_COMM_NULL;
+  GPUMONTH_MPI(MPI_Comm_split_type, comm_, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
+  GPUMONTH_MPI(MPI_Comm_rank, host, &local_rank_);
+  GPUMONTH_MPI(MPI_Comm_size, host, &local_size_);
+  GPUMONTH_MPI(MPI_Comm_free, &host);
+  // the first collectives run before anybody watches: a rank that never starts is the launcher's business
+  watchdog_ = std::make_shared<Watchdog>(comm_, 0, std::vector<std::string>{}, false);
+  channel_ = watchdog_->add_channel("main");
+  std::vector<std::string> hosts = all_gather(host_name());
+  watchdog_ = std::make_shared<Watchdog>(comm_, watchdog_s, std::move(hosts), threads_may_all_call());
+  channel_ = watchdog_->add_channel("main");
+  if (use_shared_memory) shared_ = SharedGroup::create(comm_);
+}
+
+MpiCommunicator::MpiCommunicator(MpiCommunicator& original, const char* name)
+    : local_rank_(original.local_rank_), local_size_(original.local_size_), watchdog_(original.watchdog_) {
+  adopt(original.comm_);
+  channel_ = watchdog_->add_channel(name);
+  if (original.shared_) shared_ = SharedGroup::create(comm_, original.shared_.get());
+}
+
+// Communicators are not freed: freeing is collective, and this rank may be on its way out of an error.
+// MPI_Finalize frees them.
+MpiCommunicator::~MpiCommunicator() = default;
+
+std::unique_ptr<Communicator> MpiCommunicator::duplicate(const char* name) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "MPI_Comm_dup");
+  return std::unique_ptr<Communicator>(new MpiCommunicator(*this, name));
+}
+
+std::string MpiCommunicator::description() const {
+  if (shared_) return fmt::format("shared memory, {} ranks on one host", size_);
+  return fmt::format("MPI messages round a ring, {} ranks, {} on this host", size_, local_size_);
+}
+
+void MpiCommunicator::set_context(const char* phase, std::int64_t step) { watchdog_->set_context(phase, step); }
+
+void MpiCommunicator::all_reduce_sum(std::span<float> values) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
+  if (values.empty() || size_ == 1) return;
+  if (shared_) return shared_->sum(values);
+  if (values.size() >= kSmallest) return ring_->sum(values);
+  MPI_Request request;
+  GPUMONTH_MPI(MPI_Iallreduce, MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_FLOAT, MPI_SUM, comm_,
+               &request);
+  wait(request);
+}
+
+void MpiCommunicator::all_reduce_sum(std::span<double> values) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
+  if (values.empty() || size_ == 1) return;
+  if (shared_) return shared_->sum(values);
+  for (std::size_t begin = 0; begin < values.size(); begin += 1u << 20) {
+    const std::span<double> part = values.subspan(begin, std::min<std::size_t>(1u << 20, values.size() - begin));
+    MPI_Request request;
+    GPUMONTH_MPI(MPI_Iallreduce, MPI_IN_PLACE, part.data(), static_cast<int>(part.size()), MPI_DOUBLE, MPI_SUM, comm_,
+                 &request);
+    wait(request);
+  }
+}
+
+void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "broadcast", static_cast<std::int64_t>(bytes.size()));
+  constexpr std::size_t kMost = 64u << 20;  // MPI counts in int
+  for (std::size_t begin = 0; begin < bytes.size(); begin += kMost) {
+    const std::span<std::byte> part = bytes.subspan(begin, std::min(kMost, bytes.size() - begin));
+    MPI_Request request;
+    GPUMONTH_MPI(MPI_Ibcast, part.data(), static_cast<int>(part.size()), MPI_BYTE, root, comm_, &request);
+    wait(request);
+  }
+}
+
+void MpiCommunicator::barrier() {
+  const Watchdog::Guard guard(*watchdog_, channel_, "barrier");
+  if (shared_) return shared_->barrier();
+  MPI_Request request;
+  GPUMONTH_MPI(MPI_Ibarrier, comm_, &request);
+  wait(request);
+}
+
+std::vector<float> MpiCommunicator::gather(std::span<const float> values, int root) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "gather", static_cast<std::int64_t>(values.size_bytes()));
+  std::vector<float> all(rank_ == root ? values.size() * size_ : 0);
+  const int count = static_cast<int>(values.size());
+  MPI_Request request;
+  GPUMONTH_MPI(MPI_Igather, values.data(), count, MPI_FLOAT, all.data(), count, MPI_FLOAT, root, comm_, &request);
+  wait(request);
+  return all;
+}
+
+std::vector<std::string> MpiCommunicator::all_gather(const std::string& text) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-gather", static_cast<std::int64_t>(text.size()));
+  const int length = static_cast<int>(text.size());
+  std::vector<int> lengths(size_), begins(size_);
+  MPI_Request request;
+  GPUMONTH_MPI(MPI_Iallgather, &length, 1, MPI_INT, lengths.data(), 1, MPI_INT, comm_, &request);
+  wait(request);
+  int total = 0;
+  for (int r = 0; r < size_; ++r) {
+    begins[r] = total;
+    total += lengths[r];
+  }
+  std::string joined(total, '\0');
+  GPUMONTH_MPI(MPI_Iallgatherv, text.data(), length, MPI_CHAR, joined.data(), lengths.data(), begins.data(), MPI_CHAR,
+               comm_, &request);
+  wait(request);
+  std::vector<std::string> texts;
+  for (int r = 0; r < size_; ++r) texts.push_back(joined.substr(begins[r], lengths[r]));
+  return texts;
+}
+
+void MpiCommunicator::abort(const std::string& message, int exit_code) {
+  abort_job(rank_prefix() + message, exit_code);
+}
+
+std::shared_ptr<float[]> MpiCommunicator::allocate(std::int64_t count) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "allocation of shared memory");
+  std::shared_ptr<float[]> memory = shared_ ? shared_->allocate(count) : nullptr;
+  return memory ? memory : allocate_private(count);
+}
+
+std::shared_ptr<std::byte[]> MpiCommunicator::allocate_common(std::size_t bytes) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "allocation of shared memory");
+  return shared_ && size_ > 1 ? shared_->allocate_common(bytes) : nullptr;
+}
+
+std::unique_ptr<GradientReducer> MpiCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
+                                                               std::int64_t bucket_bytes, void*,
+                                                               const ReducerOptions& options) {
+  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes, options);
+}
+
+}  // namespace gpumonth::comm

@@ -1,0 +1,57 @@
+// Ranks over MPI, and over shared memory where all are on one host.
+#pragma once
+
+#include <mpi.h>
+
+#include "comm/communicator.h"
+#include "comm/host/ring_all_reduce.h"
+#include "comm/host/shared_group.h"
+#include "comm/watchdog.h"
+
+namespace gpumonth::comm {
+
+class MpiCommunicator final : public Communicator {
+ public:
+  /// Collective over MPI_COMM_WORLD. MPI must be initialised.
+  explicit MpiCommunicator(double watchdog_s, bool use_shared_memory = true);
+  ~MpiCommunicator() override;
+  MpiCommunicator(const MpiCommunicator&) = delete;
+  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  int local_rank() const override { return local_rank_; }
+  int local_size() const override { return local_size_; }
+  std::string transport() const override { return "mpi"; }
+  std::string description() const override;
+  void all_reduce_sum(std::span<float> values) override;
+  void all_reduce_sum(std::span<double> values) override;
+  void broadcast(std::span<std::byte> bytes, int root) override;
+  void barrier() override;
+  std::vector<float> gather(std::span<const float> values, int root) override;
+  std::vector<std::string> all_gather(const std::string& text) override;
+  [[noreturn]] void abort(const std::string& message, int exit_code) override;
+  std::shared_ptr<float[]> allocate(std::int64_t count) override;
+  std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes) override;
+  std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
+                                                std::int64_t bucket_bytes, void* stream,
+                                                const ReducerOptions& options = {}) override;
+  std::unique_ptr<Communicator> duplicate(const char* name) override;
+  void set_context(const char* phase, std::int64_t step) override;
+  /// For transports that put their own collectives under its watch.
+  const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
+
+ private:
+  MpiCommunicator(MpiCommunicator& original, const char* name);
+  void adopt(MPI_Comm comm);
+  void wait(MPI_Request request);
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
+  std::shared_ptr<Watchdog> watchdog_;
+  int channel_ = 0;
+  std::unique_ptr<SharedGroup> shared_;  // null where ranks are on several hosts
+  std::unique_ptr<RingAllReduce> ring_;
+};
+
+}  // namespace gpumonth::comm

@@ -1,0 +1,233 @@
+#include "comm/host/thread_reducer.h"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+
+#include "base/error.h"
+#include "comm/shard.h"
+
+namespace gpumonth::comm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+struct ThreadReducer::Impl {
+  Impl(Communicator& ranks, float* buffer, std::vector<Segment> segments, std::int64_t bucket_bytes,
+       const ReducerOptions& options)
+      : gradients(buffer), events(std::move(segments)), buckets(plan_buckets(events, bucket_bytes)),
+        sharded(options.shard_optimizer && ranks.size() > 1),
+        owned(sharded ? owned_segments(buckets, ranks.rank(), ranks.size()) : merged(events)) {
+    if (options.bf16_wire)
+      user_error("comm.wire = \"bf16\" needs comm.transport = \"nccl\", not \"{}\": use comm.wire = \"fp32\"",
+                 ranks.transport());
+    launches.assign(events.size(), false);
+    for (const Bucket& bucket : buckets) launches[bucket.last_event] = true;
+    if (ranks.size() == 1) return;
+    times.resize(buckets.size());
+    for (std::size_t b = 0; b < buckets.size(); ++b) times[b].bytes = buckets[b].range.count * 4;
+    communicator = ranks.duplicate("gradients");
+    thread = std::thread([this] { run(); });
+  }
+
+  // ---- the main thread ----
+
+  void begin(std::int64_t number) {
+    if (open) throw std::logic_error("begin_step() before wait() of the step before");
+    open = true;
+    next_event = 0;
+    step = number;
+    cost = {};
+  }
+
+  void begin_backward() {
+    if (communicator) {
+      communicator->set_context("backward", step);
+    } else {
+      open = true;  // again where a GPU gave up recording the step, and enqueues it anew
+      next_event = 0;
+    }
+    step_start = Clock::now();
+  }
+
+  StepCommunication finish() {
+    if (!communicator) open = false;  // a GPU's replayed step passes nothing but begin_step() and this
+    return cost;
+  }
+
+  void ready(int event) {
+    if (!open || event != next_event || event >= static_cast<int>(events.size())) {
+      throw std::logic_error(fmt::format("gradient event {} is ready, expected {}", event, next_event));
+    }
+    ++next_event;
+    if (!communicator) return;
+    if (!launches[event]) {
+      signal.fetch_add(1, std::memory_order_release);  // nobody waits for this one
+      return;
+    }
+    const double now_s = seconds_since(step_start);
+    for (; ready_bucket < buckets.size() && buckets[ready_bucket].last_event == event; ++ready_bucket) {
+      times[ready_bucket].ready_s = now_s;
+    }
+    post();
+  }
+
+  void wait() {
+    if (!open || next_event != static_cast<int>(events.size())) {
+      throw std::logic_error(fmt::format("wait() after {} of {} gradient events", next_event, events.size()));
+    }
+    open = false;
+    if (!communicator) return;
+    communicator->set_context("waiting for gradients", step);
+    const auto begin = Clock::now();
+    ready_bucket = 0;
+    std::uint32_t now = done.load(std::memory_order_acquire);
+    while (static_cast<std::int32_t>(now - steps_waited) <= 0) {
+      done.wait(now, std::memory_order_acquire);
+      now = done.load(std::memory_order_acquire);
+    }
+    ++steps_waited;
+    cost = {.comm_s = comm_s, .exposed_s = seconds_since(begin)};
+  }
+
+  /// The communication thread is idle after wait(), so its communicator is free.
+  void require_waited(const char* call) const {
+    if (open) throw std::logic_error(fmt::format("{}() before wait()", call));
+  }
+
+  void gather(float* parameters) {
+    require_waited("gather");
+    if (!sharded) return;
+    const auto begin = Clock::now();
+    const int ranks = communicator->size();
+    for (const Bucket& bucket : buckets) {
+      for (int owner = 0; owner < ranks; ++owner) {
+        const Segment part = owned_part(bucket.range, owner, ranks);
+        if (part.count == 0) continue;
+        const std::span<float> values(parameters + part.offset, static_cast<std::size_t>(part.count));
+        communicator->broadcast(std::as_writable_bytes(values), owner);
+      }
+    }
+    cost.gather_s += seconds_since(begin);
+  }
+
+  void sum(double* values, std::int64_t count) {
+    require_waited("sum");
+    if (communicator) communicator->all_reduce_sum(std::span<double>(values, static_cast<std::size_t>(count)));
+  }
+
+  void post() {
+    signal.fetch_add(1, std::memory_order_release);
+    signal.notify_one();
+  }
+
+  // ---- the communication thread ----
+
+  void run() {
+    prctl(PR_SET_TIMERSLACK, 1000UL);  // ns: a sleep of 50 us is not stretched to 100
+    try {
+      while (reduce_step()) {
+      }
+    } catch (const std::exception& error) {
+      communicator->abort(fmt::format("gradient communication: {}", error.what()), 1);
+    }
+    ended = true;
+  }
+
+  /// Waits until `count` signals of all have come; false: stop.
+  bool wait_for(std::uint32_t count) {
+    for (;;) {
+      const std::uint32_t now = signal.load(std::memory_order_acquire);
+      if (stop) return false;
+      if (static_cast<std::int32_t>(now - count) >= 0) return true;
+      signal.wait(now, std::memory_order_acquire);
+    }
+  }
+
+  bool reduce_step() {
+    double inside_s = 0;
+    for (std::size_t b = 0; b < buckets.size(); ++b) {
+      if (!wait_for(taken + static_cast<std::uint32_t>(buckets[b].last_event) + 1)) return false;
+      times[b].start_s = seconds_since(step_start);
+      communicator->all_reduce_sum(
+          std::span<float>(gradients + buckets[b].range.offset, static_cast<std::size_t>(buckets[b].range.count)));
+      times[b].end_s = seconds_since(step_start);
+      inside_s += times[b].end_s - times[b].start_s;
+    }
+    taken += static_cast<std::uint32_t>(events.size());
+    comm_s = inside_s;
+    done.fetch_add(1, std::memory_order_release);
+    done.notify_one();
+    return true;
+  }
+
+  /// True where the thread has ended. It does not where an error leaves a step open and the other ranks have
+  /// not come: then it is left to itself, as the process is about to end.
+  bool end_thread() {
+    if (!thread.joinable()) return true;
+    stop = true;
+    post();
+    for (int tries = 0; tries < 100 && !ended; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (ended) {
+      thread.join();
+    } else {
+      thread.detach();
+    }
+    return ended;
+  }
+
+  float* gradients;
+  std::vector<Segment> events;
+  std::vector<Bucket> buckets;
+  bool sharded;
+  std::vector<Segment> owned;
+  std::vector<bool> launches;                  // by event: it is the last of a bucket
+  std::unique_ptr<Communicator> communicator;  // null with one rank
+
+  bool open = false;
+  int next_event = 0;
+  std::size_t ready_bucket = 0;
+  std::int64_t step = 0;
+
+  // Written by one thread before it posts, read by the other after it has seen that.
+  Clock::time_point step_start;
+  std::vector<BucketTimes> times;
+  double comm_s = 0;
+  StepCommunication cost;
+
+  std::atomic<std::uint32_t> signal{0};  // events ready, since the start
+  std::atomic<std::uint32_t> done{0};    // steps reduced
+  std::uint32_t steps_waited = 0;        // steps waited for
+  std::uint32_t taken = 0;               // value of `signal` at the start of the step being reduced
+  std::atomic<bool> stop{false}, ended{false};
+  std::thread thread;
+};
+
+ThreadReducer::ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
+                             std::int64_t bucket_bytes, const ReducerOptions& options)
+    : impl_(std::make_unique<Impl>(communicator, gradients, std::move(events), bucket_bytes, options)) {}
+
+ThreadReducer::~ThreadReducer() {
+  if (!impl_->end_thread()) impl_.release();
+}
+
+void ThreadReducer::begin_step(std::int64_t step) { impl_->begin(step); }
+void ThreadReducer::begin_backward() { impl_->begin_backward(); }
+void ThreadReducer::ready(int event) { impl_->ready(event); }
+void ThreadReducer::wait() { impl_->wait(); }
+const std::vector<Segment>& ThreadReducer::owned() const { return impl_->owned; }
+void ThreadReducer::gather(float* parameters) { impl_->gather(parameters); }
+void ThreadReducer::sum(double* values, std::int64_t count) { impl_->sum(values, count); }
+StepCommunication ThreadReducer::finish() { return impl_->finish(); }
+const std::vector<BucketTimes>& ThreadReducer::timeline() const { return impl_->times; }
+const std::vector<Bucket>& ThreadReducer::buckets() const { return impl_->buckets; }
+
+}  // namespace gpumonth::comm

@@ -1,0 +1,162 @@
+// The report's first screen: the answer and what it hangs on, then the article's assumptions beside what
+// stands in their place, each number with its tag.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "base/format.h"
+#include "budget/print/input_words.h"
+#include "report/html.h"
+#include "report/report.h"
+
+namespace gpumonth::report {
+namespace {
+
+constexpr std::size_t kMostImportant = 3;
+
+std::string range_html(const budget::Number& number, std::string (*format)(double)) {
+  return html::escape(html::dashes(range_text(number, format)));
+}
+
+const budget::Line* find_line(const budget::Budget& budget, const std::string& id) {
+  for (const auto& group : budget.groups)
+    for (const auto& line : group.lines)
+      if (line.id == id) return &line;
+  return nullptr;
+}
+
+std::string headline(const budget::Budget& budget) {
+  const budget::Rung& first = budget.rungs.front();
+  const budget::Rung& last = budget.rungs.back();
+  const double middle = last.is_drawn() ? last.median : std::sqrt(last.gpu_months.low * last.gpu_months.high);
+  std::string out = fmt::format(
+      "<div><div class=\"muted\">To train it takes</div>\n<div class=\"big\">{} <small>GPU-months of the "
+      "{}</small></div>\n<p>{} {} {}</p>\n",
+      three_digits(middle), html::escape(budget.scenario.hardware.name), range_html(last.gpu_months, three_digits),
+      last.is_drawn() ? "with 90 % probability; above: the median"
+                      : "with all inputs at their lower or at their upper ends; above: the middle",
+      html::tag(last.gpu_months.tag));
+  const double start = std::sqrt(first.gpu_months.low * first.gpu_months.high);
+  if (&first != &last && start > 0)
+    out += fmt::format("<p class=\"muted\">{} times where the ladder starts, {} {}</p>\n",
+                       three_digits(std::round(10 * middle / start) / 10), range_html(first.gpu_months, grouped),
+                       html::tag(first.gpu_months.tag));
+  return out + "</div>\n";
+}
+
+std::string what_it_hangs_on(const budget::Budget& budget) {
+  if (budget.months_shares.empty()) return "";
+  std::string items;
+  for (std::size_t i = 0; i < std::min(kMostImportant, budget.months_shares.size()); ++i) {
+    const auto& [share, tag] = budget.months_shares[i];
+    items += fmt::format("<li>{}: {:.0f} % of the variance, {} – {} between its ends {}</li>\n",
+                         html::escape(budget::input_words(share.input)), 100 * share.first_order,
+                         three_digits(share.low), three_digits(share.high), html::tag(tag));
+  }
+  return "<div><h3>What it hangs on</h3>\n<ol>" + items + "</ol></div>\n";
+}
+
+std::string years(const budget::Number& days) {
+  if (!(days.high > 730)) return "";
+  return fmt::format("; {} – {} years", grouped(days.low / 365.25), grouped(days.high / 365.25));
+}
+
+std::string card(const budget::Line* line, const std::string& label, const std::string& value,
+                 const std::string& note) {
+  if (line == nullptr) return "";
+  return html::card(label, value, note, html::tag(line->number.tag));
+}
+
+std::string cards(const budget::Budget& budget) {
+  std::string out;
+  if (const budget::Line* days = find_line(budget, "days"))
+    out += card(days, "days", html::dashes(range_text(days->number, three_digits)),
+                fmt::format("on {} GPUs{}", range_text(budget.scenario.at("cost.gpus"), grouped), years(days->number)));
+  if (const budget::Line* usd = find_line(budget, "usd"))
+    out += card(usd, "US dollars", html::dashes(range_text(usd->number, money)),
+                fmt::format("compute alone, at {} a GPU-hour",
+                            html::dashes(range_text(budget.scenario.at("cost.price"), grouped))));
+  const budget::Line* building = find_line(budget, "building_energy_mwh");
+  if (const budget::Line* energy = building != nullptr ? building : find_line(budget, "energy_mwh")) {
+    const bool large = energy->number.low >= 1000;
+    const budget::Number shown = large ? energy->number / budget::exactly(1000) : energy->number;
+    out += card(energy, large ? "GWh" : "MWh", html::dashes(range_text(shown, three_digits)),
+                building != nullptr ? "energy, with the building's cooling" : "energy of the machines");
+  }
+  for (const auto& rung : budget.rungs)
+    if (rung.id == "measured-mfu") {
+      const budget::Number share =
+          budget.basis && budget.basis->utilisation.known() ? budget.basis->utilisation : rung.utilisation;
+      out += html::card("utilisation", html::dashes(range_text(share, percent)),
+                        share.tag == budget::Tag::published ? "of the peak, as others have published"
+                                                            : "of the peak that is reached on few GPUs",
+                        html::tag(share.tag));
+    }
+  return "<div class=\"cards\">\n" + out + "</div>\n";
+}
+
+/// Where the share of the peak comes from another machine, nobody should sign before it was measured on the
+/// right one.
+std::string caution(const budget::Budget& budget) {
+  std::string device;
+  for (const auto& run : budget.runs)
+    if (run.has_mfu()) device = run.device_name;
+  if (device.empty() || !budget::is_carried_over(budget.runs, budget.scenario.hardware)) return "";
+  return fmt::format(
+      "<p class=\"caution\">The utilisation was measured on {} and is carried over to the {}. Measure there "
+      "before money is committed. {}</p>\n",
+      html::escape(device), html::escape(budget.scenario.hardware.name), html::tag(budget::Tag::assumed));
+}
+
+/// The tags of what a rung brings in, each once, the strongest first, with the inputs behind it.
+std::string tags_of(const budget::Budget& budget, const budget::Rung& rung) {
+  std::map<budget::Tag, std::string> inputs;
+  for (const auto& input : rung.inputs) {
+    std::string& names = inputs[budget::describe_input(budget, input).tag];
+    names += (names.empty() ? "" : ", ") + input;
+  }
+  std::string out;
+  for (const auto& [tag, names] : inputs)
+    out += fmt::format("<span title=\"{}\">{}</span> ", html::escape(names), html::tag(tag));
+  return out;
+}
+
+std::string factor_html(const budget::Rung& rung, const budget::Rung* before) {
+  if (before == nullptr) return "";
+  const budget::Number factor = rung.factor_over(*before);
+  return "<br><span class=\"muted\">× " + factor_text(factor.low, factor.high, " – ") + "</span>";
+}
+
+std::string side_by_side(const budget::Budget& budget) {
+  std::string rows;
+  const budget::Rung* before = nullptr;
+  for (const auto& rung : budget.rungs) {
+    rows += fmt::format(
+        "<tr><td>{}</td><td class=\"muted\">{}</td><td>{}. {}</td><td class=\"n\"><b>{}</b> {}{}</td></tr>\n",
+        html::escape(rung.id), rung.replaces.empty() ? "" : html::escape(html::dashes(rung.replaces)) + ".",
+        html::escape(html::dashes(rung.replacement)), tags_of(budget, rung), range_html(rung.gpu_months, grouped),
+        html::tag(rung.gpu_months.tag), factor_html(rung, before));
+    before = &rung;
+  }
+  return "<h2>From the published estimate to this one</h2>\n<table class=\"side\"><thead><tr><th>rung</th>"
+         "<th>assumed before</th><th>what stands in its place</th><th "
+         "class=\"n\">GPU-months</th></tr></thead>"
+         "\n<tbody>" +
+         rows +
+         "</tbody></table>\n<p class=\"muted\">A tag says where a number comes from, a result has that of "
+         "its weakest input. The first rungs show both ends of every range at once, those with a Monte Carlo "
+         "90 % of the draws.</p>\n";
+}
+
+}  // namespace
+
+std::string answer_section(const budget::Budget& budget) {
+  if (budget.rungs.empty()) return "";
+  return "<div class=\"answer\">\n" + headline(budget) + what_it_hangs_on(budget) + "</div>\n" + cards(budget) +
+         caution(budget) + side_by_side(budget);
+}
+
+}  // namespace gpumonth::report

@@ -1,0 +1,42 @@
+// How well a ratio of sums over steps is known.
+#pragma once
+
+#include <cstddef>
+#include <random>
+#include <span>
+#include <vector>
+
+namespace gpumonth::scaling {
+
+/// Sums over neighbouring rows of a table, round its end to its start: a bootstrap of blocks adds up blocks, and so
+/// takes one number per block and column instead of one per row. (rows, columns), row-major.
+class BlockSums {
+ public:
+  explicit BlockSums(std::size_t columns) : columns_(columns), before_(columns, 0) {}
+  /// `row`: one value per column.
+  void add(std::span<const double> row);
+  std::size_t rows() const { return before_.size() / columns_ - 1; }
+  /// Adds the sums of rows [start, start + count) to `sums`; start < rows(), count <= rows().
+  void add_block(std::size_t start, std::size_t count, std::span<double> sums) const;
+  std::vector<double> total() const { return {before_.end() - static_cast<std::ptrdiff_t>(columns_), before_.end()}; }
+  /// Of as many rows as there are, drawn in blocks of `block` (circular moving-block bootstrap; Kuensch 1989, Politis &
+  /// Romano 1992); the last block is cut. At least one row.
+  std::vector<double> draw(std::size_t block, std::mt19937_64& random) const;
+
+ private:
+  std::size_t columns_;
+  std::vector<double> before_;  ///< (rows + 1, columns): sums of the rows before this one
+};
+
+/// n^(1/3), at least 1: steps that follow each other are alike.
+std::size_t usual_block(std::size_t rows);
+
+struct Interval {
+  double low, high;
+};
+
+/// 90 % interval of sum(numerator) / sum(denominator) by draws of blocks of usual_block(). Seeded: the same log gives
+/// the same interval. One step gives an interval without width, which says nothing.
+Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, int resamples = 2000);
+
+}  // namespace gpumonth::scaling

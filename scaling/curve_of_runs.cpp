@@ -1,0 +1,51 @@
+#include "scaling/curve_of_runs.h"
+
+#include <string>
+
+#include "base/error.h"
+#include "scaling/measured_run.h"
+
+namespace gpumonth::scaling {
+namespace {
+
+void check_same(const runlog::Run& a, const RunFacts& facts_a, const runlog::Run& b, const RunFacts& facts_b) {
+  if (const auto differs = difference(facts_a, facts_b))
+    user_error("{} and {} do not belong on one curve: {}; fit them apart", a.path, b.path, to_text(*differs));
+}
+
+}  // namespace
+
+ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
+  ScalingCurve curve;
+  if (runs.empty()) user_error("no run logs: name at least one run.h5");
+  curve.name = runs.front().info.model_name.empty() ? "runs" : runs.front().info.model_name;
+  curve.source =
+      fmt::format("{} run logs, {} on {}", runs.size(), runs.front().info.dtype, runs.front().info.device_name);
+  const RunFacts first = facts_of(runs.front());
+  std::vector<std::string> names;
+  std::vector<runlog::Summary> summaries;
+  for (const auto& run : runs) {
+    check_same(runs.front(), first, run, facts_of(run));
+    names.push_back(run.path);
+    summaries.push_back(runlog::summarize(run));
+    const auto& summary = summaries.back();
+    if (summary.steps == 0) {
+      curve.notes.push_back(
+          fmt::format("{} has {} steps, none of them steady, and was left out", run.path, run.steps.size()));
+      continue;
+    }
+    ScalingPoint& point = curve.points.emplace_back();
+    point.ranks = run.info.world_size;
+    point.samples_per_s = summary.samples_per_s;
+    point.batch_per_rank = summary.batch() / run.info.world_size;
+    point.run = run.path;
+  }
+  for (auto& note : reading_notes(names, summaries)) curve.notes.push_back(std::move(note));
+  if (curve.points.empty())
+    user_error("{}: {} steps, none of them steady: train for longer", runs.front().path, runs.front().steps.size());
+  sort(curve);
+  check(curve);
+  return curve;
+}
+
+}  // namespace gpumonth::scaling

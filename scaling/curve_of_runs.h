@@ -1,0 +1,16 @@
+// A scaling curve from run logs: one point per log, its throughput over all its steady steps (runlog/summary.h).
+#pragma once
+
+#include <vector>
+
+#include "runlog/record.h"
+#include "scaling/curve.h"
+
+namespace gpumonth::scaling {
+
+/// Logs without steady steps are left out with a note. Throws UserError where none is left, and where logs do
+/// not belong on one curve: another model or shape of its samples, compute type, backend, device, or number of threads
+/// per rank (measured_run.h).
+ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs);
+
+}  // namespace gpumonth::scaling

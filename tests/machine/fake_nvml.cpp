@@ -1,0 +1,64 @@
+// A library with the functions of NVML that machine/power.cpp uses and one GPU, "0000:65:00.0", that says what the
+// test set. Signatures and return codes: NVIDIA's "NVML API Reference Guide".
+#include "tests/machine/fake_nvml.h"
+
+#include <cstring>
+
+namespace {
+
+constexpr int kSuccess = 0, kNotSupported = 3, kNotFound = 6, kDriverNotLoaded = 9;
+gpumonth::tests::FakeNvml state;
+int the_gpu;
+
+int find(const char* wanted, const char* name, void** device) {
+  if (std::strcmp(wanted, name) != 0) return kNotFound;
+  *device = &the_gpu;
+  return kSuccess;
+}
+
+template <class Value>
+int answer(const void* device, bool supported, Value value, Value* out) {
+  ++state.queries;
+  if (device != &the_gpu || !supported) return kNotSupported;
+  *out = value;
+  return kSuccess;
+}
+
+}  // namespace
+
+extern "C" {
+
+gpumonth::tests::FakeNvml* fake_nvml() { return &state; }
+
+int nvmlInit_v2() {
+  if (state.init_fails) return kDriverNotLoaded;
+  ++state.initialised;
+  return kSuccess;
+}
+int nvmlShutdown() {
+  --state.initialised;
+  return kSuccess;
+}
+const char* nvmlErrorString(int code) { return code == kNotFound ? "Not Found" : "Some Error"; }
+int nvmlSystemGetDriverVersion(char* version, unsigned length) {
+  std::strncpy(version, "580.65.06", length);
+  return kSuccess;
+}
+int nvmlDeviceGetHandleByPciBusId_v2(const char* id, void** device) { return find(id, "0000:65:00.0", device); }
+int nvmlDeviceGetHandleByUUID(const char* id, void** device) { return find(id, "GPU-1234", device); }
+int nvmlDeviceGetMigMode(void*, unsigned* current, unsigned* pending) {
+  *current = *pending = state.mig ? 1 : 0;
+  return kSuccess;
+}
+int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* mj) {
+  return answer(device, state.has_counter, state.energy_mj, mj);
+}
+int nvmlDeviceGetPowerUsage(void* device, unsigned* mw) { return answer(device, state.has_power, state.power_mw, mw); }
+int nvmlDeviceGetClockInfo(void* device, int type, unsigned* mhz) {
+  return answer(device, type == 1, state.sm_clock_mhz, mhz);
+}
+int nvmlDeviceGetTemperature(void* device, int sensor, unsigned* celsius) {
+  return answer(device, sensor == 0, state.temperature_c, celsius);
+}
+
+}  // extern "C"

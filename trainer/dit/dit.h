@@ -1,0 +1,99 @@
+// The DiT (Peebles & Xie, arXiv:2212.09748), forward and backward, once for every device and compute type: a
+// sequence of ops that reads top to bottom. Shapes: B batch, T tokens, h width.
+#pragma once
+
+#include <functional>
+
+#include "model/parameters.h"
+#include "trainer/dit/dit_activations.h"
+#include "trainer/dit/dit_weights.h"
+#include "trainer/dit/positions.h"
+#include "trainer/ops/attention.h"
+#include "trainer/ops/bf16.h"
+#include "trainer/ops/convert.h"
+#include "trainer/ops/embedding.h"
+#include "trainer/ops/gelu.h"
+#include "trainer/ops/linear.h"
+#include "trainer/ops/patchify.h"
+#include "trainer/ops/residual_norm.h"
+#include "trainer/ops/silu.h"
+#include "trainer/state/state_memory.h"
+
+namespace gpumonth::trainer {
+
+/// Called when the gradients of event `event` (DitEvents) are final.
+using GradientReady = std::function<void(int event)>;
+
+template <class Device, class T>
+class Dit {
+ public:
+  Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch,
+      StateMemory<Device>& memory, bool recompute = false);
+
+  /// The flat parameter buffers that forward and backward will read: fp32 masters and, where the device's products
+  /// read weights in place (Device::kPacksWeights is false), the same in T. They must outlive this.
+  void bind(const float* masters, const T* typed);
+  /// Where the device packs: reorders the weights of event `event` (DitEvents) for the products. `values` are the
+  /// event's segment of the parameters in T. By event, so that the update can pack what is still in the cache.
+  void pack(const T* values, int event);
+  /// x_t (B, C, [F,] H, W) fp32, t (B), labels (B) on the device -> tokens().
+  void forward(const float* x_t, const std::int32_t* t, const std::int32_t* labels);
+  const float* tokens() const { return act_.tokens.get(); }  ///< (B, T, pt p p c_out)
+  /// Reads d loss / d tokens from token_gradient() and overwrites every element of `gradients` (flat, padding
+  /// excepted).
+  void backward(const std::int32_t* labels, float* gradients, const GradientReady& ready);
+  T* token_gradient() { return grad_.tokens.get(); }
+
+  const DitOffsets& offsets() const { return offsets_; }
+
+ private:
+  ops::LinearWeights weights(const LinearOffsets& at, const std::byte* packed = nullptr) const;
+  void condition(const std::int32_t* t, const std::int32_t* labels);
+  void block_forward(int layer);
+  /// From a1 on: what follows the norm in front of the block.
+  void block_branches(int layer);
+  /// Fills the block's activations again from x_in, which was kept.
+  void block_again(int layer);
+  void block_backward(int layer, float* gradients, const GradientReady& ready);
+  void condition_backward(const std::int32_t* labels, float* gradients);
+  /// The norm in front of block `layer`'s attention (layer == depth: of the final layer): what lies before it is
+  /// the MLP branch of the block below.
+  ops::ResidualNormForward<T> norm_before(int layer);
+  ops::ResidualNormBackward<T> norm_before_backward(int layer, float* gradients);
+  float* modulation(int layer, int chunk) {
+    return act_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h;
+  }
+  float* d_modulation(int layer, int chunk) {
+    return grad_.modulation.get() + shape_.modulation_column(layer) + chunk * shape_.h;
+  }
+
+  /// Chunks of a block's modulation, in the reference's order.
+  enum Chunk { kShiftAttention, kScaleAttention, kGateAttention, kShiftMlp, kScaleMlp, kGateMlp };
+
+  struct Packed {
+    std::byte *qkv, *proj, *fc1, *fc2;
+  };
+  struct BlockWeights {
+    ops::LinearWeights qkv, proj, fc1, fc2;
+  };
+
+  Device& device_;
+  model::ModelConfig model_;
+  DitShape shape_;
+  DitOffsets offsets_;
+  DitActivations<Device, T> act_;
+  DitGradients<Device, T> grad_;
+  ops::Linear<Device> patch_, qkv_, proj_, fc1_, fc2_, final_;                  // of shape (B T, .)
+  ops::Linear<Device> time_in_, time_out_, adaln_, adaln_block_, adaln_final_;  // of shape (B, .)
+  ops::Attention<Device, T> attention_;
+  ops::Buffer<Device, float> positions_;   // (T, h)
+  ops::Buffer<Device, std::byte> packed_;  // of every packed layer
+  std::vector<Packed> packed_blocks_;
+  std::byte *packed_patch_ = nullptr, *packed_final_ = nullptr;
+  const float* masters_ = nullptr;  // flat, bound
+  const T* typed_ = nullptr;        // flat, bound
+  std::vector<BlockWeights> block_weights_;
+  ops::LinearWeights patch_weights_, final_weights_, time_in_weights_, time_out_weights_, adaln_weights_;
+};
+
+}  // namespace gpumonth::trainer

@@ -1,0 +1,167 @@
+// Construction, conditioning and the main path of Dit; block_forward and block_backward are in
+// dit_block_impl.h. Included only where Dit is instantiated for a device.
+#pragma once
+
+#include "trainer/dit/dit.h"
+#include "trainer/dit/dit_block_impl.h"
+
+namespace gpumonth::trainer {
+
+template <class Device, class T>
+Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table, std::int64_t batch,
+                    StateMemory<Device>& memory, bool recompute)
+    : device_(device), model_(m), shape_(m, batch), offsets_(m, table), act_(device, m, shape_, recompute),
+      grad_(device, m, shape_), patch_(device, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(),
+                                                ops::Dtype::fp32, ops::dtype_of<T>(), 0, true, false}),
+      qkv_(device, {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      proj_(device, {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      fc1_(device, {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      fc2_(device, {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
+      final_(device, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32, ops::dtype_of<T>()}),
+      time_in_(
+          device,
+          {.rows = batch, .in = model::kFrequencyEmbeddingSize, .out = shape_.h, .packed = false, .needs_dx = false}),
+      time_out_(device, {.rows = batch, .in = shape_.h, .out = shape_.h, .packed = false}),
+      adaln_(device, {.rows = batch, .in = shape_.h, .out = shape_.modulations, .packed = false}),
+      adaln_block_(
+          device,
+          {.rows = batch, .in = shape_.h, .out = 6 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
+      adaln_final_(
+          device,
+          {.rows = batch, .in = shape_.h, .out = 2 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
+      attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim()}),
+      positions_(device, shape_.tokens * shape_.h) {
+  const std::vector<float> positions = position_embedding(m);
+  ops::copy_to_device(device_, positions_.get(), positions.data(), positions_.bytes());
+
+  const std::size_t block = qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
+  packed_ = memory.template take<std::byte>(
+      static_cast<std::int64_t>(block * m.depth + patch_.packed_bytes() + final_.packed_bytes()));
+  std::byte* next = packed_.get();
+  const auto take = [&next](const ops::Linear<Device>& layer) {
+    return std::exchange(next, next + layer.packed_bytes());
+  };
+  for (int l = 0; l < m.depth; ++l) packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
+  packed_patch_ = take(patch_);
+  packed_final_ = take(final_);
+}
+
+template <class Device, class T>
+ops::LinearWeights Dit<Device, T>::weights(const LinearOffsets& at, const std::byte* packed) const {
+  ops::LinearWeights w{.packed = packed, .master = masters_ + at.weight, .bias = masters_ + at.bias};
+  if (typed_) {
+    w.typed = typed_ + at.weight;
+    w.typed_bias = typed_ + at.bias;
+  }
+  return w;
+}
+
+template <class Device, class T>
+void Dit<Device, T>::bind(const float* masters, const T* typed) {
+  masters_ = masters;
+  typed_ = typed;
+  block_weights_.clear();
+  for (int l = 0; l < model_.depth; ++l) {
+    const BlockOffsets& o = offsets_.blocks[l];
+    const Packed& p = packed_blocks_[l];
+    block_weights_.push_back(
+        {weights(o.qkv, p.qkv), weights(o.proj, p.proj), weights(o.fc1, p.fc1), weights(o.fc2, p.fc2)});
+  }
+  patch_weights_ = weights(offsets_.patch, packed_patch_);
+  final_weights_ = weights(offsets_.final_linear, packed_final_);
+  time_in_weights_ = weights(offsets_.time_in);
+  time_out_weights_ = weights(offsets_.time_out);
+  adaln_weights_ = weights(offsets_.adaln);
+}
+
+template <class Device, class T>
+void Dit<Device, T>::pack(const T* values, int event) {
+  if constexpr (!Device::kPacksWeights) return;
+  const DitEvents& events = offsets_.events;
+  const auto tensor = [&](std::int64_t offset) { return values + (offset - offsets_.segments[event].offset); };
+  if (event == DitEvents::kFinalLinear) final_.pack(tensor(offsets_.final_linear.weight), packed_final_);
+  if (event == events.patch_embedding()) patch_.pack(tensor(offsets_.patch.weight), packed_patch_);
+  const int layer = events.layer(event);
+  if (layer < 0) return;
+  const BlockOffsets& o = offsets_.blocks[layer];
+  const Packed& packed = packed_blocks_[layer];
+  switch (events.in_block(event)) {
+    case DitEvents::kFc2: fc2_.pack(tensor(o.fc2.weight), packed.fc2); break;
+    case DitEvents::kFc1: fc1_.pack(tensor(o.fc1.weight), packed.fc1); break;
+    case DitEvents::kProj: proj_.pack(tensor(o.proj.weight), packed.proj); break;
+    case DitEvents::kQkv: qkv_.pack(tensor(o.qkv.weight), packed.qkv); break;
+    case DitEvents::kAdaln: break;  // read as it is
+  }
+}
+
+template <class Device, class T>
+void Dit<Device, T>::condition(const std::int32_t* t, const std::int32_t* labels) {
+  const DitShape& s = shape_;
+  ops::timestep_embedding(device_, t, s.batch, model::kFrequencyEmbeddingSize,
+                          act_.frequencies.get());                                     // (B, 256)
+  time_in_.forward(act_.frequencies.get(), time_in_weights_, act_.time_hidden.get());  // (B, h)
+  ops::silu_forward(device_, s.batch * s.h, act_.time_hidden.get(), act_.time_silu.get());
+  time_out_.forward(act_.time_silu.get(), time_out_weights_, act_.condition.get());  // (B, h)
+  ops::label_embedding(device_, masters_ + offsets_.label_table, labels, act_.condition.get(), s.batch, s.h,
+                       act_.condition.get());
+  ops::silu_forward(device_, s.batch * s.h, act_.condition.get(), act_.condition_silu.get());
+  adaln_.forward(act_.condition_silu.get(), adaln_weights_, act_.modulation.get());  // (B, (2 + 6 depth) h)
+}
+
+template <class Device, class T>
+void Dit<Device, T>::forward(const float* x_t, const std::int32_t* t, const std::int32_t* labels) {
+  const DitShape& s = shape_;
+  condition(t, labels);
+  ops::patchify(device_, x_t, ops::latent_shape(model_), s.batch, act_.patches.get());  // (B, T, p c)
+  float* x = act_.x_in[0].get();                                                        // (B, T, h)
+  patch_.forward(act_.patches.get(), patch_weights_, x);
+  ops::add_broadcast(device_, s.batch, s.tokens * s.h, positions_.get(), x);
+  for (int l = 0; l < model_.depth; ++l) block_forward(l);
+  ops::residual_norm_forward(device_, s.norm(), norm_before(model_.depth));
+  final_.forward(act_.a_final.get(), final_weights_, act_.tokens.get());  // (B, T, p c_out)
+}
+
+template <class Device, class T>
+void Dit<Device, T>::backward(const std::int32_t* labels, float* gradients, const GradientReady& ready) {
+  const DitShape& s = shape_;
+  const DitEvents& events = offsets_.events;
+  final_.backward_weights_bias(grad_.tokens.get(), act_.a_final.get(), gradients + offsets_.final_linear.weight,
+                               gradients + offsets_.final_linear.bias, grad_.scratch.get());
+  ready(DitEvents::kFinalLinear);
+  final_.backward_data(grad_.tokens.get(), final_weights_, grad_.narrow.get());  // (B, T, h)
+  ops::residual_norm_backward(device_, s.norm(), norm_before_backward(model_.depth, gradients), grad_.scratch.get());
+  adaln_final_.backward_weights(grad_.modulation.get(), act_.condition_silu.get(), gradients + offsets_.adaln.weight);
+  ready(DitEvents::kFinalAdaln);
+
+  for (int l = model_.depth - 1; l >= 0; --l) block_backward(l, gradients, ready);
+
+  ops::convert(device_, s.rows * s.h, grad_.dx.get(), grad_.dx_typed.get());
+  patch_.backward_weights(grad_.dx_typed.get(), act_.patches.get(), gradients + offsets_.patch.weight);
+  ops::column_sum(device_, s.rows, s.h, s.h, grad_.dx.get(), gradients + offsets_.patch.bias, grad_.scratch.get());
+  ready(events.patch_embedding());
+  condition_backward(labels, gradients);
+  ready(events.adaln_bias());
+  ready(events.conditioning());
+}
+
+template <class Device, class T>
+void Dit<Device, T>::condition_backward(const std::int32_t* labels, float* gradients) {
+  const DitShape& s = shape_;
+  float* d_condition = grad_.condition.get();  // (B, h)
+  float* d_hidden = grad_.time_hidden.get();   // (B, h)
+  float* scratch = grad_.scratch.get();
+  ops::column_sum(device_, s.batch, s.modulations, s.modulations, grad_.modulation.get(),
+                  gradients + offsets_.adaln.bias, scratch);
+  adaln_.backward_data(grad_.modulation.get(), adaln_weights_, d_condition);
+  ops::silu_backward(device_, s.batch * s.h, act_.condition.get(), d_condition, d_condition);
+  ops::label_embedding_backward(device_, d_condition, labels, s.batch, model_.label_rows(), s.h,
+                                gradients + offsets_.label_table);
+  time_out_.backward_weights_bias(d_condition, act_.time_silu.get(), gradients + offsets_.time_out.weight,
+                                  gradients + offsets_.time_out.bias, scratch);
+  time_out_.backward_data(d_condition, time_out_weights_, d_hidden);
+  ops::silu_backward(device_, s.batch * s.h, act_.time_hidden.get(), d_hidden, d_hidden);
+  time_in_.backward_weights_bias(d_hidden, act_.frequencies.get(), gradients + offsets_.time_in.weight,
+                                 gradients + offsets_.time_in.bias, scratch);
+}
+
+}  // namespace gpumonth::trainer

@@ -1,0 +1,60 @@
+#include "trainer/ops/noising.h"
+
+#include <algorithm>
+
+#include "trainer/ops/cpu/parallel.h"
+#include "trainer/ops/random.h"
+
+namespace gpumonth::ops {
+namespace {
+
+constexpr std::int64_t kDraws = 256;  // draws of four numbers per block: bits and noise stay in the first-level cache
+
+/// Values [4 first_draw, 4 first_draw + n) of one sample's noise, n <= 4 kDraws.
+void draw_block(std::uint64_t seed, std::uint32_t step, std::uint32_t sample, std::uint32_t first_draw, std::int64_t n,
+                float* noise) {
+  ops::Random4 bits[kDraws];
+  float values[kDraws][4];
+  const std::int64_t draws = (n + 3) / 4;
+  for (std::int64_t i = 0; i < draws; ++i) {
+    bits[i] = ops::philox(seed, step, sample, Purpose::noise, first_draw + static_cast<std::uint32_t>(i));
+  }
+#pragma omp simd
+  for (std::int64_t i = 0; i < draws; ++i) ops::normal4(bits[i], values[i]);
+  std::copy_n(values[0], n, noise);
+}
+
+}  // namespace
+
+template <class Device>
+void draw_noise(Device& device, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+                std::int64_t sample_size, float* noise) {
+  const std::int64_t blocks = (sample_size + 4 * kDraws - 1) / (4 * kDraws);  // per sample
+  parallel_for(device, batch * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t item = begin; item < end; ++item) {
+      const std::int64_t b = item / blocks, first = item % blocks * 4 * kDraws;
+      draw_block(seed, step, first_sample + static_cast<std::uint32_t>(b), static_cast<std::uint32_t>(first / 4),
+                 std::min(4 * kDraws, sample_size - first), noise + b * sample_size + first);
+    }
+  });
+}
+
+template <class Device>
+void add_noise(Device& device, const float* x_0, const float* noise, const std::int32_t* t,
+               const ops::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t) {
+  parallel_for(device, batch, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const ops::StepCoefficients c = table[t[b]];
+#pragma omp simd
+      for (std::int64_t i = b * sample_size; i < (b + 1) * sample_size; ++i) {
+        x_t[i] = c.signal * x_0[i] + c.noise * noise[i];
+      }
+    }
+  });
+}
+
+template void draw_noise(Cpu&, std::uint64_t, std::uint32_t, std::uint32_t, std::int64_t, std::int64_t, float*);
+template void add_noise(Cpu&, const float*, const float*, const std::int32_t*, const ops::StepCoefficients*,
+                        std::int64_t, std::int64_t, float*);
+
+}  // namespace gpumonth::ops

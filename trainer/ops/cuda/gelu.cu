@@ -1,0 +1,77 @@
+#include "trainer/ops/cuda/reduce_columns.h"
+#include "trainer/ops/gelu.h"
+#include "trainer/ops/math.h"
+
+namespace gpumonth::ops {
+namespace {
+
+template <class T>
+struct Forward {
+  const T* u;
+  T* y;
+  template <int N>
+  __device__ void operator()(std::int64_t i) const {
+    float v[N];
+    read(u + i, v);
+#pragma unroll
+    for (int j = 0; j < N; ++j) v[j] = gelu_tanh(v[j]);
+    write(y + i, v);
+  }
+};
+
+/// du in place of dy; what is summed is du before it is rounded.
+template <class T>
+struct Backward {
+  const T* __restrict__ u;
+  T* __restrict__ dy;
+  std::int64_t columns;
+  template <int N>
+  __device__ void operator()(std::int64_t row, std::int64_t column, float (&du)[N]) const {
+    const std::int64_t i = row * columns + column;
+    float v[N];
+    read(u + i, v);
+    read(dy + i, du);
+#pragma unroll
+    for (int j = 0; j < N; ++j) du[j] *= gelu_tanh_derivative(v[j]);
+    write(dy + i, du);
+  }
+};
+
+template <class T>
+void forward(Cuda& cuda, std::int64_t n, const T* u, T* y) {
+  elementwise<kVector<T>>(cuda, n, aligned<kVector<T>>(u, y), Forward<T>{u, y});
+}
+
+template <class T>
+void backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const T* u, T* dy, float* dbias, float* scratch) {
+  constexpr int N = kVector<T>;
+  const Backward<T> f{u, dy, columns};
+  if (columns % N == 0 && aligned<N>(u, dy)) {
+    column_sums<N>(cuda, rows, columns, f, dbias, scratch);
+  } else {
+    column_sums<1>(cuda, rows, columns, f, dbias, scratch);
+  }
+}
+
+}  // namespace
+
+template <>
+void gelu_forward(Cuda& cuda, std::int64_t n, const float* u, float* y) {
+  forward(cuda, n, u, y);
+}
+template <>
+void gelu_forward(Cuda& cuda, std::int64_t n, const bf16* u, bf16* y) {
+  forward(cuda, n, u, y);
+}
+template <>
+void gelu_backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const float* u, float* dy, float* dbias,
+                   float* scratch) {
+  backward(cuda, rows, columns, u, dy, dbias, scratch);
+}
+template <>
+void gelu_backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const bf16* u, bf16* dy, float* dbias,
+                   float* scratch) {
+  backward(cuda, rows, columns, u, dy, dbias, scratch);
+}
+
+}  // namespace gpumonth::ops

@@ -1,0 +1,42 @@
+// The cuBLASLt products of one linear layer's shape, and which of them do a neighbouring op's work as well.
+// Only linear.cu and linear_products.cu include this.
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "trainer/ops/cuda/matmul.h"
+#include "trainer/ops/linear.h"
+
+namespace gpumonth::ops {
+
+/// A fused product is there where cuBLASLt has it, a trial on random numbers gave what the separate ops give,
+/// and, unless the context is deterministic, it was not slower than they are. Ranks may differ in what is
+/// fused: their gradients then differ by rounding before they are summed, and all ranks go on from the same sum.
+struct LinearProducts {
+  LinearProducts(Cuda& device, const LinearShape& shape);  ///< shape.y_stride set
+
+  CublasMatmul forward;  ///< y = x W^T, with the bias where forward_adds_bias
+  bool forward_adds_bias;
+  std::optional<CublasMatmul> data;          ///< dx = dy W, where shape.needs_dx
+  CublasMatmul weights;                      ///< dW = dy^T x
+  std::optional<CublasMatmul> forward_gelu;  ///< gelu_aux_bias
+  std::optional<CublasMatmul> data_gelu;     ///< dgelu, or dgelu_bgrad where data_gelu_sums
+  bool data_gelu_sums = false;
+  std::optional<CublasMatmul> weights_bias;  ///< bgrad_a
+
+ private:
+  LinearProducts(Cuda& device, const LinearShape& shape, std::pair<CublasMatmul, bool> forward_and_adds_bias);
+};
+
+/// y (rows, columns), rows `stride` apart, += bias (columns), both in `dtype`.
+void add_bias(const Cuda& device, std::int64_t rows, std::int64_t columns, std::int64_t stride, Dtype dtype,
+              const void* bias, void* y);
+/// gelu_forward, gelu_backward and column_sum by dtype.
+void gelu_forward_of(Cuda& device, Dtype dtype, std::int64_t n, const void* u, void* y);
+void gelu_backward_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, const void* u, void* dy,
+                      float* dbias, float* scratch);
+void column_sum_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, std::int64_t stride,
+                   const void* dy, float* dbias, float* scratch);
+
+}  // namespace gpumonth::ops

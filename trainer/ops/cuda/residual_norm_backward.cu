@@ -1,0 +1,211 @@
+#include "trainer/ops/cuda/reduce_columns.h"
+#include "trainer/ops/cuda/residual_norm.h"
+#include "trainer/ops/residual_norm.h"
+
+namespace gpumonth::ops {
+namespace {
+
+enum Partial { kShift, kScale, kGate, kBias, kPartials };  // of a chunk, h floats each
+
+/// What one row needs at one vector of columns.
+template <class T, int N>
+struct RowVector {
+  Raw<float, N> x, dx;
+  Raw<T, N> dy, branch;
+};
+
+template <class T, int N, bool kBranch>
+__device__ __forceinline__ RowVector<T, N> load_row(const ResidualNormBackward<T>& a, std::int64_t at) {
+  RowVector<T, N> r;
+  r.dy = load_constant<T, N>(a.dy + at);
+  r.x = load_constant<float, N>(a.x + at);
+  r.dx = a.first ? Raw<float, N>{} : load<float, N>(a.dx + at);
+  if constexpr (kBranch) r.branch = load_constant<T, N>(a.branch + at);
+  return r;
+}
+
+/// Block = one chunk of a sample's rows, row after row; a thread keeps V vectors of N columns and their
+/// column sums in registers. A vector of the next row is fetched as soon as this row's is used up, so that
+/// memory is never idle. kFull: every vector of every thread is in use. scratch (B, chunks, kPartials, h).
+template <class T, int N, int V, int kMaxThreads, bool kBranch, bool kFull>
+__global__ void __launch_bounds__(kMaxThreads, 1)
+    backward_kernel(ResidualNormShape s, ResidualNormBackward<T> a, unsigned chunks, float* __restrict__ scratch) {
+  __shared__ float shared[2][2][32];  // of even and odd rows: one barrier a row is enough
+  const int h = static_cast<int>(s.width), threads = static_cast<int>(blockDim.x);
+  const auto column = [&](int v) { return (v * threads + static_cast<int>(threadIdx.x)) * N; };
+  const auto inside = [&](int v) { return kFull || column(v) < h; };
+  const std::int64_t sample = blockIdx.x / chunks, first = blockIdx.x % chunks * kResidualNormChunk;
+  const std::int64_t m = sample * s.modulation_stride;
+  const int rows = static_cast<int>(s.tokens - first < kResidualNormChunk ? s.tokens - first : kResidualNormChunk);
+  std::int64_t row = sample * s.tokens + first;
+
+  RowVector<T, N> in[V];
+  float sums[kPartials][V][N] = {};
+#pragma unroll
+  for (int v = 0; v < V; ++v)
+    if (inside(v)) in[v] = load_row<T, N, kBranch>(a, row * h + column(v));
+
+  float mean = a.mean[row], rstd = a.rstd[row];
+  for (int r = 0; r < rows; ++r, ++row) {
+    const bool more = r + 1 < rows;
+    const float next_mean = more ? a.mean[row + 1] : 0.0f, next_rstd = more ? a.rstd[row + 1] : 0.0f;
+    float sum_g = 0, sum_gx = 0;
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      if (!inside(v)) continue;
+      float dy[N], x[N], scale[N];
+      widen<T, N>(in[v].dy, dy);
+      widen<float, N>(in[v].x, x);
+      read_constant(a.scale + m + column(v), scale);
+#pragma unroll
+      for (int j = 0; j < N; ++j) {
+        const float xhat = (x[j] - mean) * rstd, g = dy[j] * (1.0f + scale[j]);
+        sum_g += g;
+        sum_gx += g * xhat;
+        sums[kShift][v][j] += dy[j];
+        sums[kScale][v][j] += dy[j] * xhat;
+      }
+    }
+    // Two sums, one barrier.
+    sum_g = warp_sum(sum_g);
+    sum_gx = warp_sum(sum_gx);
+    if (threadIdx.x % 32 == 0) {
+      shared[r % 2][0][threadIdx.x / 32] = sum_g;
+      shared[r % 2][1][threadIdx.x / 32] = sum_gx;
+    }
+    __syncthreads();
+    sum_g = sum_gx = 0;
+    for (int w = 0; w < threads / 32; ++w) {
+      sum_g += shared[r % 2][0][w];
+      sum_gx += shared[r % 2][1][w];
+    }
+    const float mean_g = sum_g / static_cast<float>(h), mean_gx = sum_gx / static_cast<float>(h);
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      if (!inside(v)) continue;
+      const std::int64_t at = row * h + column(v);
+      float dy[N], x[N], dx[N], scale[N];
+      widen<T, N>(in[v].dy, dy);
+      widen<float, N>(in[v].x, x);
+      widen<float, N>(in[v].dx, dx);
+      read_constant(a.scale + m + column(v), scale);
+#pragma unroll
+      for (int j = 0; j < N; ++j) {
+        const float xhat = (x[j] - mean) * rstd, g = dy[j] * (1.0f + scale[j]);
+        dx[j] += rstd * (g - mean_g - xhat * mean_gx);
+      }
+      write(a.dx + at, dx);
+      if constexpr (kBranch) {
+        float branch[N], gate[N], d[N];
+        widen<T, N>(in[v].branch, branch);
+        read_constant(a.gate + m + column(v), gate);
+#pragma unroll
+        for (int j = 0; j < N; ++j) {
+          d[j] = gate[j] * dx[j];
+          sums[kGate][v][j] += dx[j] * branch[j];
+          sums[kBias][v][j] += d[j];
+        }
+        write(a.dbranch + at, d);
+      }
+      if (more) in[v] = load_row<T, N, kBranch>(a, at + h);
+    }
+    mean = next_mean;
+    rstd = next_rstd;
+  }
+  float* partial = scratch + std::int64_t{blockIdx.x} * kPartials * h;
+#pragma unroll
+  for (int v = 0; v < V; ++v) {
+    if (!inside(v)) continue;
+#pragma unroll
+    for (int p = 0; p < (kBranch ? kPartials : kGate); ++p) write(partial + p * h + column(v), sums[p][v]);
+  }
+}
+
+/// The modulation gradients of each sample, and the bias gradient over all of them, from the chunks' partial
+/// sums. Block = (tile of columns, the bias or one of 3 B sample sums); without branch one of 2 B sample
+/// sums. The bias is the longest sum and starts first.
+template <class T, int N>
+__global__ void __launch_bounds__(kColumnWarps * 32)
+    chunks_kernel(ResidualNormShape s, ResidualNormBackward<T> a, unsigned tiles, unsigned chunks,
+                  const float* __restrict__ scratch) {
+  const std::int64_t h = s.width, column = (std::int64_t{blockIdx.x % tiles} * 32 + threadIdx.x % 32) * N;
+  const unsigned per_sample = a.branch ? 3 : 2, first_sample_sum = a.branch ? 1 : 0;
+  const bool bias = blockIdx.x / tiles < first_sample_sum;
+  const unsigned sum_of = bias ? 0 : blockIdx.x / tiles - first_sample_sum;
+  const unsigned sample = sum_of / per_sample, which = bias ? unsigned{kBias} : sum_of % per_sample;
+  const std::int64_t begin = bias ? 0 : std::int64_t{sample} * chunks;
+  const std::int64_t end = bias ? s.batch * chunks : begin + chunks;
+  float sum[N] = {};
+  if (column < h) {
+#pragma unroll 8
+    for (std::int64_t chunk = begin + threadIdx.x / 32; chunk < end; chunk += kColumnWarps) {
+      float values[N];
+      read(scratch + (chunk * kPartials + which) * h + column, values);
+#pragma unroll
+      for (int j = 0; j < N; ++j) sum[j] += values[j];
+    }
+  }
+  if (!add_warps(sum) || column >= h) return;
+  float* out = bias ? a.dbranch_bias
+                    : (which == kShift   ? a.dshift
+                       : which == kScale ? a.dscale
+                                         : a.dgate) +
+                          sample * s.modulation_stride;
+#pragma unroll
+  for (int j = 0; j < N; ++j) out[column + j] = sum[j];
+}
+
+template <class T, int N, int V, int kMaxThreads>
+void launch(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<T>& a, float* scratch) {
+  const unsigned chunks = blocks_for(s.tokens, kResidualNormChunk), grid = static_cast<unsigned>(s.batch) * chunks;
+  const unsigned threads = blocks_for(s.width, 32 * N * V) * 32;
+  constexpr bool kMayBeFull = N > 1;
+  const bool full = kMayBeFull && std::int64_t{threads} * N * V == s.width;
+  const auto kernel = a.branch ? (full ? backward_kernel<T, N, V, kMaxThreads, true, kMayBeFull>
+                                       : backward_kernel<T, N, V, kMaxThreads, true, false>)
+                               : (full ? backward_kernel<T, N, V, kMaxThreads, false, kMayBeFull>
+                                       : backward_kernel<T, N, V, kMaxThreads, false, false>);
+  kernel<<<grid, threads, 0, stream_of(cuda)>>>(s, a, chunks, scratch);
+  GPUMONTH_CUDA_LAUNCHED();
+  const unsigned tiles = blocks_for(s.width, 32 * N);
+  const unsigned sums = static_cast<unsigned>(s.batch) * (a.branch ? 3 : 2) + (a.branch ? 1 : 0);
+  chunks_kernel<T, N><<<tiles * sums, kColumnWarps * 32, 0, stream_of(cuda)>>>(s, a, tiles, chunks, scratch);
+  GPUMONTH_CUDA_LAUNCHED();
+}
+
+template <class T>
+void backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<T>& a, float* scratch) {
+  constexpr int N = 4;
+  if (s.batch * s.tokens * s.width <= 0) return;
+  check_width(s.width);
+  const bool vectors = s.width % N == 0 && s.modulation_stride % N == 0 &&
+                       aligned<N>(a.x, a.dx, a.scale, a.gate, scratch) && aligned<N>(a.dy, a.branch, a.dbranch);
+  if (!vectors && s.width <= 256) {
+    launch<T, 1, 1, 256>(cuda, s, a, scratch);
+  } else if (!vectors) {
+    launch<T, 1, 12, 1024>(cuda, s, a, scratch);
+  } else if (s.width <= 1024) {
+    launch<T, N, 1, 256>(cuda, s, a, scratch);
+  } else if (s.width <= 1536) {
+    launch<T, N, 3, 128>(cuda, s, a, scratch);
+  } else if (s.width <= 6144) {
+    launch<T, N, 3, 512>(cuda, s, a, scratch);
+  } else {
+    launch<T, N, 3, 1024>(cuda, s, a, scratch);  // spills: correct, not fast
+  }
+}
+
+}  // namespace
+
+template <>
+void residual_norm_backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<float>& a,
+                            float* scratch) {
+  backward(cuda, s, a, scratch);
+}
+template <>
+void residual_norm_backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<bf16>& a,
+                            float* scratch) {
+  backward(cuda, s, a, scratch);
+}
+
+}  // namespace gpumonth::ops
