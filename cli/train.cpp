@@ -8,6 +8,7 @@
 #include "comm/launch.h"
 #include "runlog/reader.h"
 #include "runlog/summary.h"
+#include "trainer/backend.h"
 #include "trainer/loop.h"
 #include "trainer/signals.h"
 
@@ -58,7 +59,10 @@ int run(const Options& options) {
   const trainer::RunConfig config = trainer::load_run(options.file, options.overrides, world);
   const auto communicator =
       environment.make_communicator({config.comm.transport, config.comm.watchdog_s, config.comm.allow_shared_gpu});
-  const trainer::TrainResult result = trainer::train(config, *communicator);
+  trainer::watch_stop_signals();  // one that comes while the step is made waits for the first one's end
+  const trainer::ResolvedRun resolved = trainer::resolve(config, *communicator);
+  const auto step = trainer::make_dit_step(config, resolved, *communicator);
+  const trainer::TrainResult result = trainer::train(config, resolved, *communicator, *step);
   if (communicator->rank() == 0) print_result(options, result);
   return result.stopped_by_signal && communicator->rank() == 0 ? kStopped : 0;
 }

@@ -32,26 +32,32 @@ void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& lay
   if (layout.packed) {
     const std::int64_t packed = packed_weights(model) * E;
     add(MemoryKind::packed_weights, "forward layout", packed, layout.weight_ranks);
-    add(MemoryKind::packed_weights, "backward-data layout (bf16 only)", E < kFp32 ? packed : 0, layout.weight_ranks);
+    const bool two_layouts = E < kFp32 && layout.use != Use::forward;
+    add(MemoryKind::packed_weights, "backward-data layout (bf16 only)", two_layouts ? packed : 0, layout.weight_ranks);
   } else {
     add(MemoryKind::packed_weights, "bf16 copy of the weights", E < kFp32 ? flat / kFp32 * E : 0, 1);
   }
+  if (layout.use == Use::forward) return;
   add(MemoryKind::gradients, "fp32 gradients", flat, 1);
+  if (layout.use == Use::backward) return;
   add(MemoryKind::optimizer, "exp_avg", flat, layout.optimizer_ranks);
   add(MemoryKind::optimizer, "exp_avg_sq", flat, layout.optimizer_ranks);
   add(MemoryKind::ema, "EMA of the weights", flat, layout.optimizer_ranks);
 }
 
-/// What forward saves for backward. Bytes per token and block, per token, per sample.
-void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t E, bool recompute,
+/// What forward saves for backward. Bytes per token and block, per token, per sample. Forward alone keeps one block's
+/// input, and of the rest what recompute does.
+void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t E, const MemoryLayout& layout,
                      std::vector<MemoryPart>& parts) {
+  const bool backward = layout.use != Use::forward;
   const std::int64_t h = model.hidden_size, mlp = model.mlp_hidden();
   const std::int64_t per_token = batch * model.tokens();
-  const std::int64_t per_token_block = per_token * (recompute ? std::min(2, model.depth) : model.depth);
+  const std::int64_t per_token_block =
+      per_token * (layout.recompute || !backward ? std::min(2, model.depth) : model.depth);
   const auto add = [&parts](const char* what, std::int64_t bytes) {
     parts.push_back({MemoryKind::activations, what, bytes});
   };
-  add("residual stream before each block", per_token * model.depth * kFp32 * h);
+  add("residual stream before each block", per_token * (backward ? model.depth : 1) * kFp32 * h);
   add("residual stream inside each block", per_token_block * kFp32 * h);
   add("LayerNorm mean and 1/sigma", per_token_block * 4 * kFp32);
   add("modulated LayerNorm outputs", per_token_block * 2 * E * h);
@@ -62,8 +68,9 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
   add("fc1 before and after GELU", per_token_block * 2 * E * mlp);
   add("input patches", per_token * E * model.patch_in());
   add("final layer input", per_token * (kFp32 * h + E * h + 2 * kFp32));
-  add("prediction and its gradient", per_token * 2 * kFp32 * model.patch_out());
-  add("gradients in flight, reused by every block", per_token * (kFp32 * h + 3 * E * h + E * std::max(mlp, 3 * h)));
+  add("prediction and its gradient", per_token * (backward ? 2 : 1) * kFp32 * model.patch_out());
+  if (backward)
+    add("gradients in flight, reused by every block", per_token * (kFp32 * h + 3 * E * h + E * std::max(mlp, 3 * h)));
   add("conditioning and modulations", batch * kFp32 * h * (2 + 6 * model.depth + 3));
 }
 
@@ -85,7 +92,7 @@ std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batc
                                      const MemoryLayout& layout) {
   std::vector<MemoryPart> parts;
   add_state(model, bytes_per_element(dtype), layout, parts);
-  add_activations(model, batch_per_rank, bytes_per_element(dtype), layout.recompute, parts);
+  add_activations(model, batch_per_rank, bytes_per_element(dtype), layout, parts);
   return parts;
 }
 

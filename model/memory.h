@@ -1,4 +1,4 @@
-// Bytes that one data-parallel rank holds while it trains, part by part. The table in memory.cpp is the list
+// Bytes that one data-parallel rank holds while it trains, or less than that, part by part. The table in memory.cpp is the list
 // of buffers of the trainer: change both together.
 #pragma once
 
@@ -22,12 +22,16 @@ struct MemoryPart {
   std::int64_t bytes;
 };
 
+/// What a model is held for. backward: without moments and EMA; forward: without gradients and what backward reads, too.
+enum class Use { training, backward, forward };
+
 /// How a backend holds the state.
 struct MemoryLayout {
   bool packed = true;                ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
   std::int64_t weight_ranks = 1;     ///< ranks that hold masters and packed weights in common (CPU ranks of a host)
   std::int64_t optimizer_ranks = 1;  ///< ranks that hold moments and EMA in common, or a shard each
   bool recompute = false;            ///< blocks keep their input only; two sets of the rest take turns
+  Use use = Use::training;
 };
 
 /// Everything that one rank holds for `batch_per_rank` samples per step, computing in `dtype` over fp32

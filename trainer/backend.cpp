@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "machine/cuda_devices.h"
+#include "trainer/run_config.h"
+#include "trainer/run_info.h"
 
 namespace gpumonth::trainer {
 
@@ -27,9 +29,26 @@ Backend choose_backend(const std::string& asked, const comm::Communicator& commu
   return {"cuda", 0};
 }
 
-std::unique_ptr<Step> make_dit_step(const std::string& backend, const StepSetup& setup,
-                                    const model::ParameterTable& table) {
-  return backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
+std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
+                                            comm::Communicator& communicator) {
+  const model::ParameterTable table(config.model);
+  const DitSetup setup{.model = config.model,
+                       .local_batch = config.batch.global / communicator.size(),
+                       .global_batch = config.batch.global,
+                       .seed = config.run.seed,
+                       .dtype = resolved.dtype,
+                       .threads = resolved.threads,
+                       .gradients = communicator.allocate(table.flat_size()),
+                       .ranks = &communicator,
+                       .keep = config.run.recompute ? Keep::block_inputs : Keep::activations,
+                       .device = resolved.device,
+                       .deterministic = config.run.deterministic};
+  return resolved.backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
+}
+
+std::unique_ptr<Model> make_dit_model(const std::string& backend, const DitSetup& setup,
+                                      const model::ParameterTable& table) {
+  return backend == "cuda" ? make_cuda_dit_model(setup, table) : make_cpu_dit_model(setup, table);
 }
 
 }  // namespace gpumonth::trainer

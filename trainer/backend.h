@@ -1,4 +1,4 @@
-// Where a run computes: CPU threads or GPUs. backend.cpp decides; of dit_step_cuda.cpp with
+// Where a run computes: CPU threads or GPUs. backend.cpp decides, and makes the DiT there; of dit_step_cuda.cpp with
 // gemm_peak_cuda.cpp and backend_stub.cpp one is built, with CUDA or without.
 #pragma once
 
@@ -6,9 +6,14 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "trainer/dit/dit_setup.h"
+#include "trainer/model.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
+
+struct ResolvedRun;
+struct RunConfig;
 
 struct Backend {
   std::string name = "cpu";  ///< "cpu" or "cuda"
@@ -21,14 +26,18 @@ struct Backend {
 /// whose transport reaches host memory alone, CPU ranks over NCCL.
 Backend choose_backend(const std::string& asked, const comm::Communicator& communicator);
 
-/// The DiT on `backend`, weights initialised from the seed. Collective over setup.ranks. With "cuda"
-/// setup.gradients may be host memory or null where there is one rank: the step then has a gradient buffer of
-/// its own, which gradients() reads. UserError: it does not fit into the GPU's memory (bytes per part, and
-/// the batch per rank that would fit).
-std::unique_ptr<Step> make_dit_step(const std::string& backend, const StepSetup& setup,
-                                    const model::ParameterTable& table);
+/// The DiT of `config` as a training step, weights initialised from the seed. Collective. UserError: it does not fit
+/// into the GPU's memory (bytes per part, and the batch per rank that would fit).
+std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
+                                            comm::Communicator& communicator);
 
-/// What make_dit_step calls for "cuda".
-std::unique_ptr<Step> make_cuda_dit_step(const StepSetup& setup, const model::ParameterTable& table);
+/// The DiT alone on `backend`, parameters zero; setup.keep says which passes it is for. UserError as above.
+std::unique_ptr<Model> make_dit_model(const std::string& backend, const DitSetup& setup,
+                                      const model::ParameterTable& table);
+
+/// What these call for "cuda". setup.gradients may be host memory or null where there is one rank: the gradients are
+/// then the DiT's own.
+std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup& setup, const model::ParameterTable& table);
+std::unique_ptr<Model> make_cuda_dit_model(const DitSetup& setup, const model::ParameterTable& table);
 
 }  // namespace gpumonth::trainer

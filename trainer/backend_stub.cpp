@@ -8,8 +8,12 @@
 
 namespace gpumonth::trainer {
 
-std::unique_ptr<Step> make_cuda_dit_step(const StepSetup&, const model::ParameterTable&) {
+std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup&, const model::ParameterTable&) {
   user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", machine::cuda_devices().why_none);
+}
+
+std::unique_ptr<Model> make_cuda_dit_model(const DitSetup&, const model::ParameterTable&) {
+  throw std::logic_error("make_cuda_dit_model() in a build without CUDA");
 }
 
 GemmPeak measure_gpu_gemm_peak(const std::string&, int) {

@@ -13,15 +13,12 @@
 #include "machine/power.h"
 #include "model/flops.h"
 #include "runlog/writer.h"
-#include "trainer/backend.h"
 #include "trainer/data/batch_loader.h"
 #include "trainer/data/data.h"
 #include "trainer/progress.h"
-#include "trainer/run_info.h"
 #include "trainer/shared_cores.h"
 #include "trainer/signals.h"
 #include "trainer/state/checkpoints.h"
-#include "trainer/step.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -49,17 +46,17 @@ struct Extras {
 
 class Loop {
  public:
-  Loop(const RunConfig& config, comm::Communicator& communicator)
-      : config_(config), comm_(communicator), resolved_(resolve(config, communicator)), table_(config.model),
-        gradients_(communicator.allocate(table_.flat_size())), step_(make_dit_step(resolved_.backend, setup(), table_)),
-        reducer_(communicator.make_reducer(gradients_.get(), step_->events(),
-                                           static_cast<std::int64_t>(config.comm.bucket_mib * 1048576), step_->stream(),
+  Loop(const RunConfig& config, const ResolvedRun& resolved, comm::Communicator& communicator, TrainingStep& step)
+      : config_(config), comm_(communicator), resolved_(resolved), table_(config.model), step_(step),
+        state_(step.state()),
+        reducer_(communicator.make_reducer(step.gradient_buffer(), step.events(),
+                                           static_cast<std::int64_t>(config.comm.bucket_mib * 1048576), step.stream(),
                                            reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
         loader_(config, *dataset_, communicator), extras_(communicator.size()),
         shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
-    step_->attach(*reducer_, communicator, reducer_options().shard_optimizer);
+    step_.attach(*reducer_, communicator, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / communicator.size();
     batch_.latents.resize(local * config.model.latent_size());
     batch_.labels.resize(local);
@@ -77,7 +74,7 @@ class Loop {
     loader_.require_same_dataset();
     Checkpoints checkpoints(resolved_.directory, config_.checkpoint.keep, config_.model, table_, comm_,
                             config_.run.seed, {info.config_toml, dataset_->identity()});
-    const std::int64_t start = checkpoints.restore(config_.run.resume, *step_, config_.run.steps);
+    const std::int64_t start = restore(checkpoints);
     loader_.load_first(start + 1, batch_);
     if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = machine::PowerMeter::open(resolved_.gpu);
     if (power_) info.power_source = power_->source();
@@ -96,10 +93,10 @@ class Loop {
       const bool due = config_.checkpoint.every_steps > 0 && s % config_.checkpoint.every_steps == 0;
       const bool out_of_data = data_failed_ && !result.stopped_by_signal;
       require_finite(record, checkpoints.last_in_words());
-      if (due || out_of_data || (last && config_.checkpoint.at_end) || result.stopped_by_signal) {
+      if (state_ && (due || out_of_data || (last && config_.checkpoint.at_end) || result.stopped_by_signal)) {
         comm_.set_context("checkpoint", s);
         if (log_) log_->flush();  // a checkpoint may take longer than the second that the log may miss
-        checkpoints.save(*step_, s);
+        checkpoints.save(*state_, s);
         record.phase = runlog::Phase::checkpoint;
         saved = s;
       } else {
@@ -116,30 +113,26 @@ class Loop {
   }
 
  private:
-  StepSetup setup() const {
-    return {config_.model,
-            config_.batch.global / comm_.size(),
-            config_.batch.global,
-            config_.run.seed,
-            resolved_.dtype,
-            resolved_.threads,
-            gradients_.get(),
-            &comm_,
-            config_.run.recompute,
-            resolved_.device,
-            config_.run.deterministic};
-  }
-
   comm::ReducerOptions reducer_options() const {
     return {.bf16_wire = config_.comm.wire == "bf16",
-            .shard_optimizer = config_.comm.sharding == "optimizer" && !step_->shares_state()};
+            .shard_optimizer = config_.comm.sharding == "optimizer" && !(state_ && state_->shared())};
   }
 
-  /// Collective, after the checkpoint of step `s` was written.
+  /// The step after which run.resume was written; 0 without it.
+  std::int64_t restore(Checkpoints& checkpoints) {
+    if (state_) return checkpoints.restore(config_.run.resume, *state_, config_.run.steps);
+    if (!config_.run.resume.empty())
+      user_error("run.resume = {}: the step of this run has no state to go on from: leave run.resume empty",
+                 config_.run.resume);
+    return 0;
+  }
+
+  /// Collective, after the checkpoint of step `s` was written, if its state is one to go on from.
   [[noreturn]] void end_without_data(std::int64_t s, const std::string& checkpoint) {
     const std::string reason = loader_.error_of_ranks();
     if (log_) log_->close();
     comm_.barrier();
+    if (!state_) user_error("step {}: {}. Stopped after step {}, the log is {}", s + 1, reason, s, log_path_);
     user_error(
         "step {}: {}. Stopped after step {}, nothing is lost: its checkpoint is {}, the log is {}. Mend the data, "
         "then go on with --set run.resume={}",
@@ -161,14 +154,14 @@ class Loop {
     r.learning_rate = optimizer_.learning_rate = learning_rate(config_, s);
 
     comm_.set_context("step", s);
-    step_->start(batch_, optimizer_, s);
+    step_.start(batch_, optimizer_, s);
     const auto started = Clock::now();
     if (power_) log_power(r);
     comm_.set_context("data", s);
     if (s < config_.run.steps) loader_.load(s + 1, batch_);
     const double load_s = seconds(started, Clock::now());
     comm_.set_context("step", s);
-    const StepResult result = step_->finish();
+    const StepResult result = step_.finish();
     r.forward_s = result.forward_s;
     r.backward_s = result.backward_s;
     r.comm_s = result.communication.comm_s;
@@ -277,16 +270,17 @@ class Loop {
           reducer_->buckets().size());
     if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
     for (const std::string& note : notes) print("note: {}\n", note);
+    if (!state_) print("note: no checkpoints: the step of this run has no state to go on from\n");
     print("log: {}\n", log_path_);
     flush_output();
   }
 
   const RunConfig& config_;
   comm::Communicator& comm_;
-  ResolvedRun resolved_;
+  const ResolvedRun& resolved_;
   model::ParameterTable table_;
-  std::shared_ptr<float[]> gradients_;
-  std::unique_ptr<Step> step_;
+  TrainingStep& step_;
+  ResumableState* state_;  // null: nothing to go on from
   std::unique_ptr<comm::GradientReducer> reducer_;
   std::unique_ptr<Dataset> dataset_;
   BatchLoader loader_;
@@ -304,9 +298,10 @@ class Loop {
 
 }  // namespace
 
-TrainResult train(const RunConfig& config, comm::Communicator& communicator) {
-  watch_stop_signals();  // one that comes before the first step waits for its end
-  return Loop(config, communicator).run();
+TrainResult train(const RunConfig& config, const ResolvedRun& resolved, comm::Communicator& communicator,
+                  TrainingStep& step) {
+  watch_stop_signals();
+  return Loop(config, resolved, communicator, step).run();
 }
 
 }  // namespace gpumonth::trainer

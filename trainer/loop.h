@@ -1,10 +1,13 @@
-// One training run: the loop that joins data, step, communication, log and checkpoints.
+// One training run: the loop that joins data, step, communication, log and checkpoints. What the step computes, and
+// where, it does not know.
 #pragma once
 
 #include <string>
 
 #include "comm/communicator.h"
 #include "trainer/run_config.h"
+#include "trainer/run_info.h"
+#include "trainer/step.h"
 
 namespace gpumonth::trainer {
 
@@ -15,9 +18,12 @@ struct TrainResult {
   int stopped_by_signal = 0;                  ///< 0: ran to its end
 };
 
-/// Collective. Prints the resolved configuration and progress on rank 0. Throws UserError: output exists, bad
-/// checkpoint or data, a loss that is not finite (log and last checkpoint stay), data of a later step that cannot be
-/// read on any rank (log and a checkpoint of the step before stay).
-TrainResult train(const RunConfig& config, comm::Communicator& communicator);
+/// Collective. Runs `step`, which was made for `config` and is new, to the end of the run. Prints the resolved
+/// configuration and progress on rank 0. A step without state() is run without checkpoints, whatever `config` says of
+/// them. Throws UserError: output exists, bad checkpoint or data, run.resume for a step without state, a loss that is not
+/// finite (log and last checkpoint stay), data of a later step that cannot be read on any rank (log and a checkpoint of
+/// the step before stay).
+TrainResult train(const RunConfig& config, const ResolvedRun& resolved, comm::Communicator& communicator,
+                  TrainingStep& step);
 
 }  // namespace gpumonth::trainer

@@ -67,6 +67,20 @@ TEST_CASE("a GPU holds one bf16 copy of the weights, and none in fp32") {
   CHECK(sum(memory_parts(model, 1, Dtype::fp32, {.packed = false}), MemoryKind::packed_weights) == 0);
 }
 
+TEST_CASE("a model that is not trained holds less") {
+  const ModelConfig model = load("dit-s-2");
+  const auto training = memory_parts(model, 4, Dtype::bf16);
+  const auto backward = memory_parts(model, 4, Dtype::bf16, {.use = Use::backward});
+  const auto forward = memory_parts(model, 4, Dtype::bf16, {.use = Use::forward});
+  CHECK(sum(backward) == sum(training) - sum(training, MemoryKind::optimizer) - sum(training, MemoryKind::ema));
+  CHECK(sum(forward, MemoryKind::weights) == sum(training, MemoryKind::weights));
+  CHECK(2 * sum(forward, MemoryKind::packed_weights) == sum(training, MemoryKind::packed_weights));
+  for (const auto kind : {MemoryKind::gradients, MemoryKind::optimizer, MemoryKind::ema})
+    CHECK(sum(forward, kind) == 0);
+  const auto recompute = memory_parts(model, 4, Dtype::bf16, {.recompute = true});
+  CHECK(sum(forward, MemoryKind::activations) < sum(recompute, MemoryKind::activations));
+}
+
 TEST_CASE("the parts sum to the total") {
   const auto parts = memory_parts(load("dit-tiny-video"), 4, Dtype::fp32);
   std::int64_t total = 0;

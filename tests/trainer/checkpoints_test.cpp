@@ -7,7 +7,9 @@
 #include "comm/launch.h"
 #include "tests/catch.h"
 #include "tests/command.h"
+#include "trainer/dit/dit_setup.h"
 #include "trainer/run_config.h"
+#include "trainer/step.h"
 
 using namespace gpumonth;
 using namespace gpumonth::trainer;
@@ -53,8 +55,8 @@ struct Fixture {
   tests::TemporaryFolder folder;
   model::ModelConfig model;
   std::unique_ptr<model::ParameterTable> table;
-  std::vector<float> gradients;
-  std::unique_ptr<Step> step;
+  std::unique_ptr<TrainingStep> step;
+  ResumableState* state = nullptr;
   TwoRanks ranks;
 
   Fixture() {
@@ -64,14 +66,8 @@ struct Fixture {
     model.num_heads = 2;
     model.num_classes = 3;
     table = std::make_unique<model::ParameterTable>(model);
-    gradients.resize(table->flat_size());
-    step = make_cpu_dit_step({.model = model,
-                              .local_batch = 1,
-                              .global_batch = 1,
-                              .seed = 5,
-                              .dtype = "fp32",
-                              .gradients = gradients.data()},
-                             *table);
+    step = make_cpu_dit_step({.model = model, .local_batch = 1, .global_batch = 1, .seed = 5, .dtype = "fp32"}, *table);
+    state = step->state();
   }
   Checkpoints checkpoints(std::int64_t keep = 2, std::uint64_t seed = 5, const ResumingRun& run = {}) {
     fs::create_directories(folder.path() / "out");
@@ -95,7 +91,7 @@ std::string error_of(F&& f) {
 TEST_CASE("only the newest checkpoints are kept") {
   Fixture f;
   auto checkpoints = f.checkpoints(2);
-  for (const int step : {3, 6, 9, 12}) checkpoints.save(*f.step, step);
+  for (const int step : {3, 6, 9, 12}) checkpoints.save(*f.state, step);
   CHECK_FALSE(fs::exists(f.file(3)));
   CHECK_FALSE(fs::exists(f.file(6)));
   CHECK(fs::exists(f.file(9)));
@@ -106,22 +102,22 @@ TEST_CASE("only the newest checkpoints are kept") {
 TEST_CASE("restore brings back the bits and the step") {
   Fixture f;
   auto checkpoints = f.checkpoints();
-  checkpoints.save(*f.step, 7);
-  const std::uint64_t before = checksum(f.step->state().parameters, f.table->flat_size());
-  f.step->state().parameters[0] += 1;
-  CHECK(checksum(f.step->state().parameters, f.table->flat_size()) != before);
-  CHECK(checkpoints.restore(f.file(7).string(), *f.step, 8) == 7);
-  CHECK(checksum(f.step->state().parameters, f.table->flat_size()) == before);
-  CHECK(checkpoints.restore("", *f.step, 8) == 0);
+  checkpoints.save(*f.state, 7);
+  const std::uint64_t before = checksum(f.state->host().parameters, f.table->flat_size());
+  f.state->host().parameters[0] += 1;
+  CHECK(checksum(f.state->host().parameters, f.table->flat_size()) != before);
+  CHECK(checkpoints.restore(f.file(7).string(), *f.state, 8) == 7);
+  CHECK(checksum(f.state->host().parameters, f.table->flat_size()) == before);
+  CHECK(checkpoints.restore("", *f.state, 8) == 0);
 }
 
 TEST_CASE("a checkpoint of another seed, or one that leaves nothing to do, is refused") {
   Fixture f;
   auto checkpoints = f.checkpoints();
-  checkpoints.save(*f.step, 7);
-  CHECK_THAT(error_of([&] { f.checkpoints(2, 6).restore(f.file(7).string(), *f.step, 8); }),
+  checkpoints.save(*f.state, 7);
+  CHECK_THAT(error_of([&] { f.checkpoints(2, 6).restore(f.file(7).string(), *f.state, 8); }),
              contains("run.seed = 5") && contains("checkpoint-7.h5"));
-  CHECK_THAT(error_of([&] { checkpoints.restore(f.file(7).string(), *f.step, 7); }),
+  CHECK_THAT(error_of([&] { checkpoints.restore(f.file(7).string(), *f.state, 7); }),
              contains("after step 7") && contains("run.steps = 7"));
 }
 
@@ -139,7 +135,7 @@ TEST_CASE("replicas that differ end the run before anything is written") {
   auto checkpoints = f.checkpoints();
   f.ranks.other = "0000000000000000";
   try {
-    checkpoints.save(*f.step, 11);
+    checkpoints.save(*f.state, 11);
     FAIL("the difference went unnoticed");
   } catch (const Aborted& error) {
     CHECK_THAT(error.what(), contains("step 11") && contains("rank 1"));
@@ -247,9 +243,9 @@ TEST_CASE("a state that is not finite is neither written nor called good") {
   Fixture f;
   auto checkpoints = f.checkpoints();
   CHECK_THAT(checkpoints.last_in_words(), contains("no checkpoint had been written"));
-  checkpoints.save(*f.step, 3);
-  f.step->state().exp_avg_sq[0] = std::numeric_limits<float>::infinity();
-  CHECK_THAT(error_of([&] { checkpoints.save(*f.step, 6); }),
+  checkpoints.save(*f.state, 3);
+  f.state->host().exp_avg_sq[0] = std::numeric_limits<float>::infinity();
+  CHECK_THAT(error_of([&] { checkpoints.save(*f.state, 6); }),
              contains("no checkpoint of step 6") && contains("/optimizer/exp_avg_sq/") && contains("holds infinity") &&
                  contains("the last good checkpoint is " + f.file(3).string()));
   CHECK_FALSE(fs::exists(f.file(6)));

@@ -1,10 +1,12 @@
 // Ten optimizer steps against PyTorch: losses, gradient norms, and the weights and their moving average at
 // the end.
 #include "base/hdf5.h"
+#include "comm/host/self_communicator.h"
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
 #include "tests/trainer/runs.h"
-#include "trainer/state/checkpoint.h"
+#include "trainer/dit/dit_setup.h"
+#include "trainer/state/resumable_state.h"
 #include "trainer/step.h"
 
 using namespace gpumonth;
@@ -53,28 +55,29 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
   const model::ParameterTable table(model);
   const auto shape = file.dataset("/x_start").shape();
   const auto steps = static_cast<std::size_t>(shape[0]);
-  std::vector<float> gradients(static_cast<std::size_t>(table.flat_size()));
   const auto step = trainer::make_cpu_dit_step({.model = model,
                                                 .local_batch = static_cast<std::int64_t>(shape[1]),
                                                 .global_batch = static_cast<std::int64_t>(shape[1]),
                                                 .dtype = dtype,
-                                                .threads = 2,
-                                                .gradients = gradients.data()},
+                                                .threads = 2},
                                                table);
-  const trainer::TrainingState state = step->state();
+  const trainer::TrainingState state = step->state()->host();
   trainer::read_checkpoint(kCase / "checkpoint.h5", table, {.parameters = state.parameters});
   std::copy_n(state.parameters, table.flat_size(), state.ema);
-  step->state_changed();
+  step->state()->changed();
+  comm::SelfCommunicator alone;
+  const auto reducer = alone.make_reducer(step->gradient_buffer(), step->events(), 1 << 20, step->stream());
+  step->attach(*reducer, alone);
 
   const auto x = read<float>(file, "/x_start"), noise = read<float>(file, "/noise");
   const auto t = read<std::int32_t>(file, "/t"), y = read<std::int32_t>(file, "/y");
   Trained result;
   for (std::size_t s = 0; s < steps; ++s) {
     const trainer::Batch batch{row(x, s, steps), row(y, s, steps), row(t, s, steps), row(noise, s, steps), 0};
-    const auto number = static_cast<std::int64_t>(s) + 1;
-    result.losses.push_back(step->forward(batch, number) / static_cast<double>(shape[1]));
-    step->backward();
-    result.norms.push_back(step->update(settings(file), number));
+    step->start(batch, settings(file), static_cast<std::int64_t>(s) + 1);
+    const trainer::StepResult done = step->finish();
+    result.losses.push_back(done.loss_sum / static_cast<double>(shape[1]));
+    result.norms.push_back(done.grad_norm);
   }
   result.model = tensors(table, state.parameters);
   result.ema = tensors(table, state.ema);

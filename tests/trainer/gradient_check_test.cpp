@@ -7,8 +7,8 @@
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
 #include "trainer/dit/dit_impl.h"
+#include "trainer/model.h"
 #include "trainer/ops/diffusion_loss.h"
-#include "trainer/step.h"
 
 using namespace gpumonth;
 using namespace gpumonth::trainer;
@@ -104,30 +104,28 @@ struct Inputs {
         noise(tests::random_values(kBatch * m.latent_size(), 6)), labels{1, 3, m.num_classes} {}
 };
 
-/// The step's own loss. Only without learned sigma is it a function whose gradient backward() computes: the
+/// The model with its loss. Only without learned sigma is it a function whose gradient backward() computes: the
 /// reference stops the gradient of the variational term at the mean.
-void check_step(bool video) {
+void check_loss(bool video) {
   const auto m = model_of(video, false);
   const model::ParameterTable table(m);
-  std::vector<float> gradients(table.flat_size());
-  const auto step = make_cpu_dit_step(
-      {.model = m, .local_batch = kBatch, .global_batch = kBatch, .dtype = "fp32", .gradients = gradients.data()},
-      table);
-  float* parameters = step->state().parameters;
+  const auto network =
+      make_cpu_dit_model({.model = m, .local_batch = kBatch, .global_batch = kBatch, .dtype = "fp32"}, table);
+  float* parameters = network->parameters();
   randomize(table, parameters);
-  step->state_changed();
+  network->parameters_changed();
   const Inputs in(m);
   const Batch batch{in.x, in.labels, in.t, in.noise, 0};
-  step->forward(batch, 1);
-  step->backward();
-  const auto kept = gradients;
-  check_all(table, parameters, kept.data(), [&] {
-    step->state_changed();
-    return step->forward(batch, 1) / static_cast<double>(kBatch);
+  network->forward(batch, 1);
+  network->backward();
+  const auto gradients = network->gradients();
+  check_all(table, parameters, gradients.data(), [&] {
+    network->parameters_changed();
+    return network->forward(batch, 1) / static_cast<double>(kBatch);
   });
 }
 
-/// The model alone under the gradient G that the loss hands it: d (G . tokens) / d parameters.
+/// The network alone under the gradient G that the loss hands it: d (G . tokens) / d parameters.
 void check_model(bool video, bool learn_sigma) {
   const auto m = model_of(video, learn_sigma);
   const model::ParameterTable table(m);
@@ -165,25 +163,19 @@ void check_model(bool video, bool learn_sigma) {
   });
 }
 
-/// Gradients of one step from random parameters.
-std::vector<float> gradients_of(const model::ModelConfig& m, bool recompute) {
+/// Gradients from random parameters.
+std::vector<float> gradients_of(const model::ModelConfig& m, Keep keep) {
   const model::ParameterTable table(m);
-  std::vector<float> gradients(table.flat_size());
-  const auto step = make_cpu_dit_step({.model = m,
-                                       .local_batch = kBatch,
-                                       .global_batch = kBatch,
-                                       .dtype = "fp32",
-                                       .gradients = gradients.data(),
-                                       .recompute = recompute},
-                                      table);
-  randomize(table, step->state().parameters);
-  step->state_changed();
+  const auto network = make_cpu_dit_model(
+      {.model = m, .local_batch = kBatch, .global_batch = kBatch, .dtype = "fp32", .keep = keep}, table);
+  randomize(table, network->parameters());
+  network->parameters_changed();
   const Inputs in(m);
   for (int twice = 0; twice < 2; ++twice) {
-    step->forward({in.x, in.labels, in.t, in.noise, 0}, 1);
-    step->backward();
+    network->forward({in.x, in.labels, in.t, in.noise, 0}, 1);
+    network->backward();
   }
-  return gradients;
+  return network->gradients();
 }
 
 TEST_CASE("recompute changes no bit of the gradients") {
@@ -191,13 +183,13 @@ TEST_CASE("recompute changes no bit of the gradients") {
     CAPTURE(depth);
     auto m = model_of(false, true);
     m.depth = depth;
-    const auto kept = gradients_of(m, false), again = gradients_of(m, true);
+    const auto kept = gradients_of(m, Keep::activations), again = gradients_of(m, Keep::block_inputs);
     CHECK(std::memcmp(kept.data(), again.data(), kept.size() * sizeof(float)) == 0);
   }
 }
 
-TEST_CASE("the gradient of the image model's loss") { check_step(false); }
-TEST_CASE("the gradient of the video model's loss") { check_step(true); }
+TEST_CASE("the gradient of the image model's loss") { check_loss(false); }
+TEST_CASE("the gradient of the video model's loss") { check_loss(true); }
 TEST_CASE("the gradient through the image model") { check_model(false, false); }
 TEST_CASE("the gradient through the image model with learned sigma") { check_model(false, true); }
 TEST_CASE("the gradient through the video model") { check_model(true, false); }

@@ -6,6 +6,8 @@
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 #include "tests/trainer/ops/values.h"
+#include "trainer/dit/dit_setup.h"
+#include "trainer/state/resumable_state.h"
 #include "trainer/step.h"
 
 using namespace gpumonth;
@@ -27,8 +29,8 @@ struct State {
   std::vector<float> parameters, ema, exp_avg, exp_avg_sq;
 };
 
-State copy_of(Step& step, const model::ParameterTable& table) {
-  const TrainingState s = step.state();
+State copy_of(ResumableState& state, const model::ParameterTable& table) {
+  const TrainingState s = state.host();
   const auto copy = [&](const float* values) {  // padding belongs to nobody
     std::vector<float> all;
     for (const auto& p : table.all()) all.insert(all.end(), values + p.offset, values + p.offset + p.count);
@@ -53,18 +55,18 @@ State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std
   const model::ModelConfig m = small_model();
   const model::ParameterTable table(m);
   constexpr std::int64_t kLocal = 2;
-  const auto gradients = ranks.allocate(table.flat_size());
-  const StepSetup setup{.model = m,
-                        .local_batch = kLocal,
-                        .global_batch = kLocal * ranks.size(),
-                        .seed = 3,
-                        .dtype = dtype,
-                        .gradients = gradients.get(),
-                        .ranks = &ranks};
+  const DitSetup setup{.model = m,
+                       .local_batch = kLocal,
+                       .global_batch = kLocal * ranks.size(),
+                       .seed = 3,
+                       .dtype = dtype,
+                       .gradients = ranks.allocate(table.flat_size()),
+                       .ranks = &ranks};
   const auto step = make_cpu_dit_step(setup, table);
-  REQUIRE_FALSE(step->shares_state());  // over messages every rank has a state of its own
-  const auto reducer =
-      ranks.make_reducer(gradients.get(), step->events(), bucket_bytes, nullptr, {.shard_optimizer = shard});
+  ResumableState& state = *step->state();
+  REQUIRE_FALSE(state.shared());  // over messages every rank has a state of its own
+  const auto reducer = ranks.make_reducer(step->gradient_buffer(), step->events(), bucket_bytes, step->stream(),
+                                          {.shard_optimizer = shard});
   step->attach(*reducer, ranks, shard);
   for (int s = 1; s <= 6; ++s) {
     const OptimizerSettings settings{.learning_rate = 1e-2, .weight_decay = 0.1, .clip_norm = 0.5, .ema_decay = 0.9};
@@ -72,13 +74,13 @@ State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std
     const StepResult r = step->finish();
     REQUIRE(r.grad_norm > 0);
     if (s != 3) continue;
-    const State before = copy_of(*step, table);
-    step->state_changed();
-    const State after = copy_of(*step, table);
+    const State before = copy_of(state, table);
+    state.changed();
+    const State after = copy_of(state, table);
     REQUIRE(before.parameters == after.parameters);
     REQUIRE(before.exp_avg_sq == after.exp_avg_sq);
   }
-  return copy_of(*step, table);
+  return copy_of(state, table);
 }
 
 }  // namespace

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "trainer/data/batch.h"
 #include "trainer/data/data.h"
 #include "trainer/run_config.h"
-#include "trainer/step.h"
 
 namespace gpumonth::trainer {
 

@@ -28,7 +28,7 @@ template <class Device, class T>
 class Dit {
  public:
   Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch,
-      StateMemory<Device>& memory, bool recompute = false);
+      StateMemory<Device>& memory, Keep keep = Keep::activations);
 
   /// The flat parameter buffers that forward and backward will read: fp32 masters and, where the device's products
   /// read weights in place (Device::kPacksWeights is false), the same in T. They must outlive this.
@@ -40,9 +40,9 @@ class Dit {
   void forward(const float* x_t, const std::int32_t* t, const std::int32_t* labels);
   const float* tokens() const { return act_.tokens.get(); }  ///< (B, T, pt p p c_out)
   /// Reads d loss / d tokens from token_gradient() and overwrites every element of `gradients` (flat, padding
-  /// excepted).
+  /// excepted). Not with Keep::nothing.
   void backward(const std::int32_t* labels, float* gradients, const GradientReady& ready);
-  T* token_gradient() { return grad_.tokens.get(); }
+  T* token_gradient() { return grad_.tokens.get(); }  ///< null with Keep::nothing
 
   const DitOffsets& offsets() const { return offsets_; }
 

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "model/config.h"
+#include "trainer/dit/dit_setup.h"
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/linear.h"
 #include "trainer/ops/residual_norm.h"
@@ -47,23 +48,25 @@ struct BlockActivations {
 
 template <class Device, class T>
 struct DitActivations {
-  /// `recompute`: two sets of block activations take turns, and backward runs a block's forward again.
-  DitActivations(Device& d, const model::ModelConfig& m, const DitShape& s, bool recompute)
-      : sets(recompute ? std::min<std::int64_t>(2, s.depth) : s.depth), patches(d, s.rows * m.patch_in()),
-        x_final(d, s.rows * s.h), norm_final(d, s.rows), a_final(d, s.rows * s.h), tokens(d, s.rows * m.patch_out()),
-        frequencies(d, s.batch * model::kFrequencyEmbeddingSize), time_hidden(d, s.batch * s.h),
-        time_silu(d, s.batch * s.h), condition(d, s.batch * s.h), condition_silu(d, s.batch * s.h),
-        modulation(d, s.batch * s.modulations) {
-    for (int l = 0; l < s.depth; ++l) x_in.emplace_back(d, s.rows * s.h);
+  /// But for Keep::activations, two sets of block activations take turns: a norm reads the block below its own.
+  DitActivations(Device& d, const model::ModelConfig& m, const DitShape& s, Keep keep)
+      : sets(keep == Keep::activations ? s.depth : std::min<std::int64_t>(2, s.depth)),
+        patches(d, s.rows * m.patch_in()), x_final(d, s.rows * s.h), norm_final(d, s.rows), a_final(d, s.rows * s.h),
+        tokens(d, s.rows * m.patch_out()), frequencies(d, s.batch * model::kFrequencyEmbeddingSize),
+        time_hidden(d, s.batch * s.h), time_silu(d, s.batch * s.h), condition(d, s.batch * s.h),
+        condition_silu(d, s.batch * s.h), modulation(d, s.batch * s.modulations) {
+    for (int l = 0; l < (keep == Keep::nothing ? 1 : s.depth); ++l) inputs.emplace_back(d, s.rows * s.h);
     for (int l = 0; l < sets; ++l) blocks.emplace_back(d, s);
   }
   BlockActivations<Device, T>& block(std::int64_t layer) { return blocks[layer % sets]; }
+  /// (B, T, h) residual stream before the block's attention.
+  float* x_in(std::int64_t layer) { return inputs[layer % inputs.size()].get(); }
 
   std::int64_t sets;  // of block activations: depth, or 2
   std::deque<BlockActivations<Device, T>> blocks;
-  std::deque<ops::Buffer<Device, float>> x_in;  // (B, T, h) by layer: residual stream before attention
-  ops::Buffer<Device, T> patches;               // (B, T, patch_in)
-  ops::Buffer<Device, float> x_final;           // (B, T, h)
+  std::deque<ops::Buffer<Device, float>> inputs;  // of every block, or of the one that is worked on
+  ops::Buffer<Device, T> patches;                 // (B, T, patch_in)
+  ops::Buffer<Device, float> x_final;             // (B, T, h)
   NormStatistics<Device> norm_final;
   ops::Buffer<Device, T> a_final;          // (B, T, h)
   ops::Buffer<Device, float> tokens;       // (B, T, patch_out): the model's output
@@ -72,9 +75,10 @@ struct DitActivations {
   ops::Buffer<Device, float> modulation;                                         // (B, modulations)
 };
 
-/// Gradients in flight, reused by every block.
+/// Gradients in flight, reused by every block. Null where there is no backward.
 template <class Device, class T>
 struct DitGradients {
+  DitGradients() = default;
   DitGradients(Device& d, const model::ModelConfig& m, const DitShape& s)
       : tokens(d, s.rows * m.patch_out()), dx(d, s.rows * s.h), dx_typed(d, s.rows * s.h), branch(d, s.rows * s.h),
         narrow(d, s.rows * s.h), wide(d, s.rows * std::max(s.mlp, 3 * s.h)), modulation(d, s.batch * s.modulations),

@@ -11,7 +11,7 @@ ops::ResidualNormForward<T> Dit<Device, T>::norm_before(int layer) {
   const bool is_final = layer == model_.depth;
   auto* block = is_final ? nullptr : &act_.block(layer);
   auto* below = layer == 0 ? nullptr : &act_.block(layer - 1);
-  float* x = is_final ? act_.x_final.get() : act_.x_in[layer].get();
+  float* x = is_final ? act_.x_final.get() : act_.x_in(layer);
   NormStatistics<Device>& norm = is_final ? act_.norm_final : block->norm1;
   float* shift = is_final ? act_.modulation.get() : modulation(layer, kShiftAttention);
   float* scale = is_final ? act_.modulation.get() + shape_.h : modulation(layer, kScaleAttention);
@@ -70,7 +70,7 @@ void Dit<Device, T>::block_branches(int l) {
   attention_.forward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get());  // (B, T, h)
   proj_.forward(a.attention.get(), w.proj, a.proj.get());                   // (B, T, h)
   ops::residual_norm_forward<Device, T>(device_, shape_.norm(),             // a2 (B, T, h)
-                                        {.x_in = act_.x_in[l].get(),
+                                        {.x_in = act_.x_in(l),
                                          .branch = a.proj.get(),
                                          .gate = modulation(l, kGateAttention),
                                          .scale = modulation(l, kScaleMlp),

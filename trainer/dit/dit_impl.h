@@ -7,29 +7,47 @@
 
 namespace gpumonth::trainer {
 
+/// Of a layer that runs forward alone where nothing is kept.
+inline ops::LinearShape layer_shape(Keep keep, ops::LinearShape shape) {
+  shape.backward = keep != Keep::nothing;
+  return shape;
+}
+
 template <class Device, class T>
 Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table, std::int64_t batch,
-                    StateMemory<Device>& memory, bool recompute)
-    : device_(device), model_(m), shape_(m, batch), offsets_(m, table), act_(device, m, shape_, recompute),
-      grad_(device, m, shape_), patch_(device, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(),
-                                                ops::Dtype::fp32, ops::dtype_of<T>(), 0, true, false}),
-      qkv_(device, {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      proj_(device, {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      fc1_(device, {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      fc2_(device, {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(), ops::dtype_of<T>()}),
-      final_(device, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32, ops::dtype_of<T>()}),
-      time_in_(
-          device,
-          {.rows = batch, .in = model::kFrequencyEmbeddingSize, .out = shape_.h, .packed = false, .needs_dx = false}),
-      time_out_(device, {.rows = batch, .in = shape_.h, .out = shape_.h, .packed = false}),
-      adaln_(device, {.rows = batch, .in = shape_.h, .out = shape_.modulations, .packed = false}),
+                    StateMemory<Device>& memory, Keep keep)
+    : device_(device), model_(m), shape_(m, batch), offsets_(m, table), act_(device, m, shape_, keep),
+      grad_(keep == Keep::nothing ? DitGradients<Device, T>() : DitGradients<Device, T>(device, m, shape_)),
+      patch_(device, layer_shape(keep, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(), ops::Dtype::fp32,
+                                        ops::dtype_of<T>(), 0, true, false})),
+      qkv_(device, layer_shape(keep, {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(),
+                                      ops::dtype_of<T>()})),
+      proj_(device, layer_shape(keep, {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(),
+                                       ops::dtype_of<T>()})),
+      fc1_(device, layer_shape(keep, {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(),
+                                      ops::dtype_of<T>()})),
+      fc2_(device, layer_shape(keep, {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(),
+                                      ops::dtype_of<T>()})),
+      final_(device, layer_shape(keep, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32,
+                                        ops::dtype_of<T>()})),
+      time_in_(device, layer_shape(keep, {.rows = batch,
+                                          .in = model::kFrequencyEmbeddingSize,
+                                          .out = shape_.h,
+                                          .packed = false,
+                                          .needs_dx = false})),
+      time_out_(device, layer_shape(keep, {.rows = batch, .in = shape_.h, .out = shape_.h, .packed = false})),
+      adaln_(device, layer_shape(keep, {.rows = batch, .in = shape_.h, .out = shape_.modulations, .packed = false})),
       adaln_block_(
           device,
-          {.rows = batch, .in = shape_.h, .out = 6 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
+          layer_shape(
+              keep,
+              {.rows = batch, .in = shape_.h, .out = 6 * shape_.h, .y_stride = shape_.modulations, .packed = false})),
       adaln_final_(
           device,
-          {.rows = batch, .in = shape_.h, .out = 2 * shape_.h, .y_stride = shape_.modulations, .packed = false}),
-      attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim()}),
+          layer_shape(
+              keep,
+              {.rows = batch, .in = shape_.h, .out = 2 * shape_.h, .y_stride = shape_.modulations, .packed = false})),
+      attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim(), keep != Keep::nothing}),
       positions_(device, shape_.tokens * shape_.h) {
   const std::vector<float> positions = position_embedding(m);
   ops::copy_to_device(device_, positions_.get(), positions.data(), positions_.bytes());
@@ -113,7 +131,7 @@ void Dit<Device, T>::forward(const float* x_t, const std::int32_t* t, const std:
   const DitShape& s = shape_;
   condition(t, labels);
   ops::patchify(device_, x_t, ops::latent_shape(model_), s.batch, act_.patches.get());  // (B, T, p c)
-  float* x = act_.x_in[0].get();                                                        // (B, T, h)
+  float* x = act_.x_in(0);                                                              // (B, T, h)
   patch_.forward(act_.patches.get(), patch_weights_, x);
   ops::add_broadcast(device_, s.batch, s.tokens * s.h, positions_.get(), x);
   for (int l = 0; l < model_.depth; ++l) block_forward(l);

@@ -7,20 +7,26 @@ namespace {
 template <class T>
 class CpuDitStep final : public DitStep<ops::Cpu, T> {
  public:
-  CpuDitStep(const StepSetup& setup, const model::ParameterTable& table)
+  CpuDitStep(const DitSetup& setup, const model::ParameterTable& table)
       : DitStep<ops::Cpu, T>({setup.threads}, setup, table) {
-    if (this->owns_state()) {
-      initialize_parameters(this->device_, table, setup.seed, this->state_.parameters());
-      this->state_.begin_ema();
+    if (this->owned()) {
+      initialize_parameters(this->model_.device(), table, setup.seed, this->model_.masters());
+      this->optimizer_.begin_ema();
     }
-    this->state_changed();
+    this->changed();
   }
   void* stream() override { return nullptr; }
 };
 
 }  // namespace
 
-std::unique_ptr<Step> make_cpu_dit_step(const StepSetup& setup, const model::ParameterTable& table) {
+std::unique_ptr<Model> make_cpu_dit_model(const DitSetup& setup, const model::ParameterTable& table) {
+  const ops::Cpu device{setup.threads};
+  if (setup.dtype == "bf16") return std::make_unique<DitModel<ops::Cpu, ops::bf16>>(device, setup, table);
+  return std::make_unique<DitModel<ops::Cpu, float>>(device, setup, table);
+}
+
+std::unique_ptr<TrainingStep> make_cpu_dit_step(const DitSetup& setup, const model::ParameterTable& table) {
   if (setup.dtype == "bf16") return std::make_unique<CpuDitStep<ops::bf16>>(setup, table);
   return std::make_unique<CpuDitStep<float>>(setup, table);
 }

@@ -13,8 +13,8 @@
 namespace gpumonth::trainer {
 namespace {
 
-/// Gradients come from Communicator::allocate. Where that gives host memory ("self"), one rank keeps its own
-/// on the GPU; there is nobody to reduce them with.
+using model::Use;
+
 bool on_gpu(const void* memory) {
   cudaPointerAttributes attributes{};
   if (!memory || cudaPointerGetAttributes(&attributes, memory) != cudaSuccess) {
@@ -24,65 +24,68 @@ bool on_gpu(const void* memory) {
   return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
 }
 
-/// A GPU's state is its own: ranks that share host memory do not share it.
-StepSetup own_state(StepSetup setup) {
+/// A GPU's state is its own: ranks that share host memory do not share it. Gradients come from Communicator::allocate;
+/// where that gives host memory ("self"), one rank keeps its own on the GPU: there is nobody to reduce them with.
+DitSetup of_one_gpu(DitSetup setup) {
   setup.ranks = nullptr;
+  if (!on_gpu(setup.gradients.get())) setup.gradients = nullptr;
   return setup;
 }
 
 template <class T>
 class CudaDitStep final : public DitStep<ops::Cuda, T> {
-  using Base = DitStep<ops::Cuda, T>;
-
  public:
-  CudaDitStep(const ops::Cuda& device, const StepSetup& setup, const model::ParameterTable& table)
-      : Base(device, own_state(setup), table) {
-    if (!on_gpu(setup.gradients)) {
-      own_gradients_ = ops::Buffer<ops::Cuda, float>(this->device_, this->flat_size_);
-      this->setup_.gradients = own_gradients_.get();
-    }
-    std::vector<float> initial(static_cast<std::size_t>(this->flat_size_));
+  CudaDitStep(const ops::Cuda& device, const DitSetup& setup, const model::ParameterTable& table)
+      : DitStep<ops::Cuda, T>(device, setup, table) {
     ops::Cpu cpu{setup.threads};
-    initialize_parameters(cpu, table, setup.seed, initial.data());
-    this->state_.set_parameters(initial.data());
-    this->state_.begin_ema();
-    this->state_changed();
+    initialize_parameters(cpu, table, setup.seed, this->model_.parameters());
+    this->model_.parameters_changed();
+    this->optimizer_.begin_ema();
   }
-  void* stream() override { return ops::stream_of(this->device_); }
-
- private:
-  ops::Buffer<ops::Cuda, float> own_gradients_;
+  void* stream() override { return ops::stream_of(this->model_.device()); }
 };
 
 /// What model/memory.h lists, and the batch.
-std::vector<model::MemoryPart> memory_of(const StepSetup& setup, std::int64_t batch) {
+std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::int64_t batch) {
   const model::ModelConfig& m = setup.model;
   const model::Dtype dtype = setup.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
-  auto parts = model::memory_parts(m, batch, dtype, {.packed = false, .recompute = setup.recompute});
+  auto parts = model::memory_parts(m, batch, dtype,
+                                   {.packed = false, .recompute = setup.keep == Keep::block_inputs, .use = use});
   parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", batch * m.latent_size() * 3 * 4});
   return parts;
 }
 
-/// The largest batch whose parts fit, 0 where none does; `most` is known not to.
-std::int64_t fitting_batch(const StepSetup& setup, std::int64_t most, std::int64_t bytes) {
-  std::int64_t fits = 0, too_much = most;
+/// The largest batch whose parts fit, 0 where none does; that of `setup` is known not to.
+std::int64_t fitting_batch(const DitSetup& setup, Use use, std::int64_t bytes) {
+  std::int64_t fits = 0, too_much = setup.local_batch;
   while (too_much - fits > 1) {
     const std::int64_t middle = fits + (too_much - fits) / 2;
-    (sum(memory_of(setup, middle)) <= bytes ? fits : too_much) = middle;
+    (sum(memory_of(setup, use, middle)) <= bytes ? fits : too_much) = middle;
   }
   return fits;
+}
+
+std::string advice(const DitSetup& setup, Use use, std::int64_t fits) {
+  if (use != Use::training)
+    return fits > 0 ? fmt::format("about {} samples fit", fits)
+                    : "not one sample fits: take a smaller model or a GPU with more memory";
+  const std::int64_t ranks = setup.global_batch / std::max<std::int64_t>(setup.local_batch, 1);
+  std::string text = fits > 0 ? fmt::format("about {} samples per rank fit: set batch.global = {}", fits, fits * ranks)
+                              : "not one sample per rank fits: take a smaller model or a GPU with more memory";
+  if (setup.keep == Keep::activations) text += ", or run.recompute = true, which keeps fewer activations";
+  return text;
 }
 
 std::string gib(std::int64_t bytes) { return fmt::format("{:.2f}", static_cast<double>(bytes) / (1 << 30)); }
 
 /// One line: what it needs, part by part, what is free, which batch fits.
-[[noreturn]] void refuse(const StepSetup& setup, const model::ParameterTable& table) {
+[[noreturn]] void refuse(const DitSetup& setup, const model::ParameterTable& table, Use use) {
   std::size_t free = 0, total = 0;
   (void)cudaMemGetInfo(&free, &total);
   cudaDeviceProp properties{};
   (void)cudaGetDeviceProperties(&properties, setup.device);
   (void)cudaGetLastError();
-  const auto parts = memory_of(setup, setup.local_batch);
+  const auto parts = memory_of(setup, use, setup.local_batch);
   std::string list;
   using model::MemoryKind;
   for (const MemoryKind kind : {MemoryKind::weights, MemoryKind::packed_weights, MemoryKind::gradients,
@@ -91,36 +94,50 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f}", static_cast<d
     if (bytes > 0) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", model::name(kind), gib(bytes));
   }
   // What the communicator has taken for the gradients is among the parts. Workspaces and rounding take some more.
-  const std::int64_t here = static_cast<std::int64_t>(free) + (on_gpu(setup.gradients) ? table.flat_size() * 4 : 0);
+  const std::int64_t here =
+      static_cast<std::int64_t>(free) + (on_gpu(setup.gradients.get()) ? table.flat_size() * 4 : 0);
   const std::int64_t usable = static_cast<std::int64_t>(0.97 * static_cast<double>(here)) - (std::int64_t{256} << 20);
-  const std::int64_t fits = fitting_batch(setup, setup.local_batch, usable);
-  const std::int64_t ranks = setup.global_batch / std::max<std::int64_t>(setup.local_batch, 1);
-  std::string advice = fits > 0
-                           ? fmt::format("about {} samples per rank fit: set batch.global = {}", fits, fits * ranks)
-                           : "not one sample per rank fits: take a smaller model or a GPU with more memory";
-  if (!setup.recompute) advice += ", or run.recompute = true, which keeps fewer activations";
-  user_error("{} samples per rank do not fit on GPU {} ({}): they need {} GiB ({}), and {} of {} GiB are free; {}",
-             setup.local_batch, setup.device, properties.name, gib(sum(parts)), list, gib(here),
-             gib(static_cast<std::int64_t>(total)), advice);
+  user_error("{} samples {}do not fit on GPU {} ({}): they need {} GiB ({}), and {} of {} GiB are free; {}",
+             setup.local_batch, use == Use::training ? "per rank " : "", setup.device, properties.name, gib(sum(parts)),
+             list, gib(here), gib(static_cast<std::int64_t>(total)),
+             advice(setup, use, fitting_batch(setup, use, usable)));
 }
 
-std::unique_ptr<Step> make(const StepSetup& setup, const model::ParameterTable& table) {
+ops::Cuda open_device(const DitSetup& setup) {
   const ops::Cuda device{std::make_shared<ops::CudaContext>(setup.device, setup.deterministic)};
   device.context->use_graphs = setup.graphs;
-  if (setup.dtype == "bf16") return std::make_unique<CudaDitStep<ops::bf16>>(device, setup, table);
-  return std::make_unique<CudaDitStep<float>>(device, setup, table);
+  return device;
+}
+
+/// `make(device)`, or what is wrong where the memory is not enough.
+template <class F>
+auto made_or_refused(const DitSetup& setup, const model::ParameterTable& table, Use use, F&& make) {
+  try {
+    return make(open_device(setup));
+  } catch (const ops::CudaOutOfMemory&) {  // what was half made is gone here, and its memory free again
+  }
+  refuse(setup, table, use);
 }
 
 }  // namespace
 
-std::unique_ptr<Step> make_cuda_dit_step(const StepSetup& setup, const model::ParameterTable& table) {
-  if (setup.ranks && setup.ranks->size() > 1 && !on_gpu(setup.gradients))
+std::unique_ptr<Model> make_cuda_dit_model(const DitSetup& setup, const model::ParameterTable& table) {
+  const Use use = setup.keep == Keep::nothing ? Use::forward : Use::backward;
+  return made_or_refused(setup, table, use, [&](const ops::Cuda& device) -> std::unique_ptr<Model> {
+    const DitSetup own = of_one_gpu(setup);
+    if (setup.dtype == "bf16") return std::make_unique<DitModel<ops::Cuda, ops::bf16>>(device, own, table);
+    return std::make_unique<DitModel<ops::Cuda, float>>(device, own, table);
+  });
+}
+
+std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup& setup, const model::ParameterTable& table) {
+  if (setup.ranks && setup.ranks->size() > 1 && !on_gpu(setup.gradients.get()))
     throw std::logic_error("several GPU ranks with gradients in host memory: choose_backend() refuses that");
-  try {
-    return make(setup, table);
-  } catch (const ops::CudaOutOfMemory&) {  // the half-made step is gone here, and its memory free again
-  }
-  refuse(setup, table);
+  return made_or_refused(setup, table, Use::training, [&](const ops::Cuda& device) -> std::unique_ptr<TrainingStep> {
+    const DitSetup own = of_one_gpu(setup);
+    if (setup.dtype == "bf16") return std::make_unique<CudaDitStep<ops::bf16>>(device, own, table);
+    return std::make_unique<CudaDitStep<float>>(device, own, table);
+  });
 }
 
 }  // namespace gpumonth::trainer

@@ -11,6 +11,7 @@ namespace gpumonth::ops {
 
 struct AttentionShape {
   std::int64_t batch = 0, tokens = 0, heads = 0, head_dim = 0;  ///< B, T, H, d; h = H d
+  bool backward = true;                                         ///< false: forward alone
 };
 
 template <class Device, class T>

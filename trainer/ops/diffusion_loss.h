@@ -26,7 +26,7 @@ struct DiffusionLossInput {
 /// loss[b] (B) double = mse + vb, both means over the C F H W values; vb is KL(q || p) in bits, at t = 0 the
 /// discretised Gaussian's negative log likelihood in bits, and 0 without learn_sigma. The gradient of vb
 /// flows to the variance output only. mse and vb (B) double are written where not null. gradient (B, T, pt p
-/// p c_out), T = float or bf16 = d (loss_scale x sum of loss[b]) / d tokens.
+/// p c_out), T = float or bf16 = d (loss_scale x sum of loss[b]) / d tokens; null: not wanted.
 template <class Device, class T>
 void diffusion_loss(Device& device, const DiffusionLossInput& input, float loss_scale, T* gradient, double* loss,
                     double* mse, double* vb);

@@ -19,6 +19,7 @@ struct LinearShape {
   std::int64_t y_stride = 0;               ///< elements between rows of y and of dy; 0: out
   bool packed = true;    ///< false: the products read the fp32 masters themselves (few rows: memory-bound)
   bool needs_dx = true;  ///< false: the layer's input is data
+  bool backward = true;  ///< false: forward alone, and nothing is held for backward
 };
 
 /// One layer's weights, in the forms that the products read.

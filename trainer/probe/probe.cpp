@@ -8,10 +8,6 @@
 #include "trainer/backend.h"
 #include "trainer/probe/probe_io.h"
 #include "trainer/run_config.h"
-#include "trainer/state/checkpoint.h"
-#include "trainer/state/checkpoint_values.h"
-#include "trainer/state/resume.h"
-#include "trainer/step.h"
 
 namespace gpumonth::trainer {
 
@@ -38,26 +34,24 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
     user_error("{} exists: remove it or choose another --out", options.out.string());
   const model::ParameterTable table(model);
   const ProbeBatch given = read_probe_batch(options.batch, model);
-  std::vector<float> buffer(table.flat_size());
-  const auto step = make_dit_step(choose_backend(options.backend, comm::SelfCommunicator()).name,
-                                  {.model = model,
-                                   .local_batch = given.size,
-                                   .global_batch = given.size,
-                                   .dtype = options.dtype,
-                                   .threads = options.threads,
-                                   .gradients = buffer.data()},
-                                  table);
-  read_checkpoint(options.checkpoint, table, {.parameters = step->state().parameters},
+  const auto network = make_dit_model(choose_backend(options.backend, comm::SelfCommunicator()).name,
+                                      {.model = model,
+                                       .local_batch = given.size,
+                                       .global_batch = given.size,
+                                       .dtype = options.dtype,
+                                       .threads = options.threads},
+                                      table);
+  read_checkpoint(options.checkpoint, table, {.parameters = network->parameters()},
                   [&](const CheckpointInfo& info) { compare_model(options.checkpoint.string(), info, model); });
-  step->state_changed();
+  network->parameters_changed();
 
   std::vector<double> losses;
   const Batch batch{given.x_start, given.y, given.t, given.noise, 0};
-  const double sum = step->forward(batch, 1, &losses);
-  step->backward();
-  const std::vector<float> gradients = step->gradients();
+  const double sum = network->forward(batch, 1, &losses);
+  network->backward();
+  const std::vector<float> gradients = network->gradients();
   require_finite(options, losses, table, gradients);
-  ProbeResult result{step->prediction(), {losses.begin(), losses.end()}, gradients.data()};
+  ProbeResult result{network->prediction(), {losses.begin(), losses.end()}, gradients.data()};
   write_probe_result(options.out, model, table, result);
   double square = 0;
   for (const float g : gradients) square += static_cast<double>(g) * g;

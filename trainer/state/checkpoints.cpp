@@ -16,7 +16,7 @@ Checkpoints::Checkpoints(const fs::path& directory, std::int64_t keep, const mod
     : directory_(directory), keep_(keep), model_(model), table_(table), comm_(communicator), seed_(seed),
       run_(std::move(run)) {}
 
-std::int64_t Checkpoints::restore(const std::string& file, Step& step, std::int64_t steps) {
+std::int64_t Checkpoints::restore(const std::string& file, ResumableState& state, std::int64_t steps) {
   if (file.empty()) return 0;
   const auto accept = [&](const CheckpointInfo& info) {
     if (info.seed.value_or(seed_) != seed_)
@@ -27,8 +27,8 @@ std::int64_t Checkpoints::restore(const std::string& file, Step& step, std::int6
                  file, info.step, steps);
     notes_ = compare_with_checkpoint(file, info, run_);
   };
-  const CheckpointInfo info = read_checkpoint(file, table_, step.owns_state() ? step.state() : TrainingState{}, accept);
-  step.state_changed();
+  const CheckpointInfo info = read_checkpoint(file, table_, state.owned() ? state.host() : TrainingState{}, accept);
+  state.changed();
   last_ = file;
   return info.step;
 }
@@ -47,11 +47,11 @@ std::uint64_t checksum(const float* values, std::int64_t n) {
   return sum;
 }
 
-void Checkpoints::compare_replicas(Step& step, std::int64_t after_step) {
+void Checkpoints::compare_replicas(ResumableState& state, std::int64_t after_step) {
   if (comm_.size() == 1) return;
   // a rank that shares its state with an owner has nothing of its own to compare
   const auto all = comm_.all_gather(
-      step.owns_state() ? fmt::format("{:016x}", checksum(step.state().parameters, table_.flat_size())) : "");
+      state.owned() ? fmt::format("{:016x}", checksum(state.host().parameters, table_.flat_size())) : "");
   for (std::size_t rank = 1; rank < all.size(); ++rank)
     if (!all[rank].empty() && all[rank] != all[0])
       comm_.abort(fmt::format("step {}: rank {}'s weights differ from rank 0's (checksums {} and {}): replicas have "
@@ -60,13 +60,13 @@ void Checkpoints::compare_replicas(Step& step, std::int64_t after_step) {
                   1);
 }
 
-void Checkpoints::save(Step& step, std::int64_t after_step) {
-  compare_replicas(step, after_step);
+void Checkpoints::save(ResumableState& state, std::int64_t after_step) {
+  compare_replicas(state, after_step);
   const fs::path file = directory_ / fmt::format("checkpoint-{}.h5", after_step);
-  const TrainingState state = step.state();
+  const TrainingState host = state.host();
   if (comm_.rank() == 0) {
     try {
-      write_checkpoint(file, table_, state, position_embedding(model_), position_embedding_shape(model_),
+      write_checkpoint(file, table_, host, position_embedding(model_), position_embedding_shape(model_),
                        {after_step, seed_, run_.config_toml, run_.dataset});
     } catch (const UserError& error) {
       user_error("no checkpoint of step {}: {}; {}", after_step, error.what(), last_in_words());

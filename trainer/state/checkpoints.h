@@ -6,8 +6,8 @@
 
 #include "comm/communicator.h"
 #include "model/parameters.h"
+#include "trainer/state/resumable_state.h"
 #include "trainer/state/resume.h"
-#include "trainer/step.h"
 
 namespace gpumonth::trainer {
 
@@ -18,15 +18,15 @@ class Checkpoints {
               const model::ParameterTable& table, comm::Communicator& communicator, std::uint64_t seed,
               ResumingRun run);
 
-  /// Loads `file` into `step` and returns the step after which it was written; 0 where `file` is empty. UserError:
+  /// Loads `file` into `state` and returns the step after which it was written; 0 where `file` is empty. UserError:
   /// unreadable or damaged (checkpoint.h), of a run that this one cannot go on from (resume.h), or not before step
   /// `steps`.
-  std::int64_t restore(const std::string& file, Step& step, std::int64_t steps);
+  std::int64_t restore(const std::string& file, ResumableState& state, std::int64_t steps);
   const std::vector<std::string>& notes() const { return notes_; }  ///< what is different from the restored one's run
   /// Collective. Compares the replicas' checksums (a difference ends the run), then rank 0 writes
   /// checkpoint-<step>.h5 and removes all but the newest `keep` of this process. UserError where the state is none to
   /// go on from.
-  void save(Step& step, std::int64_t after_step);
+  void save(ResumableState& state, std::int64_t after_step);
   /// Newest file that was written, or read and found good; empty: none.
   const std::string& last() const { return last_; }
   std::string last_in_words() const;  ///< "the last good checkpoint is out/checkpoint-20.h5"
@@ -36,7 +36,7 @@ class Checkpoints {
   std::string make_log_path(std::int64_t start) const;
 
  private:
-  void compare_replicas(Step& step, std::int64_t after_step);
+  void compare_replicas(ResumableState& state, std::int64_t after_step);
   std::filesystem::path directory_;
   std::int64_t keep_;
   const model::ModelConfig& model_;

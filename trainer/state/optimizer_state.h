@@ -1,4 +1,4 @@
-// Parameters, AdamW's moments and the EMA of the weights on the device, and their host copies for checkpoints.
+// AdamW's moments and the EMA of the weights on the device, and their host copies for checkpoints.
 #pragma once
 
 #include <array>
@@ -20,16 +20,14 @@ namespace gpumonth::trainer {
 template <class Device>
 class OptimizerState {
  public:
-  /// Zeroed. Collective over the ranks of `memory`.
-  OptimizerState(Device& device, StateMemory<Device>& memory, std::int64_t flat_size)
-      : device_(device), parameters_(memory.template take<float>(flat_size)),
+  /// Zeroed; `parameters` are what it updates, on the device. Collective over the ranks of `memory`.
+  OptimizerState(Device& device, StateMemory<Device>& memory, float* parameters, std::int64_t flat_size)
+      : device_(device), parameters_(parameters), flat_size_(flat_size),
         exp_avg_(memory.template take<float>(flat_size)), exp_avg_sq_(memory.template take<float>(flat_size)),
         ema_(memory.template take<float>(flat_size)) {}
 
-  float* parameters() const { return parameters_.get(); }
-  void set_parameters(const float* host) { ops::copy_to_device(device_, parameters_.get(), host, parameters_.bytes()); }
   /// The EMA begins where the parameters do.
-  void begin_ema() { ops::convert(device_, parameters_.size(), parameters_.get(), ema_.get()); }
+  void begin_ema() { ops::convert(device_, flat_size_, parameters_, ema_.get()); }
 
   /// Before the first update: moments and EMA shrink to `owned`. `ranks` is who host() collects them from.
   void shard(std::vector<comm::Segment> owned, comm::Communicator& ranks) {
@@ -60,24 +58,23 @@ class OptimizerState {
         [&](const comm::Segment& part, std::int64_t at) { update(part, at, step, clipping, gradients, nullptr); });
   }
 
-  /// See Step::state().
+  /// See ResumableState::host(); without the parameters.
   TrainingState host() {
-    if (Device::kHostMemory && !sharded()) return {parameters_.get(), ema_.get(), exp_avg_.get(), exp_avg_sq_.get()};
+    if (Device::kHostMemory && !sharded()) return {nullptr, ema_.get(), exp_avg_.get(), exp_avg_sq_.get()};
     if (!fetched_) {  // once for all who ask between two steps
-      host_ = {to_host(parameters_), collect(ema_), collect(exp_avg_), collect(exp_avg_sq_)};
+      host_ = {collect(ema_), collect(exp_avg_), collect(exp_avg_sq_)};
       fetched_ = true;
     }
-    return {host_[0].data(), host_[1].data(), host_[2].data(), host_[3].data()};
+    return {nullptr, host_[0].data(), host_[1].data(), host_[2].data()};
   }
   /// What host() handed out is outdated: a step begins.
   void forget_host() { fetched_ = false; }
   /// To the device, if host() handed out copies: somebody may have written to them.
   void write_back() {
     if (!fetched_) return;
-    set_parameters(host_[0].data());
-    distribute(host_[1], ema_);
-    distribute(host_[2], exp_avg_);
-    distribute(host_[3], exp_avg_sq_);
+    distribute(host_[0], ema_);
+    distribute(host_[1], exp_avg_);
+    distribute(host_[2], exp_avg_sq_);
   }
 
  private:
@@ -96,7 +93,7 @@ class OptimizerState {
   void update(const comm::Segment& part, std::int64_t state_at, const ops::AdamWStep* step,
               const ops::Clipping* clipping, const float* gradients, ops::bf16* rounded) {
     const auto [at, count] = part;
-    ops::adamw(device_, step, clipping, count, gradients + at, parameters_.get() + at, exp_avg_.get() + state_at,
+    ops::adamw(device_, step, clipping, count, gradients + at, parameters_ + at, exp_avg_.get() + state_at,
                exp_avg_sq_.get() + state_at, ema_.get() + state_at, rounded);
   }
 
@@ -109,7 +106,7 @@ class OptimizerState {
   /// A flat host copy of a state buffer; with sharding every rank's part of it.
   std::vector<float> collect(const Buffer& buffer) {
     if (!sharded()) return to_host(buffer);
-    std::vector<float> flat(static_cast<std::size_t>(parameters_.size()));
+    std::vector<float> flat(static_cast<std::size_t>(flat_size_));
     each_owned([&](const comm::Segment& part, std::int64_t at) {
       ops::copy_to_host(device_, flat.data() + part.offset, buffer.get() + at, bytes(part));
     });
@@ -127,10 +124,12 @@ class OptimizerState {
   static std::size_t bytes(const comm::Segment& part) { return static_cast<std::size_t>(part.count) * sizeof(float); }
 
   Device& device_;
-  Buffer parameters_, exp_avg_, exp_avg_sq_, ema_;
+  float* parameters_;
+  std::int64_t flat_size_;
+  Buffer exp_avg_, exp_avg_sq_, ema_;
   std::vector<comm::Segment> owned_;
   comm::Communicator* ranks_ = nullptr;     // with sharding
-  std::array<std::vector<float>, 4> host_;  // what host() hands out, in the order of TrainingState
+  std::array<std::vector<float>, 3> host_;  // what host() hands out, in the order of TrainingState
   bool fetched_ = false;                    // it is what the device holds, or will after write_back()
 };
 

@@ -49,7 +49,7 @@ Result<T> on_cpu(const Case& c) {
 }
 
 template <class T>
-Result<T> on_cuda(const Case& c, bool parts = true) {
+Result<T> on_cuda(const Case& c, bool parts = true, bool wants_gradient = true) {
   const auto tokens = on_gpu(random_values(c.outputs(), 1, 0.7f)), x_0 = on_gpu(random_values(c.latents(), 2)),
              noise = on_gpu(random_values(c.latents(), 3));
   const auto t = on_gpu(c.t);
@@ -57,7 +57,8 @@ Result<T> on_cuda(const Case& c, bool parts = true) {
   const Output<T> gradient(c.outputs());
   const Output<double> loss(c.batch()), mse(c.batch()), vb(c.batch());
   diffusion_loss(gpu(), {tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), c.shape, c.batch(), c.learn_sigma},
-                 kLossScale, gradient.get(), loss.get(), parts ? mse.get() : nullptr, parts ? vb.get() : nullptr);
+                 kLossScale, wants_gradient ? gradient.get() : nullptr, loss.get(), parts ? mse.get() : nullptr,
+                 parts ? vb.get() : nullptr);
   return {gradient.values("gradient"), loss.values("loss"), mse.values("mse"), vb.values("vb")};
 }
 
@@ -93,6 +94,7 @@ void check(tests::Tolerance variance_tolerance) {
     const Result<T> again = on_cuda<T>(c, false);
     check_same_bits("gradient", got.gradient, again.gradient);
     check_same_bits("loss", got.loss, again.loss);
+    check_same_bits("loss alone", got.loss, on_cuda<T>(c, false, false).loss);
   }
 }
 

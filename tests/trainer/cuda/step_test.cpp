@@ -1,4 +1,4 @@
-// The whole step, CPU against GPU: prediction, loss, every gradient, ten steps of AdamW; and a step that is
+// The whole model and step, CPU against GPU: prediction, loss, every gradient, ten steps of AdamW; and a step that is
 // replayed as a CUDA graph against the same one enqueued anew, bit for bit. Which op is wrong is for the
 // other tests in this folder; where only this one fails, it is in how they are put together.
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "tests/trainer/cuda/gpu.h"
 #include "tests/trainer/ops/values.h"
 #include "trainer/backend.h"
+#include "trainer/state/resumable_state.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -92,7 +93,7 @@ Batch batch_of(const model::ModelConfig& m, unsigned seed, bool with_noise) {
 /// One rank: nothing to reduce. Counts how often a step was enqueued.
 class NoReducer final : public comm::GradientReducer {
  public:
-  explicit NoReducer(const Step& step) : events_(step.events()) {}
+  explicit NoReducer(const TrainingStep& step) : events_(step.events()) {}
   void begin_step(std::int64_t) override {}
   void begin_backward() override { ++enqueued; }
   void ready(int) override {}
@@ -111,27 +112,52 @@ class NoReducer final : public comm::GradientReducer {
   std::vector<comm::Bucket> buckets_;
 };
 
-void set_weights(Step& step, const model::ParameterTable& table) {
+void set_weights(TrainingStep& step, const model::ParameterTable& table) {
   const auto values = weights(table);
-  std::copy(values.begin(), values.end(), step.state().parameters);
-  std::copy(values.begin(), values.end(), step.state().ema);
-  step.state_changed();
+  const TrainingState host = step.state()->host();
+  std::copy(values.begin(), values.end(), host.parameters);
+  std::copy(values.begin(), values.end(), host.ema);
+  step.state()->changed();
+}
+
+DitSetup setup_of(const Case& c) {
+  tests::gpu();  // without a GPU the program ends here
+  return {.model = c.model,
+          .local_batch = kBatch,
+          .global_batch = kBatch,
+          .seed = 5,
+          .dtype = c.dtype,
+          .threads = 2,
+          .deterministic = true};
+}
+
+/// The same training twice.
+struct Steps {
+  explicit Steps(const Case& c)
+      : table(c.model), cpu(make_cpu_dit_step(setup_of(c), table)), gpu(make_cuda_dit_step(setup_of(c), table)) {}
+  model::ParameterTable table;
+  std::unique_ptr<TrainingStep> cpu, gpu;
+};
+
+std::unique_ptr<Model> with_weights(std::unique_ptr<Model> network, const model::ParameterTable& table) {
+  const auto values = weights(table);
+  std::copy(values.begin(), values.end(), network->parameters());
+  network->parameters_changed();
+  return network;
+}
+
+std::unique_ptr<Model> gpu_model(const Case& c, const model::ParameterTable& table, Keep keep = Keep::activations) {
+  DitSetup setup = setup_of(c);
+  setup.keep = keep;
+  return with_weights(make_cuda_dit_model(setup, table), table);
 }
 
 /// The same model twice.
-struct Pair {
-  explicit Pair(const Case& c) : table(c.model), gradients(comm::SelfCommunicator().allocate(table.flat_size())) {
-    tests::gpu();  // without a GPU the program ends here
-    StepSetup setup{.model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
-    setup.threads = 2;
-    setup.deterministic = true;
-    gpu = make_cuda_dit_step(setup, table);
-    setup.gradients = gradients.get();
-    cpu = make_cpu_dit_step(setup, table);
-  }
+struct Models {
+  explicit Models(const Case& c)
+      : table(c.model), cpu(with_weights(make_cpu_dit_model(setup_of(c), table), table)), gpu(gpu_model(c, table)) {}
   model::ParameterTable table;
-  std::shared_ptr<float[]> gradients;  // aligned, as AdamW needs it
-  std::unique_ptr<Step> cpu, gpu;
+  std::unique_ptr<Model> cpu, gpu;
 };
 
 std::vector<float> tensor(const std::vector<float>& flat, const model::Parameter& p) {
@@ -179,13 +205,13 @@ void check_tensors(const std::string& what, const std::vector<float>& got, const
 TEST_CASE("both backends start from the same weights") {
   for (const Case& c : cases()) {
     INFO(c.name);
-    const Pair pair(c);
-    const TrainingState cpu = pair.cpu->state(), gpu = pair.gpu->state();
+    const Steps pair(c);
+    const TrainingState cpu = pair.cpu->state()->host(), gpu = pair.gpu->state()->host();
     CHECK(same_bits(flat(gpu.parameters, pair.table), flat(cpu.parameters, pair.table)));
     CHECK(same_bits(flat(gpu.ema, pair.table), flat(cpu.ema, pair.table)));
     CHECK(same_bits(flat(gpu.exp_avg, pair.table), flat(cpu.exp_avg, pair.table)));
     CHECK(pair.gpu->stream() != nullptr);
-    CHECK(pair.gpu->owns_state());
+    CHECK(pair.gpu->state()->owned());
     CHECK(pair.gpu->events().size() == pair.cpu->events().size());
   }
 }
@@ -193,9 +219,7 @@ TEST_CASE("both backends start from the same weights") {
 TEST_CASE("forward and backward on the GPU give the CPU's prediction, losses and gradients") {
   for (const Case& c : cases()) {
     INFO(c.name);
-    const Pair pair(c);
-    set_weights(*pair.cpu, pair.table);
-    set_weights(*pair.gpu, pair.table);
+    const Models pair(c);
     const Batch batch = batch_of(c.model, 21, true);
     std::vector<double> cpu_losses, gpu_losses;
     const double cpu_sum = pair.cpu->forward(batch, 1, &cpu_losses);
@@ -216,9 +240,7 @@ TEST_CASE("forward and backward on the GPU give the CPU's prediction, losses and
 
 TEST_CASE("noise that is drawn on the GPU is the CPU's") {
   const Case c = cases()[0];
-  const Pair pair(c);
-  set_weights(*pair.cpu, pair.table);
-  set_weights(*pair.gpu, pair.table);
+  const Models pair(c);
   Batch batch = batch_of(c.model, 22, false);
   batch.first_sample = 1000;
   const double expected = pair.cpu->forward(batch, 77);
@@ -229,17 +251,17 @@ TEST_CASE("noise that is drawn on the GPU is the CPU's") {
 TEST_CASE("forward and backward are the same bits when repeated") {
   for (const Case& c : cases()) {
     INFO(c.name);
-    const Pair pair(c);
-    set_weights(*pair.gpu, pair.table);
+    const model::ParameterTable table(c.model);
+    const auto gpu = gpu_model(c, table);
     const Batch batch = batch_of(c.model, 23, true);
-    pair.gpu->forward(batch, 1);
-    pair.gpu->backward();
-    const auto prediction = pair.gpu->prediction(), gradients = pair.gpu->gradients();
+    gpu->forward(batch, 1);
+    gpu->backward();
+    const auto prediction = gpu->prediction(), gradients = gpu->gradients();
     for (int repeat = 0; repeat < 3; ++repeat) {
-      pair.gpu->forward(batch, 1);
-      pair.gpu->backward();
-      CHECK(same_bits(pair.gpu->prediction(), prediction));
-      CHECK(same_bits(pair.gpu->gradients(), gradients));
+      gpu->forward(batch, 1);
+      gpu->backward();
+      CHECK(same_bits(gpu->prediction(), prediction));
+      CHECK(same_bits(gpu->gradients(), gradients));
     }
   }
 }
@@ -250,7 +272,7 @@ struct Trained {
   int enqueued = 0;
 };
 
-Trained train(Step& step, const model::ModelConfig& m) {
+Trained train(TrainingStep& step, const model::ModelConfig& m) {
   NoReducer reducer(step);
   comm::SelfCommunicator alone;
   step.attach(reducer, alone);
@@ -277,7 +299,7 @@ Trained train(Step& step, const model::ModelConfig& m) {
 TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
   for (const Case& c : cases()) {
     INFO(c.name);
-    const Pair pair(c);
+    const Steps pair(c);
     set_weights(*pair.cpu, pair.table);
     set_weights(*pair.gpu, pair.table);
     const Trained cpu = train(*pair.cpu, c.model), gpu = train(*pair.gpu, c.model);
@@ -287,7 +309,7 @@ TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
       CHECK(gpu.losses[s] == Approx(cpu.losses[s]).epsilon(c.dtype == "bf16" ? 5e-3 : 1e-4));
       CHECK(gpu.norms[s] == Approx(cpu.norms[s]).epsilon(c.dtype == "bf16" ? 1e-2 : 1e-3));
     }
-    const TrainingState on_cpu = pair.cpu->state(), on_gpu = pair.gpu->state();
+    const TrainingState on_cpu = pair.cpu->state()->host(), on_gpu = pair.gpu->state()->host();
     const auto parameters = flat(on_gpu.parameters, pair.table);
     CHECK(relative_distance(parameters, weights(pair.table)) > 2 * t.parameters);  // they have moved
     check_tensors("parameter", parameters, flat(on_cpu.parameters, pair.table), pair.table, t.parameters);
@@ -297,14 +319,19 @@ TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
   }
 }
 
-std::unique_ptr<Step> gpu_step(const Case& c, const model::ParameterTable& table, bool graphs) {
-  tests::gpu();
-  StepSetup setup{.model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
-  setup.deterministic = true;
+std::unique_ptr<TrainingStep> gpu_step(const Case& c, const model::ParameterTable& table, bool graphs) {
+  DitSetup setup = setup_of(c);
   setup.graphs = graphs;
   auto step = make_cuda_dit_step(setup, table);
   set_weights(*step, table);
   return step;
+}
+
+/// A step's gradients lie on the GPU.
+std::vector<float> gradients_of(TrainingStep& step, const model::ParameterTable& table) {
+  std::vector<float> values(static_cast<std::size_t>(table.flat_size()));
+  ops::copy_to_host(tests::gpu(), values.data(), step.gradient_buffer(), values.size() * sizeof(float));
+  return values;
 }
 
 TEST_CASE("a replayed step is the enqueued one, bit for bit") {
@@ -320,8 +347,8 @@ TEST_CASE("a replayed step is the enqueued one, bit for bit") {
       CHECK(a.losses[s] == b.losses[s]);
       CHECK(a.norms[s] == b.norms[s]);
     }
-    const TrainingState of_eager = eager->state(), of_replayed = replayed->state();
-    CHECK(same_bits(eager->gradients(), replayed->gradients()));
+    const TrainingState of_eager = eager->state()->host(), of_replayed = replayed->state()->host();
+    CHECK(same_bits(gradients_of(*eager, table), gradients_of(*replayed, table)));
     CHECK(same_bits(flat(of_eager.parameters, table), flat(of_replayed.parameters, table)));
     CHECK(same_bits(flat(of_eager.ema, table), flat(of_replayed.ema, table)));
     CHECK(same_bits(flat(of_eager.exp_avg, table), flat(of_replayed.exp_avg, table)));
@@ -334,29 +361,25 @@ TEST_CASE("state that is written on the host is what the next step begins with")
   const model::ParameterTable table(c.model);
   const auto first = gpu_step(c, table, true), second = gpu_step(c, table, true);
   train(*first, c.model);
-  const TrainingState from = first->state(), to = second->state();
+  const TrainingState from = first->state()->host(), to = second->state()->host();
   const auto n = table.flat_size();
   std::copy_n(from.parameters, n, to.parameters);
   std::copy_n(from.ema, n, to.ema);
   std::copy_n(from.exp_avg, n, to.exp_avg);
   std::copy_n(from.exp_avg_sq, n, to.exp_avg_sq);
-  second->state_changed();
+  second->state()->changed();
   const Trained a = train(*first, c.model), b = train(*second, c.model);
   CHECK(a.losses == b.losses);
-  CHECK(same_bits(flat(first->state().parameters, table), flat(second->state().parameters, table)));
-  CHECK(same_bits(flat(first->state().exp_avg_sq, table), flat(second->state().exp_avg_sq, table)));
+  const TrainingState one = first->state()->host(), other = second->state()->host();
+  CHECK(same_bits(flat(one.parameters, table), flat(other.parameters, table)));
+  CHECK(same_bits(flat(one.exp_avg_sq, table), flat(other.exp_avg_sq, table)));
 }
 
 TEST_CASE("recomputed activations give the gradients of kept ones, bit for bit") {
   for (const Case& c : cases()) {
     INFO(c.name);
     const model::ParameterTable table(c.model);
-    const auto kept = gpu_step(c, table, true);
-    StepSetup setup{.model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
-    setup.deterministic = true;
-    setup.recompute = true;
-    const auto recomputed = make_cuda_dit_step(setup, table);
-    set_weights(*recomputed, table);
+    const auto kept = gpu_model(c, table), recomputed = gpu_model(c, table, Keep::block_inputs);
     const Batch batch = batch_of(c.model, 24, true);
     CHECK(kept->forward(batch, 1) == recomputed->forward(batch, 1));
     kept->backward();
@@ -365,12 +388,24 @@ TEST_CASE("recomputed activations give the gradients of kept ones, bit for bit")
   }
 }
 
+TEST_CASE("a model for forward alone predicts the same, bit for bit") {
+  for (const Case& c : cases()) {
+    INFO(c.name);
+    const model::ParameterTable table(c.model);
+    const auto whole = gpu_model(c, table), forward = gpu_model(c, table, Keep::nothing);
+    const Batch batch = batch_of(c.model, 26, true);
+    CHECK(forward->forward(batch, 1) == whole->forward(batch, 1));
+    CHECK(same_bits(forward->prediction(), whole->prediction()));
+    CHECK(forward->gradients().empty());
+  }
+}
+
 TEST_CASE("gradients that are not finite leave the weights as they were, in a replayed step too") {
   const Case c = cases()[0];
   const model::ParameterTable table(c.model);
   const auto step = gpu_step(c, table, true);
   train(*step, c.model);
-  const auto before = flat(step->state().parameters, table);
+  const auto before = flat(step->state()->host().parameters, table);
   NoReducer reducer(*step);
   comm::SelfCommunicator alone;
   step->attach(reducer, alone);
@@ -378,7 +413,17 @@ TEST_CASE("gradients that are not finite leave the weights as they were, in a re
   batch.latents[7] = INFINITY;
   step->start(batch, {}, kSteps + 1);
   CHECK_FALSE(std::isfinite(step->finish().grad_norm));
-  CHECK(same_bits(flat(step->state().parameters, table), before));
+  CHECK(same_bits(flat(step->state()->host().parameters, table), before));
+}
+
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
 }
 
 TEST_CASE("a model that does not fit is refused with what it needs and what would fit") {
@@ -389,16 +434,18 @@ TEST_CASE("a model that does not fit is refused with what it needs and what woul
   m.depth = 28;
   m.num_heads = 16;
   const model::ParameterTable table(m);
-  std::string message = "no error";
-  try {
-    make_cuda_dit_step({.model = m, .local_batch = 4096, .global_batch = 8192, .dtype = "bf16"}, table);
-  } catch (const UserError& error) {
-    message = error.what();
-  }
+  DitSetup setup{.model = m, .local_batch = 4096, .global_batch = 8192, .dtype = "bf16"};
+  const std::string of_step = error_of([&] { make_cuda_dit_step(setup, table); });
   for (const char* part :
        {"4096 samples per rank do not fit on GPU 0", "activations", "optimizer", "GiB are free", "set batch.global = "})
-    CHECK_THAT(message, tests::contains(part));
-  CHECK(message.find('\n') == std::string::npos);
+    CHECK_THAT(of_step, tests::contains(part));
+  CHECK(of_step.find('\n') == std::string::npos);
+  const std::string of_model = error_of([&] { make_cuda_dit_model(setup, table); });
+  CHECK_THAT(of_model, tests::contains("4096 samples do not fit on GPU 0") && tests::contains("gradients") &&
+                           tests::contains("samples fit") && !tests::contains("optimizer"));
+  setup.local_batch = 1 << 17;
+  setup.keep = Keep::nothing;
+  CHECK_THAT(error_of([&] { make_cuda_dit_model(setup, table); }), !tests::contains("gradients"));
 }
 
 }  // namespace

@@ -66,8 +66,9 @@ struct Worker {
   Worker(const AttentionShape& a, const Blocking& b)
       : scores(product(a, b, kScores)), values(product(a, b, kValues)), dprobabilities(product(a, b, kDp)),
         dq(product(a, b, kDq)), dk(product(a, b, kDk)), dv(product(a, b, kDv)), s(b.heads * b.rows * a.tokens),
-        p(b.heads * b.rows * a.tokens), q(b.heads * a.tokens * a.head_dim), k(q.size()), v(q.size()), d_out(q.size()) {
-    if (b.rows < a.tokens) {
+        p(b.heads * b.rows * a.tokens), q(b.heads * a.tokens * a.head_dim), k(q.size()), v(q.size()),
+        d_out(a.backward ? q.size() : 0) {
+    if (a.backward && b.rows < a.tokens) {
       dk_sum.resize(b.heads * a.tokens * a.head_dim);
       dv_sum.resize(b.heads * a.tokens * a.head_dim);
     }

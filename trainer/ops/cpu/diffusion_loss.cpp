@@ -83,7 +83,7 @@ struct Cursor {
   }
 };
 
-/// One channel of one chunk; `tokens` and `gradient` point at the first pixel's value of that channel.
+/// One channel of one chunk; `tokens` and `gradient`, where not null, point at the first pixel's value of that channel.
 template <class T>
 void channel(const DiffusionLossInput& in, const ops::StepCoefficients& k, bool first_step, const Scales& scale,
              const float* tokens, const float* noise, const float* x_0, T* gradient, Chunk& c, Sums& sums) {
@@ -93,13 +93,15 @@ void channel(const DiffusionLossInput& in, const ops::StepCoefficients& k, bool 
     c.noise[i] = noise[c.offset[i]];
   }
   mse_chunk(c, scale, sums);
-  for (std::int64_t i = 0; i < c.n; ++i) gradient[i * stride] = from_float<T>(c.d_epsilon[i]);
+  if (gradient)
+    for (std::int64_t i = 0; i < c.n; ++i) gradient[i * stride] = from_float<T>(c.d_epsilon[i]);
   if (!in.learn_sigma) return;
   for (std::int64_t i = 0; i < c.n; ++i) {
     c.variance[i] = tokens[i * stride + in.shape.channels];
     c.x_0[i] = x_0[c.offset[i]];
   }
   first_step ? decoder_chunk(c, k, scale, sums) : kl_chunk(c, k, scale, sums);
+  if (!gradient) return;
   for (std::int64_t i = 0; i < c.n; ++i) gradient[i * stride + in.shape.channels] = from_float<T>(c.d_variance[i]);
 }
 
@@ -117,7 +119,7 @@ Sums sample_loss(const DiffusionLossInput& in, std::int64_t b, const Scales& sca
     for (std::int64_t ch = 0; ch < s.channels; ++ch) {
       const std::int64_t output = outputs + first * out_channels + ch, latent = latents + ch * s.plane();
       channel(in, in.table[in.t[b]], in.t[b] == 0, scale, in.tokens + output, in.noise + latent, in.x_0 + latent,
-              gradient + output, c, sums);
+              gradient ? gradient + output : nullptr, c, sums);
     }
   }
   return sums;

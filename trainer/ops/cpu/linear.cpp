@@ -20,10 +20,9 @@ struct Linear<Cpu>::Impl {
   Cpu cpu;
   LinearShape shape;
   Matmul forward;
-  std::optional<Matmul> data;
-  Matmul weights;
-  bool weights_from_copies;         // dW from a transposed dy and a packed x
-  Buffer<Cpu, bf16> dy_transposed;  // (out, rows)
+  std::optional<Matmul> data, weights;  // where they are asked for
+  bool weights_from_copies;             // dW from a transposed dy and a packed x
+  Buffer<Cpu, bf16> dy_transposed;      // (out, rows)
   Buffer<Cpu, std::byte> x_packed;
   std::size_t forward_bytes, data_bytes;  // of the packed layouts, rounded up to cache lines
 };
@@ -96,20 +95,21 @@ Linear<Cpu>::Linear(Cpu& device, const LinearShape& given) {
                        s,
                        Matmul(forward_shape(s), device.threads),
                        std::nullopt,
-                       Matmul(weights_shape(s), device.threads),
-                       copies_pay(s),
+                       std::nullopt,
+                       s.backward && copies_pay(s),
                        {},
                        {},
                        0,
                        0});
+  if (s.backward) impl_->weights.emplace(weights_shape(s), device.threads);
   if (impl_->weights_from_copies) {
     impl_->dy_transposed = Buffer<Cpu, bf16>(device, s.rows * s.out);
-    impl_->x_packed = Buffer<Cpu, std::byte>(device, static_cast<std::int64_t>(impl_->weights.packed_b_bytes()));
+    impl_->x_packed = Buffer<Cpu, std::byte>(device, static_cast<std::int64_t>(impl_->weights->packed_b_bytes()));
   }
-  if (s.needs_dx) impl_->data.emplace(data_shape(s), device.threads);
+  if (s.backward && s.needs_dx) impl_->data.emplace(data_shape(s), device.threads);
   if (s.packed) {
     impl_->forward_bytes = round_up(impl_->forward.packed_b_bytes());
-    if (s.needs_dx && packs_data(s)) impl_->data_bytes = round_up(impl_->data->packed_b_bytes());
+    if (impl_->data && packs_data(s)) impl_->data_bytes = round_up(impl_->data->packed_b_bytes());
   }
 }
 template <>
@@ -166,12 +166,12 @@ void Linear<Cpu>::backward_data_gelu(const void* dy, const LinearWeights& w, con
 template <>
 void Linear<Cpu>::backward_weights(const void* dy, const void* x, float* dw) {
   if (!impl_->weights_from_copies) {
-    impl_->weights.run(dy, x, dw);
+    impl_->weights->run(dy, x, dw);
     return;
   }
   transpose(impl_->cpu, impl_->shape.rows, impl_->shape.out, static_cast<const bf16*>(dy), impl_->dy_transposed.get());
-  impl_->weights.pack(x, impl_->x_packed.get());
-  impl_->weights.run(impl_->dy_transposed.get(), impl_->x_packed.get(), dw);
+  impl_->weights->pack(x, impl_->x_packed.get());
+  impl_->weights->run(impl_->dy_transposed.get(), impl_->x_packed.get(), dw);
 }
 
 template <>

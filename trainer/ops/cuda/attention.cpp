@@ -38,12 +38,12 @@ struct CudaAttention {
           kLargestHead, s.head_dim);
     if constexpr (std::is_same_v<T, bf16>) {
       fused = make_fused_attention(device, s);
-      if (fused.forward && fused.backward) return;
+      if (fused.forward && (fused.backward || !s.backward)) return;
       if (s.tokens > 1) {  // for one token cuDNN has no backward, and nobody waits
         if (fused.forward)
           say_slower(s, "backward", fused.backward_plan);
         else
-          say_slower(s, fused.backward ? "forward" : "forward and backward", fused.forward_plan);
+          say_slower(s, fused.backward || !s.backward ? "forward" : "forward and backward", fused.forward_plan);
       }
     }
     plain = std::make_unique<PlainAttention<T>>(device, s);

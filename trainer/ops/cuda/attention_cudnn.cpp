@@ -118,14 +118,16 @@ class Fused {
     forward_ = choose(plans, forward_pointers(scratch.qkv(), scratch.out(), scratch.log_sum_exp()), scratch, &why);
     names->forward_plan = forward_.graph ? name_of(forward_) : "cuDNN: " + why;
 
-    why = "it offers no plan";
-    plans = plans_of(
-        handle(), GraphBuilder(shape_, backward_piece_).backward(context_.deterministic, needs_token_counts()), &why);
-    backward_ = choose(
-        plans,
-        backward_pointers(scratch.qkv(), scratch.out(), scratch.log_sum_exp(), scratch.dout(), scratch.dqkv(), 0, 0),
-        scratch, &why);
-    names->backward_plan = backward_.graph ? name_of(backward_) : "cuDNN: " + why;
+    if (shape_.backward) {
+      why = "it offers no plan";
+      plans = plans_of(
+          handle(), GraphBuilder(shape_, backward_piece_).backward(context_.deterministic, needs_token_counts()), &why);
+      backward_ = choose(
+          plans,
+          backward_pointers(scratch.qkv(), scratch.out(), scratch.log_sum_exp(), scratch.dout(), scratch.dqkv(), 0, 0),
+          scratch, &why);
+      names->backward_plan = backward_.graph ? name_of(backward_) : "cuDNN: " + why;
+    }
 
     scratch = {};
     const auto bytes = std::max(forward_.workspace_bytes, backward_.workspace_bytes);

@@ -185,8 +185,8 @@ bool PlainAttention<T>::use(int shared_bytes_per_block) {
 }
 
 template <class T>
-PlainAttention<T>::PlainAttention(Cuda& device, const AttentionShape& shape)
-    : device_(device), shape_(shape), dot_(device_, shape.batch * shape.heads * shape.tokens) {
+PlainAttention<T>::PlainAttention(Cuda& device, const AttentionShape& shape) : device_(device), shape_(shape) {
+  if (shape.backward) dot_ = Buffer<Cuda, float>(device_, shape.batch * shape.heads * shape.tokens);
   int shared_bytes = 0;
   GPUMONTH_CUDA(cudaDeviceGetAttribute, &shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
                 device.context->ordinal);

@@ -44,7 +44,7 @@ __device__ void pixel_loss(const DiffusionLossInput& in, const ops::StepCoeffici
     d[j] = 2.0f * scale.mse * error;
     sums.mse += static_cast<double>(error * error);
   }
-  write(gradient + output, d);
+  if (gradient) write(gradient + output, d);
   if (!in.learn_sigma) return;
   float variance[N];
   read(in.tokens + output + in.shape.channels, variance);
@@ -62,7 +62,7 @@ __device__ void pixel_loss(const DiffusionLossInput& in, const ops::StepCoeffici
       sums.vb += static_cast<double>(kl.value);
     }
   }
-  write(gradient + output + in.shape.channels, d);
+  if (gradient) write(gradient + output + in.shape.channels, d);
 }
 
 /// Block = (sample, every `blocks`-th group of pixels); partial (B, blocks).

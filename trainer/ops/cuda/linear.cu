@@ -96,7 +96,7 @@ void Linear<Cuda>::backward_data_gelu(const void* dy, const LinearWeights& w, co
 
 template <>
 void Linear<Cuda>::backward_weights(const void* dy, const void* x, float* dw) {
-  impl_->products.weights.run(dy, x, dw);
+  impl_->products.weights.value().run(dy, x, dw);
 }
 
 template <>

@@ -183,18 +183,18 @@ LinearProducts::LinearProducts(Cuda& device, const LinearShape& s)
     : LinearProducts(device, s, forward_product(device, s)) {}
 
 LinearProducts::LinearProducts(Cuda& device, const LinearShape& s, std::pair<CublasMatmul, bool> made)
-    : forward(std::move(made.first)), forward_adds_bias(made.second),
-      weights(device, weights_shape(s, Epilogue::none)) {
-  if (s.needs_dx) data.emplace(device, data_shape(s, Epilogue::none));
+    : forward(std::move(made.first)), forward_adds_bias(made.second) {
+  if (s.backward) weights.emplace(device, weights_shape(s, Epilogue::none));
+  if (s.backward && s.needs_dx) data.emplace(device, data_shape(s, Epilogue::none));
   if (can_fuse_gelu(s, s.y_dtype, s.out) && s.y_stride == s.out && forward_adds_bias)
     forward_gelu = fuse_forward_gelu(device, s, forward);
-  if (s.needs_dx && can_fuse_gelu(s, s.dx_dtype, s.in)) {
+  if (data && can_fuse_gelu(s, s.dx_dtype, s.in)) {
     // How dgelu_bgrad sums over blocks is not documented: not where the bits must repeat.
     if (!device.context->deterministic) data_gelu = fuse_data_gelu(device, s, *data, Epilogue::dgelu_bgrad);
     data_gelu_sums = data_gelu.has_value();
     if (!data_gelu) data_gelu = fuse_data_gelu(device, s, *data, Epilogue::dgelu);
   }
-  if (s.packed) weights_bias = fuse_weights_bias(device, s, weights);  // else few rows: nothing to gain
+  if (weights && s.packed) weights_bias = fuse_weights_bias(device, s, *weights);  // else few rows: nothing to gain
 }
 
 void add_bias(const Cuda& device, std::int64_t rows, std::int64_t columns, std::int64_t stride, Dtype dtype,

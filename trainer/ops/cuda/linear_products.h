@@ -18,8 +18,8 @@ struct LinearProducts {
 
   CublasMatmul forward;  ///< y = x W^T, with the bias where forward_adds_bias
   bool forward_adds_bias;
-  std::optional<CublasMatmul> data;          ///< dx = dy W, where shape.needs_dx
-  CublasMatmul weights;                      ///< dW = dy^T x
+  std::optional<CublasMatmul> data;          ///< dx = dy W, where shape.needs_dx and shape.backward
+  std::optional<CublasMatmul> weights;       ///< dW = dy^T x, where shape.backward
   std::optional<CublasMatmul> forward_gelu;  ///< gelu_aux_bias
   std::optional<CublasMatmul> data_gelu;     ///< dgelu, or dgelu_bgrad where data_gelu_sums
   bool data_gelu_sums = false;

@@ -1,0 +1,183 @@
+// Model over Dit<Device, T>: parameters, noising, forward, loss, backward. Included only where it is instantiated.
+#pragma once
+
+#include <numeric>
+#include <stdexcept>
+#include <type_traits>
+
+#include "trainer/dit/dit_impl.h"
+#include "trainer/model.h"
+#include "trainer/ops/diffusion.h"
+#include "trainer/ops/diffusion_loss.h"
+#include "trainer/ops/noising.h"
+
+namespace gpumonth::trainer {
+
+template <class Device, class T>
+class DitModel final : public Model {
+ public:
+  /// Parameters are zero. Collective over setup.ranks.
+  DitModel(Device device, const DitSetup& setup, const model::ParameterTable& table)
+      : device_(device), setup_(setup), memory_(device_, setup.ranks),
+        dit_(device_, setup.model, table, setup.local_batch, memory_, setup.keep), owned_(memory_.owned(events())),
+        parameters_(memory_.template take<float>(table.flat_size())), x_0_(device_, setup.local_batch * latent_size()),
+        noise_(device_, x_0_.size()), x_t_(device_, x_0_.size()), t_(device_, setup.local_batch),
+        labels_(device_, setup.local_batch), schedule_(device_, kDiffusionSteps), loss_(device_, setup.local_batch),
+        losses_(setup.local_batch) {
+    if (setup.gradients) {
+      gradients_ = {setup.gradients, setup.gradients.get(), flat_size()};
+    } else if (setup.keep != Keep::nothing) {
+      gradients_ = ops::Buffer<Device, float>(device_, flat_size());
+    }
+    if constexpr (!std::is_same_v<T, float>) typed_ = ops::Buffer<Device, T>(device_, typed_size());
+    const auto coefficients = step_coefficients(DiffusionSchedule());
+    ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
+    dit_.bind(masters(), Device::kPacksWeights ? nullptr : typed(0));
+  }
+
+  float* parameters() override {
+    if (Device::kHostMemory) return masters();
+    if (host_.empty()) host_ = to_host(parameters_);
+    return host_.data();
+  }
+
+  void parameters_changed() override {
+    memory_.barrier();
+    if (!host_.empty()) ops::copy_to_device(device_, masters(), host_.data(), parameters_.bytes());
+    forget_host();
+    pack_owned();
+    ops::synchronize(device_);
+    memory_.barrier();
+  }
+
+  double forward(const Batch& batch, std::int64_t step, std::vector<double>* losses) override {
+    load(batch, step);
+    enqueue_forward();
+    const double sum = fetch_losses();
+    if (losses) *losses = losses_;
+    return sum;
+  }
+
+  std::vector<float> prediction() override {
+    const model::ModelConfig& m = setup_.model;
+    ops::Buffer<Device, float> image(device_, setup_.local_batch * m.latent_size() / m.in_channels * m.out_channels());
+    ops::unpatchify(device_, dit_.tokens(), ops::latent_shape(m), setup_.local_batch,
+                    static_cast<std::int64_t>(m.out_channels()), image.get());
+    return to_host(image);
+  }
+
+  void backward() override {
+    if (setup_.keep == Keep::nothing) throw std::logic_error("backward() of a model made for forward alone");
+    enqueue_backward([](int) {});
+    ops::synchronize(device_);
+  }
+
+  std::vector<float> gradients() override { return to_host(gradients_); }
+
+  // For the training step: what it enqueues, and the memory that it works on.
+
+  Device& device() { return device_; }
+  StateMemory<Device>& memory() { return memory_; }
+  const StateMemory<Device>& memory() const { return memory_; }
+  const std::vector<comm::Segment>& events() const { return dit_.offsets().segments; }
+  const std::vector<int>& owned() const { return owned_; }  ///< events that this rank updates and packs
+  std::int64_t flat_size() const { return parameters_.size(); }
+  float* masters() const { return parameters_.get(); }  ///< fp32 parameters on the device
+  float* gradient_buffer() const { return gradients_.get(); }
+
+  /// The batch to device memory.
+  void load(const Batch& batch, std::int64_t step) {
+    ops::copy_to_device(device_, x_0_.get(), batch.latents.data(), x_0_.bytes());
+    ops::copy_to_device(device_, t_.get(), batch.t.data(), t_.bytes());
+    ops::copy_to_device(device_, labels_.get(), batch.labels.data(), labels_.bytes());
+    if (batch.noise.empty()) {
+      ops::draw_noise(device_, setup_.seed, static_cast<std::uint32_t>(step),
+                      static_cast<std::uint32_t>(batch.first_sample), setup_.local_batch, latent_size(), noise_.get());
+    } else {
+      ops::copy_to_device(device_, noise_.get(), batch.noise.data(), noise_.bytes());
+    }
+  }
+
+  void enqueue_forward() {
+    ops::add_noise(device_, x_0_.get(), noise_.get(), t_.get(), schedule_.get(), setup_.local_batch, latent_size(),
+                   x_t_.get());
+    dit_.forward(x_t_.get(), t_.get(), labels_.get());
+    const ops::DiffusionLossInput input{dit_.tokens(),      x_0_.get(),
+                                        noise_.get(),       t_.get(),
+                                        schedule_.get(),    ops::latent_shape(setup_.model),
+                                        setup_.local_batch, setup_.model.learn_sigma};
+    ops::diffusion_loss(device_, input, 1.0f / static_cast<float>(setup_.global_batch), dit_.token_gradient(),
+                        loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
+  }
+
+  void enqueue_backward(const GradientReady& ready) { dit_.backward(labels_.get(), gradients_.get(), ready); }
+
+  /// Of the last forward: this rank's sum. Waits for it.
+  double fetch_losses() {
+    ops::copy_to_host(device_, losses_.data(), loss_.get(), loss_.bytes());
+    return std::accumulate(losses_.begin(), losses_.end(), 0.0);
+  }
+
+  /// The host copy is outdated: an update begins.
+  void forget_host() { host_ = {}; }
+
+  /// The parameters in T from flat offset `at` on: the masters themselves, a copy of the whole, or, where products
+  /// read packed weights, room for one event on its way to pack().
+  T* typed(std::int64_t at) {
+    if constexpr (std::is_same_v<T, float>) return masters() + at;
+    return Device::kPacksWeights ? typed_.get() : typed_.get() + at;
+  }
+  /// typed(at) where AdamW fills it, null where it is the masters.
+  ops::bf16* rounded(std::int64_t at) {
+    if constexpr (std::is_same_v<T, float>)
+      return nullptr;
+    else
+      return typed(at);
+  }
+  /// Where products read packed weights: those of `event`, from typed() of it.
+  void pack(int event) { dit_.pack(typed(events()[event].offset), event); }
+  /// From the masters to what the products read: of the owned events, or of all where nothing is packed.
+  void pack_owned() {
+    if constexpr (!Device::kPacksWeights) {
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size(), masters(), typed(0));
+      return;
+    }
+    for (const int event : owned_) {
+      const auto [at, count] = events()[event];
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, masters() + at, typed(at));
+      pack(event);
+    }
+  }
+
+ private:
+  std::int64_t latent_size() const { return setup_.model.latent_size(); }
+
+  std::int64_t typed_size() const {
+    if (!Device::kPacksWeights) return flat_size();
+    std::int64_t most = 0;
+    for (const comm::Segment& event : events()) most = std::max(most, event.count);
+    return most;
+  }
+
+  std::vector<float> to_host(const ops::Buffer<Device, float>& buffer) {
+    std::vector<float> host(static_cast<std::size_t>(buffer.size()));
+    ops::copy_to_host(device_, host.data(), buffer.get(), buffer.bytes());
+    return host;
+  }
+
+  Device device_;
+  DitSetup setup_;
+  StateMemory<Device> memory_;
+  Dit<Device, T> dit_;
+  std::vector<int> owned_;
+  ops::Buffer<Device, float> parameters_, gradients_;  // flat
+  ops::Buffer<Device, T> typed_;
+  ops::Buffer<Device, float> x_0_, noise_, x_t_;  // (B, C, [F,] H, W)
+  ops::Buffer<Device, std::int32_t> t_, labels_;  // (B)
+  ops::Buffer<Device, StepCoefficients> schedule_;
+  ops::Buffer<Device, double> loss_;  // (B)
+  std::vector<double> losses_;
+  std::vector<float> host_;  // what parameters() handed out, where the device's memory is not the host's
+};
+
+}  // namespace gpumonth::trainer

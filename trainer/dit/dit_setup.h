@@ -1,0 +1,44 @@
+// What a DiT needs to know when it is made, as a model or as a training step, and who makes one on the CPU. backend.h
+// chooses between backends.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+#include "model/parameters.h"
+
+namespace gpumonth::trainer {
+
+class Model;
+class TrainingStep;
+
+/// What forward leaves behind for backward: the less, the less memory.
+enum class Keep {
+  activations,   ///< of every block
+  block_inputs,  ///< backward runs the blocks' forward again
+  nothing        ///< there is no backward
+};
+
+struct DitSetup {
+  model::ModelConfig model;
+  std::int64_t local_batch = 0, global_batch = 0;
+  std::uint64_t seed = 0;
+  std::string dtype;  ///< "fp32" or "bf16"
+  int threads = 1;    ///< of a CPU rank
+  std::shared_ptr<float[]> gradients =
+      nullptr;                          ///< flat (table.flat_size()), from Communicator::allocate; null: its own
+  comm::Communicator* ranks = nullptr;  ///< who may hold the state in common; null: nobody
+  Keep keep = Keep::activations;
+  int device = 0;              ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
+  bool deterministic = false;  ///< GPU: the same bits in every run, where that costs time
+  bool graphs = true;          ///< GPU: a training step is replayed as a CUDA graph; false for debuggers
+};
+
+/// On CPU threads, parameters zero. Collective over setup.ranks.
+std::unique_ptr<Model> make_cpu_dit_model(const DitSetup& setup, const model::ParameterTable& table);
+/// On CPU threads, weights initialised from the seed. Collective over setup.ranks.
+std::unique_ptr<TrainingStep> make_cpu_dit_step(const DitSetup& setup, const model::ParameterTable& table);
+
+}  // namespace gpumonth::trainer
