@@ -56,11 +56,12 @@ int run(const Options& options) {
   comm::Environment environment;
   const int world = comm::detect_launch().size;
   const trainer::RunConfig config = trainer::load_run(options.file, options.overrides, world);
-  const auto communicator =
-      environment.make_communicator({config.comm.transport, config.comm.watchdog_s, config.comm.allow_shared_gpu});
-  const trainer::TrainResult result = trainer::train(config, *communicator);
-  if (communicator->rank() == 0) print_result(options, result);
-  return result.stopped_by_signal && communicator->rank() == 0 ? kStopped : 0;
+  const auto transport =
+      environment.make_transport({config.comm.transport, config.comm.watchdog_s, config.comm.allow_shared_gpu});
+  const trainer::TrainResult result = trainer::train(config, *transport);
+  const bool speaks = transport->ranks().rank() == 0;
+  if (speaks) print_result(options, result);
+  return result.stopped_by_signal && speaks ? kStopped : 0;
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 namespace gpumonth::trainer {
 
-Backend choose_backend(const std::string& asked, const comm::Communicator& communicator) {
-  const std::string transport = communicator.transport();
+Backend choose_backend(const std::string& asked, const comm::Transport& over) {
+  const std::string& transport = over.name();
   if (asked == "cpu") {
     if (transport == "nccl")
       user_error(
@@ -14,16 +14,16 @@ Backend choose_backend(const std::string& asked, const comm::Communicator& commu
           "\"mpi\"");
     return {"cpu", 0};
   }
-  if (transport == "nccl") return {"cuda", communicator.gpu()};
+  if (transport == "nccl") return {"cuda", over.gpu()};
   const comm::CudaDevices found = comm::cuda_devices();
-  if (asked == "auto") return {!found.devices.empty() && communicator.size() == 1 ? "cuda" : "cpu", 0};
+  if (asked == "auto") return {!found.devices.empty() && over.ranks().size() == 1 ? "cuda" : "cpu", 0};
   if (found.devices.empty()) user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", found.why_none);
-  if (communicator.size() > 1)
+  if (over.ranks().size() > 1)
     user_error(
         "run.backend = \"cuda\": {} ranks over comm.transport = \"{}\", which sums host memory: set "
         "comm.transport = "
         "\"nccl\"",
-        communicator.size(), transport);
+        over.ranks().size(), transport);
   return {"cuda", 0};
 }
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
@@ -16,12 +16,12 @@ struct Backend {
 };
 
 /// Not collective, but the same name on every rank: it follows from the transport, and for one rank from its
-/// GPUs. asked: "auto", "cpu" or "cuda". auto takes GPUs with "nccl", whose communicator has found every rank
+/// GPUs. asked: "auto", "cpu" or "cuda". auto takes GPUs with "nccl", which has found every rank
 /// one, and for one rank where there is one. UserError: cuda asked for but not built, no GPU, several ranks
 /// whose transport reaches host memory alone, CPU ranks over NCCL.
-Backend choose_backend(const std::string& asked, const comm::Communicator& communicator);
+Backend choose_backend(const std::string& asked, const comm::Transport& over);
 
-/// The DiT on `backend`, weights initialised from the seed. Collective over setup.ranks. With "cuda"
+/// The DiT on `backend`, weights initialised from the seed. Collective over setup.transport. With "cuda"
 /// setup.gradients may be host memory or null where there is one rank: the step then has a gradient buffer of
 /// its own, which gradients() reads. UserError: it does not fit into the GPU's memory (bytes per part, and
 /// the batch per rank that would fit).

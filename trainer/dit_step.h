@@ -20,7 +20,7 @@ template <class Device, class T>
 class DitStep : public Step {
  public:
   DitStep(Device device, const StepSetup& setup, const model::ParameterTable& table)
-      : device_(device), setup_(setup), flat_size_(table.flat_size()), memory_(device_, setup.ranks),
+      : device_(device), setup_(setup), flat_size_(table.flat_size()), memory_(device_, setup.transport),
         dit_(device_, setup.model, table, setup.local_batch, memory_, setup.recompute),
         state_(device_, memory_, flat_size_),
         partial_norms_(memory_.template take<double>(ops::norm_blocks(flat_size_))), owned_(memory_.owned(events())),

@@ -26,7 +26,7 @@ bool on_gpu(const void* memory) {
 
 /// A GPU's state is its own: ranks that share host memory do not share it.
 StepSetup own_state(StepSetup setup) {
-  setup.ranks = nullptr;
+  setup.transport = nullptr;
   return setup;
 }
 
@@ -114,7 +114,7 @@ std::unique_ptr<Step> make(const StepSetup& setup, const model::ParameterTable& 
 }  // namespace
 
 std::unique_ptr<Step> make_cuda_dit_step(const StepSetup& setup, const model::ParameterTable& table) {
-  if (setup.ranks && setup.ranks->size() > 1 && !on_gpu(setup.gradients))
+  if (setup.transport && setup.transport->ranks().size() > 1 && !on_gpu(setup.gradients))
     throw std::logic_error("several GPU ranks with gradients in host memory: choose_backend() refuses that");
   try {
     return make(setup, table);

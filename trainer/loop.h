@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 #include "trainer/run_config.h"
 
 namespace gpumonth::trainer {
@@ -18,6 +18,6 @@ struct TrainResult {
 /// Collective. Prints the resolved configuration and progress on rank 0. Throws UserError: output exists, bad
 /// checkpoint or data, a loss that is not finite (log and last checkpoint stay), data of a later step that cannot be
 /// read on any rank (log and a checkpoint of the step before stay).
-TrainResult train(const RunConfig& config, comm::Communicator& communicator);
+TrainResult train(const RunConfig& config, comm::Transport& transport);
 
 }  // namespace gpumonth::trainer

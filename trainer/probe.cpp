@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "comm/self_communicator.h"
+#include "comm/host_transport.h"
 #include "trainer/backend.h"
 #include "trainer/checkpoint.h"
 #include "trainer/checkpoint_values.h"
@@ -39,7 +39,7 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
   const model::ParameterTable table(model);
   const ProbeBatch given = read_probe_batch(options.batch, model);
   std::vector<float> buffer(table.flat_size());
-  const auto step = make_dit_step(choose_backend(options.backend, comm::SelfCommunicator()).name,
+  const auto step = make_dit_step(choose_backend(options.backend, comm::SelfTransport()).name,
                                   {.model = model,
                                    .local_batch = given.size,
                                    .global_batch = given.size,

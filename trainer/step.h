@@ -81,17 +81,17 @@ struct StepSetup {
   model::ModelConfig model;
   std::int64_t local_batch = 0, global_batch = 0;
   std::uint64_t seed = 0;
-  std::string dtype;                    ///< "fp32" or "bf16"
-  int threads = 1;                      ///< of a CPU rank
-  float* gradients = nullptr;           ///< flat buffer (table.flat_size()) on the device, from Communicator::allocate
-  comm::Communicator* ranks = nullptr;  ///< who may hold the state in common; null: nobody
+  std::string dtype;                     ///< "fp32" or "bf16"
+  int threads = 1;                       ///< of a CPU rank
+  float* gradients = nullptr;            ///< flat buffer (table.flat_size()) on the device, from Transport::allocate
+  comm::Transport* transport = nullptr;  ///< whose ranks may hold the state in common; null: nobody
   bool recompute = false;      ///< backward runs the blocks' forward again instead of keeping their activations
   int device = 0;              ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
   bool deterministic = false;  ///< GPU: the same bits in every run, where that costs time
   bool graphs = true;          ///< GPU: the step is replayed as a CUDA graph; false for debuggers
 };
 
-/// The DiT on CPU threads, weights initialised from the seed. Collective over setup.ranks.
+/// The DiT on CPU threads, weights initialised from the seed. Collective over setup.transport.
 std::unique_ptr<Step> make_cpu_dit_step(const StepSetup& setup, const model::ParameterTable& table);
 
 }  // namespace gpumonth::trainer

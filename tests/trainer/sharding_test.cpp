@@ -2,7 +2,7 @@
 #include <cstring>
 #include <vector>
 
-#include "comm/mpi_communicator.h"
+#include "comm/host_transport.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 #include "tests/trainer/ops/values.h"
@@ -49,22 +49,23 @@ Batch batch_of(const model::ModelConfig& m, std::int64_t size, int rank, int ste
 }
 
 /// Six steps; after the third the state goes out and comes back in as over a checkpoint.
-State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std::int64_t bucket_bytes = 40000) {
+State train(comm::Transport& transport, bool shard, const std::string& dtype, std::int64_t bucket_bytes = 40000) {
+  comm::Communicator& ranks = transport.ranks();
   const model::ModelConfig m = small_model();
   const model::ParameterTable table(m);
   constexpr std::int64_t kLocal = 2;
-  const auto gradients = ranks.allocate(table.flat_size());
+  const auto gradients = transport.allocate(table.flat_size());
   const StepSetup setup{.model = m,
                         .local_batch = kLocal,
                         .global_batch = kLocal * ranks.size(),
                         .seed = 3,
                         .dtype = dtype,
                         .gradients = gradients.get(),
-                        .ranks = &ranks};
+                        .transport = &transport};
   const auto step = make_cpu_dit_step(setup, table);
   REQUIRE_FALSE(step->shares_state());  // over messages every rank has a state of its own
   const auto reducer =
-      ranks.make_reducer(gradients.get(), step->events(), bucket_bytes, nullptr, {.shard_optimizer = shard});
+      transport.make_reducer(gradients.get(), step->events(), bucket_bytes, nullptr, {.shard_optimizer = shard});
   step->attach(*reducer, ranks, shard);
   for (int s = 1; s <= 6; ++s) {
     const OptimizerSettings settings{.learning_rate = 1e-2, .weight_decay = 0.1, .clip_norm = 0.5, .ema_decay = 0.9};
@@ -84,14 +85,14 @@ State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std
 }  // namespace
 
 TEST_CASE("so does one with so small buckets that the last rank owns everything") {
-  comm::MpiCommunicator ranks(60, false);
+  comm::MpiTransport ranks(60, false);
   const State whole = train(ranks, false, "fp32", 1024), sharded = train(ranks, true, "fp32", 16);
   REQUIRE(whole.parameters == sharded.parameters);
   REQUIRE(whole.exp_avg == sharded.exp_avg);
 }
 
 TEST_CASE("a sharded optimizer trains to the same bits") {
-  comm::MpiCommunicator ranks(60, false);
+  comm::MpiTransport ranks(60, false);
   for (const std::string dtype : {"fp32", "bf16"}) {
     const State whole = train(ranks, false, dtype), sharded = train(ranks, true, dtype);
     REQUIRE(whole.parameters == sharded.parameters);

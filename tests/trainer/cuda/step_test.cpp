@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "comm/self_communicator.h"
+#include "comm/host_transport.h"
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "tests/trainer/ops/values.h"
@@ -120,7 +120,7 @@ void set_weights(Step& step, const model::ParameterTable& table) {
 
 /// The same model twice.
 struct Pair {
-  explicit Pair(const Case& c) : table(c.model), gradients(comm::SelfCommunicator().allocate(table.flat_size())) {
+  explicit Pair(const Case& c) : table(c.model), gradients(comm::SelfTransport().allocate(table.flat_size())) {
     tests::gpu();  // without a GPU the program ends here
     StepSetup setup{.model = c.model, .local_batch = kBatch, .global_batch = kBatch, .seed = 5, .dtype = c.dtype};
     setup.threads = 2;
