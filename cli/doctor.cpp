@@ -93,12 +93,12 @@ void print_ranks(const Diagnosis& d) {
   if (!d.nccl_description.empty()) line("GPU ranks", d.nccl_description);
 }
 
-void print_all_reduces(const std::string& title, int ranks, const std::vector<comm::AllReduceResult>& results) {
+void print_all_reduces(const std::string& title, const std::vector<comm::CollectiveResult>& results) {
   if (results.empty()) return;
   std::vector<std::vector<std::string>> rows = {{title, "time", "p99", "bus bandwidth", "sums"}};
-  for (const comm::AllReduceResult& r : results) {
+  for (const comm::CollectiveResult& r : results) {
     rows.push_back({binary_bytes(static_cast<double>(r.bytes)), fmt::format("{:.1f} us", r.seconds * 1e6),
-                    fmt::format("{:.1f} us", r.p99_s * 1e6), si(r.bus_bytes_per_s(ranks), "B/s"),
+                    fmt::format("{:.1f} us", r.p99_s * 1e6), si(r.bus_bytes_per_s(), "B/s"),
                     r.correct ? "exact" : "WRONG"});
   }
   print("\n{}", table_text(rows));
@@ -118,8 +118,8 @@ void print_measured(const Diagnosis& d) {
     line("GPU bf16", fmt::format("{} ({})", si(d.gpu_gemm_bf16.flops_per_s, "FLOP/s"), d.gpu_gemm_bf16.shape));
   if (std::isfinite(d.gpu_copy_bytes_per_s))
     line("GPU copy", fmt::format("{} (read + written)", si(d.gpu_copy_bytes_per_s, "B/s")));
-  print_all_reduces("all-reduce", d.ranks, d.all_reduce);
-  print_all_reduces("NCCL all-reduce", d.ranks, d.nccl_all_reduce);
+  print_all_reduces("all-reduce", d.all_reduce);
+  print_all_reduces("NCCL all-reduce", d.nccl_all_reduce);
 }
 
 void print_text(const Diagnosis& d) {
@@ -161,13 +161,13 @@ Json machine_json(const Diagnosis& d) {
   return json;
 }
 
-Json all_reduces_json(int ranks, const std::vector<comm::AllReduceResult>& results) {
+Json all_reduces_json(const std::vector<comm::CollectiveResult>& results) {
   Json json = Json::array();
-  for (const comm::AllReduceResult& r : results) {
+  for (const comm::CollectiveResult& r : results) {
     json.push_back({{"bytes", r.bytes},
                     {"seconds", r.seconds},
                     {"p99_s", r.p99_s},
-                    {"bus_bytes_per_s", r.bus_bytes_per_s(ranks)},
+                    {"bus_bytes_per_s", r.bus_bytes_per_s()},
                     {"correct", r.correct}});
   }
   return json;
@@ -190,8 +190,8 @@ Json measured_json(const Diagnosis& d) {
     json["gpu_gemm_bf16_shape"] = d.gpu_gemm_bf16.shape;
   }
   if (std::isfinite(d.gpu_copy_bytes_per_s)) json["gpu_copy_bytes_per_s"] = d.gpu_copy_bytes_per_s;
-  json["all_reduce"] = all_reduces_json(d.ranks, d.all_reduce);
-  if (!d.nccl_all_reduce.empty()) json["nccl_all_reduce"] = all_reduces_json(d.ranks, d.nccl_all_reduce);
+  json["all_reduce"] = all_reduces_json(d.all_reduce);
+  if (!d.nccl_all_reduce.empty()) json["nccl_all_reduce"] = all_reduces_json(d.nccl_all_reduce);
   return json;
 }
 
@@ -228,7 +228,7 @@ void try_nccl(comm::Environment& environment, comm::Communicator& ranks, bool me
   ranks.all_reduce_sum(std::span<double>(&without, 1));
   if (ranks.size() == 1 || without > 0 || !comm::nccl_is_built()) return;
   try {
-    const auto gpus = environment.make_communicator({.transport = "nccl", .watchdog_s = 60});
+    const auto gpus = environment.make_transport({.transport = "nccl", .watchdog_s = 60});
     trainer::diagnose_nccl(*gpus, measure, found);
   } catch (const UserError& error) {
     found.problems.push_back(error.what());
@@ -238,11 +238,12 @@ void try_nccl(comm::Environment& environment, comm::Communicator& ranks, bool me
 void run(const Options& options) {
   comm::Environment environment;
   const bool alone = !comm::idle_slurm_tasks(comm::detect_launch()).empty();  // said among the problems
-  const auto ranks = environment.make_communicator({.transport = alone ? "self" : "auto", .watchdog_s = 60});
-  Diagnosis found = trainer::diagnose(*ranks, options.threads, !options.quick);
-  try_nccl(environment, *ranks, !options.quick, found);
-  if (ranks->rank() == 0) (options.json ? print_json : print_text)(found);
-  ranks->barrier();
+  const auto transport = environment.make_transport({.transport = alone ? "self" : "auto", .watchdog_s = 60});
+  comm::Communicator& ranks = transport->ranks();
+  Diagnosis found = trainer::diagnose(*transport, options.threads, !options.quick);
+  try_nccl(environment, ranks, !options.quick, found);
+  if (ranks.rank() == 0) (options.json ? print_json : print_text)(found);
+  ranks.barrier();
 }
 
 }  // namespace

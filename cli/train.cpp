@@ -57,14 +57,15 @@ int run(const Options& options) {
   comm::Environment environment;
   const int world = comm::detect_launch().size;
   const trainer::RunConfig config = trainer::load_run(options.file, options.overrides, world);
-  const auto communicator =
-      environment.make_communicator({config.comm.transport, config.comm.watchdog_s, config.comm.allow_shared_gpu});
+  const auto transport =
+      environment.make_transport({config.comm.transport, config.comm.watchdog_s, config.comm.allow_shared_gpu});
   trainer::watch_stop_signals();  // one that comes while the step is made waits for the first one's end
-  const trainer::ResolvedRun resolved = trainer::resolve(config, *communicator);
-  const auto step = trainer::make_dit_step(config, resolved, *communicator);
-  const trainer::TrainResult result = trainer::train(config, resolved, *communicator, *step);
-  if (communicator->rank() == 0) print_result(options, result);
-  return result.stopped_by_signal && communicator->rank() == 0 ? kStopped : 0;
+  const trainer::ResolvedRun resolved = trainer::resolve(config, *transport);
+  const auto step = trainer::make_dit_step(config, resolved, *transport);
+  const trainer::TrainResult result = trainer::train(config, resolved, *transport, *step);
+  const bool speaks = transport->ranks().rank() == 0;
+  if (speaks) print_result(options, result);
+  return result.stopped_by_signal && speaks ? kStopped : 0;
 }
 
 }  // namespace

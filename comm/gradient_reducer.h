@@ -1,9 +1,9 @@
 // Gradient buckets: reduced in fp32 while backward goes on.
 //
-// Backward finishes gradients in a fixed order of segments of the flat gradient buffer ("events");
+// Backward finishes gradients segment by segment of the flat gradient buffer, in a fixed order;
 // plan_buckets() cuts that into buckets of about bucket_bytes, and a reducer reduces each bucket, in launch order, as
-// soon as its last event is ready. Two reducers: ThreadReducer (host/thread_reducer.h) for blocking collectives, and
-// the NCCL communicator's, whose collectives are ordered on a GPU stream.
+// soon as its last segment is ready. Two reducers: ThreadReducer (host/thread_reducer.h) for blocking collectives, and
+// NcclReducer (nccl/nccl_reducer.h), whose collectives are ordered on a GPU stream.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 
 namespace gpumonth::comm {
 
@@ -21,13 +21,13 @@ struct Segment {
 
 struct Bucket {
   Segment range;
-  int last_event = 0;  ///< launched once events 0 .. last_event are ready
+  int last_segment = 0;  ///< launched once segments 0 .. last_segment are ready
 };
 
-/// Buckets in launch order that cover every event exactly once. Adjacent segments share a bucket until it
-/// holds bucket_bytes; larger segments are split. Only the last event is left for the tail, so the tail
-/// bucket is not the biggest where there is more than one. Events may alternate between regions of the buffer.
-std::vector<Bucket> plan_buckets(std::span<const Segment> events, std::int64_t bucket_bytes);
+/// Buckets in launch order that cover every segment exactly once. Adjacent segments share a bucket until it
+/// holds bucket_bytes; larger segments are split. Only the last segment is left for the tail, so the tail
+/// bucket is not the biggest where there is more than one. Segments may alternate between regions of the buffer.
+std::vector<Bucket> plan_buckets(std::span<const Segment> segments, std::int64_t bucket_bytes);
 
 struct BucketTimes {
   std::int64_t bytes = 0;
@@ -48,13 +48,13 @@ class GradientReducer {
   virtual ~GradientReducer() = default;
   virtual void begin_step(std::int64_t step) = 0;
   virtual void begin_backward() = 0;
-  /// Gradients of event `event` are final on this rank; events come in order, each once. Never blocks.
-  virtual void ready(int event) = 0;
+  /// Gradients of segment `segment` are final on this rank; segments come in order, each once. Never blocks.
+  virtual void ready(int segment) = 0;
   /// What comes after it sees the sum over all ranks in every bucket; with sharding, in owned() only.
   virtual void wait() = 0;
 
   /// The parts of the flat buffer whose sums this rank holds after wait(): with sharding its share of every bucket
-  /// (shard.h), without it every event. Sorted, disjoint; together the ranks' parts are every event, once.
+  /// (shard.h), without it every segment. Sorted, disjoint; together the ranks' parts are every segment, once.
   virtual const std::vector<Segment>& owned() const = 0;
   /// After wait(): brings `parameters`, laid out like the gradients, together in place: every rank gets from every
   /// owner what that owns, bit for bit. Collective; only enqueues where work is ordered on a stream, and may be

@@ -1,6 +1,7 @@
 #include "comm/launch.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <mpi.h>
 #include <unistd.h>
 
@@ -13,9 +14,6 @@
 #include "base/error.h"
 #include "comm/abort.h"
 #include "comm/host/mpi_check.h"
-#include "comm/host/mpi_communicator.h"
-#include "comm/host/self_communicator.h"
-#include "comm/nccl/nccl_transport.h"
 
 namespace gpumonth::comm {
 namespace {
@@ -35,36 +33,6 @@ int variable_or(const char* name, int otherwise) { return static_cast<int>(varia
 bool in_slurm_step() {
   const auto step = variable("SLURM_STEP_ID");
   return step && *step >= 0 && *step < 0xfffffff0LL && variable("SLURM_PROCID");
-}
-
-bool has_pmi() {
-  return std::getenv("PMIX_RANK") || std::getenv("PMIX_NAMESPACE") || std::getenv("PMI_FD") || std::getenv("PMI_RANK");
-}
-
-void initialize_mpi() {
-  if (mpi_is_running()) return;
-  // Cross-memory attach is forbidden in many containers and then fails in the middle of a message; gpumonth
-  // moves what is big through memory of its own. Whoever sets these variables keeps them.
-  setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
-  setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
-  int level = MPI_THREAD_SINGLE;
-  GPUMONTH_MPI(MPI_Init_thread, nullptr, nullptr, MPI_THREAD_MULTIPLE, &level);
-  if (level < MPI_THREAD_SERIALIZED) {
-    user_error(
-        "{} was built without threads, which gradient communication needs: use one with "
-        "MPI_THREAD_MULTIPLE, such as Open MPI 4.1",
-        mpi_version().library);
-  }
-}
-
-void check_world(const Launch& launch) {
-  int one = 1, sum = 0;
-  GPUMONTH_MPI(MPI_Allreduce, &one, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-  if (launch.launcher.empty() || sum == launch.size) return;
-  user_error(
-      "{} started {} processes, but MPI joins {} of them: this program is built for {}; start it with that "
-      "MPI's mpirun, or with srun --mpi=pmix",
-      launch.launcher, launch.size, sum, mpi_version().library);
 }
 
 }  // namespace
@@ -103,35 +71,16 @@ Environment::~Environment() {
   if (std::uncaught_exceptions() == exceptions_ && mpi_is_running()) MPI_Finalize();
 }
 
-std::unique_ptr<Communicator> Environment::make_communicator(const CommOptions& options) {
+std::unique_ptr<Transport> Environment::make_transport(const CommOptions& options) {
   const Launch launch = detect_launch();
-  const std::string& transport = options.transport;
-  if (transport != "auto" && transport != "self" && transport != "mpi" && transport != "nccl") {
-    user_error("comm.transport = \"{}\": must be one of auto, self, mpi, nccl", transport);
-  }
-  if (const std::string idle = idle_slurm_tasks(launch); transport != "self" && !idle.empty())
+  const std::string name = options.transport != "auto" ? options.transport : launch.size == 1 ? "self" : "mpi";
+  const auto kinds = transports();
+  const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const TransportKind& k) { return k.name == name; });
+  if (kind == kinds.end())
+    user_error("comm.transport = \"{}\": must be one of {}", name, fmt::join(transport_names(), ", "));
+  if (const std::string idle = idle_slurm_tasks(launch); options.transport != "self" && !idle.empty())
     user_error("{}; where one rank is meant, choose comm.transport = \"self\"", idle);
-  if (transport == "self" && launch.size > 1) {
-    user_error("comm.transport = \"self\", but {} started {} processes: start one, or use \"auto\"", launch.launcher,
-               launch.size);
-  }
-  const NcclOptions nccl{.allow_shared_gpu = options.allow_shared_gpu, .watchdog_s = options.watchdog_s};
-  if (transport == "nccl" && (launch.size == 1 || !nccl_is_built())) require_nccl();
-  if (transport == "self" || (transport != "mpi" && launch.size == 1)) {
-    auto self = std::make_unique<SelfCommunicator>();
-    if (transport == "nccl") return make_nccl_communicator(std::move(self), nullptr, nccl);
-    return self;
-  }
-  if (launch.launcher == "srun" && launch.size > 1 && !has_pmi()) {
-    user_error("srun started {} tasks without PMI, so MPI cannot join them: use srun --mpi=pmix, or mpirun",
-               launch.size);
-  }
-  initialize_mpi();
-  check_world(launch);
-  auto ranks = std::make_unique<MpiCommunicator>(options.watchdog_s);
-  if (transport != "nccl") return ranks;
-  auto watchdog = ranks->watchdog();
-  return make_nccl_communicator(std::move(ranks), std::move(watchdog), nccl);
+  return kind->make(launch, options);
 }
 
 void fail(const std::string& message, int exit_code) {

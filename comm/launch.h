@@ -1,7 +1,7 @@
 // How this process was started, and the ranks that follow from it.
 //
 //   int main() {
-//     try { comm::Environment environment; auto ranks = environment.make_communicator({.watchdog_s = 60});
+//     try { comm::Environment environment; auto transport = environment.make_transport({.watchdog_s = 60});
 //     ... } catch (const UserError& error) { comm::fail(error.what(), 2); }
 //   }
 //
@@ -12,7 +12,7 @@
 #include <memory>
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 
 namespace gpumonth::comm {
 
@@ -32,7 +32,7 @@ Launch detect_launch();
 std::string idle_slurm_tasks(const Launch& launch);
 
 struct CommOptions {
-  std::string transport = "auto";  ///< auto | self | mpi | nccl
+  std::string transport = "auto";  ///< one of transport_names()
   double watchdog_s = 300;         ///< longest time a collective may take; 0: no limit
   bool allow_shared_gpu = false;   ///< "nccl": two ranks may use one GPU, for tests
 };
@@ -50,7 +50,7 @@ class Environment {
   /// transport, transport not built, ranks that do not find each other, idle_slurm_tasks() unless the transport
   /// is "self"; with "nccl" also what check_gpus() (gpu_assignment.h) refuses. "auto" is never "nccl": whoever runs the
   /// model on GPUs asks for that.
-  std::unique_ptr<Communicator> make_communicator(const CommOptions& options = {});
+  std::unique_ptr<Transport> make_transport(const CommOptions& options = {});
 
  private:
   int exceptions_ = 0;

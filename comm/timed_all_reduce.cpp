@@ -3,26 +3,30 @@
 #include <algorithm>
 #include <chrono>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 
 namespace gpumonth::comm {
 namespace {
 
-class HostAllReduce final : public TimedAllReduce {
+class HostTimed final : public TimedCollective {
  public:
-  HostAllReduce(Communicator& communicator, std::int64_t count)
-      : communicator_(communicator), memory_(communicator.allocate(count)) {}
+  HostTimed(Transport& transport, const Collective& operation, std::int64_t count)
+      : ranks_(transport.ranks()), operation_(operation), received_(transport.allocate(count)),
+        sent_(operation.in_place ? received_ : transport.allocate(count)) {}
 
-  void write(std::span<const float> values) override { std::copy(values.begin(), values.end(), memory_.get()); }
-  void read(std::span<float> values) override { std::copy_n(memory_.get(), values.size(), values.begin()); }
-  void clear(std::int64_t count) override { std::fill_n(memory_.get(), count, 0.0f); }
+  void write(std::span<const float> values) override { std::copy(values.begin(), values.end(), sent_.get()); }
+  void read(std::span<float> values) override { std::copy_n(received_.get(), values.size(), values.begin()); }
+  void clear(std::int64_t count) override {
+    std::fill_n(sent_.get(), count, 0.0f);
+    if (!operation_.in_place) std::fill_n(received_.get(), count, 0.0f);
+  }
 
   std::vector<double> run(std::int64_t count, int repeats) override {
-    const std::span<float> values(memory_.get(), static_cast<std::size_t>(count));
+    const CollectiveBuffers buffers{received_.get(), sent_.get(), count, ranks_.rank(), ranks_.size()};
     std::vector<double> took_s(static_cast<std::size_t>(repeats));
     auto last = std::chrono::steady_clock::now();
     for (double& s : took_s) {
-      communicator_.all_reduce_sum(values);
+      operation_.on_host(ranks_, buffers);
       const auto now = std::chrono::steady_clock::now();
       s = std::chrono::duration<double>(now - last).count();
       last = now;
@@ -33,14 +37,16 @@ class HostAllReduce final : public TimedAllReduce {
   std::string clock() const override { return "host clock"; }
 
  private:
-  Communicator& communicator_;
-  std::shared_ptr<float[]> memory_;
+  Communicator& ranks_;
+  const Collective& operation_;
+  std::shared_ptr<float[]> received_, sent_;
 };
 
 }  // namespace
 
-std::unique_ptr<TimedAllReduce> Communicator::make_timed_all_reduce(std::int64_t count) {
-  return std::make_unique<HostAllReduce>(*this, count);
+std::unique_ptr<TimedCollective> make_host_timed(Transport& transport, const Collective& operation,
+                                                 std::int64_t count) {
+  return std::make_unique<HostTimed>(transport, operation, count);
 }
 
 }  // namespace gpumonth::comm

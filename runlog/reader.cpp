@@ -170,6 +170,8 @@ Run read(const std::filesystem::path& path) {
   if (file.has(kCommGroup)) {
     run.comm.rows = read_table(file, kCommGroup, comm_columns(), run.clean_close);
     run.comm.measured = file.text_attribute(kCommGroup, kCommMeasured);
+    if (file.has_attribute(kCommGroup, kCommOperation))
+      run.comm.operation = file.text_attribute(kCommGroup, kCommOperation);
   }
   read_ranks(file, run);
   check_order(run);

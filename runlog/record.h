@@ -52,17 +52,19 @@ struct BucketRecord {
   double end_s = 0;        ///< the all-reduce was done
 };
 
-/// All-reduces of one size, from `gpumonth comm`; times in seconds, of the slowest rank.
+/// One collective on one size, from `gpumonth comm`; times in seconds, of the slowest rank.
 struct CommRecord {
-  std::int64_t bytes = 0;    ///< of one rank's fp32 values, summed over all ranks in place
+  std::int64_t bytes =
+      0;  ///< of one rank's fp32 values: all that it holds, a share of every rank where there are shares
   std::int64_t repeats = 0;  ///< timed, back to back, after a warm-up
   double mean_s = 0, median_s = 0;
   double p99_s = 0;  ///< 99th percentile, nearest rank
-  int correct = 0;   ///< 1: every value on every rank was the exact sum
+  int correct = 0;   ///< 1: every value on every rank was exact
 };
 
 /// A sweep over sizes. Empty: the log has none.
 struct CommSweep {
+  std::string operation = "all_reduce";  ///< "reduce_scatter", "all_gather", "all_to_all", ...
   std::string measured;  ///< what, over what, by which clock: "all-reduce of fp32, in place, back to back; ..."
   std::vector<CommRecord> rows;
 };
@@ -102,7 +104,7 @@ struct Run {
   std::vector<BucketRecord> buckets;
   std::vector<float> rank_step_time_s;   ///< (sampled steps, world_size), row-major: every rank's own busy time, s
   std::vector<std::int64_t> rank_steps;  ///< the step of each of those rows
-  CommSweep comm;                        ///< all-reduces by size, where they were measured
+  CommSweep comm;                        ///< a collective by size, where it was measured
 
   /// The steps that count, in every command and by one rule: all whose phase is steady. A view into `steps`.
   auto steady() const {

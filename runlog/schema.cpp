@@ -64,12 +64,16 @@ constexpr std::array<Column<B>, 6> kBucketColumns{{
 
 using C = CommRecord;
 constexpr std::array<Column<C>, 6> kCommColumns{{
-    {"bytes", "B", "of one rank's fp32 values, summed over all ranks in place", &C::bytes, {0, 1e15}},
-    {"repeats", "1", "timed all-reduces, back to back, after a warm-up", &C::repeats, kCounter},
+    {"bytes",
+     "B",
+     "of one rank's fp32 values: what it holds, a share of every rank where there are shares",
+     &C::bytes,
+     {0, 1e15}},
+    {"repeats", "1", "timed operations, back to back, after a warm-up", &C::repeats, kCounter},
     {"mean_s", "s", "time of one, mean; of the slowest rank", &C::mean_s, kDuration},
     {"median_s", "s", "time of one, median; of the slowest rank", &C::median_s, kDuration},
     {"p99_s", "s", "time of one, 99th percentile by nearest rank; of the slowest rank", &C::p99_s, kDuration},
-    {"correct", "1", "1: every value on every rank was the exact sum", &C::correct, {0, 1}},
+    {"correct", "1", "1: every value on every rank was exact", &C::correct, {0, 1}},
 }};
 
 constexpr const char* kVersionsGroup = "/library_versions";

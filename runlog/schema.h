@@ -17,7 +17,8 @@ constexpr const char* kRankStep = "/ranks/step";             ///< (rows) int64
 constexpr const char* kRankStepTime = "/ranks/step_time_s";  ///< (rows, world_size) float32, s
 constexpr const char* kCommGroup = "/comm";                  ///< only in logs of `gpumonth comm`
 constexpr const char* kCommMeasured = "measured";            ///< its attribute: CommSweep::measured
-constexpr const char* kCleanClose = "/clean_close";          ///< (1) uint8: 1 after a clean end
+constexpr const char* kCommOperation = "operation";  ///< another; not in logs of all-reduces before there were others
+constexpr const char* kCleanClose = "/clean_close";  ///< (1) uint8: 1 after a clean end
 
 /// What a number may be: a log may come from another program, another machine, or a failing disk. The ends belong to
 /// it.

@@ -98,6 +98,7 @@ void write_comm(hdf5::File& file, const CommSweep& comm) {
   if (comm.rows.empty()) return;
   TableWriter<CommRecord> table(file, kCommGroup, comm_columns());
   file.set_attribute(kCommGroup, kCommMeasured, comm.measured);
+  file.set_attribute(kCommGroup, kCommOperation, comm.operation);
   for (const CommRecord& row : comm.rows) table.add(row);
   file.reserve(table.bytes_to_write() + kMetadataBytes);
   table.write();

@@ -13,7 +13,7 @@ namespace gpumonth::runlog {
 class Writer {
  public:
   /// Creates `file` (its folder must exist). Throws UserError where it exists or cannot be written.
-  /// `comm`: all-reduces by size, where they were measured.
+  /// `comm`: a collective by size, where it was measured.
   Writer(const std::filesystem::path& file, const RunInfo& info, const CommSweep& comm = {});
   ~Writer();  ///< flushes and closes; never throws
   Writer(const Writer&) = delete;

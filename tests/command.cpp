@@ -30,6 +30,10 @@ CommandResult run_command(const std::string& command_line) {
   return {code, read_file(out), read_file(err)};
 }
 
+std::string mpirun(int ranks, const std::string& command) {
+  return MPIRUN " --oversubscribe --bind-to none -n " + std::to_string(ranks) + " " + command;
+}
+
 TemporaryFolder::TemporaryFolder() {
   std::string name = (std::filesystem::temp_directory_path() / "gpumonth-test-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a folder " + name);

@@ -15,6 +15,9 @@ struct CommandResult {
 /// Runs `command_line` in /bin/sh and waits for its end.
 CommandResult run_command(const std::string& command_line);
 
+/// `command` as so many ranks of this host, whatever its cores.
+std::string mpirun(int ranks, const std::string& command);
+
 /// A new empty folder under the system's temporary folder, removed with everything in it at the end of the scope.
 class TemporaryFolder {
  public:

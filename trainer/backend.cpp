@@ -7,8 +7,8 @@
 
 namespace gpumonth::trainer {
 
-Backend choose_backend(const std::string& asked, const comm::Communicator& communicator) {
-  const std::string transport = communicator.transport();
+Backend choose_backend(const std::string& asked, const comm::Transport& over) {
+  const std::string& transport = over.name();
   if (asked == "cpu") {
     if (transport == "nccl")
       user_error(
@@ -16,30 +16,30 @@ Backend choose_backend(const std::string& asked, const comm::Communicator& commu
           "\"mpi\"");
     return {"cpu", 0};
   }
-  if (transport == "nccl") return {"cuda", communicator.gpu()};
+  if (transport == "nccl") return {"cuda", over.gpu()};
   const machine::CudaDevices found = machine::cuda_devices();
-  if (asked == "auto") return {!found.devices.empty() && communicator.size() == 1 ? "cuda" : "cpu", 0};
+  if (asked == "auto") return {!found.devices.empty() && over.ranks().size() == 1 ? "cuda" : "cpu", 0};
   if (found.devices.empty()) user_error("run.backend = \"cuda\": {}; set run.backend = \"cpu\"", found.why_none);
-  if (communicator.size() > 1)
+  if (over.ranks().size() > 1)
     user_error(
         "run.backend = \"cuda\": {} ranks over comm.transport = \"{}\", which sums host memory: set "
         "comm.transport = "
         "\"nccl\"",
-        communicator.size(), transport);
+        over.ranks().size(), transport);
   return {"cuda", 0};
 }
 
 std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
-                                            comm::Communicator& communicator) {
+                                            comm::Transport& transport) {
   const model::ParameterTable table(config.model);
   const DitSetup setup{.model = config.model,
-                       .local_batch = config.batch.global / communicator.size(),
+                       .local_batch = config.batch.global / transport.ranks().size(),
                        .global_batch = config.batch.global,
                        .seed = config.run.seed,
                        .dtype = resolved.dtype,
                        .threads = resolved.threads,
-                       .gradients = communicator.allocate(table.flat_size()),
-                       .ranks = &communicator,
+                       .gradients = transport.allocate(table.flat_size()),
+                       .transport = &transport,
                        .keep = config.run.recompute ? Keep::block_inputs : Keep::activations,
                        .device = resolved.device,
                        .deterministic = config.run.deterministic};

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 #include "trainer/dit/dit_setup.h"
 #include "trainer/model.h"
 #include "trainer/step.h"
@@ -21,15 +21,15 @@ struct Backend {
 };
 
 /// Not collective, but the same name on every rank: it follows from the transport, and for one rank from its
-/// GPUs. asked: "auto", "cpu" or "cuda". auto takes GPUs with "nccl", whose communicator has found every rank
+/// GPUs. asked: "auto", "cpu" or "cuda". auto takes GPUs with "nccl", which has found every rank
 /// one, and for one rank where there is one. UserError: cuda asked for but not built, no GPU, several ranks
 /// whose transport reaches host memory alone, CPU ranks over NCCL.
-Backend choose_backend(const std::string& asked, const comm::Communicator& communicator);
+Backend choose_backend(const std::string& asked, const comm::Transport& over);
 
 /// The DiT of `config` as a training step, weights initialised from the seed. Collective. UserError: it does not fit
 /// into the GPU's memory (bytes per part, and the batch per rank that would fit).
 std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
-                                            comm::Communicator& communicator);
+                                            comm::Transport& transport);
 
 /// The DiT alone on `backend`, parameters zero; setup.keep says which passes it is for. UserError as above.
 std::unique_ptr<Model> make_dit_model(const std::string& backend, const DitSetup& setup,

@@ -50,13 +50,13 @@ void check_cores(comm::Communicator& communicator, const machine::Machine& machi
   }
 }
 
-std::vector<comm::AllReduceResult> check_sums(comm::Communicator& communicator, std::vector<std::string>& problems) {
+std::vector<comm::CollectiveResult> check_sums(comm::Transport& transport, std::vector<std::string>& problems) {
   constexpr std::array<std::int64_t, 5> kSizes = {8, 64 << 10, 1 << 20, 16 << 20, 64 << 20};
-  std::vector<comm::AllReduceResult> results = comm::check_all_reduce(communicator, kSizes);
-  for (const comm::AllReduceResult& result : results) {
+  auto results = comm::check_collective(transport, comm::collective("all_reduce"), kSizes);
+  for (const comm::CollectiveResult& result : results) {
     if (result.correct) continue;
     problems.push_back(fmt::format("all-reduce of {} bytes over {} gives wrong sums: do not train on these ranks",
-                                   result.bytes, communicator.transport()));
+                                   result.bytes, transport.name()));
   }
   return results;
 }
@@ -81,7 +81,8 @@ void measure_gpu(comm::Communicator& communicator, Diagnosis& found) {
     if (!all[r].empty()) found.problems.push_back(fmt::format("rank {}: {}", r, all[r]));
 }
 
-void measure_all(comm::Communicator& communicator, Diagnosis& found) {
+void measure_all(comm::Transport& transport, Diagnosis& found) {
+  comm::Communicator& communicator = transport.ranks();
   found.measured = true;
   communicator.barrier();  // at the same time: ranks of one host share its memory
   found.copy_bytes_per_s = machine::measure_copy_bandwidth(found.threads);
@@ -90,7 +91,7 @@ void measure_all(comm::Communicator& communicator, Diagnosis& found) {
   communicator.barrier();
   found.gemm_bf16 = measure_gemm_peak("bf16", found.threads);
   measure_gpu(communicator, found);
-  if (communicator.size() > 1) found.all_reduce = check_sums(communicator, found.problems);
+  if (communicator.size() > 1) found.all_reduce = check_sums(transport, found.problems);
 }
 
 /// One problem for every rank whose library cannot be loaded.
@@ -120,15 +121,16 @@ void look_at_gpus(comm::Communicator& communicator, Diagnosis& found) {
 
 }  // namespace
 
-Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) {
+Diagnosis diagnose(comm::Transport& transport, int threads, bool measure) {
+  comm::Communicator& communicator = transport.ranks();
   Diagnosis found;
   found.machine = machine::this_machine();
   found.launch = comm::detect_launch();
   found.ranks = communicator.size();
   found.ranks_on_host = communicator.local_size();
   found.threads = threads > 0 ? threads : machine::default_threads(found.machine, communicator.local_size());
-  found.transport = communicator.transport();
-  found.transport_description = communicator.description();
+  found.transport = transport.name();
+  found.transport_description = transport.description();
   found.mpi = comm::mpi_version();
   found.hdf5 = hdf5_version();
   found.onednn = ops::onednn_version();
@@ -146,13 +148,13 @@ Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure) 
     found.problems.push_back("MPI gives no MPI_THREAD_MULTIPLE: the watchdog cannot say which rank is missing");
   }
   if (const std::string idle = comm::idle_slurm_tasks(found.launch); !idle.empty()) found.problems.push_back(idle);
-  if (measure) measure_all(communicator, found);
+  if (measure) measure_all(transport, found);
   return found;
 }
 
-void diagnose_nccl(comm::Communicator& gpus, bool measure, Diagnosis& found) {
+void diagnose_nccl(comm::Transport& gpus, bool measure, Diagnosis& found) {
   found.nccl_description = gpus.description();
-  if (measure && gpus.size() > 1) found.nccl_all_reduce = check_sums(gpus, found.problems);
+  if (measure && gpus.ranks().size() > 1) found.nccl_all_reduce = check_sums(gpus, found.problems);
 }
 
 }  // namespace gpumonth::trainer

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "comm/all_reduce_check.h"
-#include "comm/communicator.h"
 #include "comm/launch.h"
+#include "comm/transport.h"
 #include "machine/cuda_devices.h"
 #include "machine/gpu_libraries.h"
 #include "machine/gpu_topology.h"
@@ -33,16 +33,16 @@ struct Diagnosis {
   double copy_bytes_per_s = 0;                     ///< of rank 0: read + written
   GemmPeak gpu_gemm_fp32, gpu_gemm_bf16;           ///< of rank 0's GPU, as is the next; shape empty, NaN: not measured
   double gpu_copy_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< within its memory: read + written
-  std::vector<comm::AllReduceResult> all_reduce;                           ///< empty for one rank
+  std::vector<comm::CollectiveResult> all_reduce;                          ///< empty for one rank
   std::string nccl_description;                                            ///< empty: not tried
-  std::vector<comm::AllReduceResult> nccl_all_reduce;
+  std::vector<comm::CollectiveResult> nccl_all_reduce;
   std::vector<std::string> problems;  ///< what to mend, one line each; empty: all is well
 };
 
 /// Collective; the result is complete on rank 0. threads 0: the cores of this host / the ranks on it.
-Diagnosis diagnose(comm::Communicator& communicator, int threads, bool measure);
+Diagnosis diagnose(comm::Transport& transport, int threads, bool measure);
 
 /// Collective over `gpus`, transport "nccl": the same all-reduces in GPU memory.
-void diagnose_nccl(comm::Communicator& gpus, bool measure, Diagnosis& found);
+void diagnose_nccl(comm::Transport& gpus, bool measure, Diagnosis& found);
 
 }  // namespace gpumonth::trainer

@@ -46,29 +46,29 @@ struct Extras {
 
 class Loop {
  public:
-  Loop(const RunConfig& config, const ResolvedRun& resolved, comm::Communicator& communicator, TrainingStep& step)
-      : config_(config), comm_(communicator), resolved_(resolved), table_(config.model), step_(step),
-        state_(step.state()),
-        reducer_(communicator.make_reducer(step.gradient_buffer(), step.events(),
-                                           static_cast<std::int64_t>(config.comm.bucket_mib * 1048576), step.stream(),
-                                           reducer_options())),
+  Loop(const RunConfig& config, const ResolvedRun& resolved, comm::Transport& transport, TrainingStep& step)
+      : config_(config), transport_(transport), comm_(transport.ranks()), resolved_(resolved), table_(config.model),
+        step_(step), state_(step.state()),
+        reducer_(transport.make_reducer(step.gradient_buffer(), step.events(),
+                                        static_cast<std::int64_t>(config.comm.bucket_mib * 1048576), step.stream(),
+                                        reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
                                           : open_latent_dataset(config.data.path, config.model)),
-        loader_(config, *dataset_, communicator), extras_(communicator.size()),
+        loader_(config, *dataset_, comm_), extras_(comm_.size()),
         shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
-    step_.attach(*reducer_, communicator, reducer_options().shard_optimizer);
-    const std::int64_t local = config.batch.global / communicator.size();
+    step_.attach(*reducer_, comm_, reducer_options().shard_optimizer);
+    const std::int64_t local = config.batch.global / comm_.size();
     batch_.latents.resize(local * config.model.latent_size());
     batch_.labels.resize(local);
     batch_.t.resize(local);
-    batch_.first_sample = local * communicator.rank();
+    batch_.first_sample = local * comm_.rank();
     optimizer_ = {config.optimizer.learning_rate, config.optimizer.beta1,        config.optimizer.beta2,
                   config.optimizer.epsilon,       config.optimizer.weight_decay, config.optimizer.clip_norm,
                   config.optimizer.ema_decay};
   }
 
   TrainResult run() {
-    runlog::RunInfo info = run_info(config_, resolved_, table_, comm_);
+    runlog::RunInfo info = run_info(config_, resolved_, table_, transport_);
     info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     run_start_ = Clock::now();
     loader_.require_same_dataset();
@@ -94,7 +94,7 @@ class Loop {
       const bool out_of_data = data_failed_ && !result.stopped_by_signal;
       require_finite(record, checkpoints.last_in_words());
       if (state_ && (due || out_of_data || (last && config_.checkpoint.at_end) || result.stopped_by_signal)) {
-        comm_.set_context("checkpoint", s);
+        transport_.set_context("checkpoint", s);
         if (log_) log_->flush();  // a checkpoint may take longer than the second that the log may miss
         checkpoints.save(*state_, s);
         record.phase = runlog::Phase::checkpoint;
@@ -153,14 +153,14 @@ class Loop {
       r.hardware_flops += static_cast<double>(model::recompute_flops(config_.model)) * static_cast<double>(r.samples);
     r.learning_rate = optimizer_.learning_rate = learning_rate(config_, s);
 
-    comm_.set_context("step", s);
+    transport_.set_context("step", s);
     step_.start(batch_, optimizer_, s);
     const auto started = Clock::now();
     if (power_) log_power(r);
-    comm_.set_context("data", s);
+    transport_.set_context("data", s);
     if (s < config_.run.steps) loader_.load(s + 1, batch_);
     const double load_s = seconds(started, Clock::now());
-    comm_.set_context("step", s);
+    transport_.set_context("step", s);
     const StepResult result = step_.finish();
     r.forward_s = result.forward_s;
     r.backward_s = result.backward_s;
@@ -263,7 +263,7 @@ class Loop {
           dataset_->description());
     print("{} rank{} x {} thread{}, {} on {}, {}; {}; {} gradient buckets\n", comm_.size(),
           comm_.size() == 1 ? "" : "s", resolved_.threads, resolved_.threads == 1 ? "" : "s", info.dtype,
-          info.device_name, comm_.description(),
+          info.device_name, transport_.description(),
           std::isfinite(info.gemm_peak_flops_per_s)
               ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
               : "GEMM rate not measured",
@@ -276,6 +276,7 @@ class Loop {
   }
 
   const RunConfig& config_;
+  comm::Transport& transport_;
   comm::Communicator& comm_;
   const ResolvedRun& resolved_;
   model::ParameterTable table_;
@@ -298,10 +299,10 @@ class Loop {
 
 }  // namespace
 
-TrainResult train(const RunConfig& config, const ResolvedRun& resolved, comm::Communicator& communicator,
+TrainResult train(const RunConfig& config, const ResolvedRun& resolved, comm::Transport& transport,
                   TrainingStep& step) {
   watch_stop_signals();
-  return Loop(config, resolved, communicator, step).run();
+  return Loop(config, resolved, transport, step).run();
 }
 
 }  // namespace gpumonth::trainer

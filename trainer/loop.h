@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 #include "trainer/run_config.h"
 #include "trainer/run_info.h"
 #include "trainer/step.h"
@@ -23,7 +23,6 @@ struct TrainResult {
 /// them. Throws UserError: output exists, bad checkpoint or data, run.resume for a step without state, a loss that is not
 /// finite (log and last checkpoint stay), data of a later step that cannot be read on any rank (log and a checkpoint of
 /// the step before stay).
-TrainResult train(const RunConfig& config, const ResolvedRun& resolved, comm::Communicator& communicator,
-                  TrainingStep& step);
+TrainResult train(const RunConfig& config, const ResolvedRun& resolved, comm::Transport& transport, TrainingStep& step);
 
 }  // namespace gpumonth::trainer

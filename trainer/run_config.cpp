@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "comm/transport.h"
 
 namespace gpumonth::trainer {
 
@@ -73,7 +74,7 @@ void declare(config::Table& root, RunConfig& c) {
 
   config::Table& comm = root.table("comm");
   comm.field("transport", c.comm.transport,
-             {.one_of = {"auto", "self", "mpi", "nccl"},
+             {.one_of = comm::transport_names(),
               .also_called = {{"none", "self"}, {"gloo", "mpi"}, {"openmpi", "mpi"}, {"gpu", "nccl"}, {"cuda", "nccl"}},
               .help = "what gradients travel over"});
   comm.field("bucket_mib", c.comm.bucket_mib,

@@ -86,23 +86,23 @@ void describe_gpu(const ResolvedRun& resolved, bool measure, runlog::RunInfo& in
 
 }  // namespace
 
-ResolvedRun resolve(const RunConfig& c, const comm::Communicator& communicator) {
+ResolvedRun resolve(const RunConfig& c, const comm::Transport& transport) {
   ResolvedRun r;
-  const Backend backend = choose_backend(c.run.backend, communicator);
+  const Backend backend = choose_backend(c.run.backend, transport);
   r.backend = backend.name;
   r.device = backend.device;
   if (r.backend == "cuda") r.gpu = gpu_of(r).uuid;
   const auto has_bf16 = [&] { return r.backend == "cuda" ? gpu_has_bf16(gpu_of(r)) : ops::has_bf16_hardware(); };
   r.dtype = c.run.dtype != "auto" ? c.run.dtype : has_bf16() ? "bf16" : "fp32";
-  r.threads =
-      c.run.threads > 0 ? c.run.threads : machine::default_threads(machine::this_machine(), communicator.local_size());
+  r.threads = c.run.threads > 0 ? c.run.threads
+                                : machine::default_threads(machine::this_machine(), transport.ranks().local_size());
   if (r.backend == "cpu") machine::require_threads(r.threads);
-  r.directory = resolved_directory(c, communicator.size());
+  r.directory = resolved_directory(c, transport.ranks().size());
   return r;
 }
 
 runlog::RunInfo run_info(const RunConfig& c, const ResolvedRun& resolved, const model::ParameterTable& table,
-                         comm::Communicator& communicator) {
+                         comm::Transport& transport) {
   const machine::Machine machine = machine::this_machine();
   runlog::RunInfo info;
   info.gpumonth_version = GPUMONTH_VERSION;
@@ -116,12 +116,12 @@ runlog::RunInfo run_info(const RunConfig& c, const ResolvedRun& resolved, const 
   declare(root, resolved_config);
   info.config_toml = config::to_toml(root);
   info.model_name = c.model.from.empty() ? "inline" : std::filesystem::path(c.model.from).stem().string();
-  info.world_size = communicator.size();
+  info.world_size = transport.ranks().size();
   info.threads_per_rank = resolved.threads;
   info.global_batch = c.batch.global;
   info.parameters = table.count();
   info.backend = resolved.backend;
-  info.transport = communicator.transport();
+  info.transport = transport.name();
   info.dtype = resolved.dtype;
   info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
   if (resolved.backend == "cuda") {
@@ -129,25 +129,25 @@ runlog::RunInfo run_info(const RunConfig& c, const ResolvedRun& resolved, const 
   } else {
     describe_cpu(resolved, machine, c.log.measure_gemm_peak, info);
   }
-  info.hostnames = communicator.all_gather(machine.host);
+  info.hostnames = transport.ranks().all_gather(machine.host);
   info.start_time_utc = utc("%Y-%m-%dT%H:%M:%SZ");
   info.resumed_from = c.run.resume;
   return info;
 }
 
-runlog::RunInfo machine_info(comm::Communicator& communicator) {
+runlog::RunInfo machine_info(comm::Transport& transport) {
   const machine::Machine machine = machine::this_machine();
-  const int gpu = communicator.gpu();
+  const int gpu = transport.gpu();
   runlog::RunInfo info;
   info.gpumonth_version = GPUMONTH_VERSION;
   info.git_commit = GPUMONTH_GIT_COMMIT;
-  info.world_size = communicator.size();
-  info.transport = communicator.transport();
+  info.world_size = transport.ranks().size();
+  info.transport = transport.name();
   info.backend = gpu >= 0 ? "cuda" : "cpu";
   info.device_name = gpu >= 0 ? machine::cuda_devices().devices.at(static_cast<std::size_t>(gpu)).name : machine.cpu;
   info.peak_flops_per_s = info.gemm_peak_flops_per_s = std::nan("");
   info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
-  info.hostnames = communicator.all_gather(machine.host);
+  info.hostnames = transport.ranks().all_gather(machine.host);
   info.start_time_utc = utc("%Y-%m-%dT%H:%M:%SZ");
   info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   return info;

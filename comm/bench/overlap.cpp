@@ -4,7 +4,7 @@
 //          [--private] [--ring] [--blocking-mpi]
 //
 // Every rank computes on its main thread (a product of small matrices that stays in the L1 cache, a fixed
-// amount of it) and declares a gradient event after each part. Steps with communication and steps without
+// amount of it) and declares a gradient segment after each part. Steps with communication and steps without
 // take turns; what is reported is the difference of their times. --private: gradients are not in shared
 // memory; --ring: MPI messages even on one host; --blocking-mpi: MPI_Allreduce per bucket, for comparison.
 #include <fmt/format.h>
@@ -17,7 +17,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "comm/host/mpi_communicator.h"
+#include "comm/host/host_transport.h"
 #include "comm/host/self_communicator.h"
 #include "comm/host/thread_reducer.h"
 #include "comm/launch.h"
@@ -84,7 +84,7 @@ class BlockingMpi final : public SelfCommunicator {
 
 struct Options {
   double mib = 520, bucket_mib = 4, work_s = 2.0;
-  int steps = 5, events = 60;
+  int steps = 5, segments = 60;
   bool private_memory = false, ring = false, blocking_mpi = false;
 };
 
@@ -123,32 +123,33 @@ double median(std::vector<double> values) {
 int main(int argc, char** argv) {
   const Options o = parse(argc, argv);
   Environment environment;
-  std::unique_ptr<Communicator> ranks = environment.make_communicator({.transport = "mpi", .watchdog_s = 60});
-  if (o.ring) ranks = std::make_unique<MpiCommunicator>(60.0, false);
-  if (o.blocking_mpi) ranks = std::make_unique<BlockingMpi>();
+  std::unique_ptr<Transport> transport = environment.make_transport({.transport = "mpi", .watchdog_s = 60});
+  if (o.ring) transport = std::make_unique<MpiTransport>(60.0, false);
+  if (o.blocking_mpi) transport = std::make_unique<HostTransport>("mpi", std::make_unique<BlockingMpi>());
+  Communicator& ranks = transport->ranks();
 
-  const auto count = static_cast<std::int64_t>(o.mib * (1 << 20) / 4) / (o.events * 16) * (o.events * 16);
-  const std::shared_ptr<float[]> gradients = o.private_memory ? allocate_private(count) : ranks->allocate(count);
+  const auto count = static_cast<std::int64_t>(o.mib * (1 << 20) / 4) / (o.segments * 16) * (o.segments * 16);
+  const std::shared_ptr<float[]> gradients = o.private_memory ? allocate_private(count) : transport->allocate(count);
   std::fill_n(gradients.get(), count, 1.0f);
-  std::vector<Segment> events;
-  for (int e = 0; e < o.events; ++e) events.push_back({count / o.events * e, count / o.events});
-  ThreadReducer reducer(*ranks, gradients.get(), events, static_cast<std::int64_t>(o.bucket_mib * (1 << 20)));
+  std::vector<Segment> segments;
+  for (int s = 0; s < o.segments; ++s) segments.push_back({count / o.segments * s, count / o.segments});
+  ThreadReducer reducer(*transport, gradients.get(), segments, static_cast<std::int64_t>(o.bucket_mib * (1 << 20)));
 
-  ranks->barrier();
-  const int part = calibrate(o.work_s / o.events);
+  ranks.barrier();
+  const int part = calibrate(o.work_s / o.segments);
   std::vector<double> with, without, cpu_with, cpu_without, exposed, inside;
   for (int step = 0; step < 2 * o.steps + 2; ++step) {
     const bool communicates = step % 2 == 0;
-    ranks->barrier();
+    ranks.barrier();
     const double start = now_s(), cpu_start = cpu_s();
     if (communicates) {
       reducer.begin_step(step);
       reducer.begin_backward();
     }
-    for (int e = 0; e < o.events; ++e) {
+    for (int s = 0; s < o.segments; ++s) {
       volatile float sink = compute(part);
       (void)sink;
-      if (communicates) reducer.ready(e);
+      if (communicates) reducer.ready(s);
     }
     if (communicates) reducer.wait();
     const double took = now_s() - start, cpu = cpu_s() - cpu_start;
@@ -159,11 +160,11 @@ int main(int argc, char** argv) {
     if (communicates) exposed.push_back(cost.exposed_s);
     if (communicates) inside.push_back(cost.comm_s);
   }
-  if (ranks->rank() == 0) {
+  if (ranks.rank() == 0) {
     fmt::print(
         "{}: {:.0f} MiB in {} buckets, compute {:.3f} s, with communication {:.3f} s: {:+.1f} % (CPU time "
         "{:+.1f} %), exposed {:.4f} s, in collectives {:.3f} s\n",
-        ranks->description(), static_cast<double>(count) * 4 / (1 << 20), reducer.buckets().size(), median(without),
+        ranks.description(), static_cast<double>(count) * 4 / (1 << 20), reducer.buckets().size(), median(without),
         median(with), 100 * (median(with) / median(without) - 1), 100 * (median(cpu_with) / median(cpu_without) - 1),
         median(exposed), median(inside));
   }

@@ -4,18 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <limits>
+#include <stdexcept>
 
 #include "comm/abort.h"
 #include "comm/host/mpi_check.h"
 #include "comm/host/polite_wait.h"
-#include "comm/host/self_communicator.h"
-#include "comm/host/thread_reducer.h"
 
 namespace gpumonth::comm {
 namespace {
 
-constexpr int kRingTag = 7;
+constexpr int kRingTag = 7, kAllToAllTag = 8;
 // Below this the ring's 2 (P-1) messages cost more than MPI's tree.
 constexpr std::size_t kSmallest = 8192;  // floats: 32 KiB
 
@@ -29,6 +27,12 @@ bool threads_may_all_call() {
   int level = MPI_THREAD_SINGLE;
   GPUMONTH_MPI(MPI_Query_thread, &level);
   return level == MPI_THREAD_MULTIPLE;
+}
+
+std::size_t share_of_each(std::size_t count, int ranks) {
+  if (count % static_cast<std::size_t>(ranks) != 0)
+    throw std::invalid_argument(fmt::format("{} values are no equal shares of {} ranks", count, ranks));
+  return count / static_cast<std::size_t>(ranks);
 }
 
 }  // namespace
@@ -91,8 +95,6 @@ std::string MpiCommunicator::description() const {
   return fmt::format("MPI messages round a ring, {} ranks, {} on this host", size_, local_size_);
 }
 
-void MpiCommunicator::set_context(const char* phase, std::int64_t step) { watchdog_->set_context(phase, step); }
-
 void MpiCommunicator::all_reduce_sum(std::span<float> values) {
   const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
   if (values.empty() || size_ == 1) return;
@@ -114,6 +116,55 @@ void MpiCommunicator::all_reduce_sum(std::span<double> values) {
     GPUMONTH_MPI(MPI_Iallreduce, MPI_IN_PLACE, part.data(), static_cast<int>(part.size()), MPI_DOUBLE, MPI_SUM, comm_,
                  &request);
     wait(request);
+  }
+}
+
+void MpiCommunicator::reduce_scatter_sum(std::span<float> values) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "reduce-scatter", static_cast<std::int64_t>(values.size_bytes()));
+  const std::size_t share = share_of_each(values.size(), size_);
+  if (share == 0 || size_ == 1) return;
+  if (shared_) return shared_->reduce_scatter(values);
+  if (values.size() >= kSmallest) return ring_->reduce_scatter(values);
+  std::vector<float> sums(share);
+  MPI_Request request;
+  GPUMONTH_MPI(MPI_Ireduce_scatter_block, values.data(), sums.data(), static_cast<int>(share), MPI_FLOAT, MPI_SUM,
+               comm_, &request);
+  wait(request);
+  std::copy(sums.begin(), sums.end(), values.data() + static_cast<std::size_t>(rank_) * share);
+}
+
+void MpiCommunicator::all_gather(std::span<float> values) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-gather", static_cast<std::int64_t>(values.size_bytes()));
+  const std::size_t share = share_of_each(values.size(), size_);
+  if (share == 0 || size_ == 1) return;
+  if (shared_) return shared_->all_gather(values);
+  if (values.size() >= kSmallest) return ring_->all_gather(values);
+  MPI_Request request;
+  GPUMONTH_MPI(MPI_Iallgather, MPI_IN_PLACE, 0, MPI_FLOAT, values.data(), static_cast<int>(share), MPI_FLOAT, comm_,
+               &request);
+  wait(request);
+}
+
+void MpiCommunicator::all_to_all(std::span<const float> sent, std::span<float> received) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-to-all", static_cast<std::int64_t>(sent.size_bytes()));
+  const std::size_t share = share_of_each(sent.size(), size_);
+  if (sent.size() != received.size()) throw std::invalid_argument("an all-to-all that sends more than it receives");
+  if (share == 0) return;
+  if (shared_) return shared_->all_to_all(sent, received);
+  // In turn with the ranks 0, 1, 2 ... places on: each sends to one rank and receives from one at a time.
+  constexpr std::size_t kMost = 16u << 20;  // floats: MPI counts in int
+  for (int distance = 0; distance < size_; ++distance) {
+    const int to = (rank_ + distance) % size_, from = (rank_ - distance + size_) % size_;
+    for (std::size_t begin = 0; begin < share; begin += kMost) {
+      const int count = static_cast<int>(std::min(kMost, share - begin));
+      MPI_Request incoming, outgoing;
+      GPUMONTH_MPI(MPI_Irecv, received.data() + static_cast<std::size_t>(from) * share + begin, count, MPI_FLOAT, from,
+                   kAllToAllTag, comm_, &incoming);
+      GPUMONTH_MPI(MPI_Isend, sent.data() + static_cast<std::size_t>(to) * share + begin, count, MPI_FLOAT, to,
+                   kAllToAllTag, comm_, &outgoing);
+      wait(incoming);
+      wait(outgoing);
+    }
   }
 }
 
@@ -171,21 +222,14 @@ void MpiCommunicator::abort(const std::string& message, int exit_code) {
   abort_job(rank_prefix() + message, exit_code);
 }
 
-std::shared_ptr<float[]> MpiCommunicator::allocate(std::int64_t count) {
+std::shared_ptr<float[]> MpiCommunicator::allocate_shared(std::int64_t count) {
   const Watchdog::Guard guard(*watchdog_, channel_, "allocation of shared memory");
-  std::shared_ptr<float[]> memory = shared_ ? shared_->allocate(count) : nullptr;
-  return memory ? memory : allocate_private(count);
+  return shared_ ? shared_->allocate(count) : nullptr;
 }
 
 std::shared_ptr<std::byte[]> MpiCommunicator::allocate_common(std::size_t bytes) {
   const Watchdog::Guard guard(*watchdog_, channel_, "allocation of shared memory");
   return shared_ && size_ > 1 ? shared_->allocate_common(bytes) : nullptr;
-}
-
-std::unique_ptr<GradientReducer> MpiCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
-                                                               std::int64_t bucket_bytes, void*,
-                                                               const ReducerOptions& options) {
-  return std::make_unique<ThreadReducer>(*this, gradients, std::move(events), bucket_bytes, options);
 }
 
 }  // namespace gpumonth::comm

@@ -22,22 +22,22 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
   int local_rank() const override { return local_rank_; }
   int local_size() const override { return local_size_; }
-  std::string transport() const override { return "mpi"; }
   std::string description() const override;
   void all_reduce_sum(std::span<float> values) override;
   void all_reduce_sum(std::span<double> values) override;
+  void reduce_scatter_sum(std::span<float> values) override;
+  void all_gather(std::span<float> values) override;
+  void all_to_all(std::span<const float> sent, std::span<float> received) override;
   void broadcast(std::span<std::byte> bytes, int root) override;
   void barrier() override;
   std::vector<float> gather(std::span<const float> values, int root) override;
   std::vector<std::string> all_gather(const std::string& text) override;
   [[noreturn]] void abort(const std::string& message, int exit_code) override;
-  std::shared_ptr<float[]> allocate(std::int64_t count) override;
-  std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes) override;
-  std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> events,
-                                                std::int64_t bucket_bytes, void* stream,
-                                                const ReducerOptions& options = {}) override;
   std::unique_ptr<Communicator> duplicate(const char* name) override;
-  void set_context(const char* phase, std::int64_t step) override;
+
+  /// What Transport's functions of these names give; null where ranks are on several hosts. Collective.
+  std::shared_ptr<float[]> allocate_shared(std::int64_t count);
+  std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes);
   /// For transports that put their own collectives under its watch.
   const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
 

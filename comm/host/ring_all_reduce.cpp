@@ -17,19 +17,20 @@ constexpr int kWindow = 8;                 // receives posted ahead: 2 MiB under
 // One all-reduce. Message m = step * pieces + piece, 2 (P-1) steps; in step s this rank sends slice (rank -
 // s) and receives slice (rank - s - 1) from its left neighbour, modulo P. Steps below P-1 add what comes in;
 // the later ones store it. Message m may go out once message m - pieces has come in: it carries what that one
-// completed.
+// completed. A reduce-scatter is the first P-1 steps, one slice on (`lead`), so that a rank ends with its own; an
+// all-gather is P-1 steps that store.
 struct RingAllReduce::Turn {
   RingAllReduce& ring;
   std::span<float> values;
-  std::int64_t slice_size, pieces, messages, reduce_messages;
+  std::int64_t slice_size, pieces, messages, reduce_messages, lead;
   std::int64_t posted = 0, received = 0, started = 0, sent = 0;
   std::vector<MPI_Request> receives, sends;
 
-  Turn(RingAllReduce& r, std::span<float> v) : ring(r), values(v) {
+  Turn(RingAllReduce& r, std::span<float> v, bool reduces, bool gathers) : ring(r), values(v), lead(gathers ? 0 : 1) {
     slice_size = (static_cast<std::int64_t>(v.size()) + ring.size_ - 1) / ring.size_;
     pieces = std::max<std::int64_t>(1, (slice_size + kPiece - 1) / kPiece);
-    reduce_messages = (ring.size_ - 1) * pieces;
-    messages = 2 * reduce_messages;
+    reduce_messages = reduces ? (ring.size_ - 1) * pieces : 0;
+    messages = reduce_messages + (gathers ? (ring.size_ - 1) * pieces : 0);
     receives.assign(kWindow, MPI_REQUEST_NULL);
     sends.assign(messages, MPI_REQUEST_NULL);
   }
@@ -37,7 +38,7 @@ struct RingAllReduce::Turn {
   /// The part of the buffer that message m carries, sent (lag 0) or received (lag 1) by this rank.
   std::span<float> part(std::int64_t m, int lag) const {
     const std::int64_t size = ring.size_, total = static_cast<std::int64_t>(values.size());
-    const std::int64_t slice = ((ring.rank_ - m / pieces - lag) % size + size) % size;
+    const std::int64_t slice = ((ring.rank_ - lead - m / pieces - lag) % size + size) % size;
     const std::int64_t end = std::min(total, (slice + 1) * slice_size);
     const std::int64_t begin = std::min(end, slice * slice_size + m % pieces * kPiece);
     return values.subspan(begin, std::min(kPiece, end - begin));
@@ -50,8 +51,8 @@ struct RingAllReduce::Turn {
     for (; posted < messages && posted < received + kWindow; ++posted) {
       const std::span<float> target = part(posted, 1);
       const bool adds = posted < reduce_messages;
-      // what is overwritten must have left: it went out as message posted - reduce_messages
-      if (!adds && sent <= posted - reduce_messages) break;
+      // what is overwritten must have left: it went out as message posted - reduce_messages of the sums
+      if (!adds && reduce_messages > 0 && sent <= posted - reduce_messages) break;
       GPUMONTH_MPI(MPI_Irecv, adds ? slot(posted) : target.data(), static_cast<int>(target.size()), MPI_FLOAT, left,
                    ring.tag_, ring.comm_, &receives[posted % kWindow]);
     }
@@ -107,10 +108,14 @@ RingAllReduce::RingAllReduce(MPI_Comm comm, int tag) : comm_(comm), tag_(tag) {
   GPUMONTH_MPI(MPI_Comm_size, comm, &size_);
 }
 
-void RingAllReduce::sum(std::span<float> values) {
+void RingAllReduce::run(std::span<float> values, bool reduces, bool gathers) {
   if (size_ == 1 || values.empty()) return;
   incoming_.resize(kWindow * kPiece);
-  Turn(*this, values).run();
+  Turn(*this, values, reduces, gathers).run();
 }
+
+void RingAllReduce::sum(std::span<float> values) { run(values, true, true); }
+void RingAllReduce::reduce_scatter(std::span<float> values) { run(values, true, false); }
+void RingAllReduce::all_gather(std::span<float> values) { run(values, false, true); }
 
 }  // namespace gpumonth::comm

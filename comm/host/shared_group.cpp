@@ -16,10 +16,9 @@
 namespace gpumonth::comm {
 namespace {
 
-constexpr int kMaxRanks = 256;                     // per host
-constexpr std::size_t kStagingBytes = 512u << 10;  // per half: small enough to stay in the caches
-constexpr std::int64_t kSliceAlignment = 16;       // floats: two ranks never write the same cache line
-constexpr std::int64_t kBlock = 2048;              // floats summed at a time: 8 KiB of L1
+constexpr int kMaxRanks = 256;                // per host
+constexpr std::int64_t kSliceAlignment = 16;  // floats: two ranks never write the same cache line
+constexpr std::int64_t kBlock = 2048;         // floats summed at a time: 8 KiB of L1
 
 void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) {
   const timespec limit{0, 100'000'000};  // looks again after 100 ms, whatever happens
@@ -38,8 +37,10 @@ void sum_two(float* __restrict a, float* __restrict b, std::int64_t count) {
   }
 }
 
-/// parts[r][0 .. count): sums in rank order, written back to every rank.
-void sum_many(std::span<float* const> parts, std::int64_t count) {
+}  // namespace
+
+/// parts[r][0 .. count): sums in rank order, written to every target.
+void SharedGroup::sum_many(std::span<float* const> parts, std::span<float* const> targets, std::int64_t count) {
   float sum[kBlock];
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t n = std::min(kBlock, count - begin);
@@ -48,16 +49,15 @@ void sum_many(std::span<float* const> parts, std::int64_t count) {
       const float* part = parts[r] + begin;
       for (std::int64_t i = 0; i < n; ++i) sum[i] += part[i];
     }
-    for (float* part : parts) std::copy_n(sum, n, part + begin);
+    for (float* target : targets) std::copy_n(sum, n, target + begin);
   }
 }
-
-}  // namespace
 
 struct SharedGroup::Control {
   struct alignas(64) Rank {
     std::atomic<std::uint32_t> arrived{0};
     // of the collective it arrived at; two, because it may arrive at the next before others have looked
+    Operation operation[2] = {};
     std::int64_t offset[2] = {0, 0}, count[2] = {0, 0};
   };
   alignas(64) std::atomic<std::uint32_t> event{0};  // the futex: changes when the last rank has arrived
@@ -132,23 +132,29 @@ void SharedGroup::barrier() {
   }
 }
 
-void SharedGroup::announce(std::int64_t offset, std::int64_t count) {
+void SharedGroup::announce(Operation operation, std::int64_t offset, std::int64_t count) {
+  constexpr const char* kNames[] = {"all-reduce", "reduce-scatter", "all-gather", "all-to-all"};
+  constexpr const char* kVerbs[] = {"reduces", "reduces and scatters", "gathers", "exchanges"};
   Control& c = control();
   const std::uint32_t turn = (barriers_ + 1) % 2;
+  c.ranks[rank_].operation[turn] = operation;
   c.ranks[rank_].offset[turn] = offset;
   c.ranks[rank_].count[turn] = count;
   barrier();
   for (int r = 0; r < size_; ++r) {
-    if (c.ranks[r].offset[turn] == offset && c.ranks[r].count[turn] == count) continue;
-    abort_job(fmt::format("{}all-reduce: rank {} reduces {} values at {}, this rank {} at {} - the ranks run "
+    const Control::Rank& theirs = c.ranks[r];
+    if (theirs.operation[turn] == operation && theirs.offset[turn] == offset && theirs.count[turn] == count) continue;
+    abort_job(fmt::format("{}{}: rank {} {} {} values at {}, this rank {} at {} - the ranks run "
                           "different programs or configs",
-                          rank_prefix(), r, c.ranks[r].count[turn], c.ranks[r].offset[turn], count, offset),
+                          rank_prefix(), kNames[static_cast<int>(operation)], r,
+                          kVerbs[static_cast<int>(theirs.operation[turn])], theirs.count[turn], theirs.offset[turn],
+                          count, offset),
               1);
   }
 }
 
 void SharedGroup::direct_sum(const SharedMapping& region, std::int64_t offset, std::int64_t count) {
-  announce(offset, count);
+  announce(Operation::all_reduce, offset, count);
   // slice r of size_ nearly equal ones, cut on cache lines
   const auto cut = [&](int r) {
     const std::int64_t at = (offset + count * r / size_) / kSliceAlignment * kSliceAlignment;
@@ -160,47 +166,67 @@ void SharedGroup::direct_sum(const SharedMapping& region, std::int64_t offset, s
   if (size_ == 2) {
     sum_two(parts[0], parts[1], end - begin);
   } else {
-    sum_many(parts, end - begin);
+    sum_many(parts, parts, end - begin);
   }
   barrier();
 }
 
+/// Sums elements `first` .. `last` of `values`, which every rank stages.
 template <class T>
-void SharedGroup::staged_sum(std::span<T> values) {
+void SharedGroup::staged_sum(Operation operation, std::span<T> values, std::size_t first, std::size_t last) {
   // Half h is written again two chunks later; by then all ranks have arrived at the chunk between, so all
   // have read it: one barrier per chunk is enough.
   constexpr std::size_t kChunk = kStagingBytes / sizeof(T);
   for (std::size_t begin = 0; begin < values.size(); begin += kChunk) {
     const std::size_t n = std::min(kChunk, values.size() - begin);
-    const std::size_t half = (staged_chunks_++ % 2) * kStagingBytes;
-    T* mine = values.data() + begin;
-    std::memcpy(staging_->of_rank(rank_) + half, mine, n * sizeof(T));
-    announce(-1 - static_cast<std::int64_t>(sizeof(T)), static_cast<std::int64_t>(values.size()));
-    std::memcpy(mine, staging_->of_rank(0) + half, n * sizeof(T));
+    const std::size_t half = next_half();
+    std::memcpy(staging_->of_rank(rank_) + half, values.data() + begin, n * sizeof(T));
+    announce(operation, -1 - static_cast<std::int64_t>(sizeof(T)), static_cast<std::int64_t>(values.size()));
+    const std::size_t from = std::max(first, begin), to = std::min(last, begin + n);
+    if (from >= to) continue;
+    T* mine = values.data() + from;
+    const auto part = [&](int r) { return reinterpret_cast<const T*>(staging_->of_rank(r) + half) + (from - begin); };
+    std::memcpy(mine, part(0), (to - from) * sizeof(T));
     for (int r = 1; r < size_; ++r) {
-      const T* part = reinterpret_cast<const T*>(staging_->of_rank(r) + half);
-      for (std::size_t i = 0; i < n; ++i) mine[i] += part[i];
+      const T* theirs = part(r);
+      for (std::size_t i = 0; i < to - from; ++i) mine[i] += theirs[i];
     }
   }
+}
+
+SharedGroup::Place SharedGroup::find(std::span<const float> values) const {
+  const auto* first = reinterpret_cast<const std::byte*>(values.data());
+  const std::lock_guard lock(regions_->mutex);
+  for (const auto& mapping : regions_->mappings) {
+    std::shared_ptr<SharedMapping> candidate = mapping.lock();
+    if (!candidate) continue;
+    const std::byte* base = candidate->of_rank(rank_);
+    if (first < base || first + values.size_bytes() > base + candidate->bytes()) continue;
+    return {std::move(candidate), values.data() - reinterpret_cast<const float*>(base)};
+  }
+  return {};
 }
 
 void SharedGroup::sum(std::span<float> values) {
-  std::shared_ptr<SharedMapping> region;
-  const auto* first = reinterpret_cast<const std::byte*>(values.data());
-  {
-    const std::lock_guard lock(regions_->mutex);
-    for (const auto& mapping : regions_->mappings) {
-      const std::shared_ptr<SharedMapping> candidate = mapping.lock();
-      if (!candidate) continue;
-      const std::byte* base = candidate->of_rank(rank_);
-      if (first >= base && first + values.size_bytes() <= base + candidate->bytes()) region = candidate;
-    }
-  }
-  if (!region) return staged_sum(values);
-  const auto* base = reinterpret_cast<const float*>(region->of_rank(rank_));
-  direct_sum(*region, values.data() - base, static_cast<std::int64_t>(values.size()));
+  const Place place = find(values);
+  if (!place.region) return staged_sum(Operation::all_reduce, values, 0, values.size());
+  direct_sum(*place.region, place.offset, static_cast<std::int64_t>(values.size()));
 }
 
-void SharedGroup::sum(std::span<double> values) { staged_sum(values); }
+void SharedGroup::sum(std::span<double> values) { staged_sum(Operation::all_reduce, values, 0, values.size()); }
+
+void SharedGroup::reduce_scatter(std::span<float> values) {
+  const auto count = static_cast<std::int64_t>(values.size()), share = count / size_;
+  const Place place = find(values);
+  if (!place.region) {
+    const auto first = static_cast<std::size_t>(rank_ * share), last = static_cast<std::size_t>((rank_ + 1) * share);
+    return staged_sum(Operation::reduce_scatter, values, first, last);
+  }
+  announce(Operation::reduce_scatter, place.offset, count);
+  std::vector<float*> parts(size_);
+  for (int r = 0; r < size_; ++r) parts[r] = place.of_rank(r) + rank_ * share;
+  sum_many(parts, std::span(&parts[rank_], 1), share);
+  barrier();
+}
 
 }  // namespace gpumonth::comm

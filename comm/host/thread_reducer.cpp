@@ -21,16 +21,17 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 }  // namespace
 
 struct ThreadReducer::Impl {
-  Impl(Communicator& ranks, float* buffer, std::vector<Segment> segments, std::int64_t bucket_bytes,
+  Impl(Transport& over, float* buffer, std::vector<Segment> all, std::int64_t bucket_bytes,
        const ReducerOptions& options)
-      : gradients(buffer), events(std::move(segments)), buckets(plan_buckets(events, bucket_bytes)),
-        sharded(options.shard_optimizer && ranks.size() > 1),
-        owned(sharded ? owned_segments(buckets, ranks.rank(), ranks.size()) : merged(events)) {
+      : transport(over), gradients(buffer), segments(std::move(all)), buckets(plan_buckets(segments, bucket_bytes)),
+        sharded(options.shard_optimizer && over.ranks().size() > 1),
+        owned(sharded ? owned_segments(buckets, over.ranks().rank(), over.ranks().size()) : merged(segments)) {
     if (options.bf16_wire)
       user_error("comm.wire = \"bf16\" needs comm.transport = \"nccl\", not \"{}\": use comm.wire = \"fp32\"",
-                 ranks.transport());
-    launches.assign(events.size(), false);
-    for (const Bucket& bucket : buckets) launches[bucket.last_event] = true;
+                 transport.name());
+    launches.assign(segments.size(), false);
+    for (const Bucket& bucket : buckets) launches[bucket.last_segment] = true;
+    Communicator& ranks = transport.ranks();
     if (ranks.size() == 1) return;
     times.resize(buckets.size());
     for (std::size_t b = 0; b < buckets.size(); ++b) times[b].bytes = buckets[b].range.count * 4;
@@ -43,17 +44,17 @@ struct ThreadReducer::Impl {
   void begin(std::int64_t number) {
     if (open) throw std::logic_error("begin_step() before wait() of the step before");
     open = true;
-    next_event = 0;
+    next_segment = 0;
     step = number;
     cost = {};
   }
 
   void begin_backward() {
     if (communicator) {
-      communicator->set_context("backward", step);
+      transport.set_context("backward", step);
     } else {
       open = true;  // again where a GPU gave up recording the step, and enqueues it anew
-      next_event = 0;
+      next_segment = 0;
     }
     step_start = Clock::now();
   }
@@ -63,30 +64,30 @@ struct ThreadReducer::Impl {
     return cost;
   }
 
-  void ready(int event) {
-    if (!open || event != next_event || event >= static_cast<int>(events.size())) {
-      throw std::logic_error(fmt::format("gradient event {} is ready, expected {}", event, next_event));
+  void ready(int segment) {
+    if (!open || segment != next_segment || segment >= static_cast<int>(segments.size())) {
+      throw std::logic_error(fmt::format("gradient segment {} is ready, expected {}", segment, next_segment));
     }
-    ++next_event;
+    ++next_segment;
     if (!communicator) return;
-    if (!launches[event]) {
+    if (!launches[segment]) {
       signal.fetch_add(1, std::memory_order_release);  // nobody waits for this one
       return;
     }
     const double now_s = seconds_since(step_start);
-    for (; ready_bucket < buckets.size() && buckets[ready_bucket].last_event == event; ++ready_bucket) {
+    for (; ready_bucket < buckets.size() && buckets[ready_bucket].last_segment == segment; ++ready_bucket) {
       times[ready_bucket].ready_s = now_s;
     }
     post();
   }
 
   void wait() {
-    if (!open || next_event != static_cast<int>(events.size())) {
-      throw std::logic_error(fmt::format("wait() after {} of {} gradient events", next_event, events.size()));
+    if (!open || next_segment != static_cast<int>(segments.size())) {
+      throw std::logic_error(fmt::format("wait() after {} of {} gradient segments", next_segment, segments.size()));
     }
     open = false;
     if (!communicator) return;
-    communicator->set_context("waiting for gradients", step);
+    transport.set_context("waiting for gradients", step);
     const auto begin = Clock::now();
     ready_bucket = 0;
     std::uint32_t now = done.load(std::memory_order_acquire);
@@ -155,14 +156,14 @@ struct ThreadReducer::Impl {
   bool reduce_step() {
     double inside_s = 0;
     for (std::size_t b = 0; b < buckets.size(); ++b) {
-      if (!wait_for(taken + static_cast<std::uint32_t>(buckets[b].last_event) + 1)) return false;
+      if (!wait_for(taken + static_cast<std::uint32_t>(buckets[b].last_segment) + 1)) return false;
       times[b].start_s = seconds_since(step_start);
       communicator->all_reduce_sum(
           std::span<float>(gradients + buckets[b].range.offset, static_cast<std::size_t>(buckets[b].range.count)));
       times[b].end_s = seconds_since(step_start);
       inside_s += times[b].end_s - times[b].start_s;
     }
-    taken += static_cast<std::uint32_t>(events.size());
+    taken += static_cast<std::uint32_t>(segments.size());
     comm_s = inside_s;
     done.fetch_add(1, std::memory_order_release);
     done.notify_one();
@@ -184,16 +185,17 @@ struct ThreadReducer::Impl {
     return ended;
   }
 
+  Transport& transport;
   float* gradients;
-  std::vector<Segment> events;
+  std::vector<Segment> segments;
   std::vector<Bucket> buckets;
   bool sharded;
   std::vector<Segment> owned;
-  std::vector<bool> launches;                  // by event: it is the last of a bucket
+  std::vector<bool> launches;                  // by segment: it is the last of a bucket
   std::unique_ptr<Communicator> communicator;  // null with one rank
 
   bool open = false;
-  int next_event = 0;
+  int next_segment = 0;
   std::size_t ready_bucket = 0;
   std::int64_t step = 0;
 
@@ -203,7 +205,7 @@ struct ThreadReducer::Impl {
   double comm_s = 0;
   StepCommunication cost;
 
-  std::atomic<std::uint32_t> signal{0};  // events ready, since the start
+  std::atomic<std::uint32_t> signal{0};  // segments ready, since the start
   std::atomic<std::uint32_t> done{0};    // steps reduced
   std::uint32_t steps_waited = 0;        // steps waited for
   std::uint32_t taken = 0;               // value of `signal` at the start of the step being reduced
@@ -211,9 +213,9 @@ struct ThreadReducer::Impl {
   std::thread thread;
 };
 
-ThreadReducer::ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events,
+ThreadReducer::ThreadReducer(Transport& transport, float* gradients, std::vector<Segment> segments,
                              std::int64_t bucket_bytes, const ReducerOptions& options)
-    : impl_(std::make_unique<Impl>(communicator, gradients, std::move(events), bucket_bytes, options)) {}
+    : impl_(std::make_unique<Impl>(transport, gradients, std::move(segments), bucket_bytes, options)) {}
 
 ThreadReducer::~ThreadReducer() {
   if (!impl_->end_thread()) impl_.release();
@@ -221,7 +223,7 @@ ThreadReducer::~ThreadReducer() {
 
 void ThreadReducer::begin_step(std::int64_t step) { impl_->begin(step); }
 void ThreadReducer::begin_backward() { impl_->begin_backward(); }
-void ThreadReducer::ready(int event) { impl_->ready(event); }
+void ThreadReducer::ready(int segment) { impl_->ready(segment); }
 void ThreadReducer::wait() { impl_->wait(); }
 const std::vector<Segment>& ThreadReducer::owned() const { return impl_->owned; }
 void ThreadReducer::gather(float* parameters) { impl_->gather(parameters); }

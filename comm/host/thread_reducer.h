@@ -12,16 +12,16 @@ namespace gpumonth::comm {
 class ThreadReducer final : public GradientReducer {
  public:
   /// Collective. `gradients` is the flat buffer, valid as long as this object; memory from
-  /// communicator.allocate() is reduced without a copy where ranks share a host. With one rank nothing is
+  /// transport.allocate() is reduced without a copy where ranks share a host. With one rank nothing is
   /// started. Sharded, buckets are still all-reduced, so that every rank holds more than it owns. UserError:
   /// options.bf16_wire.
-  ThreadReducer(Communicator& communicator, float* gradients, std::vector<Segment> events, std::int64_t bucket_bytes,
+  ThreadReducer(Transport& transport, float* gradients, std::vector<Segment> segments, std::int64_t bucket_bytes,
                 const ReducerOptions& options = {});
   ~ThreadReducer() override;
 
   void begin_step(std::int64_t step) override;
   void begin_backward() override;
-  void ready(int event) override;
+  void ready(int segment) override;
   void wait() override;  ///< blocks
   const std::vector<Segment>& owned() const override;
   void gather(float* parameters) override;                ///< blocks

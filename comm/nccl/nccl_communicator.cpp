@@ -7,7 +7,6 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "comm/abort.h"
 #include "comm/nccl/gpu_assignment.h"
 #include "comm/nccl/nccl_reducer.h"
 #include "comm/nccl/nccl_timed.h"
@@ -54,8 +53,8 @@ void require_nccl() {
     user_error("comm.transport = \"nccl\": {}; use \"auto\" or \"mpi\", or a machine with a GPU", found.why_none);
 }
 
-std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host,
-                                                     std::shared_ptr<Watchdog> watchdog, const NcclOptions& options) {
+std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog,
+                                               const NcclOptions& options) {
   int device = 0;
   const RankGpu mine = this_rank(host->local_rank(), device);
   std::vector<RankGpu> all;
@@ -63,36 +62,34 @@ std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicato
   check_gpus(all, options.allow_shared_gpu);
   if (shares_gpu(all)) pretend_to_be_hosts(mine, host->rank());
   const double deadline_s = options.watchdog_s > 0 ? std::min(options.watchdog_s, kLongestStart_s) : kLongestStart_s;
-  return std::make_unique<NcclCommunicator>(std::move(host), std::move(watchdog), device, mine.name, deadline_s);
+  return std::make_unique<NcclTransport>(std::move(host), std::move(watchdog), device, mine.name, deadline_s);
 }
 
-NcclCommunicator::NcclCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog, int device,
-                                   std::string device_name, double deadline_s)
-    : host_(std::move(host)), device_(device), device_name_(std::move(device_name)),
-      ranks_(std::make_shared<NcclRanks>(*host_, device, deadline_s)),
-      step_watch_(std::make_shared<NcclStepWatch>(size() > 1 ? std::move(watchdog) : nullptr, ranks_)),
-      watch_(std::make_unique<NcclWatch>(ranks_)) {}
+NcclTransport::NcclTransport(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog, int device,
+                             std::string device_name, double deadline_s)
+    : Transport("nccl", std::move(host)), device_(device), device_name_(std::move(device_name)),
+      nccl_(std::make_shared<NcclRanks>(ranks(), device, deadline_s)),
+      step_watch_(std::make_shared<NcclStepWatch>(ranks().size() > 1 ? watchdog : nullptr, nccl_)),
+      watch_(std::make_unique<NcclWatch>(nccl_)) {
+  set_watchdog(std::move(watchdog));
+}
 
-NcclCommunicator::~NcclCommunicator() {
+NcclTransport::~NcclTransport() {
   watch_.reset();
   step_watch_->enter("ncclCommDestroy");  // waits for the other ranks
-  ranks_.reset();
+  nccl_.reset();
   step_watch_->leave();
 }
 
-std::string NcclCommunicator::description() const {
-  if (size() == 1) return fmt::format("one rank on {}", device_name_);
-  return fmt::format("NCCL {}, {} x {}, {} on this host; host memory: {}", nccl_version(), size(), device_name_,
-                     local_size(), host_->description());
+std::string NcclTransport::description() const {
+  if (ranks().size() == 1) return fmt::format("one rank on {}", device_name_);
+  return fmt::format("NCCL {}, {} x {}, {} on this host; host memory: {}", nccl_version(), ranks().size(), device_name_,
+                     ranks().local_size(), ranks().description());
 }
 
-void NcclCommunicator::abort(const std::string& message, int exit_code) {
-  abort_job(rank_prefix() + message, exit_code, [ranks = ranks_] { ranks->abort(); });
-}
-
-std::shared_ptr<float[]> NcclCommunicator::allocate(std::int64_t count) {
+std::shared_ptr<float[]> NcclTransport::allocate(std::int64_t count) {
   const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(std::max<std::int64_t>(count, 1));
-  const ncclComm_t handle = ranks_->handle();
+  const ncclComm_t handle = nccl_->handle();
   void *memory = nullptr, *registration = nullptr;
   const bool of_nccl = handle && ncclMemAlloc(&memory, bytes) == ncclSuccess;
   if (!of_nccl) {
@@ -103,14 +100,14 @@ std::shared_ptr<float[]> NcclCommunicator::allocate(std::int64_t count) {
   // to register or none, and warns of memory that is not its own.
   const bool registered = of_nccl && ncclCommRegister(handle, memory, bytes, &registration) == ncclSuccess;
   if (!registered) cudaGetLastError();
-  if (!host_->all_ranks(registered) && registered) {
+  if (!ranks().all_ranks(registered) && registered) {
     ncclCommDeregister(handle, registration);
     registration = nullptr;
   }
   GPUMONTH_CUDART(cudaMemset, memory, 0, bytes);
   GPUMONTH_CUDART(cudaDeviceSynchronize);
-  return {static_cast<float*>(memory), [ranks = ranks_, of_nccl, registration](float* p) {
-            if (registration) ncclCommDeregister(ranks->handle(), registration);
+  return {static_cast<float*>(memory), [nccl = nccl_, of_nccl, registration](float* p) {
+            if (registration) ncclCommDeregister(nccl->handle(), registration);
             if (of_nccl) {
               ncclMemFree(p);
             } else {
@@ -119,15 +116,17 @@ std::shared_ptr<float[]> NcclCommunicator::allocate(std::int64_t count) {
           }};
 }
 
-std::unique_ptr<GradientReducer> NcclCommunicator::make_reducer(float* gradients, std::vector<Segment> events,
-                                                                std::int64_t bucket_bytes, void* stream,
-                                                                const ReducerOptions& options) {
-  return std::make_unique<NcclReducer>(ranks_, step_watch_, gradients, std::move(events), bucket_bytes,
+std::unique_ptr<GradientReducer> NcclTransport::make_reducer(float* gradients, std::vector<Segment> segments,
+                                                             std::int64_t bucket_bytes, void* stream,
+                                                             const ReducerOptions& options) {
+  return std::make_unique<NcclReducer>(nccl_, step_watch_, gradients, std::move(segments), bucket_bytes,
                                        static_cast<cudaStream_t>(stream), options);
 }
 
-std::unique_ptr<TimedAllReduce> NcclCommunicator::make_timed_all_reduce(std::int64_t count) {
-  return std::make_unique<NcclTimedAllReduce>(ranks_, step_watch_, allocate(count), count);
+std::unique_ptr<TimedCollective> NcclTransport::make_timed(const Collective& operation, std::int64_t count) {
+  auto received = allocate(count);
+  auto sent = operation.in_place ? received : allocate(count);
+  return std::make_unique<NcclTimed>(nccl_, step_watch_, operation, std::move(received), std::move(sent));
 }
 
 }  // namespace gpumonth::comm

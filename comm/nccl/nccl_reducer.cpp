@@ -6,39 +6,18 @@
 #include <stdexcept>
 
 #include "comm/nccl/nccl_cast.h"
+#include "comm/nccl/nccl_group.h"
 #include "comm/shard.h"
 
 namespace gpumonth::comm {
 
-namespace {
-
-/// Calls that NCCL starts together. Ended in any case: an open group would keep every later call waiting.
-class NcclGroup {
- public:
-  NcclGroup() { GPUMONTH_NCCL(ncclGroupStart); }
-  ~NcclGroup() {
-    if (open_) ncclGroupEnd();
-  }
-  NcclGroup(const NcclGroup&) = delete;
-  NcclGroup& operator=(const NcclGroup&) = delete;
-  void end() {
-    open_ = false;
-    GPUMONTH_NCCL(ncclGroupEnd);
-  }
-
- private:
-  bool open_ = true;
-};
-
-}  // namespace
-
 NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, float* gradients,
-                         std::vector<Segment> events, std::int64_t bucket_bytes, cudaStream_t stream,
+                         std::vector<Segment> segments, std::int64_t bucket_bytes, cudaStream_t stream,
                          const ReducerOptions& options)
-    : ranks_(std::move(ranks)), watch_(std::move(watch)), gradients_(gradients), events_(std::move(events)),
-      buckets_(plan_buckets(events_, bucket_bytes)), stream_(stream), bf16_wire_(options.bf16_wire),
+    : ranks_(std::move(ranks)), watch_(std::move(watch)), gradients_(gradients), segments_(std::move(segments)),
+      buckets_(plan_buckets(segments_, bucket_bytes)), stream_(stream), bf16_wire_(options.bf16_wire),
       sharded_(options.shard_optimizer && ranks_->size() > 1),
-      owned_(sharded_ ? owned_segments(buckets_, ranks_->rank(), ranks_->size()) : merged(events_)) {
+      owned_(sharded_ ? owned_segments(buckets_, ranks_->rank(), ranks_->size()) : merged(segments_)) {
   if (!ranks_->handle()) return;
   comm_stream_ = std::make_unique<PriorityStream>();
   bucket_events_ = std::vector<BucketEvents>(buckets_.size());
@@ -57,7 +36,7 @@ NcclReducer::~NcclReducer() {
 void NcclReducer::begin_step(std::int64_t) {
   if (open_) throw std::logic_error("begin_step() before finish() of the step before");
   open_ = true;
-  next_event_ = 0;
+  next_segment_ = 0;
   next_bucket_ = 0;
   watch_->enter("training step");
 }
@@ -85,7 +64,7 @@ void NcclReducer::join(const CudaEvent& event) {
 }
 
 void NcclReducer::begin_backward() {
-  next_event_ = 0;  // again where a capture was given up
+  next_segment_ = 0;  // again where a capture was given up
   next_bucket_ = 0;
   if (!ranks_->handle()) return;
   const bool captured = capturing();
@@ -93,15 +72,15 @@ void NcclReducer::begin_backward() {
   record(backward_begins_, stream_, captured);
 }
 
-void NcclReducer::ready(int event) {
-  if (!open_ || event != next_event_ || event >= static_cast<int>(events_.size())) {
-    throw std::logic_error(fmt::format("gradient event {} is ready, expected {}", event, next_event_));
+void NcclReducer::ready(int segment) {
+  if (!open_ || segment != next_segment_ || segment >= static_cast<int>(segments_.size())) {
+    throw std::logic_error(fmt::format("gradient segment {} is ready, expected {}", segment, next_segment_));
   }
-  ++next_event_;
-  if (!ranks_->handle() || next_bucket_ == buckets_.size() || buckets_[next_bucket_].last_event != event) return;
+  ++next_segment_;
+  if (!ranks_->handle() || next_bucket_ == buckets_.size() || buckets_[next_bucket_].last_segment != segment) return;
   const bool captured = capturing();
   const ThrowErrors errors(captured);
-  for (; next_bucket_ < buckets_.size() && buckets_[next_bucket_].last_event == event; ++next_bucket_)
+  for (; next_bucket_ < buckets_.size() && buckets_[next_bucket_].last_segment == segment; ++next_bucket_)
     launch(next_bucket_, captured);
 }
 
@@ -148,8 +127,8 @@ void NcclReducer::reduce(void* values, const Segment& range, ncclDataType_t type
 }
 
 void NcclReducer::wait() {
-  if (!open_ || next_event_ != static_cast<int>(events_.size())) {
-    throw std::logic_error(fmt::format("wait() after {} of {} gradient events", next_event_, events_.size()));
+  if (!open_ || next_segment_ != static_cast<int>(segments_.size())) {
+    throw std::logic_error(fmt::format("wait() after {} of {} gradient segments", next_segment_, segments_.size()));
   }
   passed_ = true;
   if (!ranks_->handle()) return;
@@ -161,7 +140,7 @@ void NcclReducer::wait() {
 }
 
 void NcclReducer::require_waited(const char* call) const {
-  if (open_ && next_event_ != static_cast<int>(events_.size()))
+  if (open_ && next_segment_ != static_cast<int>(segments_.size()))
     throw std::logic_error(fmt::format("{}() before wait()", call));
 }
 
@@ -211,8 +190,8 @@ double NcclReducer::seconds(const CudaEvent& from, const CudaEvent& to) const {
 }
 
 StepCommunication NcclReducer::finish() {
-  const bool replayed = next_event_ == 0 && passed_;
-  if (!open_ || !(replayed || next_event_ == static_cast<int>(events_.size())))
+  const bool replayed = next_segment_ == 0 && passed_;
+  if (!open_ || !(replayed || next_segment_ == static_cast<int>(segments_.size())))
     throw std::logic_error("finish() before begin_step() or wait()");
   open_ = false;
   if (!ranks_->handle()) return {};

@@ -1,6 +1,6 @@
 // Gradient buckets over NCCL, ordered on GPU streams: nothing here waits on the host but finish().
 //
-//   compute stream   backward ... | ready(e): record | backward goes on ...        | wait(): join | update
+//   compute stream   backward ... | ready(s): record | backward goes on ...        | wait(): join | update
 //   comm stream                        '--> wait, [cast,] ncclAllReduce, [cast] ...  --'
 //
 // Everything between begin_step() and finish() may be captured into a CUDA graph that begins on the compute
@@ -32,13 +32,13 @@ class NcclReducer final : public GradientReducer {
   /// stream. One rank enqueues nothing. The first step may block the host while NCCL opens connections; it
   /// must not be captured.
   NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, float* gradients,
-              std::vector<Segment> events, std::int64_t bucket_bytes, cudaStream_t stream,
+              std::vector<Segment> segments, std::int64_t bucket_bytes, cudaStream_t stream,
               const ReducerOptions& options);
   ~NcclReducer() override;
 
   void begin_step(std::int64_t step) override;
   void begin_backward() override;
-  void ready(int event) override;
+  void ready(int segment) override;
   void wait() override;
   const std::vector<Segment>& owned() const override { return owned_; }
   void gather(float* parameters) override;
@@ -66,7 +66,7 @@ class NcclReducer final : public GradientReducer {
   std::shared_ptr<NcclRanks> ranks_;
   std::shared_ptr<NcclStepWatch> watch_;
   float* gradients_;
-  std::vector<Segment> events_;
+  std::vector<Segment> segments_;
   std::vector<Bucket> buckets_;
   cudaStream_t stream_;
   bool bf16_wire_, sharded_;
@@ -83,7 +83,7 @@ class NcclReducer final : public GradientReducer {
   bool open_ = false;
   bool passed_ = false;           // one whole step has been enqueued or captured: later ones may be replays
   bool gathers_in_step_ = false;  // so do replays
-  int next_event_ = 0;
+  int next_segment_ = 0;
   std::size_t next_bucket_ = 0;
   std::vector<BucketTimes> timeline_;
 };

@@ -12,8 +12,8 @@ void require_nccl() {
       "configure time); use \"auto\" or \"mpi\"");
 }
 
-std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator>, std::shared_ptr<Watchdog>,
-                                                     const NcclOptions&) {
+std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<Communicator>, std::shared_ptr<Watchdog>,
+                                               const NcclOptions&) {
   require_nccl();
   return nullptr;  // require_nccl() has thrown
 }

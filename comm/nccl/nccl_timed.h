@@ -1,4 +1,4 @@
-// NCCL all-reduces in GPU memory, timed by events on their stream.
+// NCCL collectives in GPU memory, timed by events on their stream.
 #pragma once
 
 #include <memory>
@@ -10,11 +10,12 @@
 
 namespace gpumonth::comm {
 
-class NcclTimedAllReduce final : public TimedAllReduce {
+class NcclTimed final : public TimedCollective {
  public:
-  /// `memory`: `count` floats on the current device.
-  NcclTimedAllReduce(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch,
-                     std::shared_ptr<float[]> memory, std::int64_t count);
+  /// `received` and `sent`: as many floats as run() is asked for, on the current device; the same where the operation is
+  /// in place.
+  NcclTimed(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, const Collective& operation,
+            std::shared_ptr<float[]> received, std::shared_ptr<float[]> sent);
   void write(std::span<const float> values) override;
   void read(std::span<float> values) override;
   void clear(std::int64_t count) override;
@@ -22,9 +23,12 @@ class NcclTimedAllReduce final : public TimedAllReduce {
   std::string clock() const override { return "CUDA events"; }
 
  private:
+  void enqueue(const CollectiveBuffers& buffers);
+
   std::shared_ptr<NcclRanks> ranks_;
   std::shared_ptr<NcclStepWatch> watch_;
-  std::shared_ptr<float[]> memory_;
+  const Collective& operation_;
+  std::shared_ptr<float[]> received_, sent_;
   PriorityStream stream_;
   std::vector<CudaEvent> marks_;
 };

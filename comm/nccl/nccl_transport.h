@@ -5,11 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 
 namespace gpumonth::comm {
-
-class Watchdog;
 
 struct NcclOptions {
   bool allow_shared_gpu = false;  ///< two ranks may use one GPU, over sockets: for tests, slow
@@ -25,7 +23,7 @@ bool nccl_is_built();
 /// Collective over `host`, which carries everything in host memory. `watchdog`: that of `host`, null with one
 /// rank. Takes a GPU per rank by local rank and makes it the calling thread's device. UserError:
 /// require_nccl(), check_gpus() (gpu_assignment.h). A NCCL that cannot connect ends the job with its own text.
-std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host,
-                                                     std::shared_ptr<Watchdog> watchdog, const NcclOptions& options);
+std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog,
+                                               const NcclOptions& options);
 
 }  // namespace gpumonth::comm

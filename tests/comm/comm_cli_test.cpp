@@ -10,6 +10,7 @@
 
 using gpumonth::tests::CommandResult;
 using gpumonth::tests::contains;
+using gpumonth::tests::mpirun;
 using gpumonth::tests::run_command;
 using gpumonth::tests::TemporaryFolder;
 using nlohmann::json;
@@ -17,8 +18,8 @@ using nlohmann::json;
 namespace {
 
 std::string comm(int ranks, const std::string& arguments) {
-  if (ranks == 0) return GPUMONTH_BINARY " comm " + arguments;
-  return fmt::format("{} --oversubscribe --bind-to none -n {} {} comm {}", MPIRUN, ranks, GPUMONTH_BINARY, arguments);
+  const std::string command = GPUMONTH_BINARY " comm " + arguments;
+  return ranks == 0 ? command : mpirun(ranks, command);
 }
 
 int lines(const std::string& text) { return static_cast<int>(std::count(text.begin(), text.end(), '\n')); }
@@ -67,6 +68,59 @@ TEST_CASE("every size is summed exactly and timed, on 1, 2 and 4 ranks") {
   }
 }
 
+TEST_CASE("--op measures the other collectives, with nccl-tests' sizes and factor") {
+  for (const std::string op : {"reduce_scatter", "all_gather", "all_to_all"}) {
+    for (const int ranks : {0, 2, 3, 4}) {
+      const CommandResult result =
+          run_command(comm(ranks, "--op " + op + " --min-bytes 64 --max-bytes 1M --factor 16 --iterations 3 --json"));
+      INFO(op << " on " << ranks << " ranks\n" << result.err);
+      REQUIRE(result.exit_code == 0);
+      const json found = json::parse(result.out);
+      const int n = std::max(ranks, 1);
+      REQUIRE(found["operation"] == op);
+      REQUIRE(found["results"].size() == 4);
+      std::int64_t bytes = 64;
+      for (const json& row : found["results"]) {
+        REQUIRE(row["bytes"] == bytes / n / 16 * 16 * n);  // of all ranks' equal shares
+        REQUIRE(row["correct"] == true);
+        const double algbw = row["algbw_bytes_per_s"];
+        REQUIRE(algbw == Approx(row["bytes"].get<double>() / row["mean_s"].get<double>()));
+        if (n > 1) REQUIRE(row["busbw_bytes_per_s"].get<double>() == Approx(algbw * (n - 1) / n));
+        bytes *= 16;
+      }
+    }
+  }
+}
+
+TEST_CASE("sizes that leave a rank nothing are left out, and none is refused") {
+  const CommandResult result = run_command(comm(3, "--op all_gather --max-bytes 128 --iterations 3 --json"));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  const json found = json::parse(result.out);
+  REQUIRE(found["results"].size() == 2);  // of 8, 16, 32, 64 and 128
+  REQUIRE(found["results"][0]["bytes"] == 48);
+  REQUIRE(found["results"][1]["bytes"] == 96);
+  const CommandResult none = run_command(comm(3, "--op all_gather --max-bytes 32"));
+  REQUIRE(none.exit_code == 2);
+  REQUIRE_THAT(none.err, contains("use a larger --max-bytes"));
+}
+
+TEST_CASE("the text says what another collective is, and --log keeps its name") {
+  const TemporaryFolder folder;
+  const std::string file = (folder.path() / "comm.h5").string();
+  const CommandResult result =
+      run_command(comm(2, "--op all_to_all --min-bytes 1M --max-bytes 1M --iterations 5 --log " + file));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  REQUIRE_THAT(result.out, contains("all-to-all, fp32, from one buffer to another, back to back; 2 ranks over mpi"));
+  REQUIRE_THAT(result.out, contains("busbw = algbw x (n-1)/n with n = 2"));
+  REQUIRE_THAT(result.out, contains("values"));
+  const gpumonth::runlog::Run run = gpumonth::runlog::read(file);
+  REQUIRE(run.comm.operation == "all_to_all");
+  REQUIRE(run.comm.rows.size() == 1);
+  REQUIRE(run.comm.rows[0].bytes == 1 << 20);
+}
+
 TEST_CASE("the text says what was measured and how the bandwidths are defined") {
   const CommandResult result = run_command(comm(2, "--min-bytes 1M --max-bytes 2M --iterations 5"));
   INFO(result.err);
@@ -103,6 +157,8 @@ TEST_CASE("--log writes a run log that the reader knows") {
   REQUIRE(run.info.transport == "mpi");
   REQUIRE(run.info.hostnames.size() == 2);
   REQUIRE(run.comm.measured == printed["measured"]);
+  REQUIRE(printed["operation"] == "all_reduce");
+  REQUIRE(run.comm.operation == "all_reduce");
   REQUIRE(run.comm.rows.size() == 3);
   for (std::size_t i = 0; i < 3; ++i) {
     const json& row = printed["results"][i];
@@ -136,6 +192,7 @@ TEST_CASE("mistakes are one line and exit code 2") {
   check_refused(comm(0, "--factor 1"), "--factor");
   check_refused(comm(0, "--iterations -3"), "--iterations");
   check_refused(comm(0, "--transport gloo"), "--transport");
+  check_refused(comm(0, "--op all_scatter"), "--op");
   check_refused(comm(0, "--max-bytes 1000000G"), "use a smaller --max-bytes");
   check_refused(comm(0, "--log /no/such/folder/comm.h5 --max-bytes 8"), "/no/such/folder");
 }

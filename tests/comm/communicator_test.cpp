@@ -4,12 +4,13 @@
 #include <numeric>
 #include <random>
 
-#include "comm/host/mpi_communicator.h"
+#include "comm/host/host_transport.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 
 using namespace gpumonth::comm;
 using gpumonth::tests::ranks;
+using gpumonth::tests::transport;
 
 namespace {
 
@@ -49,8 +50,9 @@ void check_same_bits(Communicator& comm, std::span<float> values) {
   for (const std::string& sum : sums) REQUIRE(sum == sums[0]);
 }
 
-void check_all(Communicator& comm) {
-  const auto memory = comm.allocate(3000064);
+void check_all(Transport& transport) {
+  Communicator& comm = transport.ranks();
+  const auto memory = transport.allocate(3000064);
   std::vector<float> own(3000064);
   for (const std::size_t size : kSizes) {
     for (const std::size_t offset : {0, 1, 48}) {
@@ -64,12 +66,12 @@ void check_all(Communicator& comm) {
 
 }  // namespace
 
-TEST_CASE("sums are exact and the same on every rank") { check_all(ranks()); }
+TEST_CASE("sums are exact and the same on every rank") { check_all(transport()); }
 
 TEST_CASE("so are sums by MPI messages, as between hosts") {
-  MpiCommunicator comm(60, false);
-  REQUIRE_THAT(comm.description(), gpumonth::tests::contains("ring"));
-  check_all(comm);
+  MpiTransport over_messages(60, false);
+  REQUIRE_THAT(over_messages.description(), gpumonth::tests::contains("ring"));
+  check_all(over_messages);
 }
 
 TEST_CASE("ranks of one host share memory") {
@@ -79,7 +81,7 @@ TEST_CASE("ranks of one host share memory") {
 }
 
 TEST_CASE("an all-reduce leaves what is beside it alone") {
-  const auto memory = ranks().allocate(1000);
+  const auto memory = transport().allocate(1000);
   for (int i = 0; i < 1000; ++i) memory[i] = -1;
   ranks().all_reduce_sum(std::span<float>(memory.get() + 100, 33));
   for (int i = 0; i < 1000; ++i) {
@@ -117,7 +119,7 @@ TEST_CASE("gather, all_gather and broadcast keep the order of ranks") {
 
 TEST_CASE("a duplicate has an order of its own") {
   const auto copy = ranks().duplicate("copy");
-  const auto memory = ranks().allocate(4096);
+  const auto memory = transport().allocate(4096);
   std::fill_n(memory.get(), 4096, 1.0f);
   copy->all_reduce_sum(std::span<float>(memory.get(), 4096));  // memory of the original, summed in place
   ranks().all_reduce_sum(std::span<float>(memory.get(), 16));

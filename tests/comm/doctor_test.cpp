@@ -9,6 +9,7 @@
 
 using gpumonth::tests::CommandResult;
 using gpumonth::tests::contains;
+using gpumonth::tests::mpirun;
 using gpumonth::tests::run_command;
 using nlohmann::json;
 
@@ -26,8 +27,7 @@ TEST_CASE("doctor alone is one rank and needs no MPI") {
 }
 
 TEST_CASE("doctor under mpirun measures all ranks at once") {
-  const CommandResult result = run_command(
-      fmt::format("{} --oversubscribe --bind-to none -n 2 {} doctor --threads 1 --json", MPIRUN, GPUMONTH_BINARY));
+  const CommandResult result = run_command(mpirun(2, GPUMONTH_BINARY " doctor --threads 1 --json"));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const json found = json::parse(result.out);  // rank 0 alone prints

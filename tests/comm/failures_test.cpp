@@ -16,8 +16,8 @@ using gpumonth::tests::run_command;
 
 namespace {
 
-std::string mpirun(int ranks, const std::string& arguments) {
-  return fmt::format("{} --oversubscribe --bind-to none -n {} {} {}", MPIRUN, ranks, VICTIM, arguments);
+std::string victims(int ranks, const std::string& arguments) {
+  return gpumonth::tests::mpirun(ranks, std::string(VICTIM) + " " + arguments);
 }
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -47,7 +47,7 @@ CommandResult run_and_signal(int ranks, const std::string& arguments, const char
          for i in $(seq 100); do [ $(grep -c ^pid $out) = {} ] && break; sleep 0.1; done; sleep 1
          kill -{} $(awk '$1 == "pid" && $2 == {} {{ print $3 }}' $out)
          wait $job; code=$?; cat $out; rm $out; exit $code)",
-      mpirun(ranks, arguments), ranks, signal_name, victim));
+      victims(ranks, arguments), ranks, signal_name, victim));
 }
 
 /// Runs no more: absent, or dead and only not yet reaped by whoever inherited it.
@@ -77,7 +77,7 @@ void check_all_gone(const CommandResult& result, int ranks) {
 }  // namespace
 
 TEST_CASE("a job that nothing happens to ends well") {
-  const CommandResult result = run_command(mpirun(3, "reduce 1"));
+  const CommandResult result = run_command(victims(3, "reduce 1"));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   check_all_gone(result, 3);
@@ -86,7 +86,7 @@ TEST_CASE("a job that nothing happens to ends well") {
 TEST_CASE("the watchdog says where the missing rank is") {
   for (const std::string ring : {"", " --ring"}) {
     const double start = now_s();
-    const CommandResult result = run_command(mpirun(3, "absent 1" + ring));
+    const CommandResult result = run_command(victims(3, "absent 1" + ring));
     INFO(result.err);
     REQUIRE(result.exit_code != 0);
     REQUIRE(now_s() - start < 15);
@@ -121,14 +121,14 @@ TEST_CASE("a killed rank ends the job") {
 }
 
 TEST_CASE("a slow but lively job is left alone") {
-  const CommandResult result = run_command("GPUMONTH_TEST_WATCHDOG_S=1 " + mpirun(2, "reduce 4"));
+  const CommandResult result = run_command("GPUMONTH_TEST_WATCHDOG_S=1 " + victims(2, "reduce 4"));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
 }
 
 TEST_CASE("a user's mistake is one line and exit code 2, on one rank or on all") {
   for (const std::string who : {"all", "0", "2"}) {
-    const CommandResult result = run_command(mpirun(3, "user-error " + who));
+    const CommandResult result = run_command(victims(3, "user-error " + who));
     INFO(result.err);
     REQUIRE(result.exit_code == 2);
     REQUIRE(count(result.err, "no such file 'x.toml'") == 1);
@@ -138,7 +138,7 @@ TEST_CASE("a user's mistake is one line and exit code 2, on one rank or on all")
 
 TEST_CASE("ranks that reduce different sizes end with a message") {
   for (const std::string ring : {"", " --ring"}) {
-    const CommandResult result = run_command(mpirun(2, "mismatch x" + ring));
+    const CommandResult result = run_command(victims(2, "mismatch x" + ring));
     INFO(result.err);
     REQUIRE(result.exit_code == 1);
     REQUIRE_THAT(result.err, contains("[rank "));

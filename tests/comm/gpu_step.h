@@ -1,4 +1,4 @@
-// A step without arithmetic: backward copies given values into the flat gradients, event by event, on a
+// A step without arithmetic: backward copies given values into the flat gradients, segment by segment, on a
 // stream of its own, so that what comes out is known exactly. May be captured.
 #pragma once
 
@@ -13,10 +13,11 @@ namespace gpumonth::tests {
 
 class GpuStep {
  public:
-  GpuStep(comm::Communicator& ranks, std::vector<comm::Segment> events, std::int64_t size, std::int64_t bucket_bytes,
+  GpuStep(comm::Transport& transport, std::vector<comm::Segment> segments, std::int64_t size, std::int64_t bucket_bytes,
           const comm::ReducerOptions& options = {})
-      : events_(std::move(events)), size_(size), source_(ranks.allocate(size)), gradients_(ranks.allocate(size)),
-        reducer_(ranks.make_reducer(gradients_.get(), events_, bucket_bytes, stream_.get(), options)) {}
+      : segments_(std::move(segments)), size_(size), source_(transport.allocate(size)),
+        gradients_(transport.allocate(size)),
+        reducer_(transport.make_reducer(gradients_.get(), segments_, bucket_bytes, stream_.get(), options)) {}
   ~GpuStep() {
     if (graph_) cudaGraphExecDestroy(graph_);  // before the communicator: NCCL waits for graphs
   }
@@ -37,11 +38,11 @@ class GpuStep {
     GPUMONTH_CUDART(cudaMemsetAsync, gradients_.get(), 0xff, 4 * static_cast<std::size_t>(size_),
                     stream());  // NaN
     reducer_->begin_backward();
-    for (std::size_t e = 0; e < events_.size(); ++e) {
-      const auto [at, count] = events_[e];
+    for (std::size_t s = 0; s < segments_.size(); ++s) {
+      const auto [at, count] = segments_[s];
       GPUMONTH_CUDART(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at, 4 * static_cast<std::size_t>(count),
                       cudaMemcpyDeviceToDevice, stream());
-      reducer_->ready(static_cast<int>(e));
+      reducer_->ready(static_cast<int>(s));
     }
     reducer_->wait();
     if (after) after();
@@ -65,7 +66,7 @@ class GpuStep {
   }
 
  private:
-  std::vector<comm::Segment> events_;
+  std::vector<comm::Segment> segments_;
   std::int64_t size_;
   comm::PriorityStream stream_;
   std::shared_ptr<float[]> source_, gradients_;

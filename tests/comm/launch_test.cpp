@@ -49,7 +49,7 @@ class Variables {
 std::string error_of(const comm::CommOptions& options) {
   comm::Environment environment;
   try {
-    environment.make_communicator(options);
+    environment.make_transport(options);
   } catch (const UserError& error) {
     return error.what();
   }
@@ -63,7 +63,7 @@ TEST_CASE("a program started by hand is one rank") {
   REQUIRE(comm::detect_launch().size == 1);
   REQUIRE(comm::detect_launch().launcher.empty());
   comm::Environment environment;
-  REQUIRE(environment.make_communicator()->transport() == "self");
+  REQUIRE(environment.make_transport()->name() == "self");
   REQUIRE(comm::mpi_version().thread_level == "not initialised");
 }
 

@@ -5,17 +5,17 @@
 #include "tests/comm/ranks.h"
 
 namespace {
-gpumonth::comm::Communicator* the_ranks = nullptr;
+gpumonth::comm::Transport* the_transport = nullptr;
 }
 
-gpumonth::comm::Communicator& gpumonth::tests::ranks() { return *the_ranks; }
+gpumonth::comm::Transport& gpumonth::tests::transport() { return *the_transport; }
 
 int main(int argc, char** argv) {
   gpumonth::comm::Environment environment;
   // "mpi" also with one rank: the code under test is the MPI communicator
-  const auto ranks = environment.make_communicator({.transport = "mpi", .watchdog_s = 60});
-  the_ranks = ranks.get();
+  const auto transport = environment.make_transport({.transport = "mpi", .watchdog_s = 60});
+  the_transport = transport.get();
   const int failed = gpumonth::tests::run_catch(argc, argv);
-  if (failed) ranks->abort("test cases failed on this rank", 1);  // the others may wait for it for ever
+  if (failed) transport->ranks().abort("test cases failed on this rank", 1);  // the others may wait for it for ever
   return 0;
 }

@@ -11,15 +11,12 @@
 
 using gpumonth::tests::CommandResult;
 using gpumonth::tests::contains;
+using gpumonth::tests::mpirun;
 using gpumonth::tests::run_command;
 using gpumonth::tests::TemporaryFolder;
 using nlohmann::json;
 
 namespace {
-
-std::string mpirun(int ranks, const std::string& command) {
-  return fmt::format("{} --oversubscribe --bind-to none -n {} {}", MPIRUN, ranks, command);
-}
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -105,6 +102,21 @@ TEST_CASE("two ranks on one GPU are refused unless that is meant") {
   for (const json& row : found["results"]) {
     REQUIRE(row["correct"] == true);
     REQUIRE(row["busbw_bytes_per_s"] > 0);
+  }
+}
+
+TEST_CASE("every collective is exact over NCCL") {
+  for (const std::string op : {"all_reduce", "reduce_scatter", "all_gather", "all_to_all"}) {
+    const CommandResult result =
+        run_command(mpirun(2, std::string(GPUMONTH_BINARY) + " comm --transport nccl --allow-shared-gpu --op " + op +
+                                  " --max-bytes 4M --factor 32 --iterations 5 --json"));
+    INFO(op << "\n" << result.err);
+    REQUIRE(result.exit_code == 0);
+    const json found = json::parse(result.out);
+    REQUIRE(found["operation"] == op);
+    REQUIRE(found["clock"] == "CUDA events");
+    REQUIRE(found["results"].size() >= 3);
+    for (const json& row : found["results"]) REQUIRE(row["correct"] == true);
   }
 }
 

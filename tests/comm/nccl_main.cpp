@@ -9,10 +9,10 @@
 #include "tests/comm/ranks.h"
 
 namespace {
-gpumonth::comm::Communicator* the_ranks = nullptr;
+gpumonth::comm::Transport* the_transport = nullptr;
 }
 
-gpumonth::comm::Communicator& gpumonth::tests::ranks() { return *the_ranks; }
+gpumonth::comm::Transport& gpumonth::tests::transport() { return *the_transport; }
 
 int main(int argc, char** argv) {
   using namespace gpumonth;
@@ -22,10 +22,10 @@ int main(int argc, char** argv) {
     return 77;
   }
   comm::Environment environment;
-  const auto ranks = environment.make_communicator({.transport = "nccl", .watchdog_s = 60, .allow_shared_gpu = true});
-  the_ranks = ranks.get();
-  if (ranks->rank() == 0) std::printf("%s\n", ranks->description().c_str());
+  const auto transport = environment.make_transport({.transport = "nccl", .watchdog_s = 60, .allow_shared_gpu = true});
+  the_transport = transport.get();
+  if (transport->ranks().rank() == 0) std::printf("%s\n", transport->description().c_str());
   const int failed = tests::run_catch(argc, argv);
-  if (failed) ranks->abort("test cases failed on this rank", 1);  // the others may wait for it for ever
+  if (failed) transport->ranks().abort("test cases failed on this rank", 1);  // the others may wait for it for ever
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "comm/all_reduce_check.h"
+#include "comm/nccl/nccl_calls.h"
 #include "tests/catch.h"
 #include "tests/comm/gpu_step.h"
 #include "tests/comm/ranks.h"
@@ -13,23 +14,24 @@ using namespace gpumonth::comm;
 using gpumonth::tests::contains;
 using gpumonth::tests::GpuStep;
 using gpumonth::tests::ranks;
+using gpumonth::tests::transport;
 
 namespace {
 
 constexpr int kSteps = 6;
 
 /// Two regions in turn, as the DiT's backward gives them, and sizes that leave a rest on any number of ranks.
-std::vector<Segment> make_events(std::int64_t& size) {
-  std::vector<Segment> events;
+std::vector<Segment> make_segments(std::int64_t& size) {
+  std::vector<Segment> segments;
   const std::int64_t block = 20000, adaln = 6403;
   const int depth = 5;
   for (int i = 0; i < depth; ++i) {
-    events.push_back({i * block, block});
-    events.push_back({depth * block + i * adaln, adaln});
+    segments.push_back({i * block, block});
+    segments.push_back({depth * block + i * adaln, adaln});
   }
-  events.push_back({depth * (block + adaln), 1001});
+  segments.push_back({depth * (block + adaln), 1001});
   size = depth * (block + adaln) + 1001;
-  return events;
+  return segments;
 }
 
 /// At most 15 a rank: sums over 16 ranks are exact in bf16 too.
@@ -82,8 +84,8 @@ void check_times(GradientReducer& reducer, const StepCommunication& cost) {
 /// Steps with new values each: two eager ones, then a capture and its replays.
 void check_steps(std::int64_t bucket_bytes, const ReducerOptions& options, bool captured) {
   std::int64_t size = 0;
-  const std::vector<Segment> events = make_events(size);
-  GpuStep step(ranks(), events, size, bucket_bytes, options);
+  const std::vector<Segment> segments = make_segments(size);
+  GpuStep step(transport(), segments, size, bucket_bytes, options);
   GradientReducer& reducer = step.reducer();
   const auto gather = [&] { reducer.gather(step.gradients()); };  // gradients in the part of parameters
   INFO("buckets of " << bucket_bytes << " bytes, bf16 " << options.bf16_wire << ", sharded " << options.shard_optimizer
@@ -102,7 +104,7 @@ void check_steps(std::int64_t bucket_bytes, const ReducerOptions& options, bool 
     const StepCommunication cost = reducer.finish();
     const std::vector<float> expected = sums_of(size, s), got = step.sums();
     REQUIRE(count_wrong(got, expected, reducer.owned()) == 0);
-    if (gathers || !options.shard_optimizer) REQUIRE(count_wrong(got, expected, events) == 0);
+    if (gathers || !options.shard_optimizer) REQUIRE(count_wrong(got, expected, segments) == 0);
     check_times(reducer, cost);
   }
 }
@@ -110,23 +112,45 @@ void check_steps(std::int64_t bucket_bytes, const ReducerOptions& options, bool 
 }  // namespace
 
 TEST_CASE("every rank is on a GPU, and says which transport it is") {
-  REQUIRE(ranks().transport() == "nccl");
-  REQUIRE(ranks().gpu() >= 0);
-  REQUIRE(ranks().allocate_common(64) == nullptr);
+  REQUIRE(transport().name() == "nccl");
+  REQUIRE(transport().gpu() >= 0);
+  REQUIRE(transport().allocate_common(64) == nullptr);
 }
 
-TEST_CASE("all-reduces of 4 B to 64 MiB are exact") {
-  const std::vector<std::int64_t> sizes = {4, 8, 4096, 65540, 1 << 20, 64 << 20};
-  for (const AllReduceResult& r : check_all_reduce(ranks(), sizes, {.warmup = 1, .repeats = 3})) {
-    INFO(r.bytes << " bytes");
-    CHECK(r.correct);
-    CHECK(r.seconds > 0);
-    CHECK(r.median_s <= r.p99_s);
+TEST_CASE("collectives of 4 B to 64 MiB are exact") {
+  for (const Collective& operation : collectives()) {
+    std::vector<std::int64_t> sizes = {4, 8, 4096, 65540, 1 << 20, 8 << 20};
+    if (operation.name == std::string("all_reduce")) sizes.push_back(64 << 20);
+    for (const CollectiveResult& r : check_collective(transport(), operation, sizes, {.warmup = 1, .repeats = 3})) {
+      INFO(operation.name << " of " << r.bytes << " bytes");
+      CHECK(r.correct);
+      CHECK(r.seconds > 0);
+      CHECK(r.median_s <= r.p99_s);
+    }
+  }
+}
+
+TEST_CASE("a collective that moves values to the wrong place, or none, is found") {
+  Collective wrong = collective("all_to_all");
+  for (const bool shifted : {false, true}) {
+    wrong.on_nccl = [](NcclCalls&, const CollectiveBuffers&) {};
+    if (shifted)
+      wrong.on_nccl = [](NcclCalls& nccl, const CollectiveBuffers& b) {
+        nccl.group([&] {
+          for (int r = 0; r < b.ranks; ++r) {
+            nccl.send(b.sent + (r + 1) % b.ranks * b.share(), b.share(), r);
+            nccl.receive(b.values + r * b.share(), b.share(), r);
+          }
+        });
+      };
+    const std::vector<std::int64_t> sizes = {1 << 20};
+    const auto found = check_collective(transport(), wrong, sizes, {.warmup = 1, .repeats = 1});
+    CHECK(found[0].correct == (ranks().size() == 1));  // which copies by itself
   }
 }
 
 TEST_CASE("memory is zeroed, and host values go another way") {
-  const auto memory = ranks().allocate(1000);
+  const auto memory = transport().allocate(1000);
   std::vector<float> values(1000, 1.0f);
   GPUMONTH_CUDART(cudaMemcpy, values.data(), memory.get(), 4000, cudaMemcpyDeviceToHost);
   REQUIRE(values == std::vector<float>(1000));
@@ -158,8 +182,8 @@ TEST_CASE("sharded, every rank holds its share, and gather() brings all together
 
 TEST_CASE("sums of any values are the same bits on every rank") {
   std::int64_t size = 0;
-  const std::vector<Segment> events = make_events(size);
-  GpuStep step(ranks(), events, size, 100000);
+  const std::vector<Segment> segments = make_segments(size);
+  GpuStep step(transport(), segments, size, 100000);
   std::vector<float> values(static_cast<std::size_t>(size));
   for (std::int64_t i = 0; i < size; ++i) values[i] = std::sin(static_cast<float>(i * (ranks().rank() + 1)));
   step.set(values);
@@ -178,7 +202,7 @@ TEST_CASE("sums of any values are the same bits on every rank") {
 }
 
 TEST_CASE("sum() adds doubles over the ranks behind wait()") {
-  GpuStep step(ranks(), {{0, 64}}, 64, 4096);
+  GpuStep step(transport(), {{0, 64}}, 64, 4096);
   const double mine[] = {1.0 + ranks().rank(), 1e-12};
   double* device = nullptr;
   GPUMONTH_CUDART(cudaMalloc, &device, sizeof mine);
@@ -196,7 +220,7 @@ TEST_CASE("sum() adds doubles over the ranks behind wait()") {
 
 TEST_CASE("the wait for a late rank is exposed") {
   if (ranks().size() == 1) return;  // nothing is waited for
-  GpuStep step(ranks(), {{0, 1024}}, 1024, 4096);
+  GpuStep step(transport(), {{0, 1024}}, 1024, 4096);
   for (int s = 1; s <= 2; ++s) {  // the first opens connections
     ranks().barrier();
     if (s == 2 && ranks().rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
@@ -209,8 +233,8 @@ TEST_CASE("the wait for a late rank is exposed") {
 
 TEST_CASE("a capture that fails is given up, and the step is enqueued") {
   std::int64_t size = 0;
-  const std::vector<Segment> events = make_events(size);
-  GpuStep step(ranks(), events, size, 100000);
+  const std::vector<Segment> segments = make_segments(size);
+  GpuStep step(transport(), segments, size, 100000);
   step.set(values_of(size, ranks().rank(), 1));
   step.reducer().begin_step(1);
   step.enqueue();
@@ -222,7 +246,7 @@ TEST_CASE("a capture that fails is given up, and the step is enqueued") {
   cudaStreamSynchronize(step.stream());  // not allowed in a capture: it fails, and all that follows
   if (ranks().size() > 1)
     REQUIRE_THROWS_AS(([&] {
-                        for (std::size_t e = 0; e < events.size(); ++e) step.reducer().ready(static_cast<int>(e));
+                        for (std::size_t s = 0; s < segments.size(); ++s) step.reducer().ready(static_cast<int>(s));
                       }()),
                       std::runtime_error);
   cudaGraph_t graph = nullptr;
@@ -230,11 +254,11 @@ TEST_CASE("a capture that fails is given up, and the step is enqueued") {
   cudaGetLastError();
   step.enqueue();
   step.reducer().finish();
-  REQUIRE(count_wrong(step.sums(), sums_of(size, 1), events) == 0);
+  REQUIRE(count_wrong(step.sums(), sums_of(size, 1), segments) == 0);
 }
 
 TEST_CASE("calls out of order are refused") {
-  GpuStep step(ranks(), {{0, 16}, {16, 48}}, 64, 64);
+  GpuStep step(transport(), {{0, 16}, {16, 48}}, 64, 64);
   GradientReducer& reducer = step.reducer();
   REQUIRE_THROWS_AS(reducer.finish(), std::logic_error);
   REQUIRE_THROWS_AS(reducer.ready(0), std::logic_error);

@@ -41,13 +41,14 @@ void reduce_for(Communicator& ranks, GpuStep& step, double seconds) {
   }
 }
 
-void run(Communicator& ranks, const std::string& what, const std::string& how) {
-  GpuStep step(ranks, {{0, kCount / 2}, {kCount / 2, kCount / 2}}, kCount, 1 << 20);
+void run(Transport& transport, const std::string& what, const std::string& how) {
+  Communicator& ranks = transport.ranks();
+  GpuStep step(transport, {{0, kCount / 2}, {kCount / 2, kCount / 2}}, kCount, 1 << 20);
   if (what == "reduce") return reduce_for(ranks, step, std::atof(how.c_str()));
   if (what != "absent") gpumonth::user_error("unknown request '{}'", what);
   one_step(step, 1);
   const bool absent = ranks.rank() == std::atoi(how.c_str());
-  ranks.set_context(absent ? "checkpoint" : "step", 17);
+  transport.set_context(absent ? "checkpoint" : "step", 17);
   if (absent) std::this_thread::sleep_for(std::chrono::hours(1));
   one_step(step, 17);
 }
@@ -58,9 +59,9 @@ int main(int argc, char** argv) {
   try {
     const char* limit = std::getenv("GPUMONTH_TEST_WATCHDOG_S");
     Environment environment;
-    const auto ranks = environment.make_communicator(
+    const auto transport = environment.make_transport(
         {.transport = "nccl", .watchdog_s = limit ? std::atof(limit) : 5, .allow_shared_gpu = true});
-    run(*ranks, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
+    run(*transport, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
   } catch (const gpumonth::UserError& error) {
     fail(error.what(), 2);
   } catch (const std::exception& error) {

@@ -1,10 +1,11 @@
 #pragma once
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 
 namespace gpumonth::tests {
 
-/// All ranks of this test program.
-comm::Communicator& ranks();
+/// What all ranks of this test program are joined by.
+comm::Transport& transport();
+inline comm::Communicator& ranks() { return transport().ranks(); }
 
 }  // namespace gpumonth::tests

@@ -7,26 +7,27 @@
 #include <random>
 
 #include "base/error.h"
-#include "comm/host/mpi_communicator.h"
+#include "comm/host/host_transport.h"
 #include "comm/host/thread_reducer.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 
 using namespace gpumonth::comm;
 using gpumonth::tests::ranks;
+using gpumonth::tests::transport;
 
 namespace {
 
 /// Sizes that leave a rest on 2, 3 and 4 ranks, one smaller than the number of ranks, and padding between some.
-std::vector<Segment> odd_events(std::int64_t& size) {
-  std::vector<Segment> events;
+std::vector<Segment> odd_segments(std::int64_t& size) {
+  std::vector<Segment> segments;
   std::int64_t at = 0;
   for (const std::int64_t count : {10007, 3, 4096, 1, 20011, 640}) {
-    events.push_back({at, count});
+    segments.push_back({at, count});
     at += count + (count % 2 == 0 ? 32 : 0);
   }
   size = at;
-  return events;
+  return segments;
 }
 
 bool inside(const std::vector<Segment>& segments, std::int64_t i) {
@@ -35,43 +36,45 @@ bool inside(const std::vector<Segment>& segments, std::int64_t i) {
 }
 
 /// One step; the reduced gradients.
-void reduce(GradientReducer& reducer, const std::vector<Segment>& events, float* gradients, std::int64_t size,
+void reduce(GradientReducer& reducer, const std::vector<Segment>& segments, float* gradients, std::int64_t size,
             int rank) {
   std::mt19937 random(100 + rank);
   std::uniform_real_distribution<float> any(-1, 1);
   for (std::int64_t i = 0; i < size; ++i) gradients[i] = any(random);
   reducer.begin_step(1);
   reducer.begin_backward();
-  for (std::size_t e = 0; e < events.size(); ++e) reducer.ready(static_cast<int>(e));
+  for (std::size_t s = 0; s < segments.size(); ++s) reducer.ready(static_cast<int>(s));
   reducer.wait();
 }
 
-void check_sharding(Communicator& comm, std::int64_t bucket_bytes) {
+void check_sharding(Transport& transport, std::int64_t bucket_bytes) {
+  Communicator& comm = transport.ranks();
   std::int64_t size = 0;
-  const std::vector<Segment> events = odd_events(size);
-  const auto plain = comm.allocate(size), sharded = comm.allocate(size);
+  const std::vector<Segment> segments = odd_segments(size);
+  const auto plain = transport.allocate(size), sharded = transport.allocate(size);
   {
-    const auto reducer = comm.make_reducer(plain.get(), events, bucket_bytes, nullptr);
-    reduce(*reducer, events, plain.get(), size, comm.rank());
-    REQUIRE(reducer->owned().size() == merged(events).size());
+    const auto reducer = transport.make_reducer(plain.get(), segments, bucket_bytes, nullptr);
+    reduce(*reducer, segments, plain.get(), size, comm.rank());
+    REQUIRE(reducer->owned().size() == merged(segments).size());
     reducer->gather(plain.get());  // nothing to gather
     reducer->finish();
   }
-  const auto reducer = comm.make_reducer(sharded.get(), events, bucket_bytes, nullptr, {.shard_optimizer = true});
-  reduce(*reducer, events, sharded.get(), size, comm.rank());
+  const auto reducer =
+      transport.make_reducer(sharded.get(), segments, bucket_bytes, nullptr, {.shard_optimizer = true});
+  reduce(*reducer, segments, sharded.get(), size, comm.rank());
   // an update that differs from rank to rank outside of what it owns
   std::vector<float> parameters(static_cast<std::size_t>(size), -0.0f);
   for (std::int64_t i = 0; i < size; ++i) {
     if (inside(reducer->owned(), i))
       parameters[i] = sharded[i];
-    else if (inside(events, i))
+    else if (inside(segments, i))
       parameters[i] = 1e30f * static_cast<float>(comm.rank() + 1);
   }
   reducer->gather(parameters.data());
   const StepCommunication cost = reducer->finish();
   std::size_t wrong = 0;
   for (std::int64_t i = 0; i < size; ++i) {
-    const float expected = inside(events, i) ? plain[i] : -0.0f;  // bits: what no event covers is left alone
+    const float expected = inside(segments, i) ? plain[i] : -0.0f;  // bits: what no segment covers is left alone
     wrong += std::memcmp(&parameters[i], &expected, sizeof expected) != 0;
   }
   INFO(comm.description() << ", buckets of " << bucket_bytes << " bytes");
@@ -99,10 +102,10 @@ TEST_CASE("shares cover a bucket once, aligned, the rest with the last rank") {
   }
 }
 
-TEST_CASE("owned parts of all ranks are every event, once") {
+TEST_CASE("owned parts of all ranks are every segment, once") {
   std::int64_t size = 0;
-  const std::vector<Segment> events = odd_events(size);
-  const auto buckets = plan_buckets(events, 4096);
+  const std::vector<Segment> segments = odd_segments(size);
+  const auto buckets = plan_buckets(segments, 4096);
   for (const int count : {1, 2, 3, 4, 7}) {
     std::vector<int> owners(static_cast<std::size_t>(size));
     for (int r = 0; r < count; ++r) {
@@ -113,22 +116,22 @@ TEST_CASE("owned parts of all ranks are every event, once") {
         for (std::int64_t i = s.offset; i < end; ++i) ++owners[i];
       }
     }
-    for (std::int64_t i = 0; i < size; ++i) REQUIRE(owners[i] == (inside(events, i) ? 1 : 0));
+    for (std::int64_t i = 0; i < size; ++i) REQUIRE(owners[i] == (inside(segments, i) ? 1 : 0));
   }
 }
 
 TEST_CASE("a sharded step is the unsharded one, bit for bit") {
-  for (const std::int64_t bucket : {64, 4096, 1 << 20}) check_sharding(ranks(), bucket);
+  for (const std::int64_t bucket : {64, 4096, 1 << 20}) check_sharding(transport(), bucket);
 }
 
 TEST_CASE("so it is over MPI messages") {
-  MpiCommunicator comm(60, false);
-  check_sharding(comm, 4096);
+  MpiTransport over_messages(60, false);
+  check_sharding(over_messages, 4096);
 }
 
 TEST_CASE("sum() adds doubles over the ranks after wait()") {
-  const auto gradients = ranks().allocate(64);
-  const auto reducer = ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.shard_optimizer = true});
+  const auto gradients = transport().allocate(64);
+  const auto reducer = transport().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.shard_optimizer = true});
   reducer->begin_step(1);
   reducer->begin_backward();
   std::vector<double> squares = {1.0 + ranks().rank(), 0.25};
@@ -143,9 +146,9 @@ TEST_CASE("sum() adds doubles over the ranks after wait()") {
 }
 
 TEST_CASE("a bf16 wire needs NCCL") {
-  const auto gradients = ranks().allocate(64);
+  const auto gradients = transport().allocate(64);
   try {
-    ranks().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.bf16_wire = true});
+    transport().make_reducer(gradients.get(), {{0, 64}}, 4096, nullptr, {.bf16_wire = true});
     FAIL("no error");
   } catch (const gpumonth::UserError& error) {
     REQUIRE_THAT(error.what(), gpumonth::tests::contains("comm.wire = \"bf16\" needs comm.transport = \"nccl\""));

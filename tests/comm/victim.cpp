@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "comm/host/mpi_communicator.h"
+#include "comm/host/host_transport.h"
 #include "comm/host/thread_reducer.h"
 #include "comm/launch.h"
 
@@ -21,12 +21,13 @@ namespace {
 
 using namespace gpumonth::comm;
 
-void reduce_for(Communicator& ranks, double seconds) {
+void reduce_for(Transport& transport, double seconds) {
+  Communicator& ranks = transport.ranks();
   std::printf("pid %d %d\n", ranks.rank(), static_cast<int>(getpid()));
   std::fflush(stdout);
   constexpr std::int64_t kCount = 1 << 20;
-  const auto gradients = ranks.allocate(kCount);
-  ThreadReducer reducer(ranks, gradients.get(), {{0, kCount / 2}, {kCount / 2, kCount / 2}}, 1 << 20);
+  const auto gradients = transport.allocate(kCount);
+  ThreadReducer reducer(transport, gradients.get(), {{0, kCount / 2}, {kCount / 2, kCount / 2}}, 1 << 20);
   const auto start = std::chrono::steady_clock::now();
   // rank 0's clock decides, so that all do the same number of steps; its word travels as a gradient, so that
   // a rank that gets lost is always missed by the gradients' thread
@@ -42,11 +43,12 @@ void reduce_for(Communicator& ranks, double seconds) {
   }
 }
 
-void run(Communicator& ranks, const std::string& what, const std::string& how) {
-  if (what == "reduce") return reduce_for(ranks, std::atof(how.c_str()));
+void run(Transport& transport, const std::string& what, const std::string& how) {
+  Communicator& ranks = transport.ranks();
+  if (what == "reduce") return reduce_for(transport, std::atof(how.c_str()));
   if (what == "absent") {
     const bool absent = ranks.rank() == std::atoi(how.c_str());
-    ranks.set_context(absent ? "checkpoint" : "backward", 17);
+    transport.set_context(absent ? "checkpoint" : "backward", 17);
     if (absent) std::this_thread::sleep_for(std::chrono::hours(1));
     return ranks.barrier();
   }
@@ -68,9 +70,9 @@ int main(int argc, char** argv) {
     const char* limit = std::getenv("GPUMONTH_TEST_WATCHDOG_S");
     const double watchdog_s = limit ? std::atof(limit) : 2;
     Environment environment;
-    auto ranks = environment.make_communicator({.transport = "auto", .watchdog_s = watchdog_s});
-    if (argc > 3 && std::string(argv[3]) == "--ring") ranks = std::make_unique<MpiCommunicator>(watchdog_s, false);
-    run(*ranks, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
+    auto transport = environment.make_transport({.transport = "auto", .watchdog_s = watchdog_s});
+    if (argc > 3 && std::string(argv[3]) == "--ring") transport = std::make_unique<MpiTransport>(watchdog_s, false);
+    run(*transport, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
   } catch (const gpumonth::UserError& error) {
     fail(error.what(), 2);
   }

@@ -5,8 +5,10 @@
 //   - two ranks on one GPU are refused, unless NCCL_HOSTID makes them two hosts; so is an NCCL_SOCKET_IFNAME
 //     that is not there
 //   - ncclCommGetAsyncError tells of a lost rank, while the collective goes on waiting until ncclCommAbort
+//   - a send waits for its receive and the other way round; those of one group go on side by side, those between the
+//     same two ranks in the order of the calls
 // Other than the library, it compares what the ranks call (ncclInvalidUsage), refuses buffers that overlap in
-// part, and runs a group's calls in reverse, as they have no order. Sums only, one communicator and one
+// part, and runs a group's collectives in reverse, as they have no order. Sums only, one communicator and one
 // stream a group, no settings in ncclConfig_t.
 #include <cuda_runtime.h>
 #include <nccl.h>
@@ -175,7 +177,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 }
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank, ncclConfig_t* config) {
-  if (!comm || size < 1 || size > Meeting::kMostRanks || rank < 0 || rank >= size || id.internal[0] != '/')
+  if (!comm || size < 1 || size > kMostRanks || rank < 0 || rank >= size || id.internal[0] != '/')
     return failed(ncclInvalidArgument, "ranks, or an id that ncclGetUniqueId() did not make");
   if (config && (config->magic != 0xcafebeef || config->blocking == 0))
     return failed(ncclInvalidArgument, "a config that is not initialised, or not blocking (not emulated)");
@@ -283,7 +285,7 @@ ncclResult_t ncclGroupEnd() {
   const Group ended = std::move(group);
   group = {};
   if (ended.error != ncclSuccess || ended.calls.empty()) return ended.error;
-  return launch(ended.channel, ended.stream, {ended.calls.rbegin(), ended.calls.rend()});
+  return launch(ended.channel, ended.stream, ended.calls);
 }
 
 ncclResult_t ncclAllReduce(const void* send, void* receive, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
@@ -301,6 +303,14 @@ ncclResult_t ncclAllGather(const void* send, void* receive, std::size_t count, n
 ncclResult_t ncclBroadcast(const void* send, void* receive, std::size_t count, ncclDataType_t type, int root,
                            ncclComm_t comm, cudaStream_t stream) {
   return submit(comm, stream, collective(kBroadcast, send, receive, count, type, ncclSum, root));
+}
+ncclResult_t ncclSend(const void* send, std::size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream) {
+  return submit(comm, stream, collective(kSend, send, nullptr, count, type, ncclSum, peer));
+}
+ncclResult_t ncclRecv(void* receive, std::size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream) {
+  return submit(comm, stream, collective(kReceive, nullptr, receive, count, type, ncclSum, peer));
 }
 
 }  // extern "C"

@@ -40,14 +40,14 @@ void sum(const Meeting& meeting, int size, int first, std::uint64_t offset, std:
   std::memcpy(to, sums.data(), count * sizeof(T));
 }
 
+}  // namespace
+
 std::string describe(const Call& call) {
-  static const char* const names[] = {"?", "AllReduce", "ReduceScatter", "AllGather", "Broadcast"};
+  static const char* const names[] = {"?", "AllReduce", "ReduceScatter", "AllGather", "Broadcast", "Send", "Recv"};
   return std::string(names[call.kind]) + " of " + std::to_string(call.count) + " elements of type " +
          std::to_string(call.type) + ", op " + std::to_string(call.op) + ", root " + std::to_string(call.root) +
          (call.captured ? ", captured" : "") + (call.registered ? ", registered" : "");
 }
-
-}  // namespace
 
 std::size_t bytes_of(std::int32_t type) {
   switch (type) {
@@ -88,14 +88,16 @@ void Channel::check(const Collective& c) const {
   if (c.call.root < 0 || c.call.root >= size) refuse(ncclInvalidArgument, "no such root");
   if (c.call.count == 0) return;
   const std::uint64_t part = c.call.count * bytes, whole = part * static_cast<std::uint64_t>(size);
-  const bool sends = c.call.kind != kBroadcast || rank == c.call.root;
-  if ((sends && place_of(c.send) == Place::pageable) || place_of(c.receive) == Place::pageable)
+  const bool sends = c.call.kind != kReceive && (c.call.kind != kBroadcast || rank == c.call.root);
+  const bool receives = c.call.kind != kSend;
+  if ((sends && place_of(c.send) == Place::pageable) || (receives && place_of(c.receive) == Place::pageable))
     refuse(ncclInvalidArgument, "a buffer is null or not the GPU's");
   const auto* send = static_cast<const std::byte*>(c.send);
   const auto* receive = static_cast<const std::byte*>(c.receive);
   for (const std::byte* buffer : {send, receive})
     if (reinterpret_cast<std::uintptr_t>(buffer) % bytes != 0)
       refuse(ncclInvalidArgument, "a buffer is not aligned to its elements");
+  if (c.is_message()) return;
   const std::uint64_t mine = part * static_cast<std::uint64_t>(rank);
   const bool in_place = c.call.kind == kReduceScatter ? receive == send + mine
                         : c.call.kind == kAllGather   ? send == receive + mine
@@ -180,10 +182,9 @@ bool Channel::run(const Collective& c) {
 
 void Channel::run(const std::vector<Collective>& calls) {
   ++running;
-  for (const Collective& c : calls) {
-    if (aborted || error != ncclSuccess) break;
-    if (!run(c)) break;
-  }
+  bool goes_on = !aborted && error == ncclSuccess && exchange(calls);
+  for (auto c = calls.rbegin(); c != calls.rend() && goes_on; ++c)
+    if (!c->is_message()) goes_on = !aborted && error == ncclSuccess && run(*c);
   while (error != ncclSuccess && !aborted) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   --running;
 }

@@ -16,17 +16,19 @@
 
 namespace gpumonth::emulator {
 
-enum Kind : std::int32_t { kAllReduce = 1, kReduceScatter, kAllGather, kBroadcast };
+enum Kind : std::int32_t { kAllReduce = 1, kReduceScatter, kAllGather, kBroadcast, kSend, kReceive };
 
 struct Collective {
-  Call call;
+  Call call;  ///< of kSend and kReceive, root is the peer
   const void* send = nullptr;
   void* receive = nullptr;
   bool reduces() const { return call.kind == kAllReduce || call.kind == kReduceScatter; }
+  bool is_message() const { return call.kind == kSend || call.kind == kReceive; }
 };
 
 std::size_t bytes_of(std::int32_t type);  ///< of ncclDataType_t; 0: no such type
 bool is_summed(std::int32_t type);        ///< fp32, fp64, bf16
+std::string describe(const Call& call);   ///< for messages
 
 struct Channel {
   Channel(const std::string& id, int rank_, int size_, const std::string& host, const std::string& gpu)
@@ -34,8 +36,9 @@ struct Channel {
 
   /// Throws NcclError for a call that is refused.
   void check(const Collective& c) const;
-  /// One by one, each with all ranks. After an error it waits for ncclCommAbort, as NCCL's kernels do; then
-  /// at once.
+  /// What starts together, in the order of the calls: messages side by side, as far as their peers come, then
+  /// collectives in reverse, as they have no order, one by one with all ranks. After an error it waits for
+  /// ncclCommAbort, as NCCL's kernels do; then at once.
   void run(const std::vector<Collective>& calls);
   std::string error_text() const;
 
@@ -52,7 +55,10 @@ struct Channel {
   std::shared_ptr<int> graphs = std::make_shared<int>(0);  ///< also held by captured collectives
 
  private:
+  struct Message;
   bool run(const Collective& c);
+  bool exchange(const std::vector<Collective>& calls);
+  bool advance(Message& message);
   bool agree(const Call& call);
   bool meet();
   void fail(ncclResult_t result, const std::string& text);

@@ -191,6 +191,15 @@ Meeting::Outcome Meeting::barrier(const std::atomic<bool>& aborted) {
   return all ? Outcome::all_here : aborted ? Outcome::aborted : Outcome::peer_lost;
 }
 
+Meeting::Outcome Meeting::wait_for(const std::function<bool()>& done, const std::vector<int>& peers,
+                                   const std::atomic<bool>& aborted) {
+  const bool is_done = wait_until(done, [&] {
+    return aborted ||
+           std::any_of(peers.begin(), peers.end(), [this](int peer) { return peer != rank_ && is_gone(peer); });
+  });
+  return is_done ? Outcome::all_here : aborted ? Outcome::aborted : Outcome::peer_lost;
+}
+
 void Meeting::wait_for_leave(const std::atomic<bool>& aborted) {
   wait_until(
       [this] {

@@ -8,8 +8,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace gpumonth::emulator {
 
@@ -35,6 +37,15 @@ struct Call {
 
 enum class Presence : std::int32_t { absent, taken, here, aborted, destroyed };
 
+/// A message on its way from one rank to another, chunk by chunk; all zero in the beginning.
+struct Mail {
+  std::atomic<std::uint64_t> posted, taken;  ///< chunks, since the beginning
+  std::atomic<bool> refused;                 ///< the receiver expects another one
+  Call call;                                 ///< the sender's, written before its first chunk is posted
+};
+
+constexpr int kMostRanks = 64;
+
 struct alignas(64) Seat {
   std::atomic<Presence> presence;
   std::atomic<std::uint64_t> barriers;  ///< reached so far
@@ -42,11 +53,11 @@ struct alignas(64) Seat {
   std::uint64_t started;  ///< the process, in the kernel's ticks: a pid may be given twice
   char host[128], gpu[64];
   Call call;
+  Mail mail[kMostRanks];  ///< from this rank, by receiver
 };
 
 class Meeting {
  public:
-  static constexpr int kMostRanks = 64;
   static constexpr std::size_t kSlotBytes = std::size_t{1} << 20;
 
   /// Waits until all `size` ranks are there. Throws NcclError, as where two of one host have the same GPU.
@@ -58,11 +69,16 @@ class Meeting {
   enum class Outcome { all_here, peer_lost, aborted };
   /// Until every rank has come, or one never will, or `aborted` is set.
   Outcome barrier(const std::atomic<bool>& aborted);
+  /// Until `done`, which is asked again and again, or one of `peers` will never come, or `aborted` is set.
+  Outcome wait_for(const std::function<bool()>& done, const std::vector<int>& peers, const std::atomic<bool>& aborted);
   /// Until no rank uses the communicator any more, or `aborted` is set.
   void wait_for_leave(const std::atomic<bool>& aborted);
   void leave(Presence how);
 
   std::byte* slot(int rank) const;
+  /// The part of the sender's slot that chunks for one receiver go through.
+  std::byte* mail_slot(int from, int to) const { return slot(from) + mail_bytes() * static_cast<std::size_t>(to); }
+  std::size_t mail_bytes() const { return kSlotBytes / static_cast<std::size_t>(size_) / 64 * 64; }
   Seat& seat(int rank) const;
   std::string lost_peer() const;  ///< "rank 1 (process 4711) ended"; empty where all are there
 

@@ -52,8 +52,10 @@ const std::vector<Base>& bases() {
       {"one-rank", log_image("one-rank.h5", tests::make_run(0.35, 1, kSteps))},
       {"four-ranks", log_image("four-ranks.h5", tests::make_run(0.27, 4, kSteps))},
       {"metered", log_image("metered.h5", with_power(tests::make_run(0.3, 2, kSteps)))},
-      {"sweep", log_image("sweep.h5", tests::make_run(0.3, 2, 0),
-                          {"all-reduce of fp32", {{1024, 10, 1e-4, 9e-5, 2e-4, 1}, {4096, 10, 2e-4, 2e-4, 3e-4, 1}}})}};
+      {"sweep",
+       log_image(
+           "sweep.h5", tests::make_run(0.3, 2, 0),
+           {"all_gather", "all-gather of fp32", {{1024, 10, 1e-4, 9e-5, 2e-4, 1}, {4096, 10, 2e-4, 2e-4, 3e-4, 1}}})}};
   return all;
 }
 

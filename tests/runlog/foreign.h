@@ -63,7 +63,9 @@ class Changed {
     require(H5Dwrite(d.get(), hdf5::native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()));
   }
 
-  void without(const std::string& attribute) { require(H5Adelete(file_.get(), attribute.c_str())); }
+  void without(const std::string& attribute, const std::string& object = "/") {
+    require(H5Adelete_by_name(file_.get(), object.c_str(), attribute.c_str(), H5P_DEFAULT));
+  }
 
   template <class T>
   void attribute(const std::string& name, const std::vector<T>& values) {

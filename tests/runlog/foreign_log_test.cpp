@@ -21,12 +21,12 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInfinity = std::numeric_limits<double>::infinity();
 
-/// 40 metered steps of two ranks, with buckets, rank times and a sweep of all-reduces.
+/// 40 metered steps of two ranks, with buckets, rank times and a sweep of all-gathers.
 Run whole_run() {
   Run run;
   run.info = samples::info(2);
   run.info.power_source = "NVML";
-  run.comm = {"all-reduce", {{1 << 20, 10, 1e-3, 1e-3, 2e-3, 1}}};
+  run.comm = {"all_gather", "all-gather", {{1 << 20, 10, 1e-3, 1e-3, 2e-3, 1}}};
   for (int n = 1; n <= 40; ++n) {
     run.steps.push_back(samples::metered_step(n));
     if (n % 10 != 0) continue;
@@ -130,6 +130,17 @@ TEST_CASE("every column of every table has a range that its own records keep, an
   check(step_columns(true), run.steps[10]);
   check(bucket_columns(), run.buckets[0]);
   check(comm_columns(), run.comm.rows[0]);
+}
+
+TEST_CASE("a sweep that does not say of what is one of all-reduces, as logs had before there were others",
+          "[foreign]") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "sweep.h5";
+  samples::write(file, whole_run());
+  CHECK(read(file).comm.operation == "all_gather");
+  samples::Changed(file).without("operation", "/comm");
+  CHECK(read(file).comm.operation == "all_reduce");
+  CHECK(read(file).comm.rows.size() == 1);
 }
 
 TEST_CASE("numbers too large for what reads them are refused, not wrapped", "[foreign]") {

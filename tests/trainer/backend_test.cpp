@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "comm/host/self_communicator.h"
+#include "comm/host/host_transport.h"
 #include "machine/cuda_devices.h"
 #include "tests/catch.h"
 #include "tests/trainer/runs.h"
@@ -20,23 +20,29 @@ namespace {
 /// Before the first call into CUDA: this program makes none before.
 const bool hidden = setenv("CUDA_VISIBLE_DEVICES", "", 1) == 0;
 
-/// Ranks that only say what they are.
+/// Ranks and a transport that only say what they are.
 class Ranks final : public comm::SelfCommunicator {
  public:
-  Ranks(int size, std::string transport, int gpu) : size_(size), transport_(std::move(transport)), gpu_(gpu) {}
+  explicit Ranks(int size) : size_(size) {}
   int size() const override { return size_; }
-  std::string transport() const override { return transport_; }
-  int gpu() const override { return gpu_; }
 
  private:
   int size_;
-  std::string transport_;
+};
+
+class Over final : public comm::HostTransport {
+ public:
+  Over(int size, std::string name, int gpu)
+      : HostTransport(std::move(name), std::make_unique<Ranks>(size)), gpu_(gpu) {}
+  int gpu() const override { return gpu_; }
+
+ private:
   int gpu_;
 };
 
-std::string refusal(const std::string& asked, const comm::Communicator& ranks) {
+std::string refusal(const std::string& asked, const comm::Transport& over) {
   try {
-    choose_backend(asked, ranks);
+    choose_backend(asked, over);
   } catch (const UserError& error) {
     return error.what();
   }
@@ -46,15 +52,15 @@ std::string refusal(const std::string& asked, const comm::Communicator& ranks) {
 TEST_CASE("auto and cpu are the CPU where there is no GPU") {
   REQUIRE(hidden);
   REQUIRE(machine::cuda_devices().devices.empty());
-  CHECK(choose_backend("auto", comm::SelfCommunicator()).name == "cpu");
-  CHECK(choose_backend("cpu", comm::SelfCommunicator()).name == "cpu");
-  CHECK(choose_backend("auto", Ranks(2, "mpi", -1)).name == "cpu");
+  CHECK(choose_backend("auto", comm::SelfTransport()).name == "cpu");
+  CHECK(choose_backend("cpu", comm::SelfTransport()).name == "cpu");
+  CHECK(choose_backend("auto", Over(2, "mpi", -1)).name == "cpu");
   RunConfig config;
-  CHECK(resolve(config, comm::SelfCommunicator()).backend == "cpu");
+  CHECK(resolve(config, comm::SelfTransport()).backend == "cpu");
 }
 
 TEST_CASE("cuda without a GPU is refused in one line with the reason") {
-  for (const std::string& message : {refusal("cuda", comm::SelfCommunicator()), refusal("cuda", Ranks(2, "mpi", -1))}) {
+  for (const std::string& message : {refusal("cuda", comm::SelfTransport()), refusal("cuda", Over(2, "mpi", -1))}) {
     INFO(message);
     CHECK_THAT(message, contains("run.backend = \"cuda\": " + machine::cuda_devices().why_none));
     CHECK_THAT(message, contains("set run.backend = \"cpu\""));
@@ -62,12 +68,12 @@ TEST_CASE("cuda without a GPU is refused in one line with the reason") {
   }
 }
 
-TEST_CASE("ranks over NCCL compute where their communicator has its GPU") {
-  const Backend backend = choose_backend("auto", Ranks(4, "nccl", 3));
+TEST_CASE("ranks over NCCL compute where their transport has its GPU") {
+  const Backend backend = choose_backend("auto", Over(4, "nccl", 3));
   CHECK(backend.name == "cuda");
   CHECK(backend.device == 3);
-  CHECK(choose_backend("cuda", Ranks(4, "nccl", 1)).device == 1);
-  CHECK_THAT(refusal("cpu", Ranks(4, "nccl", 3)), contains("comm.transport = \"mpi\""));
+  CHECK(choose_backend("cuda", Over(4, "nccl", 1)).device == 1);
+  CHECK_THAT(refusal("cpu", Over(4, "nccl", 3)), contains("comm.transport = \"mpi\""));
 }
 
 TEST_CASE("train and probe say it and leave nothing behind") {

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "comm/launch.h"
+#include "comm/host/self_communicator.h"
 #include "tests/catch.h"
 #include "tests/command.h"
 #include "trainer/dit/dit_setup.h"
@@ -23,32 +23,12 @@ struct Aborted : std::runtime_error {
 };
 
 /// Rank 0 of two; what rank 1 would say is `other`, or what rank 0 says.
-class TwoRanks : public comm::Communicator {
+class TwoRanks : public comm::SelfCommunicator {
  public:
   std::string other;
-  int rank() const override { return 0; }
   int size() const override { return 2; }
-  int local_rank() const override { return 0; }
-  int local_size() const override { return 2; }
-  std::string transport() const override { return "test"; }
-  void all_reduce_sum(std::span<float>) override {}
-  void all_reduce_sum(std::span<double>) override {}
-  void broadcast(std::span<std::byte>, int) override {}
-  void barrier() override {}
-  std::vector<float> gather(std::span<const float> values, int) override { return {values.begin(), values.end()}; }
   std::vector<std::string> all_gather(const std::string& text) override { return {text, other.empty() ? text : other}; }
   [[noreturn]] void abort(const std::string& message, int) override { throw Aborted(message); }
-  std::shared_ptr<float[]> allocate(std::int64_t count) override {
-    return std::shared_ptr<float[]>(new float[static_cast<std::size_t>(count)]());
-  }
-  std::shared_ptr<std::byte[]> allocate_common(std::size_t) override { return nullptr; }
-  std::unique_ptr<comm::GradientReducer> make_reducer(float*, std::vector<comm::Segment>, std::int64_t, void*,
-                                                      const comm::ReducerOptions&) override {
-    return nullptr;
-  }
-  std::unique_ptr<Communicator> duplicate(const char*) override { return nullptr; }
-  void set_context(const char*, std::int64_t) override {}
-  std::string description() const override { return "test"; }
 };
 
 struct Fixture {

@@ -65,10 +65,9 @@ fs::path write_latents(const TemporaryFolder& folder, std::int64_t samples, std:
 }
 
 std::string train_command(int ranks, const fs::path& file, const std::vector<std::string>& overrides) {
-  std::string command = ranks > 0 ? fmt::format("{} --oversubscribe --bind-to none -n {} ", MPIRUN, ranks) : "";
-  command += fmt::format("{} train {}", GPUMONTH_BINARY, file.string());
+  std::string command = fmt::format("{} train {}", GPUMONTH_BINARY, file.string());
   for (const std::string& override : overrides) command += fmt::format(" --set '{}'", override);
-  return command;
+  return ranks > 0 ? mpirun(ranks, command) : command;
 }
 
 CommandResult train(int ranks, const fs::path& file, const std::vector<std::string>& overrides) {

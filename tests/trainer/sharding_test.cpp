@@ -2,7 +2,7 @@
 #include <cstring>
 #include <vector>
 
-#include "comm/host/mpi_communicator.h"
+#include "comm/host/host_transport.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"
 #include "tests/trainer/ops/values.h"
@@ -51,7 +51,8 @@ Batch batch_of(const model::ModelConfig& m, std::int64_t size, int rank, int ste
 }
 
 /// Six steps; after the third the state goes out and comes back in as over a checkpoint.
-State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std::int64_t bucket_bytes = 40000) {
+State train(comm::Transport& transport, bool shard, const std::string& dtype, std::int64_t bucket_bytes = 40000) {
+  comm::Communicator& ranks = transport.ranks();
   const model::ModelConfig m = small_model();
   const model::ParameterTable table(m);
   constexpr std::int64_t kLocal = 2;
@@ -60,13 +61,13 @@ State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std
                        .global_batch = kLocal * ranks.size(),
                        .seed = 3,
                        .dtype = dtype,
-                       .gradients = ranks.allocate(table.flat_size()),
-                       .ranks = &ranks};
+                       .gradients = transport.allocate(table.flat_size()),
+                       .transport = &transport};
   const auto step = make_cpu_dit_step(setup, table);
   ResumableState& state = *step->state();
   REQUIRE_FALSE(state.shared());  // over messages every rank has a state of its own
-  const auto reducer = ranks.make_reducer(step->gradient_buffer(), step->events(), bucket_bytes, step->stream(),
-                                          {.shard_optimizer = shard});
+  const auto reducer = transport.make_reducer(step->gradient_buffer(), step->events(), bucket_bytes, step->stream(),
+                                              {.shard_optimizer = shard});
   step->attach(*reducer, ranks, shard);
   for (int s = 1; s <= 6; ++s) {
     const OptimizerSettings settings{.learning_rate = 1e-2, .weight_decay = 0.1, .clip_norm = 0.5, .ema_decay = 0.9};
@@ -86,14 +87,14 @@ State train(comm::Communicator& ranks, bool shard, const std::string& dtype, std
 }  // namespace
 
 TEST_CASE("so does one with so small buckets that the last rank owns everything") {
-  comm::MpiCommunicator ranks(60, false);
+  comm::MpiTransport ranks(60, false);
   const State whole = train(ranks, false, "fp32", 1024), sharded = train(ranks, true, "fp32", 16);
   REQUIRE(whole.parameters == sharded.parameters);
   REQUIRE(whole.exp_avg == sharded.exp_avg);
 }
 
 TEST_CASE("a sharded optimizer trains to the same bits") {
-  comm::MpiCommunicator ranks(60, false);
+  comm::MpiTransport ranks(60, false);
   for (const std::string dtype : {"fp32", "bf16"}) {
     const State whole = train(ranks, false, dtype), sharded = train(ranks, true, dtype);
     REQUIRE(whole.parameters == sharded.parameters);

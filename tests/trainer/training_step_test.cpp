@@ -17,7 +17,7 @@
 
 using namespace gpumonth;
 using namespace gpumonth::trainer;
-using gpumonth::tests::contains, gpumonth::tests::ranks;
+using gpumonth::tests::contains, gpumonth::tests::ranks, gpumonth::tests::transport;
 namespace fs = std::filesystem;
 
 namespace {
@@ -62,7 +62,7 @@ class SleepingStep final : public TrainingStep {
   static void sleep(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
   std::vector<comm::Segment> events_{{0, 2000}, {2000, 3000}, {5000, 1000}};
-  std::shared_ptr<float[]> gradients_ = ranks().allocate(6000);
+  std::shared_ptr<float[]> gradients_ = transport().allocate(6000);
   comm::GradientReducer* reducer_ = nullptr;
 };
 
@@ -88,7 +88,7 @@ struct Run {
     config.checkpoint.every_steps = 2;
   }
   TrainResult train(TrainingStep& step) const {
-    return trainer::train(config, resolve(config, ranks()), ranks(), step);
+    return trainer::train(config, resolve(config, transport()), transport(), step);
   }
   template <class F>
   std::string error_of(F&& f) const {
@@ -139,7 +139,7 @@ TEST_CASE("its log has the columns of a DiT's") {
   const Run sleeping, dit;
   SleepingStep step;
   const TrainResult of_sleeping = sleeping.train(step);
-  const auto dit_step = make_dit_step(dit.config, resolve(dit.config, ranks()), ranks());
+  const auto dit_step = make_dit_step(dit.config, resolve(dit.config, transport()), transport());
   const TrainResult of_dit = dit.train(*dit_step);
   CHECK(!of_dit.checkpoint.empty());
   if (ranks().rank() != 0) return;

@@ -16,9 +16,9 @@ namespace gpumonth::trainer {
 template <class Device, class T>
 class DitModel final : public Model {
  public:
-  /// Parameters are zero. Collective over setup.ranks.
+  /// Parameters are zero. Collective over setup.transport.
   DitModel(Device device, const DitSetup& setup, const model::ParameterTable& table)
-      : device_(device), setup_(setup), memory_(device_, setup.ranks),
+      : device_(device), setup_(setup), memory_(device_, setup.transport),
         dit_(device_, setup.model, table, setup.local_batch, memory_, setup.keep), owned_(memory_.owned(events())),
         parameters_(memory_.template take<float>(table.flat_size())), x_0_(device_, setup.local_batch * latent_size()),
         noise_(device_, x_0_.size()), x_t_(device_, x_0_.size()), t_(device_, setup.local_batch),

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/transport.h"
 #include "model/parameters.h"
 
 namespace gpumonth::trainer {
@@ -25,20 +25,19 @@ struct DitSetup {
   model::ModelConfig model;
   std::int64_t local_batch = 0, global_batch = 0;
   std::uint64_t seed = 0;
-  std::string dtype;  ///< "fp32" or "bf16"
-  int threads = 1;    ///< of a CPU rank
-  std::shared_ptr<float[]> gradients =
-      nullptr;                          ///< flat (table.flat_size()), from Communicator::allocate; null: its own
-  comm::Communicator* ranks = nullptr;  ///< who may hold the state in common; null: nobody
+  std::string dtype;                             ///< "fp32" or "bf16"
+  int threads = 1;                               ///< of a CPU rank
+  std::shared_ptr<float[]> gradients = nullptr;  ///< flat (table.flat_size()), from Transport::allocate; null: its own
+  comm::Transport* transport = nullptr;          ///< whose ranks may hold the state in common; null: nobody
   Keep keep = Keep::activations;
   int device = 0;              ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
   bool deterministic = false;  ///< GPU: the same bits in every run, where that costs time
   bool graphs = true;          ///< GPU: a training step is replayed as a CUDA graph; false for debuggers
 };
 
-/// On CPU threads, parameters zero. Collective over setup.ranks.
+/// On CPU threads, parameters zero. Collective over setup.transport.
 std::unique_ptr<Model> make_cpu_dit_model(const DitSetup& setup, const model::ParameterTable& table);
-/// On CPU threads, weights initialised from the seed. Collective over setup.ranks.
+/// On CPU threads, weights initialised from the seed. Collective over setup.transport.
 std::unique_ptr<TrainingStep> make_cpu_dit_step(const DitSetup& setup, const model::ParameterTable& table);
 
 }  // namespace gpumonth::trainer

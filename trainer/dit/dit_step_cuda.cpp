@@ -24,10 +24,10 @@ bool on_gpu(const void* memory) {
   return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
 }
 
-/// A GPU's state is its own: ranks that share host memory do not share it. Gradients come from Communicator::allocate;
+/// A GPU's state is its own: ranks that share host memory do not share it. Gradients come from Transport::allocate;
 /// where that gives host memory ("self"), one rank keeps its own on the GPU: there is nobody to reduce them with.
 DitSetup of_one_gpu(DitSetup setup) {
-  setup.ranks = nullptr;
+  setup.transport = nullptr;
   if (!on_gpu(setup.gradients.get())) setup.gradients = nullptr;
   return setup;
 }
@@ -131,7 +131,7 @@ std::unique_ptr<Model> make_cuda_dit_model(const DitSetup& setup, const model::P
 }
 
 std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup& setup, const model::ParameterTable& table) {
-  if (setup.ranks && setup.ranks->size() > 1 && !on_gpu(setup.gradients.get()))
+  if (setup.transport && setup.transport->ranks().size() > 1 && !on_gpu(setup.gradients.get()))
     throw std::logic_error("several GPU ranks with gradients in host memory: choose_backend() refuses that");
   return made_or_refused(setup, table, Use::training, [&](const ops::Cuda& device) -> std::unique_ptr<TrainingStep> {
     const DitSetup own = of_one_gpu(setup);

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "comm/host/self_communicator.h"
+#include "comm/host/host_transport.h"
 #include "trainer/backend.h"
 #include "trainer/probe/probe_io.h"
 #include "trainer/run_config.h"
@@ -34,7 +34,7 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
     user_error("{} exists: remove it or choose another --out", options.out.string());
   const model::ParameterTable table(model);
   const ProbeBatch given = read_probe_batch(options.batch, model);
-  const auto network = make_dit_model(choose_backend(options.backend, comm::SelfCommunicator()).name,
+  const auto network = make_dit_model(choose_backend(options.backend, comm::SelfTransport()).name,
                                       {.model = model,
                                        .local_batch = given.size,
                                        .global_batch = given.size,

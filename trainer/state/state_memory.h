@@ -7,8 +7,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "comm/communicator.h"
 #include "comm/gradient_reducer.h"
+#include "comm/transport.h"
 #include "trainer/ops/buffer.h"
 
 namespace gpumonth::trainer {
@@ -16,27 +16,27 @@ namespace gpumonth::trainer {
 template <class Device>
 class StateMemory {
  public:
-  /// Collective. `ranks` null: memory of its own.
-  StateMemory(Device& device, comm::Communicator* ranks) : device_(device) {
-    if (!ranks || ranks->size() == 1) return;
-    probe_ = ranks->allocate_common(1);
-    if (probe_) ranks_ = ranks;
+  /// Collective. `transport` null: memory of its own.
+  StateMemory(Device& device, comm::Transport* transport) : device_(device) {
+    if (!transport || transport->ranks().size() == 1) return;
+    probe_ = transport->allocate_common(1);
+    if (probe_) transport_ = transport;
   }
 
   /// Collective. Zeroed.
   template <class T>
   ops::Buffer<Device, T> take(std::int64_t count) {
-    if (!ranks_) return ops::Buffer<Device, T>(device_, count);
-    auto memory = ranks_->allocate_common(static_cast<std::size_t>(count) * sizeof(T));
+    if (!transport_) return ops::Buffer<Device, T>(device_, count);
+    auto memory = transport_->allocate_common(static_cast<std::size_t>(count) * sizeof(T));
     if (!memory) throw std::runtime_error("the ranks of this host cannot share more memory: start fewer of them");
     T* data = reinterpret_cast<T*>(memory.get());
     return {std::move(memory), data, count};
   }
 
-  int part() const { return ranks_ ? ranks_->rank() : 0; }
-  int parts() const { return ranks_ ? ranks_->size() : 1; }
+  int part() const { return transport_ ? transport_->ranks().rank() : 0; }
+  int parts() const { return transport_ ? transport_->ranks().size() : 1; }
   void barrier() {
-    if (ranks_) ranks_->barrier();
+    if (transport_) transport_->ranks().barrier();
   }
 
   /// The events that this rank updates: the biggest first to whoever has least, so that all end together.
@@ -57,7 +57,7 @@ class StateMemory {
  private:
   Device& device_;
   std::shared_ptr<std::byte[]> probe_;
-  comm::Communicator* ranks_ = nullptr;
+  comm::Transport* transport_ = nullptr;
 };
 
 }  // namespace gpumonth::trainer

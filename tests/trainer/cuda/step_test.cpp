@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "comm/host/self_communicator.h"
+#include "comm/host/host_transport.h"
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "tests/trainer/ops/values.h"
