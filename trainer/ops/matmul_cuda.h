@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer/ops/bf16.h"
 #include "trainer/ops/cuda_context.h"
-#include "trainer/ops/onednn.h"  // Dtype
 
 namespace gpumonth::ops {
 
