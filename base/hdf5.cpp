@@ -84,6 +84,12 @@ std::string quoted_system_error(int system_errno) { return lower_first(std::stre
 
 }  // namespace
 
+std::string library_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
 std::string to_string(const Shape& shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
 
 std::int64_t element_count(const Shape& shape) {

@@ -20,6 +20,8 @@
 
 namespace gpumonth::hdf5 {
 
+std::string library_version();  ///< "1.10.8"
+
 using Shape = std::vector<std::int64_t>;
 std::string to_string(const Shape& shape);       ///< "(8, 4, 32, 32)"
 std::int64_t element_count(const Shape& shape);  ///< 1 for a scalar; the most there are where a file declares more

@@ -7,11 +7,9 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/dtype.h"
 
 namespace gpumonth::model {
-
-enum class Dtype { fp32, bf16 };
-constexpr std::int64_t bytes_per_element(Dtype dtype) { return dtype == Dtype::bf16 ? 2 : 4; }
 
 enum class MemoryKind { weights, packed_weights, gradients, optimizer, ema, activations };
 const char* name(MemoryKind kind);  ///< "packed_weights"

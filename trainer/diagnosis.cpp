@@ -1,23 +1,17 @@
 #include "trainer/diagnosis.h"
 
-#include <H5public.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
+#include "base/hdf5.h"
 #include "comm/nccl/gpu_assignment.h"
 #include "machine/network.h"
 #include "trainer/ops/cpu/onednn.h"
 
 namespace gpumonth::trainer {
 namespace {
-
-std::string hdf5_version() {
-  unsigned major = 0, minor = 0, release = 0;
-  H5get_libversion(&major, &minor, &release);
-  return fmt::format("{}.{}.{}", major, minor, release);
-}
 
 /// One problem for every rank whose `text` differs from rank 0's.
 void check_same(comm::Communicator& communicator, const std::string& what, const std::string& text,
@@ -132,7 +126,7 @@ Diagnosis diagnose(comm::Transport& transport, int threads, bool measure) {
   found.transport = transport.name();
   found.transport_description = transport.description();
   found.mpi = comm::mpi_version();
-  found.hdf5 = hdf5_version();
+  found.hdf5 = hdf5::library_version();
   found.onednn = ops::onednn_version();
   found.onednn_isa = ops::onednn_isa();
   found.network = machine::network_cards();

@@ -15,7 +15,7 @@ constexpr double kSecondsPerShape = 0.15;
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-double rate(ops::Cpu& cpu, ops::Dtype dtype, std::int64_t m, std::int64_t n, std::int64_t k) {
+double rate(ops::Cpu& cpu, model::Dtype dtype, std::int64_t m, std::int64_t n, std::int64_t k) {
   ops::Matmul product({.m = m,
                        .n = n,
                        .k = k,
@@ -44,7 +44,7 @@ double rate(ops::Cpu& cpu, ops::Dtype dtype, std::int64_t m, std::int64_t n, std
 
 GemmPeak measure_gemm_peak(const std::string& dtype, int threads) {
   ops::Cpu cpu{threads};
-  const ops::Dtype type = dtype == "bf16" ? ops::Dtype::bf16 : ops::Dtype::fp32;
+  const model::Dtype type = dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
   GemmPeak best;
   constexpr std::int64_t kShapes[][3] = {
       {2048, 1536, 384}, {2048, 384, 1536}, {2048, 3072, 768}, {2048, 768, 3072}, {2048, 2304, 768}};

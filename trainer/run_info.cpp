@@ -2,7 +2,6 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <hdf5.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +9,7 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "base/hdf5.h"
 #include "base/shipped.h"
 #include "comm/launch.h"
 #include "machine/cuda_devices.h"
@@ -28,12 +28,6 @@ namespace {
 std::string utc(const char* format) {
   const std::time_t now = std::time(nullptr);
   return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), fmt::gmtime(now));
-}
-
-std::string hdf5_version() {
-  unsigned major = 0, minor = 0, release = 0;
-  H5get_libversion(&major, &minor, &release);
-  return fmt::format("{}.{}.{}", major, minor, release);
 }
 
 /// Compute capability 8.0 is the first with bf16 tensor cores.
@@ -123,7 +117,7 @@ runlog::RunInfo run_info(const RunConfig& c, const ResolvedRun& resolved, const 
   info.backend = resolved.backend;
   info.transport = transport.name();
   info.dtype = resolved.dtype;
-  info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
+  info.library_versions = {{"HDF5", hdf5::library_version()}, {"MPI", comm::mpi_version().library}};
   if (resolved.backend == "cuda") {
     describe_gpu(resolved, c.log.measure_gemm_peak, info);
   } else {
@@ -146,7 +140,7 @@ runlog::RunInfo machine_info(comm::Transport& transport) {
   info.backend = gpu >= 0 ? "cuda" : "cpu";
   info.device_name = gpu >= 0 ? machine::cuda_devices().devices.at(static_cast<std::size_t>(gpu)).name : machine.cpu;
   info.peak_flops_per_s = info.gemm_peak_flops_per_s = std::nan("");
-  info.library_versions = {{"HDF5", hdf5_version()}, {"MPI", comm::mpi_version().library}};
+  info.library_versions = {{"HDF5", hdf5::library_version()}, {"MPI", comm::mpi_version().library}};
   info.hostnames = transport.ranks().all_gather(machine.host);
   info.start_time_utc = utc("%Y-%m-%dT%H:%M:%SZ");
   info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();

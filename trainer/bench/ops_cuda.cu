@@ -12,19 +12,19 @@
 #include <vector>
 
 #include "trainer/ops/adamw.h"
+#include "trainer/ops/add_broadcast.h"
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/buffer.h"
+#include "trainer/ops/column_sum.h"
 #include "trainer/ops/convert.h"
 #include "trainer/ops/cuda/context.h"
 #include "trainer/ops/diffusion.h"
 #include "trainer/ops/diffusion_loss.h"
 #include "trainer/ops/gelu.h"
 #include "trainer/ops/grad_norm.h"
-#include "trainer/ops/linear.h"
 #include "trainer/ops/noising.h"
 #include "trainer/ops/patchify.h"
 #include "trainer/ops/residual_norm.h"
-#include "trainer/ops/silu.h"
 
 namespace {
 
@@ -118,27 +118,29 @@ void block(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t tokens, st
   float* m = modulation.get();
   float* d = d_modulation.get();
   bench.add("residual_norm_forward", (8 + 2 * size) * count, [&] {
-    ops::residual_norm_forward<Cuda, T>(
-        cuda, shape, {x.get(), branch.get(), m, m + h, m + 2 * h, x_out.get(), y.get(), mean.get(), rstd.get()});
+    ops::residual_norm_forward(cuda, shape,
+                               ops::ResidualNormForward<T>{x.get(), branch.get(), m, m + h, m + 2 * h, x_out.get(),
+                                                           y.get(), mean.get(), rstd.get()});
   });
   bench.add("residual_norm_forward, no branch", (4 + size) * count, [&] {
-    ops::residual_norm_forward<Cuda, T>(
-        cuda, shape, {x.get(), nullptr, nullptr, m + h, m + 2 * h, nullptr, y.get(), mean.get(), rstd.get()});
+    ops::residual_norm_forward(cuda, shape,
+                               ops::ResidualNormForward<T>{x.get(), nullptr, nullptr, m + h, m + 2 * h, nullptr,
+                                                           y.get(), mean.get(), rstd.get()});
   });
   bench.add("residual_norm_backward", (12 + 3 * size) * count, [&] {
-    ops::residual_norm_backward<Cuda, T>(cuda, shape,
-                                         {y.get(), x_out.get(), false, x.get(), mean.get(), rstd.get(), m, d, d + h,
-                                          branch.get(), m + h, wide.get(), d + 2 * h, bias.get()},
-                                         scratch.get());
+    ops::residual_norm_backward(
+        cuda, shape,
+        ops::ResidualNormBackward<T>{y.get(), x_out.get(), false, x.get(), mean.get(), rstd.get(), m, d, d + h,
+                                     branch.get(), m + h, wide.get(), d + 2 * h, bias.get()},
+        scratch.get());
   });
   bench.add("gelu_forward (rows, 4h)", 2 * size * mlp_count,
-            [&] { ops::gelu_forward<Cuda, T>(cuda, rows * mlp, wide.get(), wide_too.get()); });
-  bench.add("gelu_backward (rows, 4h)", 3 * size * mlp_count, [&] {
-    ops::gelu_backward<Cuda, T>(cuda, rows, mlp, wide.get(), wide_too.get(), bias.get(), scratch.get());
-  });
+            [&] { ops::gelu_forward(cuda, rows * mlp, wide.get(), wide_too.get()); });
+  bench.add("gelu_backward (rows, 4h)", 3 * size * mlp_count,
+            [&] { ops::gelu_backward(cuda, rows, mlp, wide.get(), wide_too.get(), bias.get(), scratch.get()); });
   bench.add("column_sum (rows, 3h)", size * 3 * count,
-            [&] { ops::column_sum<Cuda, T>(cuda, rows, 3 * h, 3 * h, wide.get(), bias.get(), scratch.get()); });
-  bench.add("convert to T", (4 + size) * count, [&] { ops::convert<Cuda, T>(cuda, n, x.get(), y.get()); });
+            [&] { ops::column_sum(cuda, rows, 3 * h, 3 * h, wide.get(), bias.get(), scratch.get()); });
+  bench.add("convert to T", (4 + size) * count, [&] { ops::convert(cuda, n, x.get(), y.get()); });
   bench.add("add_broadcast", 8 * count, [&] { ops::add_broadcast(cuda, batch, tokens * h, positions.get(), x.get()); });
 }
 
@@ -159,12 +161,11 @@ void latents(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t side) {
   bench.add("draw_noise", 4 * count, [&] { ops::draw_noise(cuda, 1, 1, 0, batch, sample, noise.get()); });
   bench.add("add_noise", 12 * count,
             [&] { ops::add_noise(cuda, x_0.get(), noise.get(), t.get(), table.get(), batch, sample, x_t.get()); });
-  bench.add("patchify, bf16", 6 * count,
-            [&] { ops::patchify<Cuda, bf16>(cuda, x_t.get(), shape, batch, patches.get()); });
+  bench.add("patchify, bf16", 6 * count, [&] { ops::patchify(cuda, x_t.get(), shape, batch, patches.get()); });
   bench.add("diffusion_loss, bf16 gradient", (8 + 4 + 4) * count, [&] {
-    ops::diffusion_loss<Cuda, bf16>(cuda,
-                                    {tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), shape, batch, true},
-                                    1.0f, gradient.get(), loss.get(), nullptr, nullptr);
+    ops::diffusion_loss(
+        cuda, ops::DiffusionLossInput{tokens.get(), x_0.get(), noise.get(), t.get(), table.get(), shape, batch, true},
+        1.0f, gradient.get(), loss.get(), nullptr, nullptr);
   });
 }
 

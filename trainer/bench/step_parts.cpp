@@ -17,6 +17,7 @@
 #include "trainer/ops/adamw.h"
 #include "trainer/ops/attention.h"
 #include "trainer/ops/bf16.h"
+#include "trainer/ops/column_sum.h"
 #include "trainer/ops/gelu.h"
 #include "trainer/ops/grad_norm.h"
 #include "trainer/ops/linear.h"
@@ -64,12 +65,11 @@ class Table {
 template <class T>
 void linear(Table& table, ops::Cpu& cpu, const std::string& name, const trainer::DitShape& s, std::int64_t in,
             std::int64_t out) {
-  const ops::Dtype type = ops::dtype_of<T>();
-  ops::Linear<ops::Cpu> layer(cpu, {s.rows, in, out, type, type, type});
+  ops::Linear<ops::Cpu, T> layer(cpu, {.rows = s.rows, .in = in, .out = out});
   ops::Buffer<ops::Cpu, T> x(cpu, s.rows * in), y(cpu, s.rows * out), typed(cpu, in * out);
   ops::Buffer<ops::Cpu, float> w(cpu, in * out), b(cpu, out);
   ops::Buffer<ops::Cpu, std::byte> packed(cpu, static_cast<std::int64_t>(layer.packed_bytes()));
-  const ops::LinearWeights weights{.packed = packed.get(), .master = w.get(), .bias = b.get()};
+  const ops::LinearWeights<T> weights{.packed = packed.get(), .master = w.get(), .bias = b.get()};
   const double flops = 2.0 * static_cast<double>(s.rows) * static_cast<double>(in) * static_cast<double>(out);
   table.add(name + " forward", s.depth, flops, [&] { layer.forward(x.get(), weights, y.get()); });
   table.add(name + " backward data", s.depth, flops, [&] { layer.backward_data(y.get(), weights, x.get()); });
@@ -106,23 +106,23 @@ void parts(Table& table, ops::Cpu& cpu, const model::ModelConfig& m, const train
       rstd(cpu, s.rows);
   ops::Buffer<ops::Cpu, float> mod(cpu, s.batch * s.modulations), dmod(cpu, s.batch * s.modulations);
   table.add("residual norm forward", 2 * s.depth + 1, 0, [&] {
-    ops::residual_norm_forward<ops::Cpu, T>(
-        cpu, s.norm(),
-        {x.get(), o.get(), mod.get(), mod.get() + s.h, mod.get(), x2.get(), go.get(), mean.get(), rstd.get()});
+    ops::residual_norm_forward(cpu, s.norm(),
+                               ops::ResidualNormForward<T>{x.get(), o.get(), mod.get(), mod.get() + s.h, mod.get(),
+                                                           x2.get(), go.get(), mean.get(), rstd.get()});
   });
   table.add("residual norm backward", 2 * s.depth + 1, 0, [&] {
-    ops::residual_norm_backward<ops::Cpu, T>(
+    ops::residual_norm_backward(
         cpu, s.norm(),
-        {go.get(), dx.get(), true, x.get(), mean.get(), rstd.get(), mod.get(), dmod.get(), dmod.get() + s.h, o.get(),
-         mod.get(), go.get(), dmod.get() + 2 * s.h, bias.get()},
+        ops::ResidualNormBackward<T>{go.get(), dx.get(), true, x.get(), mean.get(), rstd.get(), mod.get(), dmod.get(),
+                                     dmod.get() + s.h, o.get(), mod.get(), go.get(), dmod.get() + 2 * s.h, bias.get()},
         scratch.get());
   });
 
-  ops::Linear<ops::Cpu> adaln(cpu, {.rows = s.batch, .in = s.h, .out = s.modulations, .packed = false});
-  ops::Linear<ops::Cpu> adaln_block(
+  ops::Linear<ops::Cpu, float> adaln(cpu, {.rows = s.batch, .in = s.h, .out = s.modulations, .packed = false});
+  ops::Linear<ops::Cpu, float> adaln_block(
       cpu, {.rows = s.batch, .in = s.h, .out = 6 * s.h, .y_stride = s.modulations, .packed = false});
   ops::Buffer<ops::Cpu, float> w(cpu, s.h * s.modulations), b(cpu, s.modulations), c(cpu, s.batch * s.h);
-  const ops::LinearWeights adaln_weights{.master = w.get(), .bias = b.get()};
+  const ops::LinearWeights<float> adaln_weights{.master = w.get(), .bias = b.get()};
   table.add("adaLN forward", 1, 0, [&] { adaln.forward(c.get(), adaln_weights, mod.get()); });
   table.add("adaLN backward data", 1, 0, [&] { adaln.backward_data(dmod.get(), adaln_weights, c.get()); });
   table.add("adaLN backward weights", s.depth, 0, [&] { adaln_block.backward_weights(dmod.get(), c.get(), w.get()); });

@@ -8,8 +8,10 @@
 #include "trainer/dit/dit_activations.h"
 #include "trainer/dit/dit_weights.h"
 #include "trainer/dit/positions.h"
+#include "trainer/ops/add_broadcast.h"
 #include "trainer/ops/attention.h"
 #include "trainer/ops/bf16.h"
+#include "trainer/ops/column_sum.h"
 #include "trainer/ops/convert.h"
 #include "trainer/ops/embedding.h"
 #include "trainer/ops/gelu.h"
@@ -47,7 +49,8 @@ class Dit {
   const DitOffsets& offsets() const { return offsets_; }
 
  private:
-  ops::LinearWeights weights(const LinearOffsets& at, const std::byte* packed = nullptr) const;
+  ops::LinearWeights<T> weights(const LinearOffsets& at, const std::byte* packed) const;
+  ops::LinearWeights<float> master_weights(const LinearOffsets& at) const;
   void condition(const std::int32_t* t, const std::int32_t* labels);
   void block_forward(int layer);
   /// From a1 on: what follows the norm in front of the block.
@@ -74,7 +77,7 @@ class Dit {
     std::byte *qkv, *proj, *fc1, *fc2;
   };
   struct BlockWeights {
-    ops::LinearWeights qkv, proj, fc1, fc2;
+    ops::LinearWeights<T> qkv, proj, fc1, fc2;
   };
 
   Device& device_;
@@ -83,8 +86,10 @@ class Dit {
   DitOffsets offsets_;
   DitActivations<Device, T> act_;
   DitGradients<Device, T> grad_;
-  ops::Linear<Device> patch_, qkv_, proj_, fc1_, fc2_, final_;                  // of shape (B T, .)
-  ops::Linear<Device> time_in_, time_out_, adaln_, adaln_block_, adaln_final_;  // of shape (B, .)
+  ops::Linear<Device, T, float> patch_;  // of shape (B T, .), up to final_
+  ops::Linear<Device, T> qkv_, proj_, fc1_, fc2_;
+  ops::Linear<Device, T, float> final_;
+  ops::Linear<Device, float> time_in_, time_out_, adaln_, adaln_block_, adaln_final_;  // of shape (B, .)
   ops::Attention<Device, T> attention_;
   ops::Buffer<Device, float> positions_;   // (T, h)
   ops::Buffer<Device, std::byte> packed_;  // of every packed layer
@@ -93,7 +98,8 @@ class Dit {
   const float* masters_ = nullptr;  // flat, bound
   const T* typed_ = nullptr;        // flat, bound
   std::vector<BlockWeights> block_weights_;
-  ops::LinearWeights patch_weights_, final_weights_, time_in_weights_, time_out_weights_, adaln_weights_;
+  ops::LinearWeights<T> patch_weights_, final_weights_;
+  ops::LinearWeights<float> time_in_weights_, time_out_weights_, adaln_weights_;
 };
 
 }  // namespace gpumonth::trainer

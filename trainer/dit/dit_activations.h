@@ -6,7 +6,7 @@
 #include "model/config.h"
 #include "trainer/dit/dit_setup.h"
 #include "trainer/ops/buffer.h"
-#include "trainer/ops/linear.h"
+#include "trainer/ops/column_sum.h"
 #include "trainer/ops/residual_norm.h"
 
 namespace gpumonth::trainer {

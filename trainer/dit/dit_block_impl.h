@@ -69,16 +69,16 @@ void Dit<Device, T>::block_branches(int l) {
   qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());                             // (B, T, 3h)
   attention_.forward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get());  // (B, T, h)
   proj_.forward(a.attention.get(), w.proj, a.proj.get());                   // (B, T, h)
-  ops::residual_norm_forward<Device, T>(device_, shape_.norm(),             // a2 (B, T, h)
-                                        {.x_in = act_.x_in(l),
-                                         .branch = a.proj.get(),
-                                         .gate = modulation(l, kGateAttention),
-                                         .scale = modulation(l, kScaleMlp),
-                                         .shift = modulation(l, kShiftMlp),
-                                         .x_out = a.x_mid.get(),
-                                         .y = a.a2.get(),
-                                         .mean = a.norm2.mean.get(),
-                                         .rstd = a.norm2.rstd.get()});
+  ops::residual_norm_forward(device_, shape_.norm(),                        // a2 (B, T, h)
+                             ops::ResidualNormForward<T>{.x_in = act_.x_in(l),
+                                                         .branch = a.proj.get(),
+                                                         .gate = modulation(l, kGateAttention),
+                                                         .scale = modulation(l, kScaleMlp),
+                                                         .shift = modulation(l, kShiftMlp),
+                                                         .x_out = a.x_mid.get(),
+                                                         .y = a.a2.get(),
+                                                         .mean = a.norm2.mean.get(),
+                                                         .rstd = a.norm2.rstd.get()});
   fc1_.forward_gelu(a.a2.get(), w.fc1, a.fc1.get(), a.gelu.get());  // (B, T, mlp)
   fc2_.forward(a.gelu.get(), w.fc2, a.fc2.get());                   // (B, T, h)
 }
@@ -99,22 +99,22 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
   fc1_.backward_weights(wide, a.a2.get(), gradients + o.fc1.weight);
   ready(events.block(l, DitEvents::kFc1));
   fc1_.backward_data(wide, w.fc1, narrow);  // (B, T, h)
-  ops::residual_norm_backward<Device, T>(device_, shape_.norm(),
-                                         {.dy = narrow,
-                                          .dx = grad_.dx.get(),
-                                          .first = false,
-                                          .x = a.x_mid.get(),
-                                          .mean = a.norm2.mean.get(),
-                                          .rstd = a.norm2.rstd.get(),
-                                          .scale = modulation(l, kScaleMlp),
-                                          .dscale = d_modulation(l, kScaleMlp),
-                                          .dshift = d_modulation(l, kShiftMlp),
-                                          .branch = a.proj.get(),
-                                          .gate = modulation(l, kGateAttention),
-                                          .dbranch = branch,
-                                          .dgate = d_modulation(l, kGateAttention),
-                                          .dbranch_bias = gradients + o.proj.bias},
-                                         scratch);
+  ops::residual_norm_backward(device_, shape_.norm(),
+                              ops::ResidualNormBackward<T>{.dy = narrow,
+                                                           .dx = grad_.dx.get(),
+                                                           .first = false,
+                                                           .x = a.x_mid.get(),
+                                                           .mean = a.norm2.mean.get(),
+                                                           .rstd = a.norm2.rstd.get(),
+                                                           .scale = modulation(l, kScaleMlp),
+                                                           .dscale = d_modulation(l, kScaleMlp),
+                                                           .dshift = d_modulation(l, kShiftMlp),
+                                                           .branch = a.proj.get(),
+                                                           .gate = modulation(l, kGateAttention),
+                                                           .dbranch = branch,
+                                                           .dgate = d_modulation(l, kGateAttention),
+                                                           .dbranch_bias = gradients + o.proj.bias},
+                              scratch);
 
   // Attention: branch holds d proj (B, T, h).
   proj_.backward_weights(branch, a.attention.get(), gradients + o.proj.weight);

@@ -18,18 +18,12 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
                     StateMemory<Device>& memory, Keep keep)
     : device_(device), model_(m), shape_(m, batch), offsets_(m, table), act_(device, m, shape_, keep),
       grad_(keep == Keep::nothing ? DitGradients<Device, T>() : DitGradients<Device, T>(device, m, shape_)),
-      patch_(device, layer_shape(keep, {shape_.rows, m.patch_in(), shape_.h, ops::dtype_of<T>(), ops::Dtype::fp32,
-                                        ops::dtype_of<T>(), 0, true, false})),
-      qkv_(device, layer_shape(keep, {shape_.rows, shape_.h, 3 * shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(),
-                                      ops::dtype_of<T>()})),
-      proj_(device, layer_shape(keep, {shape_.rows, shape_.h, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(),
-                                       ops::dtype_of<T>()})),
-      fc1_(device, layer_shape(keep, {shape_.rows, shape_.h, shape_.mlp, ops::dtype_of<T>(), ops::dtype_of<T>(),
-                                      ops::dtype_of<T>()})),
-      fc2_(device, layer_shape(keep, {shape_.rows, shape_.mlp, shape_.h, ops::dtype_of<T>(), ops::dtype_of<T>(),
-                                      ops::dtype_of<T>()})),
-      final_(device, layer_shape(keep, {shape_.rows, shape_.h, m.patch_out(), ops::dtype_of<T>(), ops::Dtype::fp32,
-                                        ops::dtype_of<T>()})),
+      patch_(device, layer_shape(keep, {.rows = shape_.rows, .in = m.patch_in(), .out = shape_.h, .needs_dx = false})),
+      qkv_(device, layer_shape(keep, {.rows = shape_.rows, .in = shape_.h, .out = 3 * shape_.h})),
+      proj_(device, layer_shape(keep, {.rows = shape_.rows, .in = shape_.h, .out = shape_.h})),
+      fc1_(device, layer_shape(keep, {.rows = shape_.rows, .in = shape_.h, .out = shape_.mlp})),
+      fc2_(device, layer_shape(keep, {.rows = shape_.rows, .in = shape_.mlp, .out = shape_.h})),
+      final_(device, layer_shape(keep, {.rows = shape_.rows, .in = shape_.h, .out = m.patch_out()})),
       time_in_(device, layer_shape(keep, {.rows = batch,
                                           .in = model::kFrequencyEmbeddingSize,
                                           .out = shape_.h,
@@ -56,22 +50,25 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
   packed_ = memory.template take<std::byte>(
       static_cast<std::int64_t>(block * m.depth + patch_.packed_bytes() + final_.packed_bytes()));
   std::byte* next = packed_.get();
-  const auto take = [&next](const ops::Linear<Device>& layer) {
-    return std::exchange(next, next + layer.packed_bytes());
-  };
+  const auto take = [&next](const auto& layer) { return std::exchange(next, next + layer.packed_bytes()); };
   for (int l = 0; l < m.depth; ++l) packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
   packed_patch_ = take(patch_);
   packed_final_ = take(final_);
 }
 
 template <class Device, class T>
-ops::LinearWeights Dit<Device, T>::weights(const LinearOffsets& at, const std::byte* packed) const {
-  ops::LinearWeights w{.packed = packed, .master = masters_ + at.weight, .bias = masters_ + at.bias};
+ops::LinearWeights<T> Dit<Device, T>::weights(const LinearOffsets& at, const std::byte* packed) const {
+  ops::LinearWeights<T> w{.packed = packed, .master = masters_ + at.weight, .bias = masters_ + at.bias};
   if (typed_) {
     w.typed = typed_ + at.weight;
     w.typed_bias = typed_ + at.bias;
   }
   return w;
+}
+
+template <class Device, class T>
+ops::LinearWeights<float> Dit<Device, T>::master_weights(const LinearOffsets& at) const {
+  return {.master = masters_ + at.weight, .bias = masters_ + at.bias};
 }
 
 template <class Device, class T>
@@ -87,9 +84,9 @@ void Dit<Device, T>::bind(const float* masters, const T* typed) {
   }
   patch_weights_ = weights(offsets_.patch, packed_patch_);
   final_weights_ = weights(offsets_.final_linear, packed_final_);
-  time_in_weights_ = weights(offsets_.time_in);
-  time_out_weights_ = weights(offsets_.time_out);
-  adaln_weights_ = weights(offsets_.adaln);
+  time_in_weights_ = master_weights(offsets_.time_in);
+  time_out_weights_ = master_weights(offsets_.time_out);
+  adaln_weights_ = master_weights(offsets_.adaln);
 }
 
 template <class Device, class T>

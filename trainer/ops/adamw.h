@@ -20,8 +20,9 @@ AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step);
 /// 64 bytes; where clipping->finite is 0 nothing is written. `step` and `clipping` are device pointers, so that a
 /// recorded step can be replayed. rounded (n) receives the new parameters in bf16; null: not wanted. Reads 20 and
 /// writes 16 (18) bytes an element: bound by memory bandwidth.
-template <class Device>
-void adamw(Device& device, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
+void adamw(Cpu& cpu, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
+           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded);
+void adamw(Cuda& cuda, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
            float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded);
 
 }  // namespace gpumonth::ops

@@ -15,6 +15,10 @@ struct AttentionShape {
 };
 
 template <class Device, class T>
+struct AttentionImpl;  // each backend's own
+
+/// T = float or bf16.
+template <class Device, class T>
 class Attention {
  public:
   Attention(Device& device, const AttentionShape& shape);
@@ -26,8 +30,7 @@ class Attention {
   void backward(const T* qkv, const T* out, const float* log_sum_exp, const T* dout, T* dqkv);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<AttentionImpl<Device, T>> impl_;
 };
 
 }  // namespace gpumonth::ops

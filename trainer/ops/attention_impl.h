@@ -1,15 +1,25 @@
-// Attention's members, which forward to Impl. Included by the files that define an Impl and instantiate Attention.
+// What the backends' attentions share: Attention's members, which forward to AttentionImpl, and how work is cut.
+// Included by the files that define an AttentionImpl and instantiate Attention.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 
 #include "trainer/ops/attention.h"
 
 namespace gpumonth::ops {
 
+/// The largest divisor of n up to `limit`; 1 where there is none.
+inline std::int64_t largest_divisor(std::int64_t n, std::int64_t limit) {
+  for (std::int64_t d = std::min(n, limit); d > 1; --d)
+    if (n % d == 0) return d;
+  return 1;
+}
+
 template <class Device, class T>
 Attention<Device, T>::Attention(Device& device, const AttentionShape& shape)
-    : impl_(std::make_unique<Impl>(device, shape)) {}
+    : impl_(std::make_unique<AttentionImpl<Device, T>>(device, shape)) {}
 template <class Device, class T>
 Attention<Device, T>::~Attention() = default;
 template <class Device, class T>

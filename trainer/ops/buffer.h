@@ -1,6 +1,7 @@
 // Device memory with one owner. Zeroed when made; big buffers sit on huge pages where the system has them.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,31 +11,38 @@
 
 namespace gpumonth::ops {
 
-template <class Device>
-void* allocate(Device& device, std::size_t bytes);  ///< aligned to 64 bytes or better, zeroed
-template <class Device>
-void release(Device& device, void* memory, std::size_t bytes);
+void* allocate(Cpu& cpu, std::size_t bytes);  ///< aligned to 64 bytes or better, zeroed
+void* allocate(Cuda& cuda, std::size_t bytes);
+void release(Cpu& cpu, void* memory, std::size_t bytes);
+void release(Cuda& cuda, void* memory, std::size_t bytes);
 /// In stream order; `host` may be reused when it returns.
-template <class Device>
-void copy_to_device(Device& device, void* target, const void* host, std::size_t bytes);
+void copy_to_device(Cpu& cpu, void* target, const void* host, std::size_t bytes);
+void copy_to_device(Cuda& cuda, void* target, const void* host, std::size_t bytes);
 /// Returns when the bytes are there.
-template <class Device>
-void copy_to_host(Device& device, void* host, const void* source, std::size_t bytes);
+void copy_to_host(Cpu& cpu, void* host, const void* source, std::size_t bytes);
+void copy_to_host(Cuda& cuda, void* host, const void* source, std::size_t bytes);
 /// Returns when everything enqueued is done.
-template <class Device>
-void synchronize(Device& device);
+void synchronize(Cpu& cpu);
+void synchronize(Cuda& cuda);
+
+/// Bytes that this process's Buffers hold now, without what has another owner. Tests hold model/memory.h against it.
+inline std::atomic<std::int64_t> live_buffer_bytes{0};
 
 template <class Device, class T>
 class Buffer {
  public:
   Buffer() = default;
   Buffer(Device& device, std::int64_t count)
-      : device_(&device), count_(count), data_(static_cast<T*>(allocate(device, bytes()))) {}
+      : device_(&device), count_(count), data_(static_cast<T*>(allocate(device, bytes()))) {
+    live_buffer_bytes += static_cast<std::int64_t>(bytes());
+  }
   /// Memory of another owner, kept alive by `owner`.
   Buffer(std::shared_ptr<void> owner, T* data, std::int64_t count)
       : owner_(std::move(owner)), count_(count), data_(data) {}
   ~Buffer() {
-    if (device_) release(*device_, data_, bytes());
+    if (!device_) return;
+    release(*device_, data_, bytes());
+    live_buffer_bytes -= static_cast<std::int64_t>(bytes());
   }
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {

@@ -3,12 +3,15 @@
 
 #include <cstdint>
 
+#include "trainer/ops/bf16.h"
 #include "trainer/ops/device.h"
 
 namespace gpumonth::ops {
 
 /// to[i] = from[i] rounded to nearest even; n elements.
-template <class Device, class T>
-void convert(Device& device, std::int64_t n, const float* from, T* to);
+void convert(Cpu& cpu, std::int64_t n, const float* from, float* to);
+void convert(Cpu& cpu, std::int64_t n, const float* from, bf16* to);
+void convert(Cuda& cuda, std::int64_t n, const float* from, float* to);
+void convert(Cuda& cuda, std::int64_t n, const float* from, bf16* to);
 
 }  // namespace gpumonth::ops

@@ -1,5 +1,7 @@
 // The op seam. An op is a header with its contract, one file in cpu/ and one in cuda/; the model is written once over
-// `template <class Device>` and calls `op(device, ...)`; each backend file specialises the op for its device.
+// `template <class Device>` and calls `op(device, ...)`. The header declares one overload for each device; where an op
+// takes several element types it is a template over T, and the last lines of each backend's file instantiate it for them.
+// An op that is a class (Linear, Attention) forwards to an XImpl<Device, T> of the backend's file; x_impl.h does that.
 // The arithmetic of one element lives in trainer/ops/math.h, which both backends call.
 //
 // All sizes are std::int64_t element counts, all pointers are device pointers (host memory for Cpu), row-major.

@@ -27,8 +27,11 @@ struct DiffusionLossInput {
 /// discretised Gaussian's negative log likelihood in bits, and 0 without learn_sigma. The gradient of vb
 /// flows to the variance output only. mse and vb (B) double are written where not null. gradient (B, T, pt p
 /// p c_out), T = float or bf16 = d (loss_scale x sum of loss[b]) / d tokens; null: not wanted.
-template <class Device, class T>
-void diffusion_loss(Device& device, const DiffusionLossInput& input, float loss_scale, T* gradient, double* loss,
+template <class T>
+void diffusion_loss(Cpu& cpu, const DiffusionLossInput& input, float loss_scale, T* gradient, double* loss, double* mse,
+                    double* vb);
+template <class T>
+void diffusion_loss(Cuda& cuda, const DiffusionLossInput& input, float loss_scale, T* gradient, double* loss,
                     double* mse, double* vb);
 
 }  // namespace gpumonth::ops

@@ -15,13 +15,14 @@ constexpr std::int64_t norm_blocks(std::int64_t n) { return (n + kNormBlock - 1)
 
 /// partial[b - first] = sum of values[i]^2 over block b, in double, for blocks first .. last - 1 of n values; 0 for a
 /// block beyond them.
-template <class Device>
-void squares_by_block(Device& device, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
+void squares_by_block(Cpu& cpu, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
+                      double* partial);
+void squares_by_block(Cuda& cuda, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
                       double* partial);
 
 /// *clipping from `count` partial sums, added in a fixed order; as torch.nn.utils.clip_grad_norm_. clip_norm 0: no
 /// clipping. A NaN or an infinity among the values makes it not finite.
-template <class Device>
-void clipping(Device& device, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping);
+void clipping(Cpu& cpu, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping);
+void clipping(Cuda& cuda, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping);
 
 }  // namespace gpumonth::ops

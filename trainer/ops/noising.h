@@ -11,14 +11,16 @@ namespace gpumonth::ops {
 
 /// noise (B, sample_size) fp32: row b is the noise of global sample first_sample + b of this step, whatever
 /// the split over ranks and threads (Philox, Purpose::noise; element e of a row is part e % 4 of draw e / 4).
-template <class Device>
-void draw_noise(Device& device, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+void draw_noise(Cpu& cpu, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+                std::int64_t sample_size, float* noise);
+void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
                 std::int64_t sample_size, float* noise);
 
 /// x_t (B, sample_size) fp32 from x_0 and noise (B, sample_size) fp32 and t (B), each in 0 .. 999;
 /// `table` (1000) is step_coefficients().
-template <class Device>
-void add_noise(Device& device, const float* x_0, const float* noise, const std::int32_t* t,
+void add_noise(Cpu& cpu, const float* x_0, const float* noise, const std::int32_t* t,
+               const ops::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t);
+void add_noise(Cuda& cuda, const float* x_0, const float* noise, const std::int32_t* t,
                const ops::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t);
 
 }  // namespace gpumonth::ops

@@ -27,13 +27,16 @@ inline LatentShape latent_shape(const model::ModelConfig& m) {
 
 /// patches (B, T, C pt p p) from latents (B, C, [F,] H, W) fp32: a patch in the order of the convolution
 /// weight (h, C, [pt,] p, p). T = float or bf16.
-template <class Device, class T>
-void patchify(Device& device, const float* latents, const LatentShape& shape, std::int64_t batch, T* patches);
+template <class T>
+void patchify(Cpu& cpu, const float* latents, const LatentShape& shape, std::int64_t batch, T* patches);
+template <class T>
+void patchify(Cuda& cuda, const float* latents, const LatentShape& shape, std::int64_t batch, T* patches);
 
 /// images (B, c_out, [F,] H, W) fp32 from the final linear layer's tokens (B, T, pt p p c_out) fp32: a token
 /// in the reference's order, channels innermost. shape.channels is not used.
-template <class Device>
-void unpatchify(Device& device, const float* tokens, const LatentShape& shape, std::int64_t batch,
+void unpatchify(Cpu& cpu, const float* tokens, const LatentShape& shape, std::int64_t batch, std::int64_t out_channels,
+                float* images);
+void unpatchify(Cuda& cuda, const float* tokens, const LatentShape& shape, std::int64_t batch,
                 std::int64_t out_channels, float* images);
 
 }  // namespace gpumonth::ops

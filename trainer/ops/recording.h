@@ -12,9 +12,21 @@ namespace gpumonth::ops {
 /// copy to the host, allocate, or depend on anything that changes between steps but through device memory. The first
 /// runs call it, so that libraries can set themselves up; a later one records, the rest replay.
 template <class Device>
-class Recording {
+class Recording;
+
+template <>
+class Recording<Cpu> {
  public:
-  explicit Recording(Device& device);
+  explicit Recording(Cpu& device);
+  void agree_by(std::function<bool(bool)> agree);
+  void run(const std::function<void()>& work);
+  bool replays() const;
+};
+
+template <>
+class Recording<Cuda> {
+ public:
+  explicit Recording(Cuda& device);
   ~Recording();
   Recording(Recording&&) noexcept;
   /// Where several ranks record collectives, all replay or none: once this rank has recorded or failed to, `agree` is

@@ -15,7 +15,7 @@ struct ResidualNormShape {
   std::int64_t modulation_stride = 0;             ///< elements between two samples' modulation rows
 };
 
-/// Outputs must not overlap inputs, but for dx, which is both.
+/// Outputs must not overlap inputs, but for dx, which is both. T = float or bf16.
 template <class T>
 struct ResidualNormForward {
   const float* x_in;  ///< (B, T, h)
@@ -43,12 +43,16 @@ struct ResidualNormBackward {
   float* dbranch_bias;  ///< (h) = column sums of dbranch: the bias gradient of the layer that made the branch
 };
 
-template <class Device, class T>
-void residual_norm_forward(Device& device, const ResidualNormShape& shape, const ResidualNormForward<T>& a);
+template <class T>
+void residual_norm_forward(Cpu& cpu, const ResidualNormShape& shape, const ResidualNormForward<T>& a);
+template <class T>
+void residual_norm_forward(Cuda& cuda, const ResidualNormShape& shape, const ResidualNormForward<T>& a);
 
 /// `scratch` holds residual_norm_scratch(shape) floats.
-template <class Device, class T>
-void residual_norm_backward(Device& device, const ResidualNormShape& shape, const ResidualNormBackward<T>& a,
+template <class T>
+void residual_norm_backward(Cpu& cpu, const ResidualNormShape& shape, const ResidualNormBackward<T>& a, float* scratch);
+template <class T>
+void residual_norm_backward(Cuda& cuda, const ResidualNormShape& shape, const ResidualNormBackward<T>& a,
                             float* scratch);
 std::int64_t residual_norm_scratch(const ResidualNormShape& shape);
 

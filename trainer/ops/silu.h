@@ -8,15 +8,11 @@
 namespace gpumonth::ops {
 
 /// y = x sigmoid(x), n elements fp32.
-template <class Device>
-void silu_forward(Device& device, std::int64_t n, const float* x, float* y);
+void silu_forward(Cpu& cpu, std::int64_t n, const float* x, float* y);
+void silu_forward(Cuda& cuda, std::int64_t n, const float* x, float* y);
 
 /// dx = dy silu'(x), n elements fp32; dx may be dy.
-template <class Device>
-void silu_backward(Device& device, std::int64_t n, const float* x, const float* dy, float* dx);
-
-/// x (B, n) += positions (n), broadcast over the batch: the patch embedding's position term.
-template <class Device>
-void add_broadcast(Device& device, std::int64_t batch, std::int64_t n, const float* positions, float* x);
+void silu_backward(Cpu& cpu, std::int64_t n, const float* x, const float* dy, float* dx);
+void silu_backward(Cuda& cuda, std::int64_t n, const float* x, const float* dy, float* dx);
 
 }  // namespace gpumonth::ops

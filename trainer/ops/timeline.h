@@ -1,16 +1,32 @@
 // Moments within a step: steady_clock on the CPU, events on a GPU's stream.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <vector>
 
 #include "trainer/ops/device.h"
 
 namespace gpumonth::ops {
 
 template <class Device>
-class Timeline {
+class Timeline;
+
+template <>
+class Timeline<Cpu> {
  public:
-  Timeline(Device& device, int marks);
+  Timeline(Cpu& device, int marks);
+  void mark(int which);
+  double seconds(int from, int to) const;
+
+ private:
+  std::vector<std::chrono::steady_clock::time_point> marks_;
+};
+
+template <>
+class Timeline<Cuda> {
+ public:
+  Timeline(Cuda& device, int marks);
   ~Timeline();
   Timeline(Timeline&&) noexcept;
   /// When everything enqueued so far is done. May be recorded (ops/recording.h).

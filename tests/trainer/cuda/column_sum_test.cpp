@@ -1,6 +1,7 @@
 // Column sums against the CPU: few and many rows, rows with a stride, widths that vectors do not divide.
+#include "trainer/ops/column_sum.h"
+
 #include "tests/trainer/cuda/compare.h"
-#include "trainer/ops/linear.h"
 
 namespace gpumonth::ops {
 namespace {

@@ -2,7 +2,7 @@
 #include "trainer/ops/gelu.h"
 
 #include "tests/trainer/cuda/compare.h"
-#include "trainer/ops/linear.h"
+#include "trainer/ops/column_sum.h"
 
 namespace gpumonth::ops {
 namespace {

@@ -10,6 +10,7 @@
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "trainer/ops/bf16.h"
+#include "trainer/ops/column_sum.h"
 #include "trainer/ops/cuda/autotune.h"
 #include "trainer/ops/cuda/matmul.h"
 #include "trainer/ops/linear.h"
@@ -40,12 +41,7 @@ struct Layer {
 class Rates {
  public:
   explicit Rates(const Layer& layer)
-      : layer_(layer), linear_(timing_gpu(), {.rows = layer.rows,
-                                              .in = layer.in,
-                                              .out = layer.out,
-                                              .dtype = Dtype::bf16,
-                                              .y_dtype = Dtype::bf16,
-                                              .dx_dtype = Dtype::bf16}) {}
+      : layer_(layer), linear_(timing_gpu(), {.rows = layer.rows, .in = layer.in, .out = layer.out}) {}
 
   void check(const char* product, double lowest, std::int64_t m, std::int64_t n, std::int64_t k,
              const std::function<void()>& work) const {
@@ -72,23 +68,28 @@ class Rates {
         db(device, Dtype::fp32, std::max(in, out)),
         scratch(device, Dtype::fp32, std::max(column_sum_scratch(rows, in), column_sum_scratch(rows, out)));
     REQUIRE((x && w && b && y && u_out && u_in && dx && dw && db && scratch));
-    const LinearWeights weights{.typed = w.get(), .typed_bias = b.get()};
-    check("forward", kLowest, rows, out, in, [&] { linear_.forward(x.get(), weights, y.get()); });
-    check("backward_data", kLowest, rows, in, out, [&] { linear_.backward_data(y.get(), weights, dx.get()); });
-    check("backward_weights", kLowest, out, in, rows, [&] { linear_.backward_weights(y.get(), x.get(), dw.floats()); });
-    check("backward_weights_bias", kLowestWithOp, out, in, rows,
-          [&] { linear_.backward_weights_bias(y.get(), x.get(), dw.floats(), db.floats(), scratch.floats()); });
+    const LinearWeights<bf16> weights{.typed = w.as<bf16>(), .typed_bias = b.as<bf16>()};
+    check("forward", kLowest, rows, out, in, [&] { linear_.forward(x.as<bf16>(), weights, y.as<bf16>()); });
+    check("backward_data", kLowest, rows, in, out,
+          [&] { linear_.backward_data(y.as<bf16>(), weights, dx.as<bf16>()); });
+    check("backward_weights", kLowest, out, in, rows,
+          [&] { linear_.backward_weights(y.as<bf16>(), x.as<bf16>(), dw.as<float>()); });
+    check("backward_weights_bias", kLowestWithOp, out, in, rows, [&] {
+      linear_.backward_weights_bias(y.as<bf16>(), x.as<bf16>(), dw.as<float>(), db.as<float>(), scratch.as<float>());
+    });
     if (out > in)  // fc1
       check("forward_gelu", kLowestWithOp, rows, out, in,
-            [&] { linear_.forward_gelu(x.get(), weights, u_out.get(), y.get()); });
+            [&] { linear_.forward_gelu(x.as<bf16>(), weights, u_out.as<bf16>(), y.as<bf16>()); });
     if (in > out)  // fc2
-      check("backward_data_gelu", kLowestWithOp, rows, in, out,
-            [&] { linear_.backward_data_gelu(y.get(), weights, u_in.get(), dx.get(), db.floats(), scratch.floats()); });
+      check("backward_data_gelu", kLowestWithOp, rows, in, out, [&] {
+        linear_.backward_data_gelu(y.as<bf16>(), weights, u_in.as<bf16>(), dx.as<bf16>(), db.as<float>(),
+                                   scratch.as<float>());
+      });
   }
 
  private:
   Layer layer_;
-  Linear<Cuda> linear_;
+  Linear<Cuda, bf16> linear_;
 };
 
 void check_layers(std::int64_t rows, std::int64_t width) {

@@ -12,6 +12,7 @@
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "tests/trainer/ops/reference.h"
+#include "trainer/ops/column_sum.h"
 #include "trainer/ops/cuda/matmul.h"
 
 namespace gpumonth::ops {
@@ -55,16 +56,8 @@ struct Results {
   std::vector<float> dw, dw_bias, dbias, dbias_gelu;
 };
 
-template <class T, class Y>
 LinearShape shape_of(const Sizes& s, bool packed) {
-  return {.rows = s.rows,
-          .in = s.in,
-          .out = s.out,
-          .dtype = dtype_of<T>(),
-          .y_dtype = dtype_of<Y>(),
-          .dx_dtype = dtype_of<T>(),
-          .y_stride = s.y_stride(),
-          .packed = packed};
+  return {.rows = s.rows, .in = s.in, .out = s.out, .y_stride = s.y_stride(), .packed = packed};
 }
 
 template <class T, class Y>
@@ -73,10 +66,10 @@ constexpr bool kGelu = std::is_same_v<T, Y>;  // forward_gelu's y has the type o
 template <class T, class Y>
 Results<T, Y> on_cpu(const Sizes& s, bool packed, const Operands<T>& o) {
   Cpu cpu{2};
-  Linear<Cpu> linear(cpu, shape_of<T, Y>(s, packed));
+  Linear<Cpu, T, Y> linear(cpu, shape_of(s, packed));
   std::vector<std::byte> memory(linear.packed_bytes() + 64);
   if (packed) linear.pack(o.w_typed.data(), memory.data());
-  const LinearWeights w{.packed = memory.data(), .master = o.w.data(), .bias = o.bias.data()};
+  const LinearWeights<T> w{.packed = memory.data(), .master = o.w.data(), .bias = o.bias.data()};
   Results<T, Y> r;
   r.y = typed<Y>(std::vector<float>(s.rows * s.y_stride(), kUntouched));
   r.dx.resize(s.rows * s.in);
@@ -114,7 +107,7 @@ struct OnGpu {
 
   Sizes s;
   std::int64_t shift;
-  Linear<Cuda> linear;
+  Linear<Cuda, T, Y> linear;
   Buffer<Cuda, T> x, dy, w_typed, u_in;
   Buffer<Cuda, bf16> bias16;
   Buffer<Cuda, float> w, bias;
@@ -123,7 +116,7 @@ struct OnGpu {
   Buffer<Cuda, float> dw, dw_bias, dbias, dbias_gelu, scratch;
 
   OnGpu(Cuda& device, const Sizes& sizes, bool packed, const Operands<T>& o, std::int64_t shift_by = 0)
-      : s(sizes), shift(shift_by), linear(device, shape_of<T, Y>(sizes, packed)), x(on_gpu(shifted(o.x, shift))),
+      : s(sizes), shift(shift_by), linear(device, shape_of(sizes, packed)), x(on_gpu(shifted(o.x, shift))),
         dy(on_gpu(shifted(o.dy, shift))), w_typed(on_gpu(shifted(o.w_typed, shift))), u_in(on_gpu(shifted(o.u, shift))),
         bias16(on_gpu(shifted(o.bias16, shift))), w(on_gpu(shifted(o.w, shift))), bias(on_gpu(shifted(o.bias, shift))),
         y(on_gpu(typed<Y>(std::vector<float>(static_cast<std::size_t>(shift + s.rows * s.y_stride()), kUntouched)))),
@@ -137,9 +130,13 @@ struct OnGpu {
   }
 
   /// As Dit gives them: typed is what `packed` layers read, and in fp32 both are the same values.
-  LinearWeights weights() const {
-    const void* typed_bias = bias.get() + shift;
-    if constexpr (sizeof(T) == 2) typed_bias = bias16.get() + shift;
+  LinearWeights<T> weights() const {
+    const T* typed_bias = nullptr;
+    if constexpr (sizeof(T) == 2) {
+      typed_bias = bias16.get() + shift;
+    } else {
+      typed_bias = bias.get() + shift;
+    }
     return {.master = w.get() + shift,
             .bias = bias.get() + shift,
             .typed = w_typed.get() + shift,
@@ -333,11 +330,10 @@ TEST_CASE("Linear can be recorded in a CUDA graph") {
 }
 
 TEST_CASE("equal shapes are tuned once, and the report has a line for each product", "[fused]") {
-  const LinearShape shape{
-      .rows = 640, .in = 256, .out = 768, .dtype = Dtype::bf16, .y_dtype = Dtype::bf16, .dx_dtype = Dtype::bf16};
-  const Linear<Cuda> first(timing_gpu(), shape);
+  const LinearShape shape{.rows = 640, .in = 256, .out = 768};
+  const Linear<Cuda, bf16> first(timing_gpu(), shape);
   const std::vector<std::string> after_first = matmul_tuning_report();
-  const Linear<Cuda> second(timing_gpu(), shape);
+  const Linear<Cuda, bf16> second(timing_gpu(), shape);
   CHECK(matmul_tuning_report() == after_first);
   for (const char* product : {"640x768x256 bf16 -> bf16, A B^T, bias", "640x256x768 bf16 -> bf16, A B, no epilogue",
                               "768x256x640 bf16 -> fp32, A^T B, no epilogue"}) {
@@ -354,7 +350,7 @@ TEST_CASE("equal shapes are tuned once, and the report has a line for each produ
 TEST_CASE("fused products agree with the separate ops wherever cuBLASLt has them") {
   timing_gpu();
   const Sizes s{2048, 384, 1536, 0};
-  const Linear<Cuda> linear(timing_gpu(), shape_of<bf16, bf16>(s, true));
+  const Linear<Cuda, bf16> linear(timing_gpu(), shape_of(s, true));
   for (const std::string& line : matmul_tuning_report()) {
     INFO(line);  // a fallback hides it from the other tests
     CHECK(line.find("WRONG") == std::string::npos);

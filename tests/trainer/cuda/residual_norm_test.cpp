@@ -48,16 +48,16 @@ template <class Device, class T>
 void run_forward(Device& device, const Case& c, const float* x_in, const float* modulation, const T* branch,
                  float* x_out, float* mean, float* rstd, T* y) {
   const std::int64_t h = c.shape.width;
-  residual_norm_forward<Device, T>(device, c.shape,
-                                   {.x_in = x_in,
-                                    .branch = c.with_branch ? branch : nullptr,
-                                    .gate = c.with_branch ? modulation + kGate * h : nullptr,
-                                    .scale = modulation + kScale * h,
-                                    .shift = modulation + kShift * h,
-                                    .x_out = c.with_branch ? x_out : nullptr,
-                                    .y = y,
-                                    .mean = mean,
-                                    .rstd = rstd});
+  residual_norm_forward(device, c.shape,
+                        ResidualNormForward<T>{.x_in = x_in,
+                                               .branch = c.with_branch ? branch : nullptr,
+                                               .gate = c.with_branch ? modulation + kGate * h : nullptr,
+                                               .scale = modulation + kScale * h,
+                                               .shift = modulation + kShift * h,
+                                               .x_out = c.with_branch ? x_out : nullptr,
+                                               .y = y,
+                                               .mean = mean,
+                                               .rstd = rstd});
 }
 
 template <class Device, class T>
@@ -65,22 +65,22 @@ void run_backward(Device& device, const Case& c, const float* modulation, const 
                   const float* mean, const float* rstd, float* dx, float* d_modulation, float* dbias, T* dbranch,
                   float* scratch) {
   const std::int64_t h = c.shape.width;
-  residual_norm_backward<Device, T>(device, c.shape,
-                                    {.dy = dy,
-                                     .dx = dx,
-                                     .first = c.first,
-                                     .x = x,
-                                     .mean = mean,
-                                     .rstd = rstd,
-                                     .scale = modulation + kScale * h,
-                                     .dscale = d_modulation + kScale * h,
-                                     .dshift = d_modulation + kShift * h,
-                                     .branch = c.with_branch ? branch : nullptr,
-                                     .gate = c.with_branch ? modulation + kGate * h : nullptr,
-                                     .dbranch = c.with_branch ? dbranch : nullptr,
-                                     .dgate = c.with_branch ? d_modulation + kGate * h : nullptr,
-                                     .dbranch_bias = c.with_branch ? dbias : nullptr},
-                                    scratch);
+  residual_norm_backward(device, c.shape,
+                         ResidualNormBackward<T>{.dy = dy,
+                                                 .dx = dx,
+                                                 .first = c.first,
+                                                 .x = x,
+                                                 .mean = mean,
+                                                 .rstd = rstd,
+                                                 .scale = modulation + kScale * h,
+                                                 .dscale = d_modulation + kScale * h,
+                                                 .dshift = d_modulation + kShift * h,
+                                                 .branch = c.with_branch ? branch : nullptr,
+                                                 .gate = c.with_branch ? modulation + kGate * h : nullptr,
+                                                 .dbranch = c.with_branch ? dbranch : nullptr,
+                                                 .dgate = c.with_branch ? d_modulation + kGate * h : nullptr,
+                                                 .dbranch_bias = c.with_branch ? dbias : nullptr},
+                         scratch);
 }
 
 std::size_t rows_of(const Case& c) { return static_cast<std::size_t>(c.shape.batch * c.shape.tokens); }

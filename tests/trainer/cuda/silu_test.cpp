@@ -2,6 +2,7 @@
 #include "trainer/ops/silu.h"
 
 #include "tests/trainer/cuda/compare.h"
+#include "trainer/ops/add_broadcast.h"
 
 namespace gpumonth::ops {
 namespace {

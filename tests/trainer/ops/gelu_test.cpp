@@ -3,7 +3,7 @@
 
 #include "tests/catch.h"
 #include "tests/trainer/ops/reference.h"
-#include "trainer/ops/linear.h"
+#include "trainer/ops/column_sum.h"
 
 namespace gpumonth::ops {
 namespace {

@@ -3,6 +3,7 @@
 
 #include "tests/catch.h"
 #include "tests/trainer/ops/reference.h"
+#include "trainer/ops/add_broadcast.h"
 
 namespace gpumonth::ops {
 namespace {

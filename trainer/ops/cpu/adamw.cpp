@@ -39,7 +39,6 @@ AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step) {
   return s;
 }
 
-template <>
 void adamw(Cpu& cpu, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
            float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded) {
   if (!clipping->finite) return;

@@ -20,12 +20,6 @@ struct Blocking {
   std::int64_t heads, rows;  // of one score block
 };
 
-std::int64_t largest_divisor(std::int64_t n, std::int64_t limit) {
-  for (std::int64_t d = std::min(n, limit); d > 1; --d)
-    if (n % d == 0) return d;
-  return 1;
-}
-
 Blocking choose_blocking(const AttentionShape& s) {
   const std::int64_t row_bytes = s.tokens * 4;
   const std::int64_t rows = largest_divisor(s.tokens, std::max<std::int64_t>(1, kScoreBytes / row_bytes));
@@ -99,14 +93,14 @@ struct Worker {
 }  // namespace
 
 template <class T>
-struct CpuAttention {
+struct AttentionImpl<Cpu, T> {
   AttentionShape shape;
   Blocking block;
   Cpu cpu;
   std::vector<Worker<T>> workers;
   float scale;
 
-  CpuAttention(const Cpu& device, const AttentionShape& s)
+  AttentionImpl(const Cpu& device, const AttentionShape& s)
       : shape(s), block(choose_blocking(s)), cpu(device), scale(1.0f / std::sqrt(static_cast<float>(s.head_dim))) {
     for (int i = 0; i < cpu.threads; ++i) workers.emplace_back(s, block);
   }
@@ -235,15 +229,6 @@ struct CpuAttention {
       backward_group(w, qkv + in, out + at, lse + (b * shape.heads + head) * t, dout + at, dqkv + in);
     });
   }
-};
-
-template <>
-struct Attention<Cpu, float>::Impl : CpuAttention<float> {
-  using CpuAttention<float>::CpuAttention;
-};
-template <>
-struct Attention<Cpu, bf16>::Impl : CpuAttention<bf16> {
-  using CpuAttention<bf16>::CpuAttention;
 };
 
 template class Attention<Cpu, float>;

@@ -36,7 +36,6 @@ std::size_t mapped_size(std::size_t bytes) { return round_up(bytes, 4096); }
 
 }  // namespace
 
-template <>
 void* allocate(Cpu&, std::size_t bytes) {
   if (mapped(bytes)) return map(mapped_size(bytes));
   const std::size_t size = round_up(bytes > 0 ? bytes : 1, 64);
@@ -46,7 +45,6 @@ void* allocate(Cpu&, std::size_t bytes) {
   return memory;
 }
 
-template <>
 void release(Cpu&, void* memory, std::size_t bytes) {
   if (mapped(bytes)) {
     munmap(memory, mapped_size(bytes));
@@ -55,17 +53,10 @@ void release(Cpu&, void* memory, std::size_t bytes) {
   }
 }
 
-template <>
-void copy_to_device(Cpu&, void* target, const void* host, std::size_t bytes) {
-  std::memcpy(target, host, bytes);
-}
+void copy_to_device(Cpu&, void* target, const void* host, std::size_t bytes) { std::memcpy(target, host, bytes); }
 
-template <>
-void copy_to_host(Cpu&, void* host, const void* source, std::size_t bytes) {
-  std::memcpy(host, source, bytes);
-}
+void copy_to_host(Cpu&, void* host, const void* source, std::size_t bytes) { std::memcpy(host, source, bytes); }
 
-template <>
 void synchronize(Cpu&) {}
 
 }  // namespace gpumonth::ops

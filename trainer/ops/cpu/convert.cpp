@@ -12,12 +12,10 @@ constexpr std::int64_t kGrain = 4096;
 
 }  // namespace
 
-template <>
 void convert(Cpu& cpu, std::int64_t n, const float* from, float* to) {
   parallel_for(cpu, n, kGrain,
                [&](std::int64_t begin, std::int64_t end) { std::copy(from + begin, from + end, to + begin); });
 }
-template <>
 void convert(Cpu& cpu, std::int64_t n, const float* from, bf16* to) {
   parallel_for(cpu, n, kGrain,
                [&](std::int64_t begin, std::int64_t end) { narrow(end - begin, from + begin, to + begin); });

@@ -127,14 +127,14 @@ Sums sample_loss(const DiffusionLossInput& in, std::int64_t b, const Scales& sca
 
 }  // namespace
 
-template <class Device, class T>
-void diffusion_loss(Device& device, const DiffusionLossInput& in, float loss_scale, T* gradient, double* loss,
-                    double* mse, double* vb) {
+template <class T>
+void diffusion_loss(Cpu& cpu, const DiffusionLossInput& in, float loss_scale, T* gradient, double* loss, double* mse,
+                    double* vb) {
   const double values = static_cast<double>(in.shape.channels * in.shape.plane());
   const Scales scale = {static_cast<float>(loss_scale / values),
                         static_cast<float>(loss_scale / values / std::numbers::ln2)};
   // One thread per sample: the sums do not depend on the thread count.
-  parallel_for(device, in.batch, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, in.batch, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const Sums sums = sample_loss(in, b, scale, gradient);
       const double sample_mse = sums.mse / values, sample_vb = sums.vb / values / std::numbers::ln2;

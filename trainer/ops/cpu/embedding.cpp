@@ -7,12 +7,10 @@
 
 namespace gpumonth::ops {
 
-template <class Device>
-void timestep_embedding(Device& device, const std::int32_t* t, std::int64_t batch, std::int64_t width,
-                        float* embedding) {
+void timestep_embedding(Cpu& cpu, const std::int32_t* t, std::int64_t batch, std::int64_t width, float* embedding) {
   constexpr double kMaxPeriod = 10000;
   const std::int64_t half = width / 2;
-  parallel_for(device, half, 16, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, half, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k) {
       const double frequency = std::pow(kMaxPeriod, -static_cast<double>(k) / static_cast<double>(half));
       for (std::int64_t b = 0; b < batch; ++b) {
@@ -24,10 +22,9 @@ void timestep_embedding(Device& device, const std::int32_t* t, std::int64_t batc
   });
 }
 
-template <class Device>
-void label_embedding(Device& device, const float* table, const std::int32_t* labels, const float* addend,
-                     std::int64_t batch, std::int64_t h, float* out) {
-  parallel_for(device, batch, 1, [&](std::int64_t begin, std::int64_t end) {
+void label_embedding(Cpu& cpu, const float* table, const std::int32_t* labels, const float* addend, std::int64_t batch,
+                     std::int64_t h, float* out) {
+  parallel_for(cpu, batch, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const float* row = table + labels[b] * h;
       for (std::int64_t i = 0; i < h; ++i) out[b * h + i] = row[i] + (addend ? addend[b * h + i] : 0.0f);
@@ -35,10 +32,9 @@ void label_embedding(Device& device, const float* table, const std::int32_t* lab
   });
 }
 
-template <class Device>
-void label_embedding_backward(Device& device, const float* d_out, const std::int32_t* labels, std::int64_t batch,
+void label_embedding_backward(Cpu& cpu, const float* d_out, const std::int32_t* labels, std::int64_t batch,
                               std::int64_t rows, std::int64_t h, float* d_table) {
-  parallel_for(device, rows, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, rows, 1, [&](std::int64_t begin, std::int64_t end) {
     std::fill(d_table + begin * h, d_table + end * h, 0.0f);
     for (std::int64_t b = 0; b < batch; ++b) {
       if (labels[b] < begin || labels[b] >= end) continue;
@@ -47,11 +43,5 @@ void label_embedding_backward(Device& device, const float* d_out, const std::int
     }
   });
 }
-
-template void timestep_embedding(Cpu&, const std::int32_t*, std::int64_t, std::int64_t, float*);
-template void label_embedding(Cpu&, const float*, const std::int32_t*, const float*, std::int64_t, std::int64_t,
-                              float*);
-template void label_embedding_backward(Cpu&, const float*, const std::int32_t*, std::int64_t, std::int64_t,
-                                       std::int64_t, float*);
 
 }  // namespace gpumonth::ops

@@ -7,21 +7,6 @@
 namespace gpumonth::ops {
 namespace {
 
-template <class T>
-void forward(Cpu& cpu, std::int64_t n, const T* u, T* y) {
-  parallel_for(cpu, n, kFloatBlock, [&](std::int64_t begin, std::int64_t end) {
-    alignas(64) float u_block[kFloatBlock], y_block[kFloatBlock];
-    for (std::int64_t at = begin; at < end; at += kFloatBlock) {
-      const std::int64_t count = std::min(kFloatBlock, end - at);
-      const float* in = read_row(count, u + at, u_block);
-      float* out = row_target(y + at, y_block);
-#pragma omp simd
-      for (std::int64_t i = 0; i < count; ++i) out[i] = gelu_tanh(in[i]);
-      write_row(count, out, y + at);
-    }
-  });
-}
-
 /// One row of du in place of dy, added to the column sums.
 template <class T>
 void backward_row(std::int64_t columns, const T* u, T* dy, float* sums) {
@@ -42,8 +27,25 @@ void backward_row(std::int64_t columns, const T* u, T* dy, float* sums) {
   }
 }
 
+}  // namespace
+
 template <class T>
-void backward(Cpu& cpu, std::int64_t rows, std::int64_t columns, const T* u, T* dy, float* dbias, float* scratch) {
+void gelu_forward(Cpu& cpu, std::int64_t n, const T* u, T* y) {
+  parallel_for(cpu, n, kFloatBlock, [&](std::int64_t begin, std::int64_t end) {
+    alignas(64) float u_block[kFloatBlock], y_block[kFloatBlock];
+    for (std::int64_t at = begin; at < end; at += kFloatBlock) {
+      const std::int64_t count = std::min(kFloatBlock, end - at);
+      const float* in = read_row(count, u + at, u_block);
+      float* out = row_target(y + at, y_block);
+#pragma omp simd
+      for (std::int64_t i = 0; i < count; ++i) out[i] = gelu_tanh(in[i]);
+      write_row(count, out, y + at);
+    }
+  });
+}
+
+template <class T>
+void gelu_backward(Cpu& cpu, std::int64_t rows, std::int64_t columns, const T* u, T* dy, float* dbias, float* scratch) {
   parallel_for(cpu, row_chunks(rows), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t chunk = begin; chunk < end; ++chunk) {
       float* partial = scratch + chunk * columns;
@@ -55,25 +57,9 @@ void backward(Cpu& cpu, std::int64_t rows, std::int64_t columns, const T* u, T* 
   add_partials(cpu, row_chunks(rows), columns, columns, scratch, dbias);
 }
 
-}  // namespace
-
-template <>
-void gelu_forward(Cpu& cpu, std::int64_t n, const float* u, float* y) {
-  forward(cpu, n, u, y);
-}
-template <>
-void gelu_forward(Cpu& cpu, std::int64_t n, const bf16* u, bf16* y) {
-  forward(cpu, n, u, y);
-}
-template <>
-void gelu_backward(Cpu& cpu, std::int64_t rows, std::int64_t columns, const float* u, float* dy, float* dbias,
-                   float* scratch) {
-  backward(cpu, rows, columns, u, dy, dbias, scratch);
-}
-template <>
-void gelu_backward(Cpu& cpu, std::int64_t rows, std::int64_t columns, const bf16* u, bf16* dy, float* dbias,
-                   float* scratch) {
-  backward(cpu, rows, columns, u, dy, dbias, scratch);
-}
+template void gelu_forward(Cpu&, std::int64_t, const float*, float*);
+template void gelu_forward(Cpu&, std::int64_t, const bf16*, bf16*);
+template void gelu_backward(Cpu&, std::int64_t, std::int64_t, const float*, float*, float*, float*);
+template void gelu_backward(Cpu&, std::int64_t, std::int64_t, const bf16*, bf16*, float*, float*);
 
 }  // namespace gpumonth::ops

@@ -16,7 +16,6 @@ double block_sum(const float* values, std::int64_t n) {
 
 }  // namespace
 
-template <>
 void squares_by_block(Cpu& cpu, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
                       double* partial) {
   parallel_for(cpu, last - first, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -27,7 +26,6 @@ void squares_by_block(Cpu& cpu, const float* values, std::int64_t n, std::int64_
   });
 }
 
-template <>
 void clipping(Cpu&, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping) {
   double sum = 0;
   for (std::int64_t b = 0; b < count; ++b) sum += partial[b];

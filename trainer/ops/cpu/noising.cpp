@@ -26,11 +26,10 @@ void draw_block(std::uint64_t seed, std::uint32_t step, std::uint32_t sample, st
 
 }  // namespace
 
-template <class Device>
-void draw_noise(Device& device, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+void draw_noise(Cpu& cpu, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
                 std::int64_t sample_size, float* noise) {
   const std::int64_t blocks = (sample_size + 4 * kDraws - 1) / (4 * kDraws);  // per sample
-  parallel_for(device, batch * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, batch * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) {
       const std::int64_t b = item / blocks, first = item % blocks * 4 * kDraws;
       draw_block(seed, step, first_sample + static_cast<std::uint32_t>(b), static_cast<std::uint32_t>(first / 4),
@@ -39,10 +38,9 @@ void draw_noise(Device& device, std::uint64_t seed, std::uint32_t step, std::uin
   });
 }
 
-template <class Device>
-void add_noise(Device& device, const float* x_0, const float* noise, const std::int32_t* t,
+void add_noise(Cpu& cpu, const float* x_0, const float* noise, const std::int32_t* t,
                const ops::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t) {
-  parallel_for(device, batch, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, batch, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const ops::StepCoefficients c = table[t[b]];
 #pragma omp simd
@@ -52,9 +50,5 @@ void add_noise(Device& device, const float* x_0, const float* noise, const std::
     }
   });
 }
-
-template void draw_noise(Cpu&, std::uint64_t, std::uint32_t, std::uint32_t, std::int64_t, std::int64_t, float*);
-template void add_noise(Cpu&, const float*, const float*, const std::int32_t*, const ops::StepCoefficients*,
-                        std::int64_t, std::int64_t, float*);
 
 }  // namespace gpumonth::ops

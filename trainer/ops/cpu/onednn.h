@@ -7,11 +7,9 @@
 #include <memory>
 #include <string>
 
-namespace gpumonth::ops {
+#include "trainer/ops/bf16.h"
 
-enum class Dtype { fp32, bf16 };
-template <class T>
-constexpr Dtype dtype_of();
+namespace gpumonth::ops {
 
 /// Element strides of a (batch, rows, columns) operand.
 struct Strides {
@@ -55,15 +53,5 @@ class Matmul {
 bool has_bf16_hardware();
 std::string onednn_version();  ///< "2.6.3"
 std::string onednn_isa();      ///< "avx512_core_bf16"
-
-struct bf16;
-template <>
-constexpr Dtype dtype_of<float>() {
-  return Dtype::fp32;
-}
-template <>
-constexpr Dtype dtype_of<bf16>() {
-  return Dtype::bf16;
-}
 
 }  // namespace gpumonth::ops

@@ -19,10 +19,10 @@ void for_each_line(const LatentShape& s, std::int64_t row, F&& f) {
 
 }  // namespace
 
-template <class Device, class T>
-void patchify(Device& device, const float* latents, const LatentShape& s, std::int64_t batch, T* patches) {
+template <class T>
+void patchify(Cpu& cpu, const float* latents, const LatentShape& s, std::int64_t batch, T* patches) {
   const std::int64_t values = s.channels * s.patch_volume();
-  parallel_for(device, batch * s.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, batch * s.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) {
       const std::int64_t b = item / s.rows(), row = item % s.rows();
       T* row_patches = patches + item * s.tokens_per_row() * values;
@@ -41,11 +41,10 @@ void patchify(Device& device, const float* latents, const LatentShape& s, std::i
   });
 }
 
-template <class Device>
-void unpatchify(Device& device, const float* tokens, const LatentShape& s, std::int64_t batch,
-                std::int64_t out_channels, float* images) {
+void unpatchify(Cpu& cpu, const float* tokens, const LatentShape& s, std::int64_t batch, std::int64_t out_channels,
+                float* images) {
   const std::int64_t values = s.patch_volume() * out_channels;
-  parallel_for(device, batch * s.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(cpu, batch * s.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) {
       const std::int64_t b = item / s.rows(), row = item % s.rows();
       const float* row_tokens = tokens + item * s.tokens_per_row() * values;
@@ -64,6 +63,5 @@ void unpatchify(Device& device, const float* tokens, const LatentShape& s, std::
 
 template void patchify(Cpu&, const float*, const LatentShape&, std::int64_t, float*);
 template void patchify(Cpu&, const float*, const LatentShape&, std::int64_t, bf16*);
-template void unpatchify(Cpu&, const float*, const LatentShape&, std::int64_t, std::int64_t, float*);
 
 }  // namespace gpumonth::ops

@@ -60,13 +60,6 @@ void forward_row(const ResidualNormShape& s, const ResidualNormForward<T>& a, st
   }
 }
 
-template <class T>
-void forward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormForward<T>& a) {
-  parallel_for(cpu, s.batch * s.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) forward_row(s, a, row);
-  });
-}
-
 /// Gradient through LN: rstd (g - mean(g) - xhat mean(g xhat)), g = dy (1 + scale).
 template <class T>
 void norm_gradient(const ResidualNormShape& s, const ResidualNormBackward<T>& a, std::int64_t row, float* partial) {
@@ -113,8 +106,21 @@ void branch_gradient(const ResidualNormShape& s, const ResidualNormBackward<T>& 
 
 std::int64_t chunks_per_sample(const ResidualNormShape& s) { return row_chunks(s.tokens); }
 
+}  // namespace
+
+std::int64_t residual_norm_scratch(const ResidualNormShape& s) {
+  return s.batch * chunks_per_sample(s) * kPartials * s.width;
+}
+
 template <class T>
-void backward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormBackward<T>& a, float* scratch) {
+void residual_norm_forward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormForward<T>& a) {
+  parallel_for(cpu, s.batch * s.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) forward_row(s, a, row);
+  });
+}
+
+template <class T>
+void residual_norm_backward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormBackward<T>& a, float* scratch) {
   const std::int64_t h = s.width, chunks = chunks_per_sample(s), size = kPartials * h;
   parallel_for(cpu, s.batch * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t chunk = begin; chunk < end; ++chunk) {
@@ -140,28 +146,9 @@ void backward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormBackward<T
   if (a.branch) add_partials(cpu, s.batch * chunks, h, size, scratch + kBias * h, a.dbranch_bias);
 }
 
-}  // namespace
-
-std::int64_t residual_norm_scratch(const ResidualNormShape& s) {
-  return s.batch * chunks_per_sample(s) * kPartials * s.width;
-}
-
-template <>
-void residual_norm_forward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormForward<float>& a) {
-  forward(cpu, s, a);
-}
-template <>
-void residual_norm_forward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormForward<bf16>& a) {
-  forward(cpu, s, a);
-}
-template <>
-void residual_norm_backward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormBackward<float>& a,
-                            float* scratch) {
-  backward(cpu, s, a, scratch);
-}
-template <>
-void residual_norm_backward(Cpu& cpu, const ResidualNormShape& s, const ResidualNormBackward<bf16>& a, float* scratch) {
-  backward(cpu, s, a, scratch);
-}
+template void residual_norm_forward(Cpu&, const ResidualNormShape&, const ResidualNormForward<float>&);
+template void residual_norm_forward(Cpu&, const ResidualNormShape&, const ResidualNormForward<bf16>&);
+template void residual_norm_backward(Cpu&, const ResidualNormShape&, const ResidualNormBackward<float>&, float*);
+template void residual_norm_backward(Cpu&, const ResidualNormShape&, const ResidualNormBackward<bf16>&, float*);
 
 }  // namespace gpumonth::ops

@@ -36,7 +36,6 @@ struct Update {
 
 }  // namespace
 
-template <>
 void adamw(Cuda& cuda, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
            float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded) {
   const bool vectors = aligned<4>(gradients, parameters, exp_avg, exp_avg_sq, ema, rounded);

@@ -24,12 +24,14 @@ void say_slower(const AttentionShape& s, const char* pass, const std::string& wh
   });
 }
 
+}  // namespace
+
 template <class T>
-struct CudaAttention {
+struct AttentionImpl<Cuda, T> {
   FusedAttention fused;
   std::unique_ptr<PlainAttention<T>> plain;
 
-  CudaAttention(Cuda& device, const AttentionShape& s) {
+  AttentionImpl(Cuda& device, const AttentionShape& s) {
     if (s.head_dim > kLargestHead)
       user_error(
           "attention on a GPU takes heads of at most {}, and hidden_size / num_heads of this model is {}: "
@@ -60,17 +62,6 @@ struct CudaAttention {
       if (fused.backward) return fused.backward(qkv, out, log_sum_exp, dout, dqkv);
     plain->backward(qkv, out, log_sum_exp, dout, dqkv);
   }
-};
-
-}  // namespace
-
-template <>
-struct Attention<Cuda, float>::Impl : CudaAttention<float> {
-  using CudaAttention<float>::CudaAttention;
-};
-template <>
-struct Attention<Cuda, bf16>::Impl : CudaAttention<bf16> {
-  using CudaAttention<bf16>::CudaAttention;
 };
 
 template class Attention<Cuda, float>;

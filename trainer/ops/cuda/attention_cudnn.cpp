@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "trainer/ops/attention_impl.h"
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/cuda/attention_graphs.h"
 
@@ -20,12 +21,6 @@ using namespace attention;
 constexpr std::int64_t kScoreGradientBytes = std::int64_t{1} << 30;
 constexpr std::int64_t kMostPlans = 6;  // of one graph: heuristics list the good ones first
 constexpr int kTimedRuns = 5;
-
-std::int64_t largest_divisor(std::int64_t n, std::int64_t limit) {
-  for (std::int64_t d = std::min(n, limit); d > 1; --d)
-    if (n % d == 0) return d;
-  return 1;
-}
 
 Piece backward_piece(const AttentionShape& s, bool deterministic) {
   if (!deterministic) return {s.batch, s.heads};

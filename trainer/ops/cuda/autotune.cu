@@ -78,7 +78,7 @@ double mean_us(const Cuda& device, int runs, const std::function<void()>& work) 
 }  // namespace
 
 TrialBuffer::TrialBuffer(const Cuda& device, Dtype dtype, std::int64_t count) {
-  const std::size_t bytes = static_cast<std::size_t>(count) * (dtype == Dtype::bf16 ? 2 : 4);
+  const std::size_t bytes = static_cast<std::size_t>(count * model::bytes_per_element(dtype));
   void* memory = nullptr;
   const cudaError_t status = cudaMalloc(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {

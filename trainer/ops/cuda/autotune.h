@@ -6,7 +6,7 @@
 #include <functional>
 #include <memory>
 
-#include "trainer/ops/cpu/onednn.h"  // Dtype
+#include "trainer/ops/bf16.h"
 #include "trainer/ops/cuda/context.h"
 
 namespace gpumonth::ops {
@@ -16,7 +16,10 @@ class TrialBuffer {
  public:
   TrialBuffer(const Cuda& device, Dtype dtype, std::int64_t count);
   void* get() const { return data_.get(); }
-  float* floats() const { return static_cast<float*>(data_.get()); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_.get());
+  }
   explicit operator bool() const { return data_ != nullptr; }  ///< false: the GPU's memory does not hold it
 
  private:

@@ -77,7 +77,6 @@ void require_not_capturing(const Cuda& device, const char* what) {
 
 }  // namespace
 
-template <>
 void* allocate(Cuda& device, std::size_t bytes) {
   void* memory = nullptr;
   const std::size_t size = std::max<std::size_t>(bytes, 1);
@@ -90,12 +89,8 @@ void* allocate(Cuda& device, std::size_t bytes) {
 
 /// cudaFree of such memory waits for what uses it, in practice: its documentation says only that it may. Its
 /// status is left alone: destructors call this, and an error of a kernel is told by the next checked call.
-template <>
-void release(Cuda&, void* memory, std::size_t) {
-  (void)cudaFree(memory);
-}
+void release(Cuda&, void* memory, std::size_t) { (void)cudaFree(memory); }
 
-template <>
 void copy_to_device(Cuda& device, void* target, const void* host, std::size_t bytes) {
   require_not_capturing(device, "copy_to_device");
   CudaContext& context = *device.context;
@@ -116,16 +111,12 @@ void copy_to_device(Cuda& device, void* target, const void* host, std::size_t by
   }
 }
 
-template <>
 void copy_to_host(Cuda& device, void* host, const void* source, std::size_t bytes) {
   require_not_capturing(device, "copy_to_host");
   if (bytes > 0) GPUMONTH_CUDA(cudaMemcpyAsync, host, source, bytes, cudaMemcpyDeviceToHost, stream_of(device));
   GPUMONTH_CUDA(cudaStreamSynchronize, stream_of(device));
 }
 
-template <>
-void synchronize(Cuda& device) {
-  GPUMONTH_CUDA(cudaStreamSynchronize, stream_of(device));
-}
+void synchronize(Cuda& device) { GPUMONTH_CUDA(cudaStreamSynchronize, stream_of(device)); }
 
 }  // namespace gpumonth::ops

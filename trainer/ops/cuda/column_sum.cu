@@ -1,12 +1,11 @@
+#include "trainer/ops/column_sum.h"
 #include "trainer/ops/cuda/reduce_columns.h"
-#include "trainer/ops/linear.h"
 
 namespace gpumonth::ops {
-namespace {
 
 template <class T>
-void sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* dy, float* dbias,
-         float* scratch) {
+void column_sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* dy, float* dbias,
+                float* scratch) {
   constexpr int N = kVector<T>;
   const MatrixRows<T> matrix{dy, stride};
   if (columns % N == 0 && stride % N == 0 && aligned<N>(dy)) {
@@ -16,17 +15,7 @@ void sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t strid
   }
 }
 
-}  // namespace
-
-template <>
-void column_sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const float* dy, float* dbias,
-                float* scratch) {
-  sum(cuda, rows, columns, stride, dy, dbias, scratch);
-}
-template <>
-void column_sum(Cuda& cuda, std::int64_t rows, std::int64_t columns, std::int64_t stride, const bf16* dy, float* dbias,
-                float* scratch) {
-  sum(cuda, rows, columns, stride, dy, dbias, scratch);
-}
+template void column_sum(Cuda&, std::int64_t, std::int64_t, std::int64_t, const float*, float*, float*);
+template void column_sum(Cuda&, std::int64_t, std::int64_t, std::int64_t, const bf16*, float*, float*);
 
 }  // namespace gpumonth::ops

@@ -17,14 +17,12 @@ struct Convert {
 
 }  // namespace
 
-template <>
 void convert(Cuda& cuda, std::int64_t n, const float* from, float* to) {
   if (n <= 0) return;
   GPUMONTH_CUDA(cudaMemcpyAsync, to, from, static_cast<std::size_t>(n) * sizeof(float), cudaMemcpyDeviceToDevice,
                 stream_of(cuda));
 }
 
-template <>
 void convert(Cuda& cuda, std::int64_t n, const float* from, bf16* to) {
   elementwise<4>(cuda, n, aligned<4>(from, to), Convert{from, to});
 }

@@ -104,9 +104,11 @@ __global__ void __launch_bounds__(32) sample_sums_kernel(const Sums* __restrict_
   if (vb) vb[blockIdx.x] = sample_vb;
 }
 
+}  // namespace
+
 template <class T>
-void loss_of(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, T* gradient, double* loss, double* mse,
-             double* vb) {
+void diffusion_loss(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, T* gradient, double* loss, double* mse,
+                    double* vb) {
   constexpr int N = 4;
   if (in.batch <= 0) return;
   const double values = static_cast<double>(in.shape.channels * in.shape.plane());
@@ -127,17 +129,7 @@ void loss_of(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, T* grad
   GPUMONTH_CUDA_LAUNCHED();
 }
 
-}  // namespace
-
-template <>
-void diffusion_loss(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, float* gradient, double* loss,
-                    double* mse, double* vb) {
-  loss_of(cuda, in, loss_scale, gradient, loss, mse, vb);
-}
-template <>
-void diffusion_loss(Cuda& cuda, const DiffusionLossInput& in, float loss_scale, bf16* gradient, double* loss,
-                    double* mse, double* vb) {
-  loss_of(cuda, in, loss_scale, gradient, loss, mse, vb);
-}
+template void diffusion_loss(Cuda&, const DiffusionLossInput&, float, float*, double*, double*, double*);
+template void diffusion_loss(Cuda&, const DiffusionLossInput&, float, bf16*, double*, double*, double*);
 
 }  // namespace gpumonth::ops

@@ -55,12 +55,10 @@ __global__ void __launch_bounds__(kBlockThreads)
 
 }  // namespace
 
-template <>
 void timestep_embedding(Cuda& cuda, const std::int32_t* t, std::int64_t batch, std::int64_t width, float* embedding) {
   elementwise<1>(cuda, batch * (width / 2), true, Timestep{t, width, embedding});
 }
 
-template <>
 void label_embedding(Cuda& cuda, const float* table, const std::int32_t* labels, const float* addend,
                      std::int64_t batch, std::int64_t h, float* out) {
   if (batch * h <= 0) return;
@@ -72,7 +70,6 @@ void label_embedding(Cuda& cuda, const float* table, const std::int32_t* labels,
   GPUMONTH_CUDA_LAUNCHED();
 }
 
-template <>
 void label_embedding_backward(Cuda& cuda, const float* d_out, const std::int32_t* labels, std::int64_t batch,
                               std::int64_t rows, std::int64_t h, float* d_table) {
   if (rows * h <= 0) return;

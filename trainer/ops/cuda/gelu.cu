@@ -37,13 +37,16 @@ struct Backward {
   }
 };
 
+}  // namespace
+
 template <class T>
-void forward(Cuda& cuda, std::int64_t n, const T* u, T* y) {
+void gelu_forward(Cuda& cuda, std::int64_t n, const T* u, T* y) {
   elementwise<kVector<T>>(cuda, n, aligned<kVector<T>>(u, y), Forward<T>{u, y});
 }
 
 template <class T>
-void backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const T* u, T* dy, float* dbias, float* scratch) {
+void gelu_backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const T* u, T* dy, float* dbias,
+                   float* scratch) {
   constexpr int N = kVector<T>;
   const Backward<T> f{u, dy, columns};
   if (columns % N == 0 && aligned<N>(u, dy)) {
@@ -53,25 +56,9 @@ void backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const T* u, T
   }
 }
 
-}  // namespace
-
-template <>
-void gelu_forward(Cuda& cuda, std::int64_t n, const float* u, float* y) {
-  forward(cuda, n, u, y);
-}
-template <>
-void gelu_forward(Cuda& cuda, std::int64_t n, const bf16* u, bf16* y) {
-  forward(cuda, n, u, y);
-}
-template <>
-void gelu_backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const float* u, float* dy, float* dbias,
-                   float* scratch) {
-  backward(cuda, rows, columns, u, dy, dbias, scratch);
-}
-template <>
-void gelu_backward(Cuda& cuda, std::int64_t rows, std::int64_t columns, const bf16* u, bf16* dy, float* dbias,
-                   float* scratch) {
-  backward(cuda, rows, columns, u, dy, dbias, scratch);
-}
+template void gelu_forward(Cuda&, std::int64_t, const float*, float*);
+template void gelu_forward(Cuda&, std::int64_t, const bf16*, bf16*);
+template void gelu_backward(Cuda&, std::int64_t, std::int64_t, const float*, float*, float*, float*);
+template void gelu_backward(Cuda&, std::int64_t, std::int64_t, const bf16*, bf16*, float*, float*);
 
 }  // namespace gpumonth::ops

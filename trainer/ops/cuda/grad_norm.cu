@@ -56,7 +56,6 @@ __global__ void __launch_bounds__(kClippingThreads)
 
 }  // namespace
 
-template <>
 void squares_by_block(Cuda& cuda, const float* values, std::int64_t n, std::int64_t first, std::int64_t last,
                       double* partial) {
   if (first >= last) return;
@@ -69,7 +68,6 @@ void squares_by_block(Cuda& cuda, const float* values, std::int64_t n, std::int6
   GPUMONTH_CUDA_LAUNCHED();
 }
 
-template <>
 void clipping(Cuda& cuda, const double* partial, std::int64_t count, double clip_norm, Clipping* clipping) {
   clipping_kernel<<<1, kClippingThreads, 0, stream_of(cuda)>>>(partial, count, clip_norm, clipping);
   GPUMONTH_CUDA_LAUNCHED();

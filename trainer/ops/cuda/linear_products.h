@@ -2,6 +2,7 @@
 // Only linear.cu and linear_products.cu include this.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace gpumonth::ops {
 /// A fused product is there where cuBLASLt has it, a trial on random numbers gave what the separate ops give,
 /// and, unless the context is deterministic, it was not slower than they are. Ranks may differ in what is
 /// fused: their gradients then differ by rounding before they are summed, and all ranks go on from the same sum.
+template <class T, class Y>
 struct LinearProducts {
   LinearProducts(Cuda& device, const LinearShape& shape);  ///< shape.y_stride set
 
@@ -29,14 +31,8 @@ struct LinearProducts {
   LinearProducts(Cuda& device, const LinearShape& shape, std::pair<CublasMatmul, bool> forward_and_adds_bias);
 };
 
-/// y (rows, columns), rows `stride` apart, += bias (columns), both in `dtype`.
-void add_bias(const Cuda& device, std::int64_t rows, std::int64_t columns, std::int64_t stride, Dtype dtype,
-              const void* bias, void* y);
-/// gelu_forward, gelu_backward and column_sum by dtype.
-void gelu_forward_of(Cuda& device, Dtype dtype, std::int64_t n, const void* u, void* y);
-void gelu_backward_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, const void* u, void* dy,
-                      float* dbias, float* scratch);
-void column_sum_of(Cuda& device, Dtype dtype, std::int64_t rows, std::int64_t columns, std::int64_t stride,
-                   const void* dy, float* dbias, float* scratch);
+/// y (rows, columns), rows `stride` apart, += bias (columns).
+template <class Y>
+void add_bias(const Cuda& device, std::int64_t rows, std::int64_t columns, std::int64_t stride, const Y* bias, Y* y);
 
 }  // namespace gpumonth::ops

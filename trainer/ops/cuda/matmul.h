@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/ops/cpu/onednn.h"  // Dtype
+#include "trainer/ops/bf16.h"
 #include "trainer/ops/cuda/context.h"
 
 namespace gpumonth::ops {

@@ -44,7 +44,6 @@ __global__ void __launch_bounds__(kBlockThreads)
 
 }  // namespace
 
-template <>
 void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
                 std::int64_t sample_size, float* noise) {
   if (batch * sample_size <= 0) return;
@@ -55,7 +54,6 @@ void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_
   GPUMONTH_CUDA_LAUNCHED();
 }
 
-template <>
 void add_noise(Cuda& cuda, const float* x_0, const float* noise, const std::int32_t* t,
                const ops::StepCoefficients* table, std::int64_t batch, std::int64_t sample_size, float* x_t) {
   if (batch * sample_size <= 0) return;

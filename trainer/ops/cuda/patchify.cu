@@ -58,8 +58,10 @@ __global__ void __launch_bounds__(kBlockThreads)
   images[sample + index] = tokens[sample + (token * s.patch_volume + pixel) * channels + channel];
 }
 
+}  // namespace
+
 template <class T>
-void patches_of(Cuda& cuda, const float* latents, const LatentShape& s, std::int64_t batch, T* patches) {
+void patchify(Cuda& cuda, const float* latents, const LatentShape& s, std::int64_t batch, T* patches) {
   constexpr int N = kVector<T>;
   const std::int64_t values = s.channels * s.patch_volume(), size = s.channels * s.plane();
   if (batch * size <= 0) return;
@@ -71,18 +73,9 @@ void patches_of(Cuda& cuda, const float* latents, const LatentShape& s, std::int
   GPUMONTH_CUDA_LAUNCHED();
 }
 
-}  // namespace
+template void patchify(Cuda&, const float*, const LatentShape&, std::int64_t, float*);
+template void patchify(Cuda&, const float*, const LatentShape&, std::int64_t, bf16*);
 
-template <>
-void patchify(Cuda& cuda, const float* latents, const LatentShape& s, std::int64_t batch, float* patches) {
-  patches_of(cuda, latents, s, batch, patches);
-}
-template <>
-void patchify(Cuda& cuda, const float* latents, const LatentShape& s, std::int64_t batch, bf16* patches) {
-  patches_of(cuda, latents, s, batch, patches);
-}
-
-template <>
 void unpatchify(Cuda& cuda, const float* tokens, const LatentShape& s, std::int64_t batch, std::int64_t out_channels,
                 float* images) {
   const std::int64_t size = out_channels * s.plane();

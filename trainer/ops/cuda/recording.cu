@@ -49,7 +49,6 @@ std::string capture(cudaStream_t stream, const std::function<void()>& work, Grap
 
 }  // namespace
 
-template <>
 struct Recording<Cuda>::Impl {
   explicit Impl(const Cuda& on) : device(on) {}
   ~Impl() {
@@ -94,19 +93,12 @@ struct Recording<Cuda>::Impl {
   cudaGraphExec_t replayed = nullptr;
 };
 
-template <>
 Recording<Cuda>::Recording(Cuda& device) : impl_(std::make_unique<Impl>(device)) {}
-template <>
 Recording<Cuda>::~Recording() = default;
-template <>
 Recording<Cuda>::Recording(Recording&&) noexcept = default;
 
-template <>
-void Recording<Cuda>::agree_by(std::function<bool(bool)> agree) {
-  impl_->agree = std::move(agree);
-}
+void Recording<Cuda>::agree_by(std::function<bool(bool)> agree) { impl_->agree = std::move(agree); }
 
-template <>
 void Recording<Cuda>::run(const std::function<void()>& work) {
   if (impl_->replayed) {
     GPUMONTH_CUDA(cudaGraphLaunch, impl_->replayed, stream_of(impl_->device));
@@ -121,9 +113,6 @@ void Recording<Cuda>::run(const std::function<void()>& work) {
   work();
 }
 
-template <>
-bool Recording<Cuda>::replays() const {
-  return impl_->replayed != nullptr;
-}
+bool Recording<Cuda>::replays() const { return impl_->replayed != nullptr; }
 
 }  // namespace gpumonth::ops

@@ -98,8 +98,10 @@ void launch(Cuda& cuda, const ResidualNormShape& s, const ResidualNormForward<T>
   GPUMONTH_CUDA_LAUNCHED();
 }
 
+}  // namespace
+
 template <class T>
-void forward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormForward<T>& a) {
+void residual_norm_forward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormForward<T>& a) {
   constexpr int N = 4, kThreads = kBlockWarps * 32;
   if (s.batch * s.tokens * s.width <= 0) return;
   check_width(s.width);
@@ -122,15 +124,7 @@ void forward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormForward<T
   }
 }
 
-}  // namespace
-
-template <>
-void residual_norm_forward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormForward<float>& a) {
-  forward(cuda, s, a);
-}
-template <>
-void residual_norm_forward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormForward<bf16>& a) {
-  forward(cuda, s, a);
-}
+template void residual_norm_forward(Cuda&, const ResidualNormShape&, const ResidualNormForward<float>&);
+template void residual_norm_forward(Cuda&, const ResidualNormShape&, const ResidualNormForward<bf16>&);
 
 }  // namespace gpumonth::ops

@@ -173,8 +173,10 @@ void launch(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<T
   GPUMONTH_CUDA_LAUNCHED();
 }
 
+}  // namespace
+
 template <class T>
-void backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<T>& a, float* scratch) {
+void residual_norm_backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<T>& a, float* scratch) {
   constexpr int N = 4;
   if (s.batch * s.tokens * s.width <= 0) return;
   check_width(s.width);
@@ -195,17 +197,7 @@ void backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward
   }
 }
 
-}  // namespace
-
-template <>
-void residual_norm_backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<float>& a,
-                            float* scratch) {
-  backward(cuda, s, a, scratch);
-}
-template <>
-void residual_norm_backward(Cuda& cuda, const ResidualNormShape& s, const ResidualNormBackward<bf16>& a,
-                            float* scratch) {
-  backward(cuda, s, a, scratch);
-}
+template void residual_norm_backward(Cuda&, const ResidualNormShape&, const ResidualNormBackward<float>&, float*);
+template void residual_norm_backward(Cuda&, const ResidualNormShape&, const ResidualNormBackward<bf16>&, float*);
 
 }  // namespace gpumonth::ops

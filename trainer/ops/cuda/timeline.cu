@@ -5,7 +5,6 @@
 
 namespace gpumonth::ops {
 
-template <>
 struct Timeline<Cuda>::Impl {
   Impl(const Cuda& on, int marks) : device(on), events(static_cast<std::size_t>(marks), nullptr) {
     try {
@@ -25,16 +24,12 @@ struct Timeline<Cuda>::Impl {
   std::vector<cudaEvent_t> events;
 };
 
-template <>
 Timeline<Cuda>::Timeline(Cuda& device, int marks) : impl_(std::make_unique<Impl>(device, marks)) {}
-template <>
 Timeline<Cuda>::~Timeline() = default;
-template <>
 Timeline<Cuda>::Timeline(Timeline&&) noexcept = default;
 
 /// In a recorded step the event is one that is seen from outside the graph: every replay records it anew.
 /// Outside of a recording that flag is refused.
-template <>
 void Timeline<Cuda>::mark(int which) {
   const cudaStream_t stream = stream_of(impl_->device);
   const cudaEvent_t event = impl_->events.at(static_cast<std::size_t>(which));
@@ -47,7 +42,6 @@ void Timeline<Cuda>::mark(int which) {
   }
 }
 
-template <>
 double Timeline<Cuda>::seconds(int from, int to) const {
   float milliseconds = 0;
   GPUMONTH_CUDA(cudaEventElapsedTime, &milliseconds, impl_->events.at(static_cast<std::size_t>(from)),
