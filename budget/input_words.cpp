@@ -1,7 +1,7 @@
 #include "budget/input_words.h"
 
+#include "budget/inputs.h"
 #include "budget/scenario.h"
-#include "budget/simulation.h"
 
 namespace gpumonth::budget {
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "budget/cluster.h"
 #include "budget/ladder.h"
 #include "budget/number.h"
 #include "budget/scenario.h"

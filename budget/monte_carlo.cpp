@@ -79,4 +79,8 @@ double quantile_of(const Column& column, double q) {
   return quantile(std::vector<double>(column.begin(), column.end()), q);
 }
 
+Spread spread_of(const Column& column) {
+  return {quantile_of(column, 0.05), quantile_of(column, 0.5), quantile_of(column, 0.95)};
+}
+
 }  // namespace gpumonth::budget

@@ -56,4 +56,11 @@ Number operator-(const Number& a, const Number& b) { return combine(a, b, a.low 
 Number operator*(const Number& a, const Number& b) { return combine(a, b, a.low * b.low, a.high * b.high); }
 Number operator/(const Number& a, const Number& b) { return combine(a, b, a.low / b.high, a.high / b.low); }
 
+Number mixed(const Number& share, const Number& a, const Number& b) {
+  Number mean = share * a + (exactly(1) - share) * b;
+  mean.low = share.low * a.low + (1 - share.low) * b.low;
+  mean.high = share.high * a.high + (1 - share.high) * b.high;
+  return mean;
+}
+
 }  // namespace gpumonth::budget
