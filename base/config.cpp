@@ -1,6 +1,10 @@
 // Reads TOML files and --set overrides into a declared table, `from` files first.
 #include "base/config.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -45,11 +49,30 @@ std::string read_file(const fs::path& file, const std::string& asked_by) {
   return text.str();
 }
 
-const Table* find_table(const Table& table, const std::string& key) {
-  for (const auto& [name, subtable] : table.tables()) {
+Table* find_table(Table& table, const std::string& key) {
+  for (auto& [name, subtable] : table.tables()) {
     if (name == key) return &subtable;
   }
   return nullptr;
+}
+
+Table::List* find_list(Table& table, const std::string& key) {
+  for (auto& list : table.lists()) {
+    if (list.key == key) return &list;
+  }
+  return nullptr;
+}
+
+Table* find_entry(Table::List& list, const std::string& id) {
+  for (auto& entry : list.entries) {
+    if (id_of(list, entry) == id) return &entry;
+  }
+  return nullptr;
+}
+
+bool is_id(const std::string& text) {
+  const auto ordinary = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
+  return !text.empty() && std::all_of(text.begin(), text.end(), ordinary);
 }
 
 const Table::Entry* find_field(const Table& table, const std::string& key) {
@@ -58,36 +81,6 @@ const Table::Entry* find_field(const Table& table, const std::string& key) {
   }
   return nullptr;
 }
-
-/// "a.b=v" of the command line.
-struct Override {
-  explicit Override(const std::string& argument) : where("--set " + argument) {
-    const auto equals = argument.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      user_error("{}: write --set table.key=value, e.g. --set model.depth=2", where);
-    }
-    const std::string path = argument.substr(0, equals);
-    const auto dot = path.rfind('.');
-    table_path = dot == std::string::npos ? "" : path.substr(0, dot);
-    key = dot == std::string::npos ? path : path.substr(dot + 1);
-    raw = argument.substr(equals + 1);
-    try {
-      values = toml::parse("v = " + raw + "\n");
-    } catch (const toml::parse_error&) {
-      values.clear();
-    }
-    if (values.size() == 1 && values.contains("v")) return;
-    try {  // a bare word is a string
-      values = toml::parse("v = " + toml_string(raw) + "\n");
-    } catch (const toml::parse_error& error) {
-      user_error("--set {}: the value is not valid text: {}", path, error.description());
-    }
-  }
-  const toml::node& value() const { return *values.get("v"); }
-
-  std::string where, table_path, key, raw;
-  toml::table values;
-};
 
 class Loader {
  public:
@@ -111,31 +104,67 @@ class Loader {
   std::vector<std::string> open_files;  ///< canonical paths of the `from` chain, for circles
 
  private:
-  void apply(const toml::table& values, const Table& table, const std::string& path, const Source& source,
-             bool outermost) {
+  void apply(const toml::table& values, Table& table, const std::string& path, const Source& source, bool outermost) {
     apply_from(values, table, path, source, outermost);
     for (const auto& [toml_key, node] : values) {
       const std::string key(toml_key.str());
-      if (key == "from" && node.is_string()) continue;
-      if (const Table* subtable = find_table(table, key)) {
-        if (!node.is_table()) {
-          user_error("{}: '{}' is a table: write [{}] and its keys below", at(source, node), join(path, key),
-                     join(path, key));
-        }
-        apply(*node.as_table(), *subtable, join(path, key), source, outermost);
-      } else if (const Table::Entry* entry = find_field(table, key)) {
-        assign(*entry, node, at(source, node), join(path, key));
-      } else {
-        unknown_key(root_, table, path, key, node.is_table(), at(source, node));
-      }
+      if (key != "from" || !node.is_string()) apply_key(key, node, table, path, source, outermost);
     }
     if (!outermost) return;
-    for (const auto& [key, subtable] : table.tables()) {  // --set a.from=... where the file has no [a]
+    for (auto& [key, subtable] : table.tables()) {  // --set a.from=... where the file has no [a]
       if (!values.contains(key)) apply(toml::table{}, subtable, join(path, key), source, true);
     }
   }
 
-  void apply_from(const toml::table& values, const Table& table, const std::string& path, const Source& source,
+  void apply_key(const std::string& key, const toml::node& node, Table& table, const std::string& path,
+                 const Source& source, bool outermost) {
+    if (Table* subtable = find_table(table, key)) {
+      if (!node.is_table()) {
+        user_error("{}: '{}' is a table: write [{}] and its keys below", at(source, node), join(path, key),
+                   join(path, key));
+      }
+      apply(*node.as_table(), *subtable, join(path, key), source, outermost);
+    } else if (Table::List* list = find_list(table, key)) {
+      apply_list(node, *list, join(path, key), source);
+    } else if (const Table::Entry* entry = find_field(table, key)) {
+      assign(*entry, node, at(source, node), join(path, key));
+    } else {
+      unknown_key(root_, table, path, key, node.is_table(), at(source, node));
+    }
+  }
+
+  void apply_list(const toml::node& node, Table::List& list, const std::string& path, const Source& source) {
+    const toml::array* tables = node.as_array();
+    if (tables == nullptr ||
+        std::any_of(tables->begin(), tables->end(), [](const auto& element) { return !element.is_table(); })) {
+      const std::string& formerly = list.description.formerly;
+      user_error("{}: '{}' is a list: write [[{}]] and its keys ({}) below, once for each{}", at(source, node), path,
+                 path, key_names(*list.example), formerly.empty() ? "" : "; " + formerly);
+    }
+    list.clear();
+    list.entries.clear();
+    for (const toml::node& element : *tables) {
+      const toml::table& values = *element.as_table();
+      const std::string name = join(path, new_id(values, list, path, at(source, element)));
+      Table& entry = list.entries.emplace_back(list.append());
+      for (const auto& [key, value] : values) apply_key(std::string(key.str()), value, entry, name, source, false);
+    }
+  }
+
+  /// What tells this entry apart from those before it.
+  static std::string new_id(const toml::table& values, Table::List& list, const std::string& path,
+                            const std::string& where) {
+    const std::string& key = list.description.id;
+    const toml::node* node = values.get(key);
+    if (node == nullptr) user_error("{}: an entry of [[{}]] has no '{}': add {} = \"...\"", where, path, key, key);
+    const auto id = node->value_exact<std::string>();
+    if (!id || !is_id(*id))
+      user_error("{}: '{}' of an entry of [[{}]] expects a string of letters, digits, - and _", where, key, path);
+    if (find_entry(list, *id) != nullptr) user_error("{}: [[{}]] has an entry '{}' already", where, path, *id);
+    return *id;
+  }
+
+  void apply_from(const toml::table& values, Table& table, const std::string& path, const Source& source,
                   bool outermost) {
     const toml::node* node = values.get("from");
     if (node != nullptr && !node->is_string()) node = nullptr;  // a field's own business
@@ -153,7 +182,7 @@ class Loader {
     if (const Table::Entry* entry = find_field(table, "from")) assign(*entry, *node, where, join(path, "from"));
   }
 
-  void read_from(const fs::path& name, const fs::path& directory, const Table& table, const std::string& path,
+  void read_from(const fs::path& name, const fs::path& directory, Table& table, const std::string& path,
                  const std::string& where) {
     const fs::path file = (name.is_absolute() ? name : directory / name).lexically_normal();
     const std::string text = read_file(file, where);
@@ -171,12 +200,20 @@ class Loader {
   }
 
   /// The table that an override names; UserError where there is none.
-  const Table& named_table(const Override& o) const {
-    const Table* table = &root_;
+  Table& named_table(const Override& o) {
+    Table* table = &root_;
     std::string path;
     std::istringstream parts(o.table_path);
     for (std::string part; std::getline(parts, part, '.');) {
-      const Table* next = find_table(*table, part);
+      Table* next = find_table(*table, part);
+      if (Table::List* list = find_list(*table, part); next == nullptr && list != nullptr) {
+        path = join(path, part);
+        const bool names_entry = static_cast<bool>(std::getline(parts, part, '.'));
+        next = &named_entry(*list, path, names_entry ? part : o.key, o);
+        if (!names_entry)
+          user_error("{}: '{}' is an entry of a list: name a key in it, {}.key=value with one of {}", o.where,
+                     join(path, o.key), join(path, o.key), key_names(*next));
+      }
       if (next == nullptr) unknown_key(root_, *table, path, part, true, o.where);
       table = next;
       path = join(path, part);
@@ -184,9 +221,25 @@ class Loader {
     return *table;
   }
 
+  static Table& named_entry(Table::List& list, const std::string& path, const std::string& id, const Override& o) {
+    if (o.key == "from") user_error("{}: entries of [[{}]] take no 'from'", o.where, path);
+    if (Table* entry = find_entry(list, id)) return *entry;
+    std::vector<std::string> known;
+    for (const auto& entry : list.entries) known.push_back(id_of(list, entry));
+    const std::string near = nearest(id, known), &formerly = list.description.formerly;
+    user_error("{}: [[{}]] has no entry '{}' ({}){}", o.where, path, id,
+               known.empty()  ? "it is empty"
+               : near.empty() ? fmt::format("known: {}", fmt::join(known, ", "))
+                              : fmt::format("did you mean '{}'?", near),
+               formerly.empty() ? "" : "; " + formerly);
+  }
+
   void apply_override(const Override& o) {
-    const Table& table = named_table(o);
+    Table& table = named_table(o);
     const std::string path = join(o.table_path, o.key);
+    if (find_list(table, o.key) != nullptr) {
+      user_error("{}: '{}' is a list: name a key of one of its entries, {}.ID.key=value", o.where, path, path);
+    }
     if (find_table(table, o.key) != nullptr) {
       user_error("{}: '{}' is a table: name a key in it, {}.key=value", o.where, path, path);
     }

@@ -14,8 +14,10 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -35,9 +37,18 @@ struct Field {
   std::vector<double> slips = {};
 };
 
+/// What a list of tables says of itself.
+struct ListField {
+  /// The string field that tells entries apart, of letters, digits, - and _: in every entry, once. --set names an
+  /// entry by it: uploads.ID.key=value.
+  std::string id = "id";
+  std::string help = "";
+  std::string formerly = "";  ///< said to who writes a plain table of this name, as it once was: where its keys are now
+};
+
 using Value = std::variant<int*, std::int64_t*, std::uint64_t*, double*, bool*, std::string*>;
 
-/// A TOML table of fields and subtables, bound to the variables that it fills.
+/// A TOML table of fields, subtables and lists of tables, bound to the variables that it fills.
 class Table {
  public:
   /// Declares `key` bound to `*value`; the present value is the default.
@@ -48,23 +59,57 @@ class Table {
   /// The subtable [key], made on first use. The reference stays valid as long as this table lives.
   Table& table(const std::string& key);
 
+  /// Declares the list [[key]]: every table of it becomes one of `entries`, declared by declare(Table&, T&), so that its
+  /// keys have unit, range and help like any other. Where a file has the list, it takes the place of what `entries` held.
+  template <class T, class Declare>
+  void list(std::string key, std::deque<T>& entries, Declare declare, ListField description = {}) {
+    List& list = lists_.emplace_back();
+    list.key = std::move(key);
+    list.description = std::move(description);
+    list.clear = [&entries] { entries.clear(); };
+    list.append = [&entries, declare] {
+      Table table;
+      declare(table, entries.emplace_back());
+      return table;
+    };
+    const auto example = std::make_shared<std::pair<T, Table>>();
+    declare(example->second, example->first);
+    list.example = {example, &example->second};
+  }
+  /// A key that this table once had, or all that end like it ("*_share"): who writes it is told to write `instead`.
+  void moved(std::string key, std::string instead) { moved_.emplace_back(std::move(key), std::move(instead)); }
+
   struct Entry {
     std::string key;
     Value value;
     Field description;
   };
+  struct List {
+    std::string key;
+    ListField description;
+    std::function<void()> clear;           ///< of the bound variable
+    std::function<Table()> append;         ///< an entry to it
+    std::shared_ptr<const Table> example;  ///< an entry of its own, for help
+    std::deque<Table> entries;             ///< those that were read
+  };
   const std::vector<Entry>& fields() const { return fields_; }
   const std::deque<std::pair<std::string, Table>>& tables() const { return tables_; }
+  std::deque<std::pair<std::string, Table>>& tables() { return tables_; }
+  const std::deque<List>& lists() const { return lists_; }
+  std::deque<List>& lists() { return lists_; }
+  const std::vector<std::pair<std::string, std::string>>& moved_keys() const { return moved_; }
 
  private:
   std::vector<Entry> fields_;
   std::deque<std::pair<std::string, Table>> tables_;
+  std::deque<List> lists_;
+  std::vector<std::pair<std::string, std::string>> moved_;
 };
 
 /// Fills `root` from the TOML file, then from overrides "a.b=v", in that order. A string key named `from`
 /// inside a table is special: the TOML file it names (relative to the file it stands in) is read first for
 /// the table of the same name, so that `[model] from = "../models/dit-s-2.toml"` takes that file's [model]
-/// and later keys win. Throws UserError: file missing or not TOML, unknown key or table (nearest one named),
+/// and later keys win. Entries of a list take no `from`. Throws UserError: file missing or not TOML, unknown key or table (nearest one named),
 /// wrong type, out of range.
 void load(Table& root, const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 

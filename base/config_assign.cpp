@@ -1,4 +1,4 @@
-// One TOML value into one variable: type, range, list of choices.
+// One TOML value into one variable: type, range, list of choices. One --set into a path and its value.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -136,6 +136,29 @@ void set(const Place& p, std::string& target, const toml::node& node) {
 }
 
 }  // namespace
+
+Override::Override(const std::string& argument) : where("--set " + argument) {
+  const auto equals = argument.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    user_error("{}: write --set table.key=value, e.g. --set model.depth=2", where);
+  }
+  const std::string path = argument.substr(0, equals);
+  const auto dot = path.rfind('.');
+  table_path = dot == std::string::npos ? "" : path.substr(0, dot);
+  key = dot == std::string::npos ? path : path.substr(dot + 1);
+  raw = argument.substr(equals + 1);
+  try {
+    values = toml::parse("v = " + raw + "\n");
+  } catch (const toml::parse_error&) {
+    values.clear();
+  }
+  if (values.size() == 1 && values.contains("v")) return;
+  try {  // a bare word is a string
+    values = toml::parse("v = " + toml_string(raw) + "\n");
+  } catch (const toml::parse_error& error) {
+    user_error("--set {}: the value is not valid text: {}", path, error.description());
+  }
+}
 
 void assign(const Table::Entry& entry, const toml::node& node, const std::string& where, const std::string& path,
             const std::string* raw) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <stdexcept>
 
 #include "base/config_internal.h"
 #include "base/error.h"
@@ -54,25 +55,44 @@ bool only_a_comment(const Table::Entry& entry) {
   return entry.key == "from" || (number != nullptr && !std::isfinite(**number));
 }
 
-void write(const Table& table, const std::string& path, bool with_help, std::string& out) {
-  if (!table.fields().empty() && !path.empty()) out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", path);
+void write_fields(const Table& table, bool with_help, std::string& out) {
   for (const auto& entry : table.fields()) {
     std::string line = fmt::format("{} = {}", entry.key, value_text(entry.value));
     if (only_a_comment(entry)) line.insert(0, "# ");
     const std::string comment = with_help ? comment_text(entry) : "";
     out += comment.empty() ? line + "\n" : fmt::format("{:<38} # {}\n", line, comment);
   }
+}
+
+void write(const Table& table, const std::string& path, bool with_help, std::string& out) {
+  if (!table.fields().empty() && !path.empty()) out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", path);
+  write_fields(table, with_help, out);
   for (const auto& [key, subtable] : table.tables()) write(subtable, join(path, key), with_help, out);
+  for (const auto& list : table.lists()) {
+    const auto write_entry = [&](const Table& entry) {
+      const std::string name = join(path, list.key);
+      out += fmt::format("{}[[{}]]{}\n", out.empty() ? "" : "\n", name,
+                         with_help && !list.description.help.empty() ? " # " + list.description.help : "");
+      write_fields(entry, with_help, out);
+      for (const auto& [key, subtable] : entry.tables()) write(subtable, join(name, key), with_help, out);
+    };
+    for (const auto& entry : list.entries) write_entry(entry);
+    if (with_help && list.entries.empty()) write_entry(*list.example);
+  }
 }
 
 void collect_values(const Table& table, const std::string& path, std::map<std::string, std::string>& values) {
   for (const auto& entry : table.fields()) values[join(path, entry.key)] = value_text(entry.value);
   for (const auto& [key, subtable] : table.tables()) collect_values(subtable, join(path, key), values);
+  for (const auto& list : table.lists())
+    for (const auto& entry : list.entries)
+      collect_values(entry, join(join(path, list.key), id_of(list, entry)), values);
 }
 
 void collect(const Table& table, const std::string& path, std::vector<std::string>& keys) {
   for (const auto& entry : table.fields()) keys.push_back(join(path, entry.key));
   for (const auto& [key, subtable] : table.tables()) collect(subtable, join(path, key), keys);
+  for (const auto& list : table.lists()) collect(*list.example, join(path, list.key), keys);
 }
 
 std::size_t edit_distance(const std::string& a, const std::string& b) {
@@ -97,6 +117,7 @@ std::string suggestion(const Table& root, const Table& table, const std::string&
                        bool is_table) {
   std::vector<std::string> siblings;
   for (const auto& [name, subtable] : table.tables()) siblings.push_back(name);
+  for (const auto& list : table.lists()) siblings.push_back(list.key);
   if (is_table) {
     const std::string near = nearest(key, siblings);
     if (!near.empty()) return join(table_path, near);
@@ -189,13 +210,30 @@ std::string expectation(const Table::Entry& entry) {
   return unit.empty() || unit == "1" ? what : fmt::format("{} ({})", what, unit);
 }
 
+std::string id_of(const Table::List& list, const Table& entry) {
+  for (const auto& field : entry.fields())
+    if (field.key == list.description.id) return *std::get<std::string*>(field.value);
+  throw std::logic_error("an entry of [[" + list.key + "]] declares no " + list.description.id);
+}
+
+std::string key_names(const Table& table) {
+  std::vector<std::string> names;
+  for (const auto& field : table.fields()) names.push_back(field.key);
+  for (const auto& [name, subtable] : table.tables()) names.push_back(name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 void unknown_key(const Table& root, const Table& table, const std::string& table_path, const std::string& key,
                  bool is_table, const std::string& where) {
+  for (const auto& [moved, instead] : table.moved_keys())
+    if (moved == key || (moved.starts_with('*') && key.ends_with(moved.substr(1))))
+      user_error("{}: unknown key '{}': write {} instead", where, join(table_path, key), instead);
   const std::string near = suggestion(root, table, table_path, key, is_table);
   std::string advice = near.empty() ? "" : fmt::format("did you mean '{}'?", near);
   if (near.empty()) {
     std::vector<std::string> known;
     for (const auto& [name, subtable] : table.tables()) known.push_back(fmt::format("[{}]", join(table_path, name)));
+    for (const auto& list : table.lists()) known.push_back(fmt::format("[[{}]]", join(table_path, list.key)));
     for (const auto& entry : table.fields()) known.push_back(entry.key);
     advice = fmt::format("known: {}", fmt::join(known, ", "));
   }

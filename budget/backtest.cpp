@@ -26,12 +26,12 @@ BacktestRow row_of(const fs::path& file) {
   return {.path = file.string(),
           .title = s.title,
           .gpus = s.at("cost.gpus").low,
-          .predicted_hours = last.median * hours,
+          .predicted_hours = last.draws.median * hours,
           .low_hours = last.gpu_months.low * hours,
           .high_hours = last.gpu_months.high * hours,
           .disclosed_hours = s.at("disclosed.gpu_hours").low,
           .own_benchmark = s.has("utilisation.gpu_seconds"),
-          .rung = last.id};
+          .rung = name(last.id)};
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "budget/plan/sweep.h"
+#include "budget/formulas/quantities.h"
 #include "budget/plan/training_plan.h"
 
 namespace gpumonth::budget {
@@ -89,17 +89,19 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   const auto gpus = planned_gpus(s);
   std::optional<ScalingBasis>& basis = budget.basis;
   std::optional<Cluster> cluster;
+  const Number utilisation = reached_utilisation(s, runs);
   if (gpus && has_compute(s)) {
     basis = scaling_basis(s, runs, *gpus, options.components, budget.notes);
     if (basis) add_fitted_inputs(budget, *basis);
-    const Number utilisation = reached_utilisation(s, runs);
     cluster.emplace(make_cluster(s, utilisation, basis ? &*basis : nullptr, *gpus, budget.notes));
     add_shares(budget, *cluster);
     if (options.gpus.size() > 1)
       budget.sweep = sweep(s, utilisation, basis ? &*basis : nullptr, options.gpus, budget.notes);
   }
   const Cluster* on_gpus = cluster ? &*cluster : nullptr;
-  budget.rungs = climb({s, budget.runs, budget.notes, on_gpus});
+  const Sample sample = cluster ? cluster->sample : drawn_sample(uncertain_inputs(s, utilisation, nullptr, 1));
+  budget.rungs =
+      climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample), on_gpus});
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
   for (auto& group : {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
                       inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),

@@ -10,25 +10,15 @@
 #include <vector>
 
 #include "budget/inputs/efficiency.h"
+#include "budget/inputs/monte_carlo.h"
 #include "budget/inputs/scenario.h"
 #include "budget/ladder/ladder.h"
-#include "budget/plan/monte_carlo.h"
 #include "budget/plan/scaling_basis.h"
+#include "budget/plan/sweep.h"
 #include "budget/results/lines.h"
 #include "scaling/fit/fit.h"
 
 namespace gpumonth::budget {
-
-/// The same training on another number of GPUs; low .. high are 90 % of the draws.
-struct SweepRow {
-  std::int64_t gpus = 1;
-  std::string refused = {};  ///< why the plan does not work there, nothing else is known then; else empty
-  std::string plan = {};     ///< "full sharding, 1 sample per GPU"
-  double global_batch = 0;   ///< samples per step
-  Number efficiency = {}, samples_factor = {}, goodput = {};  ///< unknown where their inputs are missing
-  Number gpu_months = {}, days = {}, usd = {}, energy_mwh = {};
-  double gpu_months_median = 0, days_median = 0;
-};
 
 /// What an input does to the result of the last rung.
 struct InputShare {

@@ -31,7 +31,7 @@ const budget::Line* find_line(const budget::Budget& budget, const std::string& i
 std::string headline(const budget::Budget& budget) {
   const budget::Rung& first = budget.rungs.front();
   const budget::Rung& last = budget.rungs.back();
-  const double middle = last.is_drawn() ? last.median : std::sqrt(last.gpu_months.low * last.gpu_months.high);
+  const double middle = last.is_drawn() ? last.draws.median : std::sqrt(last.gpu_months.low * last.gpu_months.high);
   std::string out = fmt::format(
       "<div><div class=\"muted\">To train it takes</div>\n<div class=\"big\">{} <small>GPU-months of the "
       "{}</small></div>\n<p>{} {} {}</p>\n",
@@ -86,15 +86,14 @@ std::string cards(const budget::Budget& budget) {
     out += card(energy, large ? "GWh" : "MWh", html::dashes(range_text(shown, three_digits)),
                 building != nullptr ? "energy, with the building's cooling" : "energy of the machines");
   }
-  for (const auto& rung : budget.rungs)
-    if (rung.id == "measured-mfu") {
-      const budget::Number share =
-          budget.basis && budget.basis->utilisation.known() ? budget.basis->utilisation : rung.utilisation;
-      out += html::card("utilisation", html::dashes(range_text(share, percent)),
-                        share.tag == budget::Tag::published ? "of the peak, as others have published"
-                                                            : "of the peak that is reached on few GPUs",
-                        html::tag(share.tag));
-    }
+  if (const budget::Rung* rung = find(budget.rungs, budget::RungId::measured_mfu)) {
+    const budget::Number share =
+        budget.basis && budget.basis->utilisation.known() ? budget.basis->utilisation : rung->utilisation;
+    out += html::card("utilisation", html::dashes(range_text(share, percent)),
+                      share.tag == budget::Tag::published ? "of the peak, as others have published"
+                                                          : "of the peak that is reached on few GPUs",
+                      html::tag(share.tag));
+  }
   return "<div class=\"cards\">\n" + out + "</div>\n";
 }
 
@@ -130,25 +129,30 @@ std::string factor_html(const budget::Rung& rung, const budget::Rung* before) {
   return "<br><span class=\"muted\">× " + factor_text(factor.low, factor.high, " – ") + "</span>";
 }
 
+std::string draws_html(const budget::Rung& rung) {
+  return html::escape(html::dashes(fmt::format("{} .. {}", grouped(rung.draws.low), grouped(rung.draws.high))));
+}
+
 std::string side_by_side(const budget::Budget& budget) {
   std::string rows;
   const budget::Rung* before = nullptr;
   for (const auto& rung : budget.rungs) {
     rows += fmt::format(
-        "<tr><td>{}</td><td class=\"muted\">{}</td><td>{}. {}</td><td class=\"n\"><b>{}</b> {}{}</td></tr>\n",
-        html::escape(rung.id), rung.replaces.empty() ? "" : html::escape(html::dashes(rung.replaces)) + ".",
+        "<tr><td>{}</td><td class=\"muted\">{}</td><td>{}. {}</td><td class=\"n\"><b>{}</b> {}{}</td>"
+        "<td class=\"n\">{}</td></tr>\n",
+        name(rung.id), rung.replaces.empty() ? "" : html::escape(html::dashes(rung.replaces)) + ".",
         html::escape(html::dashes(rung.replacement)), tags_of(budget, rung), range_html(rung.gpu_months, grouped),
-        html::tag(rung.gpu_months.tag), factor_html(rung, before));
+        html::tag(rung.gpu_months.tag), factor_html(rung, before), draws_html(rung));
     before = &rung;
   }
   return "<h2>From the published estimate to this one</h2>\n<table class=\"side\"><thead><tr><th>rung</th>"
          "<th>assumed before</th><th>what stands in its place</th><th "
-         "class=\"n\">GPU-months</th></tr></thead>"
+         "class=\"n\">GPU-months</th><th class=\"n\">90 % of the draws</th></tr></thead>"
          "\n<tbody>" +
          rows +
          "</tbody></table>\n<p class=\"muted\">A tag says where a number comes from, a result has that of "
-         "its weakest input. The first rungs show both ends of every range at once, those with a Monte Carlo "
-         "90 % of the draws.</p>\n";
+         "its weakest input. GPU-months have both ends of every range at once on the first rungs, from scaling on 90 % of "
+         "the draws; beside them are 90 % of the same draws on every rung.</p>\n";
 }
 
 }  // namespace

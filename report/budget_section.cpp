@@ -20,8 +20,8 @@ std::string rung_inputs(const budget::Budget& budget) {
     for (const auto& input : rung.inputs) {
       const budget::InputDescription d = budget::describe_input(budget, input);
       rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
-                          &input == &rung.inputs.front() ? html::escape(rung.id) : "", html::escape(input),
-                          html::tag(d.tag), html::escape(d.source));
+                          &input == &rung.inputs.front() ? name(rung.id) : "", html::escape(input), html::tag(d.tag),
+                          html::escape(d.source));
     }
   return "<details><summary>What each rung brings in, with its source</summary>\n<div "
          "class=\"scroll\"><table><thead><tr>"

@@ -52,7 +52,7 @@ std::string ladder_figure(const budget::Budget& budget) {
     const budget::Rung& rung = budget.rungs[i];
     budget::Number months = rung.gpu_months;
     months.low = std::max(months.low, low);
-    names.push_back(rung.id);
+    names.emplace_back(name(rung.id));
     high = std::max(high, months.high);
     // A range without width still has to be seen.
     const double left = months.is_range() ? months.low : months.low * 0.985,

@@ -62,4 +62,11 @@ std::string range_text(const Number& number, std::string (*format)(double)) {
   return low == high ? low : fmt::format("{} .. {}", low, high);
 }
 
+Number mixed(const Number& share, const Number& a, const Number& b) {
+  Number mean = share * a + (exactly(1) - share) * b;
+  mean.low = share.low * a.low + (1 - share.low) * b.low;
+  mean.high = share.high * a.high + (1 - share.high) * b.high;
+  return mean;
+}
+
 }  // namespace gpumonth::budget

@@ -40,6 +40,13 @@ Number operator+(const Number& a, const Number& b);
 Number operator-(const Number& a, const Number& b);  ///< a.low >= b.high
 Number operator*(const Number& a, const Number& b);
 Number operator/(const Number& a, const Number& b);
+// With a definition, as exactly(factor).
+inline Number operator*(double factor, const Number& a) { return exactly(factor) * a; }
+inline Number operator*(const Number& a, double factor) { return a * exactly(factor); }
+inline Number operator/(const Number& a, double divisor) { return a / exactly(divisor); }
+
+/// share x a + (1 - share) x b for a >= b: the share stands there twice, and either of its ends is taken whole.
+Number mixed(const Number& share, const Number& a, const Number& b);
 
 /// `format` (base/format.h) of the one value, or of both ends: "15.3 M .. 38.2 M".
 std::string range_text(const Number& number, std::string (*format)(double));

@@ -1,32 +1,37 @@
 // The ladder: from the published estimate to a budget, one replaced assumption per rung. Each rung starts
-// from the one before it and changes one thing. A new rung is a new function in a file like rung_goodput.cpp, and a
-// line in ladder.cpp's list.
+// from the one before it and changes one thing. A new rung is a new function in a file like rung_goodput.cpp, a name in
+// RungId, and a line in ladder.cpp's list; what it computes is a quantity (formulas/quantities.h).
 #pragma once
 
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "budget/formulas/inputs.h"
+#include "budget/formulas/quantities.h"
 #include "budget/inputs/efficiency.h"
 #include "budget/inputs/number.h"
 #include "budget/inputs/scenario.h"
+#include "budget/plan/training_plan.h"
 
 namespace gpumonth::budget {
 
-struct Cluster;
+/// In the order in which the ladder climbs them.
+enum class RungId { as_published, flops_counted, attention_counted, measured_mfu, scaling, goodput };
+
+const char* name(RungId id);  ///< "as-published": in text and JSON
 
 struct Rung {
-  std::string id = {};                   ///< "as-published"
+  RungId id = RungId::as_published;
   std::string replaces = {};             ///< the assumption that goes; empty on the first rung
   std::string replacement = {};          ///< what stands in its place, with its numbers
   std::vector<std::string> inputs = {};  ///< what the replacement brings in: scenario keys, runs
   Number compute = {};                   ///< FLOP (or what is taken for it) of the whole training
   Number utilisation = {};               ///< share of the peak that is reached
   Number gpu_months = {};
-  /// Where the rung is a Monte Carlo: low and high of its numbers are the 5 % and 95 % quantiles, `median`
-  /// the 50 % one and `factor` the same of the ratio to the rung before, draw by draw.
-  double median = std::numeric_limits<double>::quiet_NaN();
+  Spread draws = {};  ///< of its GPU-months over the draws that all rungs share, up to this rung
+  /// Where the rung has no ends but is a Monte Carlo alone: low and high of its numbers are the 5 % and 95 % quantiles,
+  /// and so are those of `factor`, the ratio to the rung before, draw by draw.
   Number factor = {};
   bool is_drawn() const { return factor.known(); }
   /// Against the rung before: draw by draw, or end by end. An end is not finite where that rung's is 0.
@@ -37,8 +42,27 @@ struct LadderContext {
   const Scenario& scenario;
   const std::vector<Efficiency>& runs;
   std::vector<std::string>& notes;   ///< what is left out, and why
+  const Inputs<Number>& ends;        ///< with the utilisation that is reached
+  const Inputs<Column>& draws;       ///< the cluster's, where there is one
   const Cluster* cluster = nullptr;  ///< the training on N GPUs; nullptr: N is not given, or no utilisation
 };
+
+/// What a formula of a rung gives.
+template <class V>
+struct Training {
+  V compute, utilisation;
+};
+
+/// Fills in the numbers of a rung from one formula for both kinds of values: (const Inputs<V>&) -> Training<V>.
+template <class Formula>
+void set_numbers(Rung& rung, const LadderContext& context, const Formula& formula) {
+  const Training<Number> ends = formula(context.ends);
+  rung.compute = ends.compute;
+  rung.utilisation = ends.utilisation;
+  rung.gpu_months = gpu_months(context.ends, ends.compute, ends.utilisation);
+  const Training<Column> drawn = formula(context.draws);
+  rung.draws = spread_of(gpu_months(context.draws, drawn.compute, drawn.utilisation));
+}
 
 /// The next rung, from `before` (nullptr where no rung stands yet); nothing, and a note, where inputs are missing.
 using RungFunction = std::optional<Rung> (*)(const LadderContext&, const Rung* before);
@@ -52,26 +76,7 @@ std::optional<Rung> goodput(const LadderContext& context, const Rung* before);
 
 std::vector<Rung> climb(const LadderContext& context);
 
-/// compute / (peak x utilisation x days x 86,400 s), in GPU-months of the scenario's device.
-Number gpu_months(const Scenario& scenario, const Number& compute, const Number& utilisation);
-
-/// Latent frames of a clip as a number with provenance; 1 for images.
-Number latent_frames(const Scenario& scenario);
-/// Share of clips among the samples: video.share, or all where the model has frames and nothing is said.
-Number video_share(const Scenario& scenario);
-/// Samples seen in training: training.samples, or base_batch x base_steps x data_factor; unknown without either.
-Number samples_seen(const Scenario& scenario);
-
-/// Model FLOPs over peak: of the runs, else of the recipe's own benchmark, else as published.
-Number reached_utilisation(const Scenario& scenario, const std::vector<Efficiency>& runs);
-/// Whether the published product of factors is a compute: it counts clips alone, and is none where video.share is 0.
-bool has_published_compute(const Scenario& scenario);
-/// Whether the scenario says enough for a compute: samples, or a published base.
-bool has_compute(const Scenario& scenario);
-
-/// Counted from the scenario's model, not scaled: forward MACs of one clip, or of one image (the model's
-/// first latent frame alone).
-Number clip_forward_macs(const Scenario& scenario);
-Number image_forward_macs(const Scenario& scenario);
+/// The rung of this name; nullptr where it was left out.
+const Rung* find(const std::vector<Rung>& rungs, RungId id);
 
 }  // namespace gpumonth::budget

@@ -19,22 +19,15 @@ std::optional<Rung> as_published(const LadderContext& context, const Rung*) {
         "clips alone");
     return std::nullopt;
   }
-  const Number frames = latent_frames(s), share = video_share(s);
-  // A publication that scales by frames counts the clips alone: the images among the samples cost next to nothing.
-  const Number video_factor = s.model.is_video() ? frames * share : exactly(1);
-  Rung rung{.id = "as-published"};
-  rung.compute =
-      (s.at("training.base_operations") * s.at("training.model_factor") * s.at("training.data_factor") * video_factor)
-          .as("FLOP", "base_operations x model_factor x data_factor x latent frames x video share");
-  rung.utilisation = exactly(1);
-  rung.gpu_months = gpu_months(s, rung.compute, rung.utilisation);
+  Rung rung{.id = RungId::as_published};
+  set_numbers(rung, context, [](const auto& in) { return Training{published_compute(in), in.constant(1)}; });
   rung.replacement = fmt::format("{} FLOP for the base model x {} for the model x {} for the data",
                                  range_text(s.at("training.base_operations"), scientific),
                                  range_text(s.at("training.model_factor"), compact),
                                  range_text(s.at("training.data_factor"), compact));
   if (s.model.is_video())
-    rung.replacement +=
-        fmt::format(" x {} latent frames x {} video", range_text(frames, compact), range_text(share, percent));
+    rung.replacement += fmt::format(" x {} latent frames x {} video", range_text(latent_frames(context.ends), compact),
+                                    range_text(video_share(context.ends), percent));
   rung.replacement += fmt::format(" = {} FLOP, at 100 % of {} TFLOP/s", range_text(rung.compute, scientific),
                                   s.hardware.peak_flops_per_s / 1e12);
   rung.inputs = rung.gpu_months.inputs;

@@ -16,16 +16,13 @@ std::optional<Rung> flops_counted(const LadderContext& context, const Rung* befo
         "corrects");
     return std::nullopt;
   }
-  const Number flops_per_operation = s.at("training.flops_per_operation");
-  Rung rung = *before;
-  rung.id = "flops-counted";
-  rung.compute = (before->compute * flops_per_operation)
-                     .as("FLOP", "compute as published x flops_per_operation (1 multiply-add = 2 FLOP)");
-  rung.gpu_months = gpu_months(s, rung.compute, rung.utilisation);
+  Rung rung{.id = RungId::flops_counted};
+  set_numbers(rung, context, [](const auto& in) { return Training{published_flops(in), in.constant(1)}; });
   rung.replaces =
       fmt::format("the base model's {} operations are FLOPs", range_text(s.at("training.base_operations"), scientific));
-  rung.replacement = fmt::format("they are multiply-adds, {} FLOP each against a peak in FLOP/s: {} FLOP",
-                                 range_text(flops_per_operation, compact), range_text(rung.compute, scientific));
+  rung.replacement =
+      fmt::format("they are multiply-adds, {} FLOP each against a peak in FLOP/s: {} FLOP",
+                  range_text(s.at("training.flops_per_operation"), compact), range_text(rung.compute, scientific));
   rung.inputs = {"training.flops_per_operation"};
   return rung;
 }

@@ -4,7 +4,6 @@
 
 #include "base/format.h"
 #include "budget/ladder/ladder.h"
-#include "budget/plan/training_plan.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -48,7 +47,7 @@ std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
   const Outcome& out = cluster.outcome;
   const Number from = provenance(s);
   const Column before_months = cluster.simulation.has_scaling() ? out.scaling_months : out.measured_months;
-  Rung rung{.id = "goodput"};
+  Rung rung{.id = RungId::goodput};
   rung.replaces = "the cluster never stops";
   rung.replacement = what_stands_now(s, cluster);
   rung.inputs = from.inputs;
@@ -57,7 +56,7 @@ std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
   rung.utilisation = drawn(used * out.goodput, before->utilisation * from, "1", "utilisation x goodput");
   rung.gpu_months = drawn(out.goodput_months, before->gpu_months * from, "GPU-month",
                           "GPU-months of the rung before / goodput, 5 % .. 95 % of the draws");
-  rung.median = quantile_of(out.goodput_months, 0.5);
+  rung.draws = spread_of(out.goodput_months);
   rung.factor = drawn(out.goodput_months / before_months, from, "1", "draw by draw");
   return rung;
 }

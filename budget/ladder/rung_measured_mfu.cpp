@@ -45,11 +45,12 @@ std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* befor
     context.notes.push_back("measured-mfu: left out, there is no compute to divide");
     return std::nullopt;
   }
-  const Number measured = pooled_mfu(context.runs);
-  Rung rung = *before;
-  rung.id = "measured-mfu";
+  const Number measured = pooled_mfu(context.runs), mfu = context.ends.utilisation();
+  Rung rung{.id = RungId::measured_mfu};
+  set_numbers(rung, context, [](const auto& in) {
+    return Training{compute(in), named(in.utilisation(), "1", "model FLOPs / (time x peak)")};
+  });
   rung.replaces = fmt::format("{} of the peak is reached", range_text(before->utilisation, percent));
-  const Number mfu = reached_utilisation(s, context.runs);
   rung.replacement =
       fmt::format("{} MFU, as others have published; give run logs with --runs", range_text(mfu, percent));
   if (measured.known())
@@ -57,8 +58,6 @@ std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* befor
   else if (s.has("utilisation.gpu_seconds"))
     rung.replacement = fmt::format("{} MFU: {} GPU-seconds per sample in a benchmark of this training",
                                    range_text(mfu, percent), range_text(s.at("utilisation.gpu_seconds"), compact));
-  rung.utilisation = (before->utilisation * mfu).as("1", "model FLOPs / (time x peak)");
-  rung.gpu_months = gpu_months(s, rung.compute, rung.utilisation);
   rung.inputs = mfu.inputs;
   return rung;
 }

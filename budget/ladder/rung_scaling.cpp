@@ -5,7 +5,6 @@
 
 #include "base/format.h"
 #include "budget/ladder/ladder.h"
-#include "budget/plan/training_plan.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -96,7 +95,7 @@ std::optional<Rung> scaling(const LadderContext& context, const Rung* before) {
   const Outcome& out = cluster.outcome;
   const Number from = provenance(s, cluster);
   const Number efficiency = drawn(out.efficiency, from, "1", "throughput per GPU over that on the reference");
-  Rung rung{.id = "scaling"};
+  Rung rung{.id = RungId::scaling};
   rung.replaces = what_was_supposed(cluster);
   rung.replacement = what_stands_now(s, cluster, efficiency);
   rung.inputs = from.inputs;
@@ -106,7 +105,7 @@ std::optional<Rung> scaling(const LadderContext& context, const Rung* before) {
                            "utilisation at the reference x efficiency on N GPUs");
   rung.gpu_months = drawn(out.scaling_months, before->gpu_months * rung.utilisation, "GPU-month",
                           "compute / (peak x utilisation x days per month x 86,400 s), 5 % .. 95 % of the draws");
-  rung.median = quantile_of(out.scaling_months, 0.5);
+  rung.draws = spread_of(out.scaling_months);
   rung.factor = drawn(out.scaling_months / out.measured_months, from, "1", "draw by draw");
   return rung;
 }

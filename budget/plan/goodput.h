@@ -6,7 +6,7 @@
 // One failure stops all GPUs; failures are independent and equally likely at all times.
 #pragma once
 
-#include "budget/plan/monte_carlo.h"
+#include "budget/inputs/monte_carlo.h"
 
 namespace gpumonth::budget {
 

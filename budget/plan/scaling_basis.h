@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "budget/inputs/efficiency.h"
+#include "budget/inputs/monte_carlo.h"
 #include "budget/inputs/scenario.h"
-#include "budget/plan/monte_carlo.h"
 #include "runlog/record.h"
 #include "scaling/fit/fit.h"
 

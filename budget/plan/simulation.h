@@ -1,5 +1,5 @@
-// The budget on a number of GPUs as a Monte Carlo: the formulas of the ladder once more, on columns of draws,
-// with scaling, batch and failures. docs/method.md, "From a scaling curve to a budget", derives each.
+// The budget on a number of GPUs as a Monte Carlo: what is drawn, and the quantities (quantities.h, costs.h) on columns of
+// draws, with scaling, batch and failures. docs/method.md, "From a scaling curve to a budget", derives each.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,22 @@
 #include <string>
 #include <vector>
 
+#include "budget/formulas/inputs.h"
+#include "budget/inputs/monte_carlo.h"
 #include "budget/inputs/scenario.h"
-#include "budget/plan/monte_carlo.h"
 #include "budget/plan/scaling_basis.h"
 
 namespace gpumonth::budget {
 
 constexpr Eigen::Index kDraws = 16384;  ///< the error of a 5 % quantile is about 1 % of the spread
 constexpr std::uint64_t kMonteCarloSeed = 20240303;
+
+/// What is uncertain: the scenario's ranges, the utilisation (of `basis`, which may be nullptr, where that knows better),
+/// and with a basis the efficiency on `gpus`. The first ones are the same whatever the GPUs, and so are their draws.
+std::vector<UncertainInput> uncertain_inputs(const Scenario& scenario, const Number& utilisation,
+                                             const ScalingBasis* basis, std::int64_t gpus);
+/// The draws that all results of a budget share.
+Sample drawn_sample(const std::vector<UncertainInput>& inputs);
 
 /// One column per quantity, one row per draw. Empty columns: inputs are missing.
 struct Outcome {
@@ -32,7 +40,7 @@ struct Outcome {
   Column days, usd, board_mwh, building_mwh;
 };
 
-/// What is uncertain, and the model that turns draws into an outcome, for one number of GPUs.
+/// The model that turns draws into an outcome, for one number of GPUs.
 class Simulation {
  public:
   /// `utilisation` is what the rung measured-mfu has, of which `basis` (may be nullptr) may know better.
@@ -42,7 +50,6 @@ class Simulation {
 
   const std::vector<UncertainInput>& inputs() const { return inputs_; }
   Outcome evaluate(const Sample& sample) const;
-  Outcome draw() const;
   bool has_curve() const { return basis_ != nullptr; }
   bool has_step() const;  ///< the parts of a step that do not shrink with the batch are counted
   bool has_scaling() const { return has_curve() || has_step(); }
@@ -52,26 +59,18 @@ class Simulation {
   double extra_recompute() const;  ///< time of a step of the plan over that of the reference, for recompute
 
  private:
-  Column at(const Sample& sample, const std::string& key) const;
-  Column samples(const Sample& sample) const;
-  Column compute(const Sample& sample) const;
-  Column step_factor(const Sample& sample, const Outcome& outcome) const;
-  Column curve_efficiency(const Sample& sample) const;
-  void add_scaling(const Sample& sample, Outcome& outcome) const;
-  void add_goodput(const Sample& sample, Outcome& outcome) const;
-  void add_costs(const Sample& sample, Outcome& outcome) const;
+  Column step_factor(const Inputs<Column>& in, const Outcome& outcome) const;
+  Column curve_efficiency(const Inputs<Column>& in) const;
+  void add_scaling(const Inputs<Column>& in, Outcome& outcome) const;
+  void add_goodput(const Inputs<Column>& in, Outcome& outcome) const;
+  void add_costs(const Inputs<Column>& in, Outcome& outcome) const;
 
   const Scenario& scenario_;
   MemoryPlan plan_;
-  Number utilisation_;
   const ScalingBasis* basis_;
   std::int64_t gpus_;
-  double clip_flop_ = 0, image_flop_ = 0, parameters_ = 0;
+  double parameters_ = 0;
   std::vector<UncertainInput> inputs_;
 };
-
-/// How the utilisation and the scaling are called among the inputs.
-constexpr const char* kUtilisationInput = "utilisation";
-constexpr const char* kEfficiencyInput = "scaling efficiency";
 
 }  // namespace gpumonth::budget

@@ -91,8 +91,9 @@ Cluster make_cluster(const Scenario& s, const Number& utilisation, const Scaling
     memory = memory_need(s.model, plan, gpus);
   }
   const Number& at_reference = basis != nullptr && basis->utilisation.known() ? basis->utilisation : utilisation;
-  Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus), {}};
-  cluster.outcome = cluster.simulation.draw();
+  Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus), {}, {}};
+  cluster.sample = drawn_sample(cluster.simulation.inputs());
+  cluster.outcome = cluster.simulation.evaluate(cluster.sample);
   check_progress(s, cluster);
   return cluster;
 }

@@ -19,7 +19,8 @@ struct Cluster {
   const ScalingBasis* basis = nullptr;
   Number utilisation;  ///< at the basis' reference
   Simulation simulation;
-  Outcome outcome;
+  Sample sample;    ///< the draws
+  Outcome outcome;  ///< of these
 };
 
 /// `gpus` GPUs with the scenario's plan, or the least that fits where its sharding is auto. Throws UserError,

@@ -39,16 +39,17 @@ Json number_json(const Number& number) {
 }
 
 Json rung_json(const Budget& budget, const Rung& rung) {
-  Json out{{"id", rung.id}, {"low", rung.gpu_months.low}, {"high", rung.gpu_months.high}, {"unit", "GPU-month"}};
+  Json out{{"id", name(rung.id)}, {"low", rung.gpu_months.low}, {"high", rung.gpu_months.high}, {"unit", "GPU-month"}};
   if (!rung.replaces.empty()) out["replaces"] = rung.replaces;
   out["replacement"] = rung.replacement;
   out["replacement_inputs"] = Json::array();
   for (const auto& input : rung.inputs) out["replacement_inputs"].push_back(input_json(budget, input));
   out["interval"] = rung.is_drawn() ? "90 % of the draws" : "ends of all ranges";
   if (rung.is_drawn()) {
-    out["median"] = rung.median;
+    out["median"] = rung.draws.median;
     out["factor"] = number_json(rung.factor);
   }
+  out["draws"] = {{"low", rung.draws.low}, {"median", rung.draws.median}, {"high", rung.draws.high}};
   out["compute"] = number_json(rung.compute);
   out["utilisation"] = number_json(rung.utilisation);
   out["provenance"] = provenance(rung.gpu_months);

@@ -1,7 +1,7 @@
 #include "budget/print/input_words.h"
 
+#include "budget/formulas/inputs.h"
 #include "budget/inputs/scenario.h"
-#include "budget/plan/simulation.h"
 
 namespace gpumonth::budget {
 

@@ -9,6 +9,7 @@ namespace gpumonth::budget {
 namespace {
 
 constexpr std::size_t kWidth = 100, kIndent = 16;
+constexpr const char* kLadderRow = "{:<23}{:>10} {:>10}{:>23}   {:<16} {}";
 
 void add_wrapped(std::string& out, const char* head, const std::string& text) {
   std::string lead = fmt::format("    {:<{}}", head, kIndent - 4);
@@ -27,18 +28,20 @@ std::string against_before(const Rung& rung, const Rung* before) {
 }
 
 void add_ladder(std::string& out, const Budget& budget) {
-  add_heading(out, fmt::format("{:<33}{:>14} {:>14}   {:<16} {}", "The ladder: GPU-months", "low", "high",
+  add_heading(out, fmt::format(kLadderRow, "The ladder: GPU-months", "low", "high", "90 % of the draws",
                                "against the rung", "weakest input"));
   const Rung* before = nullptr;
   for (const auto& rung : budget.rungs) {
-    out += fmt::format("{:<33}{:>14} {:>14}   {:<16} {}\n", rung.id, grouped(rung.gpu_months.low),
-                       grouped(rung.gpu_months.high), against_before(rung, before), name(rung.gpu_months.tag));
+    out += fmt::format(kLadderRow, name(rung.id), grouped(rung.gpu_months.low), grouped(rung.gpu_months.high),
+                       fmt::format("{} .. {}", grouped(rung.draws.low), grouped(rung.draws.high)),
+                       against_before(rung, before), name(rung.gpu_months.tag)) +
+           "\n";
     if (!rung.replaces.empty()) add_wrapped(out, "instead of", rung.replaces);
     add_wrapped(out, before ? "now" : "assumes", rung.replacement);
     before = &rung;
   }
   if (before != nullptr && before->is_drawn())
-    out += fmt::format("Median of the last rung: {} GPU-months\n", grouped(before->median));
+    out += fmt::format("Median of the last rung: {} GPU-months\n", grouped(before->draws.median));
 }
 
 /// "7.6 M images", "5.04 min per H100-hour"; `device` is the first word of the device's name.

@@ -1,5 +1,6 @@
 // Inference: FLOP per output, output per GPU-hour, break-even with training. "As published" numbers take the
 // publication's operations for FLOPs at 100 % of the peak; "counted" ones count the model, 2 FLOP per multiply-add.
+#include "budget/formulas/quantities.h"
 #include "budget/results/lines.h"
 
 namespace gpumonth::budget {
@@ -8,12 +9,6 @@ namespace {
 constexpr double kSecondsPerHour = 3600, kSecondsPerMinute = 60, kFlopsPerMac = 2;
 
 Number clip_minutes(const Scenario& s) { return s.at("video.clip_length") / exactly(kSecondsPerMinute); }
-
-const Rung* find(const std::vector<Rung>& rungs, const std::string& id) {
-  for (const auto& rung : rungs)
-    if (rung.id == id) return &rung;
-  return nullptr;
-}
 
 void add_image(const Scenario& s, Group& group) {
   const Number image = image_inference(s);
@@ -28,9 +23,10 @@ void add_image(const Scenario& s, Group& group) {
 
 void add_clip(const Scenario& s, const Rung* published, Group& group) {
   const Number clip = clip_inference(s);
-  group.lines.push_back({"clip_step_flops", "one clip, one denoising step, as published",
-                         (s.at("inference.image_step") * s.at("training.model_factor") * latent_frames(s))
-                             .as("FLOP", "image step x model factor x latent frames")});
+  group.lines.push_back(
+      {"clip_step_flops", "one clip, one denoising step, as published",
+       (s.at("inference.image_step") * s.at("training.model_factor") * latent_frames(Inputs<Number>(s)))
+           .as("FLOP", "image step x model factor x latent frames")});
   group.lines.push_back({"clip_flops", "one clip, all steps, as published", clip});
   const Number rate = minutes_per_gpu_hour(s, clip);
   group.lines.push_back({"minutes_per_gpu_hour", "clip minutes per GPU-hour at the peak", rate});
@@ -50,7 +46,7 @@ void add_clip(const Scenario& s, const Rung* published, Group& group) {
 }
 
 void add_counted(const Scenario& s, const Rung* counted, Group& group) {
-  const Number clip = (exactly(kFlopsPerMac) * clip_forward_macs(s) * s.at("inference.sampling_steps"))
+  const Number clip = (kFlopsPerMac * clip_forward_macs(Inputs<Number>(s)) * s.at("inference.sampling_steps"))
                           .as("FLOP", "2 x forward MACs x sampling steps");
   group.lines.push_back({"counted_clip_flops", "one clip, all steps, counted with attention", clip});
   group.lines.push_back({"counted_minutes_per_gpu_hour", "clip minutes per GPU-hour at the peak, counted",
@@ -69,7 +65,7 @@ Number image_inference(const Scenario& s) {
 
 Number clip_inference(const Scenario& s) {
   if (!s.has_all({"video.clip_length", "training.model_factor"}) || !image_inference(s).known()) return {};
-  return (image_inference(s) * s.at("training.model_factor") * latent_frames(s))
+  return (image_inference(s) * s.at("training.model_factor") * latent_frames(Inputs<Number>(s)))
       .as("FLOP", "image step x sampling steps x model factor x latent frames");
 }
 
@@ -84,9 +80,9 @@ Group inference_group(const Scenario& s, const std::vector<Rung>& rungs, std::ve
     add_image(s, group);
   else
     notes.push_back("inference: nothing as published, inference.image_step or sampling_steps is not given");
-  if (clip_inference(s).known()) add_clip(s, find(rungs, "as-published"), group);
+  if (clip_inference(s).known()) add_clip(s, find(rungs, RungId::as_published), group);
   if (s.has_all({"video.clip_length", "inference.sampling_steps"}))
-    add_counted(s, find(rungs, "attention-counted"), group);
+    add_counted(s, find(rungs, RungId::attention_counted), group);
   return group;
 }
 

@@ -7,6 +7,7 @@
 #include "budget/inputs/number.h"
 #include "budget/inputs/scenario.h"
 #include "budget/ladder/ladder.h"
+#include "budget/plan/training_plan.h"
 
 namespace gpumonth::budget {
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/format.h"
+#include "budget/formulas/quantities.h"
 #include "budget/results/lines.h"
 
 namespace gpumonth::budget {
@@ -29,7 +30,7 @@ Group outputs_group(const Scenario& s, std::vector<std::string>& notes) {
   if (clip_inference(s).known()) group.lines.push_back({"clip", s.clip_name + ", as published", clip_inference(s)});
   if (s.has_all({"video.clip_length", "inference.sampling_steps"}))
     group.lines.push_back({"clip_counted", s.clip_name + ", counted",
-                           (exactly(2) * clip_forward_macs(s) * s.at("inference.sampling_steps"))
+                           (exactly(2) * clip_forward_macs(Inputs<Number>(s)) * s.at("inference.sampling_steps"))
                                .as("FLOP", "2 x forward MACs x sampling steps")});
   if (group.lines.empty()) notes.push_back("outputs: the scenario gives no inference and no language models");
   return group;

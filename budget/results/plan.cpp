@@ -54,12 +54,9 @@ Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const Cluste
     group.lines.push_back({"samples_factor", "samples needed against a small batch",
                            drawn(out.samples_factor, gpus * s.at("batch.critical"), "1", "McCandlish et al. 2018")});
   add_memory(s, *cluster, group);
-  for (const auto& rung : rungs)
-    if (rung.id == "scaling" && cluster->basis != nullptr) {
-      Number from = rung.factor;
-      group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", cluster->basis->reference),
-                             drawn(out.efficiency, from, "1", "throughput per GPU, from the fit")});
-    }
+  if (const Rung* scaling = find(rungs, RungId::scaling); scaling != nullptr && cluster->basis != nullptr)
+    group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", cluster->basis->reference),
+                           drawn(out.efficiency, scaling->factor, "1", "throughput per GPU, from the fit")});
   add_failures(s, *cluster, group);
   return group;
 }

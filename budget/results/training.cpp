@@ -1,3 +1,4 @@
+#include "budget/formulas/quantities.h"
 #include "budget/results/lines.h"
 
 namespace gpumonth::budget {
@@ -6,8 +7,9 @@ Group training_group(const Scenario& s, std::vector<std::string>& notes) {
   Group group{.id = "training",
               .title = s.has("training.base_operations") ? "The base model, as published" : "Training",
               .lines = {}};
+  const Inputs<Number> in(s);
   if (s.has("training.base_operations")) {
-    const Number months = gpu_months(s, s.at("training.base_operations"), exactly(1));
+    const Number months = gpu_months(in, s.at("training.base_operations"), exactly(1));
     group.lines.push_back({"base_gpu_months", "training compute, at 100 % of the peak", months});
     group.lines.push_back({"base_gpu_days", "the same in GPU-days",
                            (months * s.at("time.days_per_month")).as("GPU-day", "GPU-months x days per month")});
@@ -25,8 +27,8 @@ Group training_group(const Scenario& s, std::vector<std::string>& notes) {
   if (s.has_all({"training.parameters", "training.base_parameters"}))
     group.lines.push_back({"model_factor_check", "check: parameters against the base model's",
                            (s.at("training.parameters") / s.at("training.base_parameters")).as("1", "ratio")});
-  const Number samples = samples_seen(s);
-  if (samples.known()) group.lines.push_back({"samples_seen", "samples seen by the model that is estimated", samples});
+  if (has_samples(s))
+    group.lines.push_back({"samples_seen", "samples seen by the model that is estimated", samples_seen(in)});
   return group;
 }
 

@@ -100,10 +100,10 @@ TEST_CASE("two ends at once", "[ends]") {
 
 TEST_CASE("a share of clips of 0 leaves the published rungs out, one that may be 0 a factor", "[ends]") {
   const auto none = budget::make_budget(tests::sora({"video.share=0"}), {});
-  CHECK(none.rungs.front().id == "attention-counted");
+  CHECK(none.rungs.front().id == budget::RungId::attention_counted);
   CHECK_THAT(to_text(none), contains("as-published, flops-counted: left out"));
   const auto some = budget::make_budget(tests::sora({"video.share=0..0.5"}), {});
-  CHECK(some.rungs.front().id == "as-published");
+  CHECK(some.rungs.front().id == budget::RungId::as_published);
   CHECK_THAT(to_text(some), contains("x n/a .. 2 ") && contains("x n/a .. 6.42"));
 }
 

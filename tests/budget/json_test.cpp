@@ -34,6 +34,7 @@ TEST_CASE("the JSON keeps its contract", "[json]") {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     CHECK(out["rungs"][i]["id"] == ids[i]);
     CHECK(out["rungs"][i]["low"].get<double>() < out["rungs"][i]["high"].get<double>());
+    CHECK(out["rungs"][i]["draws"]["low"].get<double>() < out["rungs"][i]["draws"]["high"].get<double>());
     CHECK(out["rungs"][i].contains("replacement"));
     CHECK(out["rungs"][i].contains("replaces") == (i > 0));
   }
@@ -44,6 +45,8 @@ TEST_CASE("the JSON keeps its contract", "[json]") {
   CHECK(out["rungs"][5]["interval"] == "90 % of the draws");
   CHECK(out["rungs"][5]["median"].get<double>() > out["rungs"][5]["low"].get<double>());
   CHECK(out["rungs"][5]["median"].get<double>() < out["rungs"][5]["high"].get<double>());
+  CHECK(out["rungs"][5]["draws"]["low"] == out["rungs"][5]["low"]);
+  CHECK(out["rungs"][5]["draws"]["median"] == out["rungs"][5]["median"]);
   CHECK(out["most_important"].size() == 3);
   CHECK(out["variance"]["gpu_months"][0]["input"] == out["most_important"][0]);
   CHECK(out["notes"].is_array());

@@ -1,6 +1,8 @@
 // The rungs against arithmetic done here by hand.
 #include "budget/ladder/ladder.h"
 
+#include <cmath>
+
 #include "budget/budget.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
@@ -23,7 +25,7 @@ double dit_20b_macs(double T) {
 
 TEST_CASE("flops-counted doubles and nothing else", "[ladder]") {
   const auto b = budget::make_budget(tests::sora(), {});
-  CHECK(b.rungs[1].id == "flops-counted");
+  CHECK(b.rungs[1].id == budget::RungId::flops_counted);
   CHECK(b.rungs[1].gpu_months.low == Approx(2 * b.rungs[0].gpu_months.low));
   CHECK(b.rungs[1].gpu_months.high == Approx(2 * b.rungs[0].gpu_months.high));
   CHECK(b.rungs[1].inputs == std::vector<std::string>{"training.flops_per_operation"});
@@ -33,7 +35,7 @@ TEST_CASE("attention-counted counts clips of 184,320 tokens and images of 1,024"
   const auto b = budget::make_budget(tests::sora(), {});
   const double clip = 6 * dit_20b_macs(184320), image = 6 * dit_20b_macs(1024);
   const double per_sample = 0.5 * clip + 0.5 * image;
-  CHECK(b.rungs[2].id == "attention-counted");
+  CHECK(b.rungs[2].id == budget::RungId::attention_counted);
   CHECK(b.rungs[2].compute.low == Approx(7.68e8 * 4 * per_sample));
   CHECK(b.rungs[2].gpu_months.low == Approx(7.68e8 * 4 * per_sample / kH100Month));
   CHECK(b.rungs[2].gpu_months.high == Approx(7.68e8 * 10 * per_sample / kH100Month));
@@ -55,7 +57,7 @@ TEST_CASE("measured-mfu divides by the runs' MFU", "[ladder]") {
   const auto b = budget::make_budget(tests::sora(), {one, two});
   const auto& before = b.rungs[2].gpu_months;
   const auto& rung = b.rungs[3];
-  CHECK(rung.id == "measured-mfu");
+  CHECK(rung.id == budget::RungId::measured_mfu);
   CHECK(rung.gpu_months.low == Approx(before.low / 0.4));
   CHECK(rung.gpu_months.high == Approx(before.high / 0.25));
   CHECK_THAT(rung.replacement, contains("measured (run run-1.h5, run run-2.h5 on Some CPU)"));
@@ -88,7 +90,7 @@ TEST_CASE("images alone: DiT-XL/2 at 256 px", "[ladder]") {
   const auto b =
       budget::make_budget(budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml")), {});
   REQUIRE(b.rungs.size() == 6);
-  CHECK(b.rungs[5].id == "goodput");
+  CHECK(b.rungs[5].id == budget::RungId::goodput);
   CHECK(b.rungs[4].factor.low == Approx(1).epsilon(0.05));  // one node is where its utilisation holds
   const double a100_month = 312e12 * 30 * 86400;
   CHECK(b.rungs[0].gpu_months.low == Approx(6.38e20 / a100_month));
@@ -103,10 +105,57 @@ TEST_CASE("a scenario of one's own needs no published estimate", "[ladder]") {
       folder.write("own.toml", tests::small_scenario("value = 1e9", "[model]\ninput_size = 16\nframes = 4\n"));
   const auto b = budget::make_budget(budget::load_scenario(file), {});
   REQUIRE(b.rungs.size() == 2);
-  CHECK(b.rungs[0].id == "attention-counted");
+  CHECK(b.rungs[0].id == budget::RungId::attention_counted);
   CHECK(b.rungs[0].replaces.empty());
   CHECK(b.rungs[1].gpu_months.low == Approx(2 * b.rungs[0].gpu_months.low));
   REQUIRE(b.notes.size() >= 2);
   CHECK_THAT(b.notes[0], contains("as-published"));
   CHECK_THAT(b.notes[1], contains("flops-counted"));
+}
+
+TEST_CASE("every rung has 90 % of the same draws, within its ends", "[ladder]") {
+  const auto b = budget::make_budget(tests::sora(), {});
+  for (const auto& rung : b.rungs) {
+    INFO(name(rung.id));
+    CHECK(rung.gpu_months.low <= rung.draws.low);
+    CHECK(rung.draws.low < rung.draws.median);
+    CHECK(rung.draws.median < rung.draws.high);
+    CHECK(rung.draws.high <= rung.gpu_months.high);
+  }
+  // data_factor alone is uncertain on the first rungs: 90 % of it is its range. Latin hypercube: to a slice.
+  CHECK(b.rungs[2].draws.low == Approx(b.rungs[2].gpu_months.low).epsilon(2e-4));
+  CHECK(b.rungs[2].draws.high == Approx(b.rungs[2].gpu_months.high).epsilon(2e-4));
+  CHECK(b.rungs[1].draws.low == 2 * b.rungs[0].draws.low);  // draw by draw
+  // With the MFU two log-normal factors: their logarithms' spreads add as squares.
+  const auto half_width = [](double low, double high) { return 0.5 * std::log(high / low); };
+  CHECK(half_width(b.rungs[3].draws.low, b.rungs[3].draws.high) ==
+        Approx(std::hypot(half_width(4, 10), half_width(0.33, 0.48))).epsilon(0.02));
+  const auto other_gpus = budget::make_budget(tests::sora(), {}, {.gpus = {512}});
+  const auto no_gpus = budget::make_budget(tests::sora({"cost.gpus=1000..2000"}), {});
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(other_gpus.rungs[i].draws.high == b.rungs[i].draws.high);
+    CHECK(no_gpus.rungs[i].draws.high == b.rungs[i].draws.high);
+  }
+}
+
+TEST_CASE("a formula gives the same for the ends and for a draw at the ends", "[ladder]") {
+  const auto s = tests::sora({"video.share=0.2..0.9", "training.model_factor=20..40"});
+  budget::Sample ends{2, {}};
+  for (const auto& [key, input] : s.inputs) {
+    budget::Column both(2);
+    both << input.number.low, input.number.high;
+    ends.values[key] = both;
+  }
+  const budget::Inputs<budget::Number> numbers(s);
+  const budget::Inputs<budget::Column> draws(s, ends);
+  const auto check = [](const budget::Number& number, const budget::Column& column) {
+    CHECK(number.low == column[0]);
+    CHECK(number.high == column[1]);
+  };
+  check(published_compute(numbers), published_compute(draws));
+  check(published_flops(numbers), published_flops(draws));
+  check(counted_compute(numbers), counted_compute(draws));
+  check(gpu_months(numbers, counted_compute(numbers), budget::exactly(0.5)),
+        gpu_months(draws, counted_compute(draws), draws.constant(0.5)));
+  CHECK(counted_compute(numbers).unit == "FLOP");
 }

@@ -1,4 +1,4 @@
-#include "budget/plan/monte_carlo.h"
+#include "budget/inputs/monte_carlo.h"
 
 #include <cmath>
 

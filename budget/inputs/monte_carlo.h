@@ -52,4 +52,10 @@ std::vector<VarianceShare> variance_shares(const std::vector<UncertainInput>& in
 /// Quantile of a column (Hyndman and Fan type 7).
 double quantile_of(const Column& column, double q);
 
+/// 90 % of the draws, and their median.
+struct Spread {
+  double low = 0, median = 0, high = 0;
+};
+Spread spread_of(const Column& column);
+
 }  // namespace gpumonth::budget

@@ -1,4 +1,4 @@
-#include "budget/plan/monte_carlo.h"
+#include "budget/inputs/monte_carlo.h"
 
 #include <algorithm>
 #include <cmath>
@@ -77,6 +77,10 @@ std::vector<VarianceShare> variance_shares(const std::vector<UncertainInput>& in
 
 double quantile_of(const Column& column, double q) {
   return quantile(std::vector<double>(column.begin(), column.end()), q);
+}
+
+Spread spread_of(const Column& column) {
+  return {quantile_of(column, 0.05), quantile_of(column, 0.5), quantile_of(column, 0.95)};
 }
 
 }  // namespace gpumonth::budget

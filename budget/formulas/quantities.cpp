@@ -1,0 +1,31 @@
+#include "budget/formulas/quantities.h"
+
+namespace gpumonth::budget {
+
+bool has_published_compute(const Scenario& s) {
+  return s.has_all({"training.base_operations", "training.model_factor", "training.data_factor"}) &&
+         (!s.model.is_video() || video_share(Inputs<Number>(s)).high > 0);
+}
+
+bool has_samples(const Scenario& s) {
+  return s.has("training.samples") || s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"});
+}
+
+bool has_compute(const Scenario& s) { return has_samples(s) || has_published_compute(s); }
+
+Number reached_utilisation(const Scenario& s, const std::vector<Efficiency>& runs) {
+  const Number measured = pooled_mfu(runs);
+  if (measured.known()) return is_carried_over(runs, s.hardware) ? measured * carried_over() : measured;
+  if (s.has_all({"utilisation.gpu_seconds", "training.flop_per_sample"}))
+    return (s.at("training.flop_per_sample") / (s.at("utilisation.gpu_seconds") * s.at("hardware.peak_flops_per_s")))
+        .as("1", "FLOP per sample / (GPU-seconds per sample x peak)");
+  return s.at("utilisation.published_mfu");
+}
+
+model::ModelConfig image_model(const Scenario& s) {
+  model::ModelConfig image = s.model;
+  image.frames = image.temporal_patch_size;  // one patch in time
+  return image;
+}
+
+}  // namespace gpumonth::budget
