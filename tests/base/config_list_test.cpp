@@ -22,15 +22,14 @@ struct Fleet {
     config::Table root;
     root.table("home").field("harbour", harbour);
     root.table("home").moved("*_speed", "speed in the ship's [[ships]]");
-    root.list(
-        "ships", ships,
-        [](config::Table& table, Ship& ship) {
-          table.field("id", ship.id);
-          table.field("name", ship.name, {.help = "what it is called"});
-          table.field("speed", ship.speed, {.unit = "kn", .min = 0, .max = 40, .help = "in calm water"});
-          table.table("rig").field("masts", ship.masts, {.min = 1});
-        },
-        {.help = "what sails", .formerly = "flag stands in [home]"});
+    root.list("ships", ships,
+              [](config::Table& table, Ship& ship) {
+                table.field("id", ship.id);
+                table.field("name", ship.name, {.help = "what it is called"});
+                table.field("speed", ship.speed, {.unit = "kn", .min = 0, .max = 40, .help = "in calm water"});
+                table.table("rig").field("masts", ship.masts, {.min = 1});
+              },
+              {.help = "what sails", .formerly = "flag stands in [home]"});
     return root;
   }
 };
@@ -94,6 +93,8 @@ TEST_CASE("--set names an entry by its id") {
         "--set ships=1: 'ships' is a list: name a key of one of its entries, ships.ID.key=value");
   CHECK(error_of(kTwo, {"ships.b_2.from=x.toml"}) ==
         "--set ships.b_2.from=x.toml: entries of [[ships]] take no 'from'");
+  CHECK(error_of(kTwo, {"ships.b_2.id=a-1"}) ==
+        "--set ships.b_2.id=a-1: 'ships.b_2.id' names the entry, and stays as the file has it");
 }
 
 TEST_CASE("a mistake in an entry names line, entry and the nearest key") {
