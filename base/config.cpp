@@ -223,6 +223,8 @@ class Loader {
 
   static Table& named_entry(Table::List& list, const std::string& path, const std::string& id, const Override& o) {
     if (o.key == "from") user_error("{}: entries of [[{}]] take no 'from'", o.where, path);
+    if (o.key == list.description.id && o.table_path == join(path, id))
+      user_error("{}: '{}' names the entry, and stays as the file has it", o.where, join(o.table_path, o.key));
     if (Table* entry = find_entry(list, id)) return *entry;
     std::vector<std::string> known;
     for (const auto& entry : list.entries) known.push_back(id_of(list, entry));

@@ -1,62 +1,62 @@
 #include "budget/inputs/scenario.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <deque>
+#include <functional>
+#include <iterator>
 #include <stdexcept>
 
 #include "base/error.h"
-#include "base/number_text.h"
 #include "base/shipped.h"
+#include "budget/inputs/scenario_numbers.h"
 
 namespace gpumonth::budget {
 namespace {
 
-constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
-
-/// A number as the file writes it.
-struct RawNumber {
-  const ScenarioKey* key = nullptr;
-  double value = kUnset, low = kUnset, median = kUnset, high = kUnset;
-  std::string unit = {}, tag = {}, source = {}, distribution = {};
-  std::string override_text = {};  // the --set that changed it, empty for none
-};
-
 /// Tables that can be taken from a file that scenarios share: [goodput] from = "../published/goodput.toml".
 constexpr std::array kSharedTables = {"scaling", "batch", "goodput", "cost", "utilisation"};
 
+/// What a scenario may have several of.
+struct ListKind {
+  const char* name;
+  std::vector<ListEntry> Scenario::*entries;
+  const char* help;
+  const char* formerly;
+};
+constexpr std::array kLists = {ListKind{"uploads", &Scenario::uploads, "a platform with what is uploaded to it",
+                                        "its generated_share was a share in [demand]"},
+                               ListKind{"outputs", &Scenario::outputs, "a language model to compare with",
+                                        "image_name and clip_name stand in [inference]"}};
+
+struct RawEntry {
+  std::string id, name;
+  std::deque<RawNumber> numbers;
+};
+
+/// Addresses stay valid: the config table points into the deques.
 struct Raw {
   std::array<std::string, kSharedTables.size()> from;
-  std::deque<RawNumber> numbers;  // addresses stay valid: the config table points into them
+  std::deque<RawNumber> numbers;
+  std::array<std::deque<RawEntry>, kLists.size()> lists;
   std::string model_tag, model_source;
   config::Table root;
 };
 
-config::Field field_of(const ScenarioKey& key) {
-  return {.unit = key.unit,
-          .min = key.min,
-          .max = key.max,
-          .help = key.help,
-          .slips = {key.slips.begin(), key.slips.end()}};
-}
+bool is_in_list(const ScenarioKey& key) { return std::string_view(key.key).find('*') != std::string_view::npos; }
 
-void declare_number(config::Table& root, RawNumber& raw) {
-  const std::string key = raw.key->key;
-  const auto dot = key.find('.');
-  config::Table& table = root.table(key.substr(0, dot)).table(key.substr(dot + 1));
-  const config::Field number = field_of(*raw.key);
-  table.field("value", raw.value, number);
-  table.field("low", raw.low, number);
-  table.field("median", raw.median, number);
-  table.field("high", raw.high, number);
-  table.field("unit", raw.unit, {.one_of = {raw.key->unit}, .help = "unit of the number"});
-  table.field(
-      "tag", raw.tag,
-      {.one_of = {"measured", "published", "fitted", "simulated", "assumed"}, .help = "where the number comes from"});
-  table.field("source", raw.source, {.help = "who says so"});
-  table.field("distribution", raw.distribution,
-              {.one_of = shape_names(), .help = "of the range; left out: log-normal, of shares logit-normal"});
+void declare_entry(config::Table& table, RawEntry& entry, const std::string& list) {
+  table.field("id", entry.id, {.help = "its name in the JSON and for --set"});
+  table.field("name", entry.name, {.help = "its name for people; left out: the id"});
+  const std::string path = list + ".*.";
+  for (const auto& key : scenario_keys()) {
+    if (!std::string_view(key.key).starts_with(path)) continue;
+    entry.numbers.push_back({.key = &key});
+    declare_number(table.table(std::string(key.key).substr(path.size())), entry.numbers.back());
+  }
 }
 
 void declare_plan(config::Table& table, MemoryPlan& plan) {
@@ -86,8 +86,10 @@ void declare_curve(config::Table& table, CurveReference& curve) {
 void declare(Raw& raw, Scenario& scenario) {
   raw.root.field("title", scenario.title, {.help = "one line"});
   raw.root.field("summary", scenario.summary, {.help = "what is estimated, and who did"});
-  raw.root.table("outputs").field("image_name", scenario.image_name, {.help = "what an image is called"});
-  raw.root.table("outputs").field("clip_name", scenario.clip_name, {.help = "what a clip is called"});
+  raw.root.table("inference").field("image_name", scenario.image_name, {.help = "what an image is called"});
+  raw.root.table("inference").field("clip_name", scenario.clip_name, {.help = "what a clip is called"});
+  raw.root.table("demand").field("printed_by", scenario.printed_by, {.help = "who prints the printed_... numbers"});
+  raw.root.table("demand").moved("*_share", "generated_share in the platform's [[uploads]]");
   model::declare(raw.root.table("hardware"), scenario.hardware);
   model::declare(raw.root.table("model"), scenario.model);
   raw.root.table("model_source")
@@ -98,103 +100,85 @@ void declare(Raw& raw, Scenario& scenario) {
   for (std::size_t i = 0; i < kSharedTables.size(); ++i)
     raw.root.table(kSharedTables[i]).field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
   for (const auto& key : scenario_keys()) {
-    raw.numbers.push_back({.key = &key});
-    declare_number(raw.root, raw.numbers.back());
+    if (is_in_list(key)) continue;
+    const std::string name = key.key;
+    const auto dot = name.find('.');
+    raw.numbers.push_back({.key = &key, .name = name});
+    declare_number(raw.root.table(name.substr(0, dot)).table(name.substr(dot + 1)), raw.numbers.back());
   }
+  for (std::size_t i = 0; i < kLists.size(); ++i)
+    raw.root.list(kLists[i].name, raw.lists[i],
+                  [list = kLists[i].name](config::Table& table, RawEntry& entry) { declare_entry(table, entry, list); },
+                  {.help = kLists[i].help, .formerly = kLists[i].formerly});
 }
 
-double parse_double(std::string_view text, const std::string& override_text) {
-  const auto value = parse_number(text);
-  if (!value)
-    user_error("--set {}: '{}' is not a number: write KEY=5, or KEY=3..6 for a range{}", override_text, text,
-               text.find(',') == std::string::npos ? "" : ", with a decimal point and nothing between thousands");
-  return *value;
+/// "training.data_factor" of "training.data_factor=5".
+std::string key_of(const std::string& override_text) { return override_text.substr(0, override_text.find('=')); }
+
+/// A --set that names a whole number instead of a key in its table: "training.data_factor=5".
+bool is_short(const std::string& override_text) {
+  const std::string key = key_of(override_text);
+  return key.size() < override_text.size() && scenario_key(key) != nullptr;
 }
 
-/// "4" or "4..10".
-void apply_short(RawNumber& raw, std::string_view text) {
-  const auto dots = text.find("..");
-  raw.value = kUnset;
-  raw.low = parse_double(text.substr(0, dots), raw.override_text);
-  raw.high = dots == std::string::npos ? raw.low : parse_double(text.substr(dots + 2), raw.override_text);
-  for (const double end : {raw.low, raw.high}) {
-    if (raw.key->min <= end && end <= raw.key->max) continue;
-    const std::string meant = config::likely_meant(end, field_of(*raw.key));
-    user_error("--set {}: {} {} is out of range ({}){}, it must lie in {:g} .. {:g}", raw.override_text, end,
-               raw.key->unit, raw.key->help, meant.empty() ? "" : ": " + meant, raw.key->min, raw.key->max);
-  }
-}
-
-/// Takes the overrides that name a number in short out of the list; marks every number that any of them changes.
-std::vector<std::string> take_short_overrides(Raw& raw, const std::vector<std::string>& overrides,
-                                              std::vector<std::pair<RawNumber*, std::string>>& shorts) {
-  std::vector<std::string> rest;
-  for (const auto& text : overrides) {
-    const std::string key = text.substr(0, text.find('='));
-    bool is_short = false;
-    for (auto& number : raw.numbers) {
-      const std::string own = number.key->key;
-      if (key == own + ".value" || key == own + ".low" || key == own + ".high") number.override_text = text;
-      if (key != own || key.size() == text.size()) continue;
-      number.override_text = text;
-      shorts.emplace_back(&number, text.substr(key.size() + 1));
-      is_short = true;
+/// Names the entries and their numbers by their ids, and gives all numbers of the scenario.
+std::vector<RawNumber*> name_all(Raw& raw, Scenario& scenario) {
+  std::vector<RawNumber*> all;
+  for (auto& number : raw.numbers) all.push_back(&number);
+  for (std::size_t i = 0; i < kLists.size(); ++i)
+    for (auto& entry : raw.lists[i]) {
+      auto& listed = (scenario.*kLists[i].entries).emplace_back();
+      listed = {kLists[i].name, entry.id, entry.name.empty() ? entry.id : entry.name};
+      for (auto& number : entry.numbers) {
+        number.name = number.key->key;
+        number.name.replace(number.name.find('*'), 1, entry.id);
+        all.push_back(&number);
+      }
     }
-    if (!is_short) rest.push_back(text);
-  }
-  return rest;
+  return all;
 }
 
-/// What the Monte Carlo draws; an override without a median of its own has none.
-Distribution distribution_of(const RawNumber& raw, const Number& number, const std::string& where) {
-  const bool short_form = !raw.override_text.empty();
-  try {
-    return budget::distribution_of(number.low, short_form ? kUnset : raw.median, number.high, raw.key->min,
-                                   raw.key->max, raw.distribution);
-  } catch (const std::invalid_argument& error) {
-    user_error("{}: {}", where, error.what());
-  }
+/// The group of outputs has lines of its own, whose names in the JSON are taken.
+void check_outputs(const Scenario& scenario) {
+  for (const auto& model : scenario.outputs)
+    for (const char* own : {"image", "image_counted", "clip", "clip_counted"})
+      if (model.id == own)
+        user_error("{}: [[outputs]] id = \"{}\" is what the scenario's own output is called: choose another",
+                   scenario.path, own);
 }
 
-/// The file's number, checked; `overrides` may replace a range by a value and the other way round.
-Input resolve(const RawNumber& raw, const std::string& file) {
-  const std::string key = raw.key->key;
-  const bool changed = !raw.override_text.empty();
-  const bool has_value = std::isfinite(raw.value);
-  const bool has_range = std::isfinite(raw.low) || std::isfinite(raw.high);
-  if (has_value && has_range && !changed)
-    user_error("{}: {} has a value and a range: give 'value', or 'low' and 'high'", file, key);
-  const bool value_wins = has_value && (!has_range || raw.override_text.starts_with(key + ".value="));
-  Number number;
-  number.low = value_wins || !std::isfinite(raw.low) ? raw.value : raw.low;
-  number.high = value_wins || !std::isfinite(raw.high) ? raw.value : raw.high;
-  if (!number.known()) user_error("{}: {} needs 'value', or both 'low' and 'high'", file, key);
-  if (number.low > number.high)
-    user_error("{}: {}: low = {:g} is above high = {:g}: swap them", file, key, number.low, number.high);
-  if (raw.key->is_whole())
-    for (const double end : {number.low, number.high})
-      if (end != std::floor(end))
-        user_error("{}: {} = {} {}: a whole number is asked for, give {} or {}",
-                   changed ? "--set " + raw.override_text : file, key, end, raw.key->unit, std::floor(end),
-                   std::ceil(end));
-  number.unit = raw.key->unit;
-  number.inputs = {key};
-  if (changed) {
-    number.tag = Tag::assumed;
-    const std::string where = "--set " + raw.override_text;
-    return {number, where, distribution_of(raw, number, where)};
-  }
-  if (raw.unit.empty()) user_error("{}: {} has no unit: add unit = \"{}\"", file, key, raw.key->unit);
-  if (raw.tag.empty() || raw.source.empty())
-    user_error("{}: {} has no {}: add {}", file, key, raw.tag.empty() ? "tag" : "source",
-               raw.tag.empty() ? "tag = \"published\" or \"assumed\"" : "source = \"who says so\"");
-  number.tag = parse_tag(raw.tag);
-  return {number, raw.source, distribution_of(raw, number, file + ": " + key)};
+/// For a --set whose number "uploads.ID.video" is of no entry.
+[[noreturn]] void no_such_entry(const std::string& override_text, const Scenario& scenario) {
+  const std::string key = key_of(override_text);
+  const auto first = key.find('.'), last = key.rfind('.');
+  const std::string list = key.substr(0, first), id = key.substr(first + 1, last - first - 1);
+  std::vector<std::string> known;
+  for (const auto& kind : kLists)
+    for (const auto& entry : scenario.*kind.entries)
+      if (entry.list == list) known.push_back(entry.id);
+  const std::string near = config::nearest(id, known);
+  user_error("--set {}: [[{}]] has no entry '{}' ({})", override_text, list, id,
+             known.empty()  ? "it is empty"
+             : near.empty() ? fmt::format("known: {}", fmt::join(known, ", "))
+                            : fmt::format("did you mean '{}'?", near));
 }
 
-bool is_given(const RawNumber& raw) {
-  return std::isfinite(raw.value) || std::isfinite(raw.low) || std::isfinite(raw.high) || !raw.unit.empty() ||
-         !raw.source.empty();
+/// Marks every number that an override changes, and applies the short ones.
+void apply_overrides(const std::vector<RawNumber*>& numbers, const std::vector<std::string>& overrides,
+                     const Scenario& scenario) {
+  for (const auto& text : overrides) {
+    const std::string key = key_of(text);
+    for (auto* number : numbers)
+      for (const char* end : {"", ".value", ".low", ".high"})
+        if (key == number->name + end) number->override_text = text;
+  }
+  for (const auto& text : overrides) {
+    if (!is_short(text)) continue;
+    const std::string key = key_of(text);
+    const auto found = std::find_if(numbers.begin(), numbers.end(), [&](const auto* n) { return n->name == key; });
+    if (found == numbers.end()) no_such_entry(text, scenario);
+    apply_short(**found, text.substr(key.size() + 1));
+  }
 }
 
 Input plain_input(const std::string& key, double value, const char* unit, Tag tag, const std::string& source) {
@@ -261,9 +245,7 @@ bool Scenario::has_all(std::initializer_list<const char*> keys) const {
 Number Scenario::at(const std::string& key) const {
   const auto found = inputs.find(key);
   if (found != inputs.end()) return found->second.number;
-  const auto keys = scenario_keys();
-  if (std::none_of(keys.begin(), keys.end(), [&](const ScenarioKey& k) { return key == k.key; }))
-    throw std::logic_error("no such scenario key: " + key);
+  if (scenario_key(key) == nullptr) throw std::logic_error("no such scenario key: " + key);
   return {};
 }
 
@@ -273,14 +255,17 @@ Scenario load_scenario(const std::filesystem::path& named, const std::vector<std
   scenario.path = file.string();
   Raw raw;
   declare(raw, scenario);
-  std::vector<std::pair<RawNumber*, std::string>> shorts;
-  config::load(raw.root, file, take_short_overrides(raw, overrides, shorts));
-  for (auto& [number, text] : shorts) apply_short(*number, text);
-  for (const auto& number : raw.numbers) {
-    if (is_given(number))
-      scenario.inputs[number.key->key] = resolve(number, scenario.path);
-    else if (number.key->required)
-      user_error("{}: {} is missing ({}, {})", scenario.path, number.key->key, number.key->help, number.key->unit);
+  std::vector<std::string> long_ones;
+  std::copy_if(overrides.begin(), overrides.end(), std::back_inserter(long_ones), std::not_fn(is_short));
+  config::load(raw.root, file, long_ones);
+  const auto numbers = name_all(raw, scenario);
+  check_outputs(scenario);
+  apply_overrides(numbers, overrides, scenario);
+  for (const auto* number : numbers) {
+    if (is_given(*number))
+      scenario.inputs[number->name] = resolve(*number, scenario.path);
+    else if (number->key->required)
+      user_error("{}: {} is missing ({}, {})", scenario.path, number->name, number->key->help, number->key->unit);
   }
   add_hardware_and_model(scenario, raw, overrides);
   set_frames(scenario);

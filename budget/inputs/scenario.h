@@ -1,7 +1,7 @@
 // A scenario: every assumption of a budget, read from configs/scenarios/*.toml. A number there is a table
 //   data_factor = { low = 4, high = 10, unit = "1", tag = "published", source = "..." }
-// (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. A range
-// is a 90 % interval for the Monte Carlo; median = and distribution = say more about it (budget/inputs/distribution.h).
+// (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. What a scenario has
+// several of is a list: [[uploads]] with an id, a name and numbers of its own. A range is a 90 % interval for the Monte Carlo; median = and distribution = say more about it (budget/inputs/distribution.h).
 #pragma once
 
 #include <cstdint>
@@ -21,15 +21,19 @@ namespace gpumonth::budget {
 
 /// What a scenario may say under one key.
 struct ScenarioKey {
-  const char* key;   ///< "training.model_factor"
+  const char* key;   ///< "training.model_factor"; "uploads.*.video" of every entry of a list
   const char* unit;  ///< the unit the file must state
   double min, max;   ///< allowed range, ends included
   bool required;
+  bool drawn;  ///< by the Monte Carlo, where it is a range
   const char* help;
-  std::span<const double> slips = {};  ///< config::Field's: factors to `unit` from what people type instead
+  std::span<const double> slips = {};       ///< config::Field's: factors to `unit` from what people type instead
+  bool names(std::string_view name) const;  ///< "uploads.ID.video" is one of "uploads.*.video"
   bool is_whole() const { return std::string_view(unit) == "GPU"; }  ///< machines come in whole numbers
 };
 std::span<const ScenarioKey> scenario_keys();
+/// The one that this input falls under; nullptr where there is none.
+const ScenarioKey* scenario_key(std::string_view name);
 
 /// An input as the reader of a result sees it.
 struct Input {
@@ -45,10 +49,19 @@ struct CurveReference {
   std::string choice = "auto";  ///< "runs" or "curve" goes first; auto: runs as far as they reach
 };
 
+/// An entry of a list. Its numbers are inputs like all others: input("video") names the one of its key `video`.
+struct ListEntry {
+  std::string list, id, name;  ///< "uploads"; in JSON and for --set; for people
+  std::string input(const char* key) const { return list + "." + id + "." + key; }
+};
+
 struct Scenario {
   std::string path, title, summary;
   std::string image_name = "image of the base model";  ///< what outputs are called: "DiT-XL/2 image",
   std::string clip_name = "clip";                      ///< "Sora 1-min video"
+  std::string printed_by = "the publication";          ///< whose numbers demand.printed_... are
+  std::vector<ListEntry> uploads;                      ///< platforms, whose uploads outputs are compared with
+  std::vector<ListEntry> outputs;                      ///< language models, whose outputs they are compared with
   model::Hardware hardware;
   model::ModelConfig model;             ///< the model that is counted; frames follow from [video]
   std::map<std::string, Input> inputs;  ///< by key; only those that the scenario gives

@@ -15,9 +15,9 @@ namespace {
 constexpr double kGradientBytes = 4,
                  kUpdateBytes = 36;  // fp32: gradient read; weight, two moments, EMA read and written
 
-bool is_drawn(const std::string& key) {
-  // What the utilisation stands for, what is chosen, and what is only compared with.
-  return key != "cost.gpus" && !key.starts_with("utilisation.") && !key.starts_with("disclosed.");
+bool is_drawn(const std::string& input) {
+  const ScenarioKey* key = scenario_key(input);  // the device and the model are none of a scenario's numbers
+  return key != nullptr && key->drawn;
 }
 
 }  // namespace

@@ -8,12 +8,10 @@ namespace gpumonth::budget {
 std::string input_words(const std::string& input) {
   if (input == kUtilisationInput) return "share of the peak that is reached (MFU)";
   if (input == kEfficiencyInput) return "scaling efficiency, from the fit";
-  for (const auto& key : scenario_keys())
-    if (input == key.key) {
-      const std::string help = key.help;
-      return help.substr(0, help.find_first_of(",;:"));
-    }
-  return input;
+  const ScenarioKey* key = scenario_key(input);
+  if (key == nullptr) return input;
+  const std::string help = key->help;
+  return help.substr(0, help.find_first_of(",;:"));
 }
 
 }  // namespace gpumonth::budget

@@ -9,7 +9,7 @@ namespace gpumonth::budget {
 namespace {
 
 constexpr std::size_t kWidth = 100, kIndent = 16;
-constexpr const char* kLadderRow = "{:<23}{:>10} {:>10}{:>23}   {:<16} {}";
+constexpr const char* kLadderRow = "{:<23}{:>10} {:>10} {:>22}   {:<16} {}";
 
 void add_wrapped(std::string& out, const char* head, const std::string& text) {
   std::string lead = fmt::format("    {:<{}}", head, kIndent - 4);

@@ -1,5 +1,7 @@
-// Demand: the GPUs that generating a share of all uploads would keep busy. The article's printed 89 k does
-// not follow from its own factors; both stand here, with what the printed number would mean.
+// Demand: the GPUs that generating a share of all uploads would keep busy. A publication's printed number need not
+// follow from its own factors; both stand here, with what the printed number would mean.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -24,23 +26,55 @@ Number minutes_per_gpu_day(const Scenario& s) {
   return (rate * exactly(24)).as("min/day", "24 x minutes per GPU-hour, rounded to demand.rounding");
 }
 
+using Platforms = std::vector<ListEntry>;
+
+/// Those of whose videos a share is generated.
+Platforms generating(const Scenario& s) {
+  Platforms found;
+  std::copy_if(s.uploads.begin(), s.uploads.end(), std::back_inserter(found), [&](const ListEntry& platform) {
+    return s.has(platform.input("video")) && s.has(platform.input("generated_share"));
+  });
+  return found;
+}
+
+/// Minutes a day; 0 of no platform.
+Number generated(const Scenario& s, const Platforms& platforms) {
+  Number minutes = exactly(0);
+  std::string formula;
+  for (const auto& platform : platforms) {
+    minutes = minutes + s.at(platform.input("video")) * s.at(platform.input("generated_share"));
+    formula += (formula.empty() ? "" : " + ") + platform.id + " x share";
+  }
+  return minutes.as("min/day", formula);
+}
+
+/// If all others generate what is said of them: what the printed number leaves to the last one.
+Line printed_share(const Scenario& s, Platforms platforms, const Number& minutes) {
+  const ListEntry last = platforms.back();
+  platforms.pop_back();
+  Number share = minutes - generated(s, platforms);
+  share.low = std::max(0.0, share.low);
+  std::string made = "made";
+  for (const auto& other : platforms) made += fmt::format(" - {}'s share", other.name);
+  return {fmt::format("printed_{}_share", last.id), fmt::format("  so that of {}'s uploads is generated", last.name),
+          (share / s.at(last.input("video"))).as("1", fmt::format("({}) / {}'s uploads", made, last.name))};
+}
+
 void add_printed(const Scenario& s, const Number& per_gpu_day, const Number& factor, Group& group) {
   if (s.has("demand.printed_gpus")) {
     const Number printed = s.at("demand.printed_gpus");
     const Number minutes = printed * per_gpu_day;
-    group.lines.push_back({"printed_gpus", "GPUs as the article prints them", printed.as("GPU", "input")});
+    group.lines.push_back(
+        {"printed_gpus", fmt::format("GPUs as {} prints them", s.printed_by), printed.as("GPU", "input")});
     group.lines.push_back(
         {"printed_minutes_per_day", "  what those would make", minutes.as("min/day", "GPUs x minutes per GPU-day")});
-    Number share = minutes - s.at("uploads.tiktok") * s.at("demand.tiktok_share");
-    share.low = std::max(0.0, share.low);
-    group.lines.push_back({"printed_youtube_share", "  so that of YouTube's uploads is generated",
-                           (share / s.at("uploads.youtube")).as("1", "(made - TikTok's share) / YouTube's uploads")});
+    group.lines.push_back(printed_share(s, generating(s), minutes));
     if (factor.known())
       group.lines.push_back({"printed_gpus_x_peak", "  at peak: that number times the factor",
                              (printed * factor).as("GPU", "printed_gpus x peak factor")});
   }
   if (s.has("demand.printed_peak_gpus"))
-    group.lines.push_back({"printed_peak_gpus", "  at peak: as the article prints it",
+    group.lines.push_back({"printed_peak_gpus", fmt::format("  at peak: as {} prints it", s.printed_by),
                            s.at("demand.printed_peak_gpus").as("GPU", "input")});
 }
 
@@ -48,14 +82,15 @@ void add_printed(const Scenario& s, const Number& per_gpu_day, const Number& fac
 
 Group demand_group(const Scenario& s, std::vector<std::string>& notes) {
   Group group{.id = "demand", .title = "Demand", .lines = {}};
-  if (!s.has_all({"uploads.tiktok", "uploads.youtube", "demand.tiktok_share", "demand.youtube_share"}) ||
-      !clip_inference(s).known()) {
+  for (const auto& platform : s.uploads)
+    if (s.has(platform.input("generated_share")) && !s.has(platform.input("video")))
+      notes.push_back(fmt::format("demand: {} is left out, its video is not given", platform.name));
+  const Platforms platforms = generating(s);
+  if (platforms.empty() || !clip_inference(s).known()) {
     notes.push_back("demand: uploads, demand shares or the clip's inference are not given");
     return group;
   }
-  const Number minutes =
-      (s.at("uploads.tiktok") * s.at("demand.tiktok_share") + s.at("uploads.youtube") * s.at("demand.youtube_share"))
-          .as("min/day", "tiktok x share + youtube x share");
+  const Number minutes = generated(s, platforms);
   const Number per_gpu_day = minutes_per_gpu_day(s);
   const Number exact_per_gpu_day = minutes_per_gpu_hour(s, clip_inference(s)) * exactly(24);
   Number factor;

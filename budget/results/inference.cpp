@@ -1,5 +1,7 @@
 // Inference: FLOP per output, output per GPU-hour, break-even with training. "As published" numbers take the
 // publication's operations for FLOPs at 100 % of the peak; "counted" ones count the model, 2 FLOP per multiply-add.
+#include <fmt/format.h>
+
 #include "budget/formulas/quantities.h"
 #include "budget/results/lines.h"
 
@@ -10,15 +12,22 @@ constexpr double kSecondsPerHour = 3600, kSecondsPerMinute = 60, kFlopsPerMac = 
 
 Number clip_minutes(const Scenario& s) { return s.at("video.clip_length") / exactly(kSecondsPerMinute); }
 
+/// How many days of every platform's uploads that is; `key`: "images" or "video".
+void add_days_of_uploads(const Scenario& s, const Number& even, const char* line, const char* key, Group& group) {
+  for (const auto& platform : s.uploads)
+    if (s.has(platform.input(key)))
+      group.lines.push_back({fmt::format("{}_{}_days", line, platform.id),
+                             fmt::format("  in days of {}'s uploads", platform.name),
+                             (even / s.at(platform.input(key))).as("day", "break-even / uploads per day")});
+}
+
 void add_image(const Scenario& s, Group& group) {
   const Number image = image_inference(s);
   group.lines.push_back({"image_flops", "one image of the base model, all steps, as published", image});
   if (!s.has("training.base_operations")) return;
   const Number even = (s.at("training.base_operations") / image).as("image", "training / inference compute");
   group.lines.push_back({"image_break_even", "break-even of the base model", even});
-  if (s.has("uploads.instagram"))
-    group.lines.push_back({"image_break_even_instagram_days", "  in days of Instagram's uploads",
-                           (even / s.at("uploads.instagram")).as("day", "break-even / uploads per day")});
+  add_days_of_uploads(s, even, "image_break_even", "images", group);
 }
 
 void add_clip(const Scenario& s, const Rung* published, Group& group) {
@@ -38,11 +47,7 @@ void add_clip(const Scenario& s, const Rung* published, Group& group) {
   const Number even =
       (published->compute / (clip / clip_minutes(s))).as("min", "training / inference compute per minute");
   group.lines.push_back({"clip_break_even_minutes", "break-even, as published", even});
-  const auto days = [&](const char* id, const char* label, const char* key) {
-    if (s.has(key)) group.lines.push_back({id, label, (even / s.at(key)).as("day", "break-even / uploads per day")});
-  };
-  days("clip_break_even_tiktok_days", "  in days of TikTok's uploads", "uploads.tiktok");
-  days("clip_break_even_youtube_days", "  in days of YouTube's uploads", "uploads.youtube");
+  add_days_of_uploads(s, even, "clip_break_even", "video", group);
 }
 
 void add_counted(const Scenario& s, const Rung* counted, Group& group) {

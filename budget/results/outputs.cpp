@@ -9,11 +9,14 @@
 namespace gpumonth::budget {
 namespace {
 
-void add_language_model(const Scenario& s, const char* id, const char* label, const char* parameters, Group& group) {
-  if (!s.has("outputs.tokens") || !s.has(parameters)) return;
-  group.lines.push_back(
-      {id, fmt::format("{}, {} tokens", label, range_text(s.at("outputs.tokens"), grouped)),
-       (exactly(2) * s.at(parameters) * s.at("outputs.tokens")).as("FLOP", "2 x active parameters x tokens")});
+void add_language_model(const Scenario& s, const ListEntry& model, Group& group, std::vector<std::string>& notes) {
+  if (!s.has(model.input("tokens")) || !s.has(model.input("parameters"))) {
+    notes.push_back(fmt::format("outputs: {} is left out, its tokens or parameters are not given", model.name));
+    return;
+  }
+  const Number parameters = s.at(model.input("parameters")), tokens = s.at(model.input("tokens"));
+  group.lines.push_back({model.id, fmt::format("{}, {} tokens", model.name, range_text(tokens, grouped)),
+                         (exactly(2) * parameters * tokens).as("FLOP", "2 x active parameters x tokens")});
 }
 
 }  // namespace
@@ -25,8 +28,7 @@ Group outputs_group(const Scenario& s, std::vector<std::string>& notes) {
     group.lines.push_back({"image_counted", s.image_name + ", counted",
                            (exactly(2) * s.at("training.base_forward") * s.at("inference.sampling_steps"))
                                .as("FLOP", "2 x forward MACs x sampling steps")});
-  add_language_model(s, "llama2_70b", "Llama-2 70B", "outputs.llama2_70b_parameters", group);
-  add_language_model(s, "gpt4", "GPT-4", "outputs.gpt4_parameters", group);
+  for (const auto& model : s.outputs) add_language_model(s, model, group, notes);
   if (clip_inference(s).known()) group.lines.push_back({"clip", s.clip_name + ", as published", clip_inference(s)});
   if (s.has_all({"video.clip_length", "inference.sampling_steps"}))
     group.lines.push_back({"clip_counted", s.clip_name + ", counted",

@@ -93,6 +93,8 @@ TEST_CASE("--set names an entry by its id") {
         "--set ships=1: 'ships' is a list: name a key of one of its entries, ships.ID.key=value");
   CHECK(error_of(kTwo, {"ships.b_2.from=x.toml"}) ==
         "--set ships.b_2.from=x.toml: entries of [[ships]] take no 'from'");
+  CHECK(error_of(kTwo, {"ships.b_2.id=a-1"}) ==
+        "--set ships.b_2.id=a-1: 'ships.b_2.id' names the entry, and stays as the file has it");
 }
 
 TEST_CASE("a mistake in an entry names line, entry and the nearest key") {

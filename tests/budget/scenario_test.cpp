@@ -1,5 +1,6 @@
 #include "budget/inputs/scenario.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -100,4 +101,66 @@ TEST_CASE("a bad --set gets one clear line", "[scenario]") {
   CHECK_THROWS_WITH(tests::sora({"training.data_factor=6..3"}), contains("swap"));
   CHECK_THROWS_WITH(tests::sora({"video.share=2"}), contains("out of range"));
   CHECK_THROWS_WITH(tests::sora({"training.data_facto=3"}), contains("training.data_factor"));
+}
+
+TEST_CASE("a mistake in a list's entry gets one line with its number, and what to write", "[scenario]") {
+  const std::string text = shipped("id = \"youtube\"", "id = \"youtube\"\ngenerated_shaer = { value = 1 }");
+  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<long>(text.find("generated_shaer")), '\n');
+  CHECK_THAT(message_of(text),
+             contains(fmt::format("s.toml:{}: unknown table 'uploads.youtube.generated_shaer' (did you mean "
+                                  "'uploads.youtube.generated_share'?)",
+                                  line)));
+  CHECK_THAT(message_of(shipped("images = {", "images = { vlaue = 3,")),
+             contains("unknown key 'uploads.instagram.images.vlaue' (did you mean 'uploads.instagram.images.value'?)"));
+  CHECK_THAT(message_of(shipped("id = \"youtube\"", "id = \"tiktok\"")),
+             contains("[[uploads]] has an entry 'tiktok' already"));
+  CHECK_THAT(message_of(shipped("id = \"youtube\"\n", "")), contains("an entry of [[uploads]] has no 'id'"));
+  CHECK_THAT(message_of(shipped("value = 17e6, unit = \"min/day\"", "value = 17e6")),
+             contains("uploads.tiktok.video has no unit: add unit = \"min/day\""));
+  CHECK_THAT(message_of(shipped("value = 17e6, unit = \"min/day\"", "value = 17e6, unit = \"image/day\"")),
+             contains("'uploads.tiktok.video.unit' = \"image/day\" is not one of: min/day"));
+  CHECK_THAT(message_of(shipped("id = \"gpt4\"", "id = \"clip\"")), contains("choose another"));
+}
+
+TEST_CASE("--set names a number of a list's entry", "[scenario]") {
+  const auto s = tests::sora({"uploads.tiktok.video=20e6..30e6", "uploads.youtube.generated_share.value=0.2"});
+  CHECK(s.at("uploads.tiktok.video").high == 30e6);
+  CHECK(s.at("uploads.tiktok.video").tag == budget::Tag::assumed);
+  CHECK(s.at("uploads.youtube.generated_share").low == 0.2);
+  CHECK(s.inputs.at("uploads.youtube.generated_share").source == "--set uploads.youtube.generated_share.value=0.2");
+  CHECK(s.at("uploads.youtube.video").tag == budget::Tag::published);
+  CHECK_THROWS_WITH(tests::sora({"uploads.tiktokk.video=1"}),
+                    contains("[[uploads]] has no entry 'tiktokk' (did you mean 'tiktok'?)"));
+  CHECK_THROWS_WITH(tests::sora({"uploads.tiktok.video=1e20"}), contains("out of range"));
+}
+
+TEST_CASE("keys from before there were lists are refused with what to write", "[scenario]") {
+  const std::string old = R"([demand]
+some_share = { value = 0.5, unit = "1", tag = "published", source = "x" }
+)";
+  CHECK_THAT(message_of(tests::small_scenario("value = 1", old)),
+             contains("unknown key 'demand.some_share': write generated_share in the platform's [[uploads]] instead"));
+  CHECK_THAT(
+      message_of(tests::small_scenario("value = 1", "[outputs]\nclip_name = \"5 s clip\"\n")),
+      contains("'outputs' is a list: write [[outputs]] and its keys (id, name, tokens, parameters) below, once for "
+               "each; image_name and clip_name stand in [inference]"));
+  CHECK_THAT(
+      message_of(tests::small_scenario("value = 1", "[uploads]\nsome = { value = 1 }\n")),
+      contains("'uploads' is a list: write [[uploads]] and its keys (id, name, images, video, generated_share)"));
+  CHECK_THROWS_WITH(tests::sora({"uploads.tiktok=1"}),
+                    contains("name a key in it, uploads.tiktok.key=value with one of id, name, images, video"));
+  CHECK_THROWS_WITH(tests::sora({"outputs.clip_name=x"}), contains("image_name and clip_name stand in [inference]"));
+}
+
+TEST_CASE("what is drawn stands in the table of keys", "[scenario]") {
+  for (const auto& key : budget::scenario_keys()) {
+    const std::string name = key.key;
+    INFO(name);
+    CHECK(key.drawn == !(name == "cost.gpus" || name.starts_with("utilisation.") || name.starts_with("disclosed.")));
+  }
+  REQUIRE(budget::scenario_key("uploads.acme.video") != nullptr);
+  CHECK(std::string(budget::scenario_key("uploads.acme.video")->unit) == "min/day");
+  for (const char* none :
+       {"uploads.video", "uploads..video", "uploads.a.b.video", "uploads.acme.vide", "uploads.*", ""})
+    CHECK(budget::scenario_key(none) == nullptr);
 }

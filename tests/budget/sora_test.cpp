@@ -1,9 +1,12 @@
 // Every number of the public estimate, from the shipped scenario's factors alone.
+#include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "budget/budget.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
+#include "tests/command.h"
 
 using namespace gpumonth;
 using tests::contains;
@@ -81,6 +84,51 @@ TEST_CASE("nothing is typed in: results follow the inputs", "[sora]") {
   check(line(b, "inference", "minutes_per_gpu_hour"), 25.17, 25.17, 1e-3);
   check(line(b, "demand", "minutes_per_gpu_day"), 25 * 24, 25 * 24, 1e-12);
   check(b.rungs[0].gpu_months, 8422.6, 21056.5, 1e-4);
+}
+
+TEST_CASE("platforms and language models that nobody compiled in", "[sora]") {
+  std::string lists = R"([[uploads]]
+id = "loops"
+name = "Loops"
+video = { value = 1e6, unit = "min/day", tag = "assumed", source = "test" }
+generated_share = { value = 0.25, unit = "1", tag = "assumed", source = "test" }
+[[uploads]]
+id = "pixelfed"
+name = "Pixelfed"
+images = { value = 1e5, unit = "image/day", tag = "assumed", source = "test" }
+video = { value = 2e6, unit = "min/day", tag = "assumed", source = "test" }
+generated_share = { value = 0.5, unit = "1", tag = "assumed", source = "test" }
+[[uploads]]
+id = "peertube"
+video = { value = 4e6, unit = "min/day", tag = "assumed", source = "test" }
+generated_share = { value = 0.1, unit = "1", tag = "assumed", source = "test" }
+[[outputs]]
+id = "olmo2-32b"
+name = "OLMo 2 32B"
+tokens = { value = 500, unit = "token", tag = "assumed", source = "test" }
+parameters = { value = 32e9, unit = "parameter", tag = "assumed", source = "test" }
+)";
+  std::ifstream in(tests::source_path("configs/scenarios/sora-2024.toml"));
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  text.replace(text.find("[[outputs]]"), text.find("[demand]") - text.find("[[outputs]]"), lists);
+  for (const std::string up = "\"../"; text.find(up) != std::string::npos;)
+    text.replace(text.find(up), up.size(), "\"" + tests::source_path("configs/"));
+  const tests::TemporaryFolder folder;
+  const auto b = budget::make_budget(budget::load_scenario(folder.write("s.toml", text)), {});
+  check(line(b, "outputs", "olmo2-32b"), 2 * 500 * 32e9, 2 * 500 * 32e9, 1e-12);
+  check(line(b, "inference", "image_break_even_pixelfed_days"), 76.336, 76.336, 1e-4);
+  const double minutes = 1e6 * 0.25 + 2e6 * 0.5 + 4e6 * 0.1;
+  check(line(b, "demand", "minutes_per_day"), minutes, minutes, 1e-12);
+  check(line(b, "demand", "gpus"), minutes / 120, minutes / 120, 1e-12);
+  // The printed 89 k GPUs make 10.68 M minutes; what the first two leave of them is the last one's.
+  const double left = (89e3 * 120 - 1e6 * 0.25 - 2e6 * 0.5) / 4e6;
+  check(line(b, "demand", "printed_peertube_share"), left, left, 1e-12);
+  const std::string shown = budget::to_text(b);
+  for (const char* part : {"in days of Loops's uploads", "in days of peertube's uploads", "OLMo 2 32B, 500 tokens"})
+    CHECK_THAT(shown, contains(part));
+  CHECK_THAT(budget::to_json_text(b),
+             contains("uploads.peertube.generated_share") && contains("(made - Loops's share - "
+                                                                      "Pixelfed's share)"));
 }
 
 TEST_CASE("days, money and energy of the last rung", "[sora]") {
