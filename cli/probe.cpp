@@ -22,8 +22,9 @@ void run(const Options& options) {
                                        ? trainer::model_of_checkpoint(options.probe.checkpoint)
                                        : model::load_model(options.model_file, options.overrides);
   const trainer::ProbeSummary summary = trainer::probe(model, options.probe);
-  print("{} samples, mean loss {:.9g}, gradient norm {:.9g}; written to {}\n", summary.samples, summary.mean_loss,
-        summary.grad_norm, options.probe.out.string());
+  const std::string norm = options.probe.forward_only ? "" : fmt::format(", gradient norm {:.9g}", summary.grad_norm);
+  print("{} samples, mean loss {:.9g}{}; written to {}\n", summary.samples, summary.mean_loss, norm,
+        options.probe.out.string());
 }
 
 }  // namespace
@@ -44,6 +45,8 @@ void add_probe(Command app) {
   command.add_option("--out", options->probe.out, "HDF5 to write: /prediction, /loss, /grad/<name>")
       .required()
       .type_name("O.h5");
+  command.add_flag("--forward-only", options->probe.forward_only,
+                   "prediction and loss, no gradients: a fraction of the memory");
   command.add_option("--dtype", options->probe.dtype, "compute type; master weights are fp32")
       .type_name("TYPE")
       .is_member({"fp32", "bf16"})

@@ -62,6 +62,24 @@ TEST_CASE("probe in fp32 is within 1e-5 of PyTorch") { check_dtype("fp32", 1e-5)
 
 TEST_CASE("probe in bf16 is within 2e-2 of PyTorch") { check_dtype("bf16", 2e-2); }
 
+TEST_CASE("probe of forward alone gives the same prediction and losses, bit for bit") {
+  const TemporaryFolder folder;
+  for (const char* name : kCases)
+    for (const char* dtype : {"fp32", "bf16"}) {
+      CAPTURE(name, dtype);
+      const fs::path whole = folder.path() / (std::string(name) + dtype + ".h5"),
+                     forward = folder.path() / (std::string(name) + dtype + "-forward.h5");
+      REQUIRE(run_command(probe_command(name, dtype, 1, whole)).exit_code == 0);
+      const CommandResult result = run_command(probe_command(name, dtype, 1, forward) + " --forward-only");
+      INFO(result.err);
+      REQUIRE(result.exit_code == 0);
+      CHECK_THAT(result.out, contains("3 samples, mean loss") && !contains("gradient"));
+      for (const char* values : {"/prediction", "/loss"})
+        CHECK(same_bits(read_values(forward, values), read_values(whole, values)));
+      CHECK(gpumonth::hdf5::File::open(forward).names("/") == std::vector<std::string>{"loss", "prediction"});
+    }
+}
+
 TEST_CASE("probe finds the model in a checkpoint that carries its configuration") {
   const TemporaryFolder folder;
   const fs::path checkpoint = golden("video") / "checkpoint.h5", batch = golden("video") / "batch.h5";

@@ -13,13 +13,14 @@ namespace gpumonth::trainer {
 
 namespace {
 
-/// Finite weights and inputs may still give numbers beyond what fp32 holds.
+/// Finite weights and inputs may still give numbers beyond what fp32 holds. `gradients` is empty of forward alone.
 void require_finite(const ProbeOptions& options, const std::vector<double>& losses, const model::ParameterTable& table,
                     const std::vector<float>& gradients) {
   const std::string on = fmt::format("{} on {}", options.checkpoint.string(), options.batch.string());
   for (std::size_t i = 0; i < losses.size(); ++i)
     if (!std::isfinite(losses[i]))
       user_error("{}: the loss of sample {} is no finite number: weights or inputs are too large", on, i);
+  if (gradients.empty()) return;
   for (const model::Parameter& p : table.all()) {
     const std::string bad =
         bad_value(std::span(gradients).subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.count)));
@@ -39,7 +40,8 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
                                        .local_batch = given.size,
                                        .global_batch = given.size,
                                        .dtype = options.dtype,
-                                       .threads = options.threads},
+                                       .threads = options.threads,
+                                       .keep = options.forward_only ? Keep::nothing : Keep::activations},
                                       table);
   read_checkpoint(options.checkpoint, table, {.parameters = network->parameters()},
                   [&](const CheckpointInfo& info) { compare_model(options.checkpoint.string(), info, model); });
@@ -48,10 +50,14 @@ ProbeSummary probe(const model::ModelConfig& model, const ProbeOptions& options)
   std::vector<double> losses;
   const Batch batch{given.x_start, given.y, given.t, given.noise, 0};
   const double sum = network->forward(batch, 1, &losses);
-  network->backward();
-  const std::vector<float> gradients = network->gradients();
+  std::vector<float> gradients;
+  if (!options.forward_only) {
+    network->backward();
+    gradients = network->gradients();
+  }
   require_finite(options, losses, table, gradients);
-  ProbeResult result{network->prediction(), {losses.begin(), losses.end()}, gradients.data()};
+  ProbeResult result{
+      network->prediction(), {losses.begin(), losses.end()}, options.forward_only ? nullptr : gradients.data()};
   write_probe_result(options.out, model, table, result);
   double square = 0;
   for (const float g : gradients) square += static_cast<double>(g) * g;

@@ -77,14 +77,16 @@ void write_probe_result(const std::filesystem::path& path, const model::ModelCon
   }
   hdf5::PendingFile pending(path, hdf5::PendingFile::Existing::refuse);
   hdf5::File& file = pending.file();
-  const auto values = static_cast<std::int64_t>(result.prediction.size() + result.loss.size()) + table.count();
+  const auto values =
+      static_cast<std::int64_t>(result.prediction.size() + result.loss.size()) + (result.gradients ? table.count() : 0);
   file.reserve(values * static_cast<std::int64_t>(sizeof(float)) + 256 * 1024 +
                static_cast<std::int64_t>(table.all().size()) * 1024);
   file.create_dataset<float>("/prediction", prediction).write(result.prediction.data());
   file.create_dataset<float>("/loss", {samples}).write(result.loss.data());
-  file.create_group("/grad");
-  for (const auto& parameter : table.all()) {
-    file.create_dataset<float>("/grad/" + parameter.name, parameter.shape).write(result.gradients + parameter.offset);
+  if (result.gradients) {
+    file.create_group("/grad");
+    for (const auto& parameter : table.all())
+      file.create_dataset<float>("/grad/" + parameter.name, parameter.shape).write(result.gradients + parameter.offset);
   }
   pending.commit();
 }

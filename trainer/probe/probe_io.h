@@ -25,10 +25,10 @@ ProbeBatch read_probe_batch(const std::filesystem::path& file, const model::Mode
 struct ProbeResult {
   std::vector<float> prediction;     ///< (N, C_out, [F,] H, W)
   std::vector<float> loss;           ///< (N) the reference's per-sample mse + vb
-  const float* gradients = nullptr;  ///< flat buffer of the table: of the mean loss over the batch
+  const float* gradients = nullptr;  ///< flat buffer of the table: of the mean loss over the batch; null: not taken
 };
 
-/// Writes /prediction, /loss and /grad/<name>. UserError where `file` exists or cannot be written; nothing
+/// Writes /prediction, /loss and, where there are gradients, /grad/<name>. UserError where `file` exists or cannot be written; nothing
 /// half-written stays.
 void write_probe_result(const std::filesystem::path& file, const model::ModelConfig& model,
                         const model::ParameterTable& table, const ProbeResult& result);
