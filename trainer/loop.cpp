@@ -127,7 +127,7 @@ class Loop {
     return 0;
   }
 
-  /// Collective, after the checkpoint of step `s` was written, if its state is one to go on from.
+  /// Collective, after the checkpoint of step `s` was written, where there are checkpoints.
   [[noreturn]] void end_without_data(std::int64_t s, const std::string& checkpoint) {
     const std::string reason = loader_.error_of_ranks();
     if (log_) log_->close();
