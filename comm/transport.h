@@ -52,7 +52,8 @@ class Transport {
   virtual std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> segments,
                                                         std::int64_t bucket_bytes, void* stream,
                                                         const ReducerOptions& options = {}) = 0;
-  /// Collective. `operation` on up to `count` floats of the kind of memory that gradients live in, timed.
+  /// Collective. `operation`, which outlives what is made, on up to `count` floats of the kind of memory that gradients
+  /// live in, timed.
   virtual std::unique_ptr<TimedCollective> make_timed(const Collective& operation, std::int64_t count) = 0;
 
   /// Where the main thread is: string literal such as "backward", and the step; told by the watchdog's messages.

@@ -1,5 +1,6 @@
 // Reduce-scatter, all-gather and all-to-all on 1 to 4 ranks: small integers, so that sums are exact in any order; shared
 // memory, memory of each rank's own, and MPI messages. And that the benchmark finds what is wrong.
+#include <map>
 #include <stdexcept>
 
 #include "comm/all_reduce_check.h"
@@ -116,18 +117,20 @@ TEST_CASE("values that are no equal shares are refused") {
 }
 
 TEST_CASE("every measured collective is exact, with nccl-tests' sizes and factors") {
-  const double n = ranks().size();
+  const double n = ranks().size(), once = (n - 1) / n;
+  const std::map<std::string, double> factors = {
+      {"all_reduce", 2 * once}, {"reduce_scatter", once}, {"all_gather", once}, {"all_to_all", once}};
   for (const Collective& operation : collectives()) {
     const std::vector<std::int64_t> sizes = {1000, 1 << 20};
     const auto results = check_collective(transport(), operation, sizes, {.warmup = 1, .repeats = 3});
     INFO(operation.name);
-    const bool reduces_all = std::string(operation.name) == "all_reduce";
+    REQUIRE(factors.contains(operation.name));
     const auto share = static_cast<std::int64_t>(1000 / n) / 16 * 16;
-    CHECK(results[0].bytes == (reduces_all ? 1000 : share * ranks().size()));
+    CHECK(results[0].bytes == (operation.in_shares ? share * ranks().size() : 1000));
     for (const CollectiveResult& r : results) {
       CHECK(r.correct);
       CHECK(r.alg_bytes_per_s() == Approx(static_cast<double>(r.bytes) / r.seconds));
-      CHECK(r.bus_bytes_per_s() == Approx(r.alg_bytes_per_s() * (reduces_all ? 2 : 1) * (n - 1) / n));
+      CHECK(r.bus_bytes_per_s() == Approx(r.alg_bytes_per_s() * factors.at(operation.name)));
     }
   }
 }
