@@ -12,6 +12,7 @@
 
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
+#include "tests/trainer/ops/device_memory.h"
 #include "tests/trainer/ops/reference.h"
 #include "trainer/ops/bf16.h"
 
@@ -82,42 +83,12 @@ void check_same_bits(const std::string& what, const std::vector<T>& first, const
   CHECK(same_bits(first, second));
 }
 
+/// GPU memory that an op writes.
 template <class T>
-T not_a_number() {
-  if constexpr (std::is_same_v<T, ops::bf16>) {
-    return ops::bf16{0x7fc0};
-  } else {
-    return std::numeric_limits<T>::quiet_NaN();
-  }
-}
-
-/// GPU memory that an op writes: NaN, or the given values, before; and behind it a margin that must stay as
-/// it is.
-template <class T>
-class Output {
+class Output : public OutputOn<ops::Cuda, T> {
  public:
-  explicit Output(std::int64_t count) : Output(std::vector<T>(static_cast<std::size_t>(count), not_a_number<T>())) {}
-  explicit Output(const std::vector<T>& values) : count_(values.size()), buffer_(on_gpu(with_margin(values))) {}
-
-  T* get() const { return buffer_.get(); }
-
-  std::vector<T> values(const std::string& what) const {
-    std::vector<T> all = on_host(buffer_);
-    const std::vector<T> margin(all.begin() + static_cast<std::ptrdiff_t>(count_), all.end());
-    INFO(what << ": written beyond its end");
-    CHECK(same_bits(margin, std::vector<T>(kMargin, not_a_number<T>())));
-    all.resize(count_);
-    return all;
-  }
-
- private:
-  static constexpr std::size_t kMargin = 64;
-  static std::vector<T> with_margin(std::vector<T> values) {
-    values.resize(values.size() + kMargin, not_a_number<T>());
-    return values;
-  }
-  std::size_t count_;
-  ops::Buffer<ops::Cuda, T> buffer_;
+  explicit Output(std::int64_t count) : OutputOn<ops::Cuda, T>(gpu(), count) {}
+  explicit Output(const std::vector<T>& values) : OutputOn<ops::Cuda, T>(gpu(), values) {}
 };
 
 }  // namespace gpumonth::tests

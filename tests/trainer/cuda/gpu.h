@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/trainer/ops/device_memory.h"
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/cuda/context.h"
 
@@ -31,16 +32,12 @@ inline ops::Cuda& gpu() {
 
 template <class T>
 ops::Buffer<ops::Cuda, T> on_gpu(const std::vector<T>& values) {
-  ops::Buffer<ops::Cuda, T> buffer(gpu(), static_cast<std::int64_t>(values.size()));
-  ops::copy_to_device(gpu(), buffer.get(), values.data(), buffer.bytes());
-  return buffer;
+  return on_device(gpu(), values);
 }
 
 template <class T>
 std::vector<T> on_host(const ops::Buffer<ops::Cuda, T>& buffer) {
-  std::vector<T> values(static_cast<std::size_t>(buffer.size()));
-  ops::copy_to_host(gpu(), values.data(), buffer.get(), buffer.bytes());
-  return values;
+  return from_device(gpu(), buffer);
 }
 
 }  // namespace gpumonth::tests

@@ -1,0 +1,81 @@
+// model/memory.h is a table of the trainer's buffers, kept by hand: here a step is made and its buffers are counted, so
+// that one which the table does not know is noticed. For any backend.
+#pragma once
+
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/memory.h"
+#include "model/parameters.h"
+#include "tests/catch.h"
+#include "trainer/ops/buffer.h"
+#include "trainer/step.h"
+
+namespace gpumonth::tests {
+
+using MakeStep = std::function<std::unique_ptr<trainer::Step>(const trainer::StepSetup&, const model::ParameterTable&)>;
+
+/// Few blocks of many tokens: one (T, h) buffer is 1 % of what a sample takes, and vectors per sample are nothing.
+/// Sizes that oneDNN packs without padding.
+inline model::ModelConfig model_for_memory() {
+  model::ModelConfig m;
+  m.input_size = 32;
+  m.hidden_size = 256;
+  m.depth = 4;
+  m.num_heads = 4;
+  m.num_classes = 10;
+  return m;
+}
+
+/// What the buffers of a step hold. Its gradients are the communicator's where it takes them from host memory.
+inline std::int64_t held_by_step(const MakeStep& make, std::int64_t batch, const std::string& dtype, bool recompute) {
+  trainer::StepSetup setup;
+  setup.model = model_for_memory();
+  const model::ParameterTable table(setup.model);
+  std::vector<float> gradients(static_cast<std::size_t>(table.flat_size()));
+  setup.local_batch = setup.global_batch = batch;
+  setup.dtype = dtype;
+  setup.gradients = gradients.data();
+  setup.recompute = recompute;
+  const std::int64_t before = ops::live_buffer_bytes;
+  const auto step = make(setup, table);
+  return ops::live_buffer_bytes - before;
+}
+
+inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::MemoryLayout& layout,
+                         bool has_gradients) {
+  const std::string name = dtype == model::Dtype::bf16 ? "bf16" : "fp32";
+  INFO(name << (layout.recompute ? ", recompute" : ""));
+  const model::ModelConfig m = model_for_memory();
+  const std::int64_t one = held_by_step(make, 1, name, layout.recompute),
+                     two = held_by_step(make, 2, name, layout.recompute), per_sample = two - one,
+                     state = one - per_sample;
+  const auto listed = [&](std::int64_t batch) {
+    const auto parts = model::memory_parts(m, batch, dtype, layout);
+    return sum(parts) - (has_gradients ? 0 : sum(parts, model::MemoryKind::gradients));
+  };
+  const std::int64_t latents = 3 * m.latent_size() * 4;  // x_0, noise and x_t: the batch itself is not in the table
+  const std::int64_t listed_per_sample = listed(2) - listed(1) + latents, listed_state = 2 * listed(1) - listed(2);
+
+  // Not in the table: partial sums (half of a (T, h) buffer in fp32), the modulations' gradients, t, labels, losses.
+  const std::int64_t smallest = m.tokens() * m.hidden_size * model::bytes_per_element(dtype);  // (T, h)
+  INFO("per sample " << per_sample << " bytes, in the table " << listed_per_sample);
+  CHECK(std::abs(per_sample - listed_per_sample) < smallest / 2);
+  // Nor: the norm's partial sums, positions, the schedule, one event's weights on their way to the packed layouts.
+  const std::int64_t copy = model::ParameterTable(m).flat_size() * model::bytes_per_element(dtype);
+  INFO("state " << state << " bytes, in the table " << listed_state);
+  CHECK(std::abs(state - listed_state) < copy / 2);
+}
+
+inline void check_memory(const MakeStep& make, bool packed, bool has_gradients) {
+  const std::int64_t before = ops::live_buffer_bytes;
+  for (const bool recompute : {false, true})
+    for (const model::Dtype dtype : {model::Dtype::fp32, model::Dtype::bf16})
+      check_memory(make, dtype, {.packed = packed, .recompute = recompute}, has_gradients);
+  CHECK(ops::live_buffer_bytes == before);  // all of it was given back
+}
+
+}  // namespace gpumonth::tests
