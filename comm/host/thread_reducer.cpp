@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "comm/shard.h"
+#include "machine/nvtx.h"
 
 namespace gpumonth::comm {
 namespace {
@@ -157,6 +158,7 @@ struct ThreadReducer::Impl {
     double inside_s = 0;
     for (std::size_t b = 0; b < buckets.size(); ++b) {
       if (!wait_for(taken + static_cast<std::uint32_t>(buckets[b].last_segment) + 1)) return false;
+      const machine::NvtxRange range("bucket");
       times[b].start_s = seconds_since(step_start);
       communicator->all_reduce_sum(
           std::span<float>(gradients + buckets[b].range.offset, static_cast<std::size_t>(buckets[b].range.count)));

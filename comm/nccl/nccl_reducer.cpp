@@ -8,6 +8,7 @@
 #include "comm/nccl/nccl_cast.h"
 #include "comm/nccl/nccl_group.h"
 #include "comm/shard.h"
+#include "machine/nvtx.h"
 
 namespace gpumonth::comm {
 
@@ -85,6 +86,7 @@ void NcclReducer::ready(int segment) {
 }
 
 void NcclReducer::launch(std::size_t bucket, bool capturing) {
+  const machine::NvtxRange range("bucket");
   const BucketEvents& events = bucket_events_[bucket];
   record(events.ready, stream_, capturing);
   fork(events.fork);

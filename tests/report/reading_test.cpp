@@ -140,6 +140,44 @@ TEST_CASE("fit, compare, budget, report and the documented h5py lines give one t
   }
 }
 
+TEST_CASE("fit, report and budget --runs show the same curve and forecast", "[reading]") {
+  std::vector<runlog::Run> runs;
+  std::vector<budget::Efficiency> efficiencies;
+  for (const int ranks : {1, 2, 4}) {
+    for (const unsigned seed : {1u, 2u}) {
+      runs.push_back(uneven_run(ranks, false, seed));
+      runs.back().path = fmt::format("n{}-{}.h5", ranks, seed);
+      efficiencies.push_back(budget::efficiency_of(runs.back()));
+    }
+  }
+  // as `fit` does
+  scaling::FitOptions options;
+  options.components = scaling::step_model(std::make_shared<const scaling::Components>(scaling::fit_components(runs)));
+  const auto fit = scaling::fit_curve(scaling::curve_of_runs(runs), options);
+  // as `report` does without a scenario, and as `budget --runs` does
+  const auto components = budget::components_of(runs, efficiencies);
+  const auto page = budget::fit_of_runs(efficiencies, components);
+  auto scenario = budget::load_scenario(kScenario, {"scaling.source=runs"});
+  std::vector<std::string> notes;
+  const auto basis = budget::scaling_basis(scenario, efficiencies, 16, components, notes);
+  REQUIRE(page);
+  REQUIRE(basis);
+  for (const scaling::Fit* other : {&*page, &basis->fit}) {
+    REQUIRE(other->curve().points.size() == fit.curve().points.size());
+    for (std::size_t i = 0; i < fit.curve().points.size(); ++i) {
+      const auto &a = fit.curve().points[i], &b = other->curve().points[i];
+      INFO(a.run << " " << b.run);
+      CHECK((a.run == b.run && a.ranks == b.ranks));
+      CHECK((a.samples_per_s == b.samples_per_s && a.batch_per_rank == b.batch_per_rank));
+    }
+    for (const std::int64_t ranks : {8, 16, 64}) {
+      const auto a = fit.predict(ranks, 8), b = other->predict(ranks, 8);
+      INFO("at " << ranks << " ranks");
+      CHECK((a.samples_per_s == b.samples_per_s && a.low == b.low && a.high == b.high));
+    }
+  }
+}
+
 TEST_CASE("the parts of a step are those of the mean step, in report, compare and fit", "[reading]") {
   const auto run = uneven_run(2);
   const auto e = budget::efficiency_of(run);

@@ -142,7 +142,7 @@ void check_model(bool video, bool learn_sigma) {
     dit.forward(in.x.data(), in.t.data(), in.labels.data());
   };
   forward();
-  const auto coefficients = step_coefficients(DiffusionSchedule());
+  const auto coefficients = ops::step_coefficients(ops::DiffusionSchedule());
   std::vector<double> losses(kBatch);
   const ops::DiffusionLossInput input{dit.tokens(),        in.x.data(),          in.noise.data(), in.t.data(),
                                       coefficients.data(), ops::latent_shape(m), kBatch,          learn_sigma};

@@ -22,15 +22,15 @@ class DitModel final : public Model {
         dit_(device_, setup.model, table, setup.local_batch, memory_, setup.keep), owned_(memory_.owned(events())),
         parameters_(memory_.template take<float>(table.flat_size())), x_0_(device_, setup.local_batch * latent_size()),
         noise_(device_, x_0_.size()), x_t_(device_, x_0_.size()), t_(device_, setup.local_batch),
-        labels_(device_, setup.local_batch), schedule_(device_, kDiffusionSteps), loss_(device_, setup.local_batch),
-        losses_(setup.local_batch) {
+        labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
+        loss_(device_, setup.local_batch), losses_(setup.local_batch) {
     if (setup.gradients) {
       gradients_ = {setup.gradients, setup.gradients.get(), flat_size()};
     } else if (setup.keep != Keep::nothing) {
       gradients_ = ops::Buffer<Device, float>(device_, flat_size());
     }
     if constexpr (!std::is_same_v<T, float>) typed_ = ops::Buffer<Device, T>(device_, typed_size());
-    const auto coefficients = step_coefficients(DiffusionSchedule());
+    const auto coefficients = ops::step_coefficients(ops::DiffusionSchedule());
     ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
     dit_.bind(masters(), Device::kPacksWeights ? nullptr : typed(0));
   }
@@ -174,7 +174,7 @@ class DitModel final : public Model {
   ops::Buffer<Device, T> typed_;
   ops::Buffer<Device, float> x_0_, noise_, x_t_;  // (B, C, [F,] H, W)
   ops::Buffer<Device, std::int32_t> t_, labels_;  // (B)
-  ops::Buffer<Device, StepCoefficients> schedule_;
+  ops::Buffer<Device, ops::StepCoefficients> schedule_;
   ops::Buffer<Device, double> loss_;  // (B)
   std::vector<double> losses_;
   std::vector<float> host_;  // what parameters() handed out, where the device's memory is not the host's

@@ -2,6 +2,7 @@
 // Included only where it is instantiated.
 #pragma once
 
+#include "machine/nvtx.h"
 #include "trainer/dit/dit_model.h"
 #include "trainer/ops/grad_norm.h"
 #include "trainer/ops/recording.h"
@@ -39,20 +40,17 @@ class DitStep : public TrainingStep, public ResumableState {
     reducer_->begin_step(step);
     timeline_.mark(kStarted);
     load(batch, settings, step);
+    const machine::NvtxRange range("step");
     recording_.run([this, clip_norm = settings.clip_norm] {
-      model_.enqueue_forward();
-      timeline_.mark(kForwarded);
+      enqueue_forward();
       reducer_->begin_backward();
-      model_.enqueue_backward([this](int event) { reducer_->ready(event); });
-      timeline_.mark(kBackwarded);
-      reducer_->wait();
-      timeline_.mark(kReduced);
+      enqueue_backward();
       enqueue_update(clip_norm);
-      timeline_.mark(kUpdated);
     });
   }
 
   StepResult finish() override {
+    const machine::NvtxRange range("wait");
     ops::synchronize(model_.device());
     StepResult r;
     r.loss_sum = model_.fetch_losses();
@@ -94,7 +92,26 @@ class DitStep : public TrainingStep, public ResumableState {
     ops::copy_to_device(model_.device(), adamw_.get(), &constants, sizeof constants);
   }
 
-  void enqueue_update(double clip_norm) { optimizer_.sharded() ? update_shard(clip_norm) : update_all(clip_norm); }
+  void enqueue_forward() {
+    const machine::NvtxRange range("forward");
+    model_.enqueue_forward();
+    timeline_.mark(kForwarded);
+  }
+
+  /// Gradients go to the reducer segment by segment.
+  void enqueue_backward() {
+    const machine::NvtxRange range("backward");
+    model_.enqueue_backward([this](int segment) { reducer_->ready(segment); });
+    timeline_.mark(kBackwarded);
+  }
+
+  void enqueue_update(double clip_norm) {
+    reducer_->wait();
+    timeline_.mark(kReduced);
+    const machine::NvtxRange range("update");
+    optimizer_.sharded() ? update_shard(clip_norm) : update_all(clip_norm);
+    timeline_.mark(kUpdated);
+  }
 
   /// This rank's part; then every rank gets everybody's parameters, and packs them all.
   void update_shard(double clip_norm) {
