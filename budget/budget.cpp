@@ -56,22 +56,22 @@ void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
   budget.fitted[kScalingCarriedOver] = {fitted, basis.carried, {}};
 }
 
-std::vector<InputShare> shares_of(const Scenario& s, const Cluster& cluster, const Column Outcome::*result) {
-  const auto model = [&](const Sample& sample) { return Column(cluster.simulation.evaluate(sample).*result); };
+std::vector<InputShare> shares_of(const Scenario& s, const TrainingPlan& training, const Column Outcome::*result) {
+  const auto model = [&](const Sample& sample) { return Column(training.simulation.evaluate(sample).*result); };
   std::vector<InputShare> shares;
-  for (auto& share : variance_shares(cluster.simulation.inputs(), model, kShareDraws, kMonteCarloSeed)) {
+  for (auto& share : variance_shares(training.simulation.inputs(), model, kShareDraws, kMonteCarloSeed)) {
     if (!(share.total > kLeastShare)) continue;
-    Tag tag = share.input == kUtilisationInput ? cluster.utilisation.tag : Tag::fitted;
-    if (share.input == kEfficiencyInput && !cluster.basis->carried.empty()) tag = Tag::assumed;
+    Tag tag = share.input == kUtilisationInput ? training.utilisation.tag : Tag::fitted;
+    if (share.input == kEfficiencyInput && !training.basis->carried.empty()) tag = Tag::assumed;
     if (s.has(share.input)) tag = s.at(share.input).tag;
     shares.push_back({std::move(share), tag});
   }
   return shares;
 }
 
-void add_shares(Budget& budget, const Cluster& cluster) {
-  budget.months_shares = shares_of(budget.scenario, cluster, &Outcome::months);
-  if (cluster.outcome.usd.size() > 0) budget.usd_shares = shares_of(budget.scenario, cluster, &Outcome::usd);
+void add_shares(Budget& budget, const TrainingPlan& training) {
+  budget.months_shares = shares_of(budget.scenario, training, &Outcome::months);
+  if (training.outcome.usd.size() > 0) budget.usd_shares = shares_of(budget.scenario, training, &Outcome::usd);
 }
 
 }  // namespace
@@ -88,18 +88,18 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   check_benchmark(s);
   const auto gpus = planned_gpus(s);
   std::optional<ScalingBasis>& basis = budget.basis;
-  std::optional<Cluster> cluster;
+  std::optional<TrainingPlan> training;
   const Number utilisation = reached_utilisation(s, runs);
   if (gpus && has_compute(s)) {
     basis = scaling_basis(s, runs, *gpus, options.components, budget.notes);
     if (basis) add_fitted_inputs(budget, *basis);
-    cluster.emplace(make_cluster(s, utilisation, basis ? &*basis : nullptr, *gpus, budget.notes));
-    add_shares(budget, *cluster);
+    training.emplace(make_training_plan(s, utilisation, basis ? &*basis : nullptr, *gpus, budget.notes));
+    add_shares(budget, *training);
     if (options.gpus.size() > 1)
       budget.sweep = sweep(s, utilisation, basis ? &*basis : nullptr, options.gpus, budget.notes);
   }
-  const Cluster* on_gpus = cluster ? &*cluster : nullptr;
-  const Sample sample = cluster ? cluster->sample : drawn_sample(uncertain_inputs(s, utilisation, nullptr, 1));
+  const TrainingPlan* on_gpus = training ? &*training : nullptr;
+  const Sample sample = training ? training->sample : drawn_sample(uncertain_inputs(s, utilisation, nullptr, 1));
   budget.rungs =
       climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample), on_gpus});
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");

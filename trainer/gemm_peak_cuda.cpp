@@ -11,7 +11,7 @@
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/cuda/context.h"
-#include "trainer/ops/timeline.h"
+#include "trainer/ops/step_timer.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -21,14 +21,14 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 /// Seconds of one `work` when it is repeated for at least `least_s`.
 double seconds_each(ops::Cuda& device, double least_s, const std::function<void()>& work) {
-  ops::Timeline<ops::Cuda> timeline(device, 2);
+  ops::StepTimer<ops::Cuda> timer(device, 2);
   int repeats = 1;
   for (;;) {
-    timeline.mark(0);
+    timer.mark(0);
     for (int i = 0; i < repeats; ++i) work();
-    timeline.mark(1);
+    timer.mark(1);
     ops::synchronize(device);
-    const double taken_s = timeline.seconds(0, 1);
+    const double taken_s = timer.seconds(0, 1);
     if (taken_s >= least_s || repeats >= 1 << 20) return taken_s / repeats;
     const double wanted = 1.2 * least_s * repeats / std::max(taken_s, 1e-6);
     repeats = static_cast<int>(std::clamp(wanted, 2.0 * repeats, 1048576.0));

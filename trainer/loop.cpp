@@ -49,7 +49,7 @@ class Loop {
   Loop(const RunConfig& config, const ResolvedRun& resolved, comm::Transport& transport, TrainingStep& step)
       : config_(config), transport_(transport), comm_(transport.ranks()), resolved_(resolved), table_(config.model),
         step_(step), state_(step.state()),
-        reducer_(transport.make_reducer(step.gradient_buffer(), step.events(),
+        reducer_(transport.make_reducer(step.gradient_buffer(), step.segments(),
                                         static_cast<std::int64_t>(config.comm.bucket_mib * 1048576), step.stream(),
                                         reducer_options())),
         dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)

@@ -83,13 +83,14 @@ void declare(config::Table& root, RunConfig& c) {
       "wire", c.comm.wire,
       {.one_of = {"fp32", "bf16"},
        .help =
-           "type of gradients on their way between GPUs; bf16, nccl only: half the bytes, sums rounded on the way"});
+           "type of gradients on their way between GPUs (reduce_dtype in PyTorch); bf16, nccl only: half the bytes, sums "
+           "rounded on the way"});
   comm.field(
       "sharding", c.comm.sharding,
       {.one_of = {"none", "optimizer"},
        .also_called =
            {{"zero", "optimizer"}, {"zero1", "optimizer"}, {"zero-1", "optimizer"}, {"off", "none"}, {"false", "none"}},
-       .help = "optimizer: every rank updates its share of the parameters, then all gather them"});
+       .help = "optimizer (ZeRO-1): every rank updates its share of the parameters, then all gather them"});
   comm.field("allow_shared_gpu", c.comm.allow_shared_gpu,
              {.help = "two nccl ranks may use one GPU, over sockets: for tests, slow"});
   comm.field("watchdog_s", c.comm.watchdog_s,

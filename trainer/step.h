@@ -1,4 +1,4 @@
-// One training step as the loop sees it: gradients that become ready event by event and go to a reducer. The DiT is one
+// One training step as the loop sees it: gradients that become ready segment by segment and go to a reducer. The DiT is one
 // implementation (dit/dit_step.h); a recorded step can be replayed in its place.
 #pragma once
 
@@ -27,9 +27,9 @@ struct StepResult {
 class TrainingStep {
  public:
   virtual ~TrainingStep() = default;
-  /// Which part of the flat gradient buffer each backward event completes, in order.
-  virtual const std::vector<comm::Segment>& events() const = 0;
-  /// That buffer, fp32, which the reducer sums; of several ranks from Communicator::allocate.
+  /// Which parts of the flat gradient buffer backward completes, in order.
+  virtual const std::vector<comm::Segment>& segments() const = 0;
+  /// That buffer, fp32, which the reducer sums; of several ranks from Transport::allocate.
   virtual float* gradient_buffer() = 0;
   /// What work is ordered on: a cudaStream_t, null on the CPU.
   virtual void* stream() = 0;

@@ -41,10 +41,10 @@ struct Rung {
 struct LadderContext {
   const Scenario& scenario;
   const std::vector<Efficiency>& runs;
-  std::vector<std::string>& notes;   ///< what is left out, and why
-  const Inputs<Number>& ends;        ///< with the utilisation that is reached
-  const Inputs<Column>& draws;       ///< the cluster's, where there is one
-  const Cluster* cluster = nullptr;  ///< the training on N GPUs; nullptr: N is not given, or no utilisation
+  std::vector<std::string>& notes;         ///< what is left out, and why
+  const Inputs<Number>& ends;              ///< with the utilisation that is reached
+  const Inputs<Column>& draws;             ///< the training plan's, where there is one
+  const TrainingPlan* training = nullptr;  ///< the training on N GPUs; nullptr: N is not given, or no utilisation
 };
 
 /// What a formula of a rung gives.

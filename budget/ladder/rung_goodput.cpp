@@ -13,8 +13,8 @@ Number provenance(const Scenario& s) {
   return s.has("goodput.other_stops") ? from * s.at("goodput.other_stops") : from;
 }
 
-std::string what_stands_now(const Scenario& s, const Cluster& cluster) {
-  const Outcome& out = cluster.outcome;
+std::string what_stands_now(const Scenario& s, const TrainingPlan& training) {
+  const Outcome& out = training.outcome;
   const auto text_of = [](const Column& column, std::string (*format)(double)) {
     return range_text(drawn(column, {}, "", ""), format);
   };
@@ -23,7 +23,7 @@ std::string what_stands_now(const Scenario& s, const Cluster& cluster) {
     text = fmt::format(
         "one failure in {} h on {} GPUs ({} per GPU-hour); a checkpoint of {} s every {} min (Daly), restart "
         "in {} min",
-        text_of(out.mtbf_s / 3600, compact), grouped(static_cast<double>(cluster.gpus)),
+        text_of(out.mtbf_s / 3600, compact), grouped(static_cast<double>(training.gpus)),
         range_text(s.at("goodput.failure_rate"), scientific), range_text(s.at("goodput.checkpoint"), compact),
         text_of(out.interval_s / 60, compact), range_text(s.at("goodput.restart") / exactly(60), compact));
   if (s.has("goodput.other_stops"))
@@ -34,25 +34,25 @@ std::string what_stands_now(const Scenario& s, const Cluster& cluster) {
 }  // namespace
 
 std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
-  if (before == nullptr || context.cluster == nullptr) return std::nullopt;
+  if (before == nullptr || context.training == nullptr) return std::nullopt;
   const Scenario& s = context.scenario;
-  const Cluster& cluster = *context.cluster;
-  if (!cluster.simulation.has_goodput()) {
+  const TrainingPlan& training = *context.training;
+  if (!training.simulation.has_goodput()) {
     context.notes.push_back(
         "goodput: left out, the scenario has no goodput.failure_rate, checkpoint and restart: add [goodput] "
         "from = "
         "\"../published/goodput.toml\"");
     return std::nullopt;
   }
-  const Outcome& out = cluster.outcome;
+  const Outcome& out = training.outcome;
   const Number from = provenance(s);
-  const Column before_months = cluster.simulation.has_scaling() ? out.scaling_months : out.measured_months;
+  const Column before_months = training.simulation.has_scaling() ? out.scaling_months : out.measured_months;
   Rung rung{.id = RungId::goodput};
   rung.replaces = "the cluster never stops";
-  rung.replacement = what_stands_now(s, cluster);
+  rung.replacement = what_stands_now(s, training);
   rung.inputs = from.inputs;
   rung.compute = before->compute;
-  const Column used = cluster.simulation.has_scaling() ? Column(out.utilisation * out.efficiency) : out.utilisation;
+  const Column used = training.simulation.has_scaling() ? Column(out.utilisation * out.efficiency) : out.utilisation;
   rung.utilisation = drawn(used * out.goodput, before->utilisation * from, "1", "utilisation x goodput");
   rung.gpu_months = drawn(out.goodput_months, before->gpu_months * from, "GPU-month",
                           "GPU-months of the rung before / goodput, 5 % .. 95 % of the draws");

@@ -9,18 +9,18 @@
 namespace gpumonth::budget {
 namespace {
 
-std::string batch_text(const Scenario& s, const Cluster& cluster) {
-  const double batch = cluster.simulation.global_batch();
+std::string batch_text(const Scenario& s, const TrainingPlan& training) {
+  const double batch = training.simulation.global_batch();
   if (!s.has("batch.critical")) return fmt::format("batch {}", grouped(batch));
-  const Number factor = drawn(cluster.outcome.samples_factor, {}, "1", "");
+  const Number factor = drawn(training.outcome.samples_factor, {}, "1", "");
   return fmt::format("batch {} against a critical one of {}: {} x the samples", grouped(batch),
                      range_text(s.at("batch.critical"), grouped), range_text(factor, compact));
 }
 
-std::string memory_text(const Scenario& s, const Cluster& cluster) {
-  if (!cluster.memory) return "memory not checked";
-  return fmt::format("{:.3g} GB of {:g} GB per GPU ({})", cluster.memory->total() / 1e9, s.hardware.memory_gb,
-                     describe(cluster.plan));
+std::string memory_text(const Scenario& s, const TrainingPlan& training) {
+  if (!training.memory) return "memory not checked";
+  return fmt::format("{:.3g} GB of {:g} GB per GPU ({})", training.memory->total() / 1e9, s.hardware.memory_gb,
+                     describe(training.plan));
 }
 
 /// Why a published curve falls where its submitters put less work on every GPU; empty where they did not.
@@ -32,37 +32,37 @@ std::string batch_step(const scaling::ScalingCurve& curve, std::int64_t gpus) {
                      grouped(static_cast<double>(fewest)), here);
 }
 
-std::string curve_text(const Cluster& cluster) {
-  const ScalingBasis& basis = *cluster.basis;
+std::string curve_text(const TrainingPlan& training) {
+  const ScalingBasis& basis = *training.basis;
   const auto all = scaling::groups(basis.fit.curve());
   const auto most = all.back().ranks;
-  const double beyond = static_cast<double>(cluster.gpus) / static_cast<double>(most);
+  const double beyond = static_cast<double>(training.gpus) / static_cast<double>(most);
   std::string text = fmt::format(", from the fit of {} ({} .. {} GPUs{})", basis.input,
                                  grouped(static_cast<double>(all.front().ranks)), grouped(static_cast<double>(most)),
                                  beyond > 1 ? fmt::format(", extrapolated x {:.3g}", beyond) : "");
-  text += batch_step(basis.fit.curve(), cluster.gpus);
-  if (cluster.simulation.extra_recompute() > 1)
-    text += fmt::format("; x {:.3g} time for recompute", cluster.simulation.extra_recompute());
+  text += batch_step(basis.fit.curve(), training.gpus);
+  if (training.simulation.extra_recompute() > 1)
+    text += fmt::format("; x {:.3g} time for recompute", training.simulation.extra_recompute());
   if (!basis.carried.empty()) text += fmt::format("; carried over (assumed): {}", basis.carried);
   return text;
 }
 
-std::string what_stands_now(const Scenario& s, const Cluster& cluster, const Number& efficiency) {
-  std::string text =
-      fmt::format("on {} GPUs {} of that", grouped(static_cast<double>(cluster.gpus)), range_text(efficiency, percent));
-  if (cluster.basis != nullptr) text += curve_text(cluster);
-  if (cluster.simulation.has_step())
+std::string what_stands_now(const Scenario& s, const TrainingPlan& training, const Number& efficiency) {
+  std::string text = fmt::format("on {} GPUs {} of that", grouped(static_cast<double>(training.gpus)),
+                                 range_text(efficiency, percent));
+  if (training.basis != nullptr) text += curve_text(training);
+  if (training.simulation.has_step())
     text += fmt::format("; a step takes {} x its products, for update and exchange",
-                        range_text(drawn(cluster.outcome.step_factor, {}, "", ""), compact));
-  return fmt::format("{}; {}; {}; from here on 90 % of {} draws", text, batch_text(s, cluster), memory_text(s, cluster),
-                     grouped(static_cast<double>(kDraws)));
+                        range_text(drawn(training.outcome.step_factor, {}, "", ""), compact));
+  return fmt::format("{}; {}; {}; from here on 90 % of {} draws", text, batch_text(s, training),
+                     memory_text(s, training), grouped(static_cast<double>(kDraws)));
 }
 
-std::string what_was_supposed(const Cluster& cluster) {
-  const std::string reached = range_text(cluster.utilisation, percent);
-  if (cluster.basis == nullptr) return fmt::format("the {} hold on any number of GPUs, whatever the batch", reached);
+std::string what_was_supposed(const TrainingPlan& training) {
+  const std::string reached = range_text(training.utilisation, percent);
+  if (training.basis == nullptr) return fmt::format("the {} hold on any number of GPUs, whatever the batch", reached);
   return fmt::format("the {} reached on {} GPU{} hold on any number, whatever the batch", reached,
-                     cluster.basis->reference, cluster.basis->reference == 1 ? "" : "s");
+                     training.basis->reference, training.basis->reference == 1 ? "" : "s");
 }
 
 /// What the curve brings in.
@@ -77,8 +77,8 @@ Number basis_provenance(const ScalingBasis& basis) {
   return fitted * carried;
 }
 
-Number provenance(const Scenario& s, const Cluster& cluster) {
-  Number from = cluster.basis != nullptr ? basis_provenance(*cluster.basis) : exactly(1);
+Number provenance(const Scenario& s, const TrainingPlan& training) {
+  Number from = training.basis != nullptr ? basis_provenance(*training.basis) : exactly(1);
   for (const char* key :
        {"scaling.reference_gpus", "scaling.transfer", "step.bandwidth", "batch.critical", "batch.base"})
     if (s.has(key)) from = from * s.at(key);
@@ -88,20 +88,20 @@ Number provenance(const Scenario& s, const Cluster& cluster) {
 }  // namespace
 
 std::optional<Rung> scaling(const LadderContext& context, const Rung* before) {
-  if (before == nullptr || context.cluster == nullptr || !context.cluster->simulation.has_scaling())
+  if (before == nullptr || context.training == nullptr || !context.training->simulation.has_scaling())
     return std::nullopt;
   const Scenario& s = context.scenario;
-  const Cluster& cluster = *context.cluster;
-  const Outcome& out = cluster.outcome;
-  const Number from = provenance(s, cluster);
+  const TrainingPlan& training = *context.training;
+  const Outcome& out = training.outcome;
+  const Number from = provenance(s, training);
   const Number efficiency = drawn(out.efficiency, from, "1", "throughput per GPU over that on the reference");
   Rung rung{.id = RungId::scaling};
-  rung.replaces = what_was_supposed(cluster);
-  rung.replacement = what_stands_now(s, cluster, efficiency);
+  rung.replaces = what_was_supposed(training);
+  rung.replacement = what_stands_now(s, training, efficiency);
   rung.inputs = from.inputs;
   rung.compute = drawn(out.compute_flop * out.samples_factor, before->compute * from, "FLOP",
                        "compute x samples that the batch needs");
-  rung.utilisation = drawn(out.utilisation * out.efficiency, before->utilisation * cluster.utilisation * from, "1",
+  rung.utilisation = drawn(out.utilisation * out.efficiency, before->utilisation * training.utilisation * from, "1",
                            "utilisation at the reference x efficiency on N GPUs");
   rung.gpu_months = drawn(out.scaling_months, before->gpu_months * rung.utilisation, "GPU-month",
                           "compute / (peak x utilisation x days per month x 86,400 s), 5 % .. 95 % of the draws");

@@ -16,11 +16,11 @@ Number range(const Column& column, const char* unit) {
   return column.size() > 0 ? drawn(column, {}, unit, "") : Number{};
 }
 
-SweepRow row(const Cluster& cluster) {
-  const Outcome& out = cluster.outcome;
-  SweepRow row{.gpus = cluster.gpus};
-  row.plan = describe(cluster.plan);
-  row.global_batch = cluster.simulation.global_batch();
+SweepRow row(const TrainingPlan& training) {
+  const Outcome& out = training.outcome;
+  SweepRow row{.gpus = training.gpus};
+  row.plan = describe(training.plan);
+  row.global_batch = training.simulation.global_batch();
   row.efficiency = range(out.efficiency, "1");
   row.samples_factor = range(out.samples_factor, "1");
   row.goodput = range(out.goodput, "1");
@@ -65,7 +65,7 @@ std::vector<SweepRow> sweep(const Scenario& s, const Number& utilisation, const 
                             const std::vector<std::int64_t>& gpus, std::vector<std::string>& notes) {
   std::vector<SweepRow> rows;
   for (const auto n : gpus) try {
-      rows.push_back(row(make_cluster(s, utilisation, basis, n, notes)));
+      rows.push_back(row(make_training_plan(s, utilisation, basis, n, notes)));
     } catch (const UserError& error) {
       rows.push_back({.gpus = n, .refused = error.what()});
     }

@@ -62,24 +62,24 @@ MemoryPlan checked_plan(const Scenario& s, std::int64_t gpus) {
 }
 
 /// A cluster that fails faster than it restarts never ends: of no draw there is a cost.
-void check_progress(const Scenario& s, const Cluster& cluster) {
-  const Outcome& out = cluster.outcome;
+void check_progress(const Scenario& s, const TrainingPlan& training) {
+  const Outcome& out = training.outcome;
   if (out.goodput.size() > 0 && !(out.goodput > kLeastProgress).all())
     user_error(
         "{}: on {} GPUs with a failure every {} s on average and {} s to restart and checkpoint, next to no "
         "step is "
         "made: lower goodput.failure_rate, restart, checkpoint or cost.gpus",
-        s.path, cluster.gpus, compact(out.mtbf_s.minCoeff()),
+        s.path, training.gpus, compact(out.mtbf_s.minCoeff()),
         compact(s.at("goodput.restart").high + s.at("goodput.checkpoint").high));
   if (!out.months.isFinite().all())
     user_error("{}: on {} GPUs the GPU-months are beyond any number: look for a key with a wrong unit", s.path,
-               cluster.gpus);
+               training.gpus);
 }
 
 }  // namespace
 
-Cluster make_cluster(const Scenario& s, const Number& utilisation, const ScalingBasis* basis, std::int64_t gpus,
-                     std::vector<std::string>& notes) {
+TrainingPlan make_training_plan(const Scenario& s, const Number& utilisation, const ScalingBasis* basis,
+                                std::int64_t gpus, std::vector<std::string>& notes) {
   check_replicas(s, gpus);
   MemoryPlan plan = s.plan;
   std::optional<MemoryNeed> memory;
@@ -91,11 +91,12 @@ Cluster make_cluster(const Scenario& s, const Number& utilisation, const Scaling
     memory = memory_need(s.model, plan, gpus);
   }
   const Number& at_reference = basis != nullptr && basis->utilisation.known() ? basis->utilisation : utilisation;
-  Cluster cluster{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus), {}, {}};
-  cluster.sample = drawn_sample(cluster.simulation.inputs());
-  cluster.outcome = cluster.simulation.evaluate(cluster.sample);
-  check_progress(s, cluster);
-  return cluster;
+  TrainingPlan training{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus),
+                        {},   {}};
+  training.sample = drawn_sample(training.simulation.inputs());
+  training.outcome = training.simulation.evaluate(training.sample);
+  check_progress(s, training);
+  return training;
 }
 
 Number drawn(const Column& column, const Number& from, const std::string& unit, const std::string& formula) {

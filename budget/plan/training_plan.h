@@ -12,7 +12,7 @@
 
 namespace gpumonth::budget {
 
-struct Cluster {
+struct TrainingPlan {
   std::int64_t gpus = 1;
   MemoryPlan plan;                   ///< never auto
   std::optional<MemoryNeed> memory;  ///< nothing: not checked, a note says why
@@ -26,8 +26,8 @@ struct Cluster {
 /// `gpus` GPUs with the scenario's plan, or the least that fits where its sharding is auto. Throws UserError,
 /// with the smallest change that fits, where the plan does not; where `gpus` is no multiple of replica_gpus;
 /// where nothing fits.
-Cluster make_cluster(const Scenario& scenario, const Number& utilisation, const ScalingBasis* basis, std::int64_t gpus,
-                     std::vector<std::string>& notes);
+TrainingPlan make_training_plan(const Scenario& scenario, const Number& utilisation, const ScalingBasis* basis,
+                                std::int64_t gpus, std::vector<std::string>& notes);
 
 /// A column as a number: 5 % and 95 % quantile, provenance of `from`.
 Number drawn(const Column& column, const Number& from, const std::string& unit, const std::string& formula);

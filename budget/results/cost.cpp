@@ -13,7 +13,7 @@ Number drawn_or(const Number& ends, const Outcome* outcome, const Column Outcome
 
 }  // namespace
 
-Group cost_group(const Scenario& s, const std::vector<Rung>& rungs, const Cluster* cluster,
+Group cost_group(const Scenario& s, const std::vector<Rung>& rungs, const TrainingPlan* training,
                  std::vector<std::string>& notes) {
   Group group{.id = "cost", .title = "Days, money, energy", .lines = {}};
   if (rungs.empty()) {
@@ -23,11 +23,11 @@ Group cost_group(const Scenario& s, const std::vector<Rung>& rungs, const Cluste
   const Rung& last = rungs.back();
   const Inputs<Number> in(s);
   const Number& months = last.gpu_months;
-  const Outcome* outcome = cluster != nullptr && last.is_drawn() ? &cluster->outcome : nullptr;
+  const Outcome* outcome = training != nullptr && last.is_drawn() ? &training->outcome : nullptr;
   group.title += fmt::format(" (rung {})", name(last.id));
   group.lines.push_back({"gpu_hours", "GPU-hours", gpu_hours(in, months)});
   if (s.has("cost.gpus")) {
-    const bool scaled = cluster != nullptr && cluster->basis != nullptr;
+    const bool scaled = training != nullptr && training->basis != nullptr;
     group.lines.push_back({"gpus", "GPUs at the same time", s.at("cost.gpus").as("GPU", "input")});
     group.lines.push_back({"days", scaled ? "days on them" : "days on them, at perfect scaling",
                            drawn_or(days_on(in, months, s.at("cost.gpus")), outcome, &Outcome::days)});

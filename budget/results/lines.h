@@ -34,11 +34,11 @@ Group inference_group(const Scenario& scenario, const std::vector<Rung>& rungs, 
 Group outputs_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// GPUs that a share of all uploads would keep busy: as the publication prints it, and as its factors multiply.
 Group demand_group(const Scenario& scenario, std::vector<std::string>& notes);
-/// Days, money and energy of the last rung; 90 % of the draws where it is one of `cluster` (may be nullptr).
-Group cost_group(const Scenario& scenario, const std::vector<Rung>& rungs, const Cluster* cluster,
+/// Days, money and energy of the last rung; 90 % of the draws where it is one of `training` (may be nullptr).
+Group cost_group(const Scenario& scenario, const std::vector<Rung>& rungs, const TrainingPlan* training,
                  std::vector<std::string>& notes);
-/// The training on N GPUs: memory, batch, efficiency, failures. Empty without a cluster.
-Group plan_group(const Scenario& scenario, const std::vector<Rung>& rungs, const Cluster* cluster);
+/// The training on N GPUs: memory, batch, efficiency, failures. Empty without them.
+Group plan_group(const Scenario& scenario, const std::vector<Rung>& rungs, const TrainingPlan* training);
 
 /// Published compute of one clip, all denoising steps; of one image; unknown where inputs are missing.
 Number clip_inference(const Scenario& scenario);

@@ -9,23 +9,23 @@ namespace {
 
 constexpr double kGigabyte = 1e9;
 
-void add_memory(const Scenario& s, const Cluster& cluster, Group& group) {
-  if (!cluster.memory) return;
+void add_memory(const Scenario& s, const TrainingPlan& training, Group& group) {
+  if (!training.memory) return;
   const auto gigabytes = [&](double bytes, const char* formula) {
     return (s.at("model") * exactly(bytes / kGigabyte)).as("GB", formula);
   };
   group.lines.push_back({"state_gb", "memory per GPU: parameters, gradients, moments, EMA",
-                         gigabytes(cluster.memory->state_bytes, "model/memory.h by sharding")});
+                         gigabytes(training.memory->state_bytes, "model/memory.h by sharding")});
   group.lines.push_back({"activations_gb", "  activations",
-                         gigabytes(cluster.memory->activation_bytes, "model/memory.h / GPUs per replica")});
-  Number room = exactly(s.hardware.memory_gb * (1 - cluster.plan.memory_reserve), "GB");
+                         gigabytes(training.memory->activation_bytes, "model/memory.h / GPUs per replica")});
+  Number room = exactly(s.hardware.memory_gb * (1 - training.plan.memory_reserve), "GB");
   room.formula = "memory x (1 - plan.memory_reserve)";
   room.tag = s.at("hardware.peak_flops_per_s").tag;
   group.lines.push_back({"memory_gb", "  room for them", room});
 }
 
-void add_failures(const Scenario& s, const Cluster& cluster, Group& group) {
-  const Outcome& out = cluster.outcome;
+void add_failures(const Scenario& s, const TrainingPlan& training, Group& group) {
+  const Outcome& out = training.outcome;
   if (out.goodput.size() == 0) return;
   const Number rate = s.at("goodput.failure_rate");
   if (!out.mtbf_s.isInf().all()) {
@@ -41,23 +41,23 @@ void add_failures(const Scenario& s, const Cluster& cluster, Group& group) {
 
 }  // namespace
 
-Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const Cluster* cluster) {
-  if (cluster == nullptr) return {};
-  const Outcome& out = cluster->outcome;
+Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const TrainingPlan* training) {
+  if (training == nullptr) return {};
+  const Outcome& out = training->outcome;
   Group group{
-      .id = "plan", .title = fmt::format("On {} GPUs: {}", cluster->gpus, describe(cluster->plan)), .lines = {}};
+      .id = "plan", .title = fmt::format("On {} GPUs: {}", training->gpus, describe(training->plan)), .lines = {}};
   const Number gpus = s.at("cost.gpus");
   Number batch = gpus.as("sample", "replicas x plan.batch_per_replica");
-  batch.low = batch.high = cluster->simulation.global_batch();
+  batch.low = batch.high = training->simulation.global_batch();
   group.lines.push_back({"global_batch", "batch of a step", batch});
-  if (s.has("batch.critical") && cluster->simulation.has_scaling())
+  if (s.has("batch.critical") && training->simulation.has_scaling())
     group.lines.push_back({"samples_factor", "samples needed against a small batch",
                            drawn(out.samples_factor, gpus * s.at("batch.critical"), "1", "McCandlish et al. 2018")});
-  add_memory(s, *cluster, group);
-  if (const Rung* scaling = find(rungs, RungId::scaling); scaling != nullptr && cluster->basis != nullptr)
-    group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", cluster->basis->reference),
+  add_memory(s, *training, group);
+  if (const Rung* scaling = find(rungs, RungId::scaling); scaling != nullptr && training->basis != nullptr)
+    group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", training->basis->reference),
                            drawn(out.efficiency, scaling->factor, "1", "throughput per GPU, from the fit")});
-  add_failures(s, *cluster, group);
+  add_failures(s, *training, group);
   return group;
 }
 

@@ -63,16 +63,16 @@ budget::Sample ends(const budget::Scenario& s, bool high) {
 
 }  // namespace
 
-TEST_CASE("the draws' formulas are the ladder's", "[cluster]") {
+TEST_CASE("the draws' formulas are the ladder's", "[training-plan]") {
   for (const auto& overrides : std::vector<std::vector<std::string>>{{"scaling.curve="},
                                                                      {"scaling.curve=", "video.share=0.2..0.9"},
                                                                      {"scaling.curve=", "training.samples=1e9..2e9"}}) {
     const auto s = tests::sora(overrides);
     std::vector<std::string> notes;
     const auto utilisation = budget::reached_utilisation(s, {});
-    const auto cluster = budget::make_cluster(s, utilisation, nullptr, 4096, notes);
+    const auto training = budget::make_training_plan(s, utilisation, nullptr, 4096, notes);
     const auto b = budget::make_budget(s, {});
-    const auto low = cluster.simulation.evaluate(ends(s, false)), high = cluster.simulation.evaluate(ends(s, true));
+    const auto low = training.simulation.evaluate(ends(s, false)), high = training.simulation.evaluate(ends(s, true));
     CHECK(low.compute_flop[0] == Approx(b.rungs[2].compute.low));
     CHECK(high.compute_flop[0] == Approx(b.rungs[2].compute.high));
     CHECK(low.measured_months[0] == Approx(b.rungs[3].gpu_months.low));
@@ -80,7 +80,7 @@ TEST_CASE("the draws' formulas are the ladder's", "[cluster]") {
   }
 }
 
-TEST_CASE("with one uncertain factor the draws' 90 % is its range", "[cluster]") {
+TEST_CASE("with one uncertain factor the draws' 90 % is its range", "[training-plan]") {
   const auto b = budget::make_budget(
       tests::sora({"scaling.curve=", "utilisation.published_mfu=0.4", "goodput.failure_rate=1e-5",
                    "goodput.checkpoint=30", "goodput.restart=600", "goodput.other_stops=0.1", "batch.critical=5000"}),
@@ -96,7 +96,7 @@ TEST_CASE("with one uncertain factor the draws' 90 % is its range", "[cluster]")
   CHECK(b.months_shares[0].share.first_order == Approx(1).margin(0.03));
 }
 
-TEST_CASE("runs on several rank counts scale the budget", "[cluster]") {
+TEST_CASE("runs on several rank counts scale the budget", "[training-plan]") {
   const auto runs = runs_of({{1, 1.0}, {2, 0.97}, {4, 0.94}, {8, 0.91}, {16, 0.88}});
   const auto b = budget::make_budget(tests::sora(roomy("16")), runs);
   const auto& scaling = rung(b, RungId::scaling);
@@ -115,7 +115,7 @@ TEST_CASE("runs on several rank counts scale the budget", "[cluster]") {
   CHECK_THAT(rung(forced, RungId::scaling).replacement, contains("extrapolated x 256"));
 }
 
-TEST_CASE("perfect scaling costs nothing", "[cluster]") {
+TEST_CASE("perfect scaling costs nothing", "[training-plan]") {
   const auto runs = runs_of({{1, 1.0}, {2, 1.0}, {4, 1.0}, {8, 1.0}});
   const auto b = budget::make_budget(tests::sora(roomy("8")), runs);
   // The prior has 1 % of noise in each measurement; carrying over doubles at most what seems lost.
@@ -123,7 +123,7 @@ TEST_CASE("perfect scaling costs nothing", "[cluster]") {
   CHECK(line(b, "efficiency").high < 1.03);
 }
 
-TEST_CASE("every step of the ladder has its provenance", "[cluster]") {
+TEST_CASE("every step of the ladder has its provenance", "[training-plan]") {
   const auto b = budget::make_budget(tests::sora(), {});
   for (const auto id : {RungId::scaling, RungId::goodput})
     for (const auto& input : rung(b, id).inputs) {
@@ -134,12 +134,12 @@ TEST_CASE("every step of the ladder has its provenance", "[cluster]") {
   CHECK(rung(b, RungId::scaling).gpu_months.tag == budget::Tag::assumed);
 }
 
-TEST_CASE("the same input gives the same bits", "[cluster]") {
+TEST_CASE("the same input gives the same bits", "[training-plan]") {
   CHECK(budget::to_json_text(budget::make_budget(tests::sora(), {})) ==
         budget::to_json_text(budget::make_budget(tests::sora(), {})));
 }
 
-TEST_CASE("a sweep: sooner and dearer, and where the plan does not fit it says so", "[cluster]") {
+TEST_CASE("a sweep: sooner and dearer, and where the plan does not fit it says so", "[training-plan]") {
   const auto b = budget::make_budget(tests::sora(), {}, {.gpus = {8, 512, 1024, 2048, 4096, 8192, 16384}});
   REQUIRE(b.sweep.size() == 7);
   for (std::size_t i = 2; i < b.sweep.size(); ++i) {
@@ -157,7 +157,7 @@ TEST_CASE("a sweep: sooner and dearer, and where the plan does not fit it says s
   CHECK_THROWS_WITH(budget::make_budget(tests::sora(), {}, {.gpus = {512, 0}}), contains("at least 1"));
 }
 
-TEST_CASE("a curve whose batch per GPU falls says so, in the ladder and between the rows", "[cluster]") {
+TEST_CASE("a curve whose batch per GPU falls says so, in the ladder and between the rows", "[training-plan]") {
   const auto b = budget::make_budget(tests::sora({"cost.gpus=4096"}), {}, {.gpus = {4096, 2048, 1024}});
   const std::string step =
       "from 2,048 to 4,096 GPUs the batch per GPU of curve mlperf_gpt3_h100_v3.1 falls from 4 to 0.5";
@@ -171,19 +171,19 @@ TEST_CASE("a curve whose batch per GPU falls says so, in the ladder and between 
   CHECK_THAT(few.rungs[4].replacement, !contains("batch per GPU falls"));
 }
 
-TEST_CASE("more GPUs mean a larger batch and more samples", "[cluster]") {
+TEST_CASE("more GPUs mean a larger batch and more samples", "[training-plan]") {
   const auto b = budget::make_budget(tests::sora({"batch.critical=2048", "batch.base=1"}), {}, {.gpus = {512, 16384}});
   CHECK(b.sweep[0].samples_factor.low == Approx((1 + 64 / 2048.) / (1 + 1 / 2048.)));
   CHECK(b.sweep[1].samples_factor.low == Approx(2 / (1 + 1 / 2048.)));
 }
 
-TEST_CASE("without a number of GPUs the ladder ends before scaling", "[cluster]") {
+TEST_CASE("without a number of GPUs the ladder ends before scaling", "[training-plan]") {
   const auto b = budget::make_budget(tests::sora({"cost.gpus=1000..2000"}), {});
   CHECK(b.rungs.size() == 4);
   CHECK_THAT(b.notes.back(), contains("scaling, goodput: left out"));
 }
 
-TEST_CASE("curves that are not there, or no throughput, are refused", "[cluster]") {
+TEST_CASE("curves that are not there, or no throughput, are refused", "[training-plan]") {
   CHECK_THROWS_WITH(tests::sora({"scaling.curve=none.csv"}), contains("no such file"));
   CHECK_THROWS_WITH(budget::make_budget(tests::sora({"scaling.curve_name=none"}), {}), contains("no curve 'none'"));
   CHECK_THROWS_WITH(budget::make_budget(tests::sora({"scaling.curve_name="}), {}), contains("name one"));

@@ -66,7 +66,7 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
   std::copy_n(state.parameters, table.flat_size(), state.ema);
   step->state()->changed();
   comm::SelfCommunicator alone;
-  const auto reducer = alone.make_reducer(step->gradient_buffer(), step->events(), 1 << 20, step->stream());
+  const auto reducer = alone.make_reducer(step->gradient_buffer(), step->segments(), 1 << 20, step->stream());
   step->attach(*reducer, alone);
 
   const auto x = read<float>(file, "/x_start"), noise = read<float>(file, "/noise");

@@ -137,8 +137,8 @@ void check_model(bool video, bool learn_sigma) {
   dit.bind(parameters.data(), nullptr);
   const Inputs in(m);
   const auto forward = [&] {
-    for (int event = 0; event < dit.offsets().events.count(); ++event)
-      dit.pack(parameters.data() + dit.offsets().segments[event].offset, event);
+    for (int segment = 0; segment < dit.offsets().order.count(); ++segment)
+      dit.pack(parameters.data() + dit.offsets().segments[segment].offset, segment);
     dit.forward(in.x.data(), in.t.data(), in.labels.data());
   };
   forward();
@@ -149,12 +149,12 @@ void check_model(bool video, bool learn_sigma) {
   ops::diffusion_loss(cpu, input, 1.0f / kBatch, dit.token_gradient(), losses.data(), static_cast<double*>(nullptr),
                       static_cast<double*>(nullptr));
   const std::vector<float> weights(dit.token_gradient(), dit.token_gradient() + kBatch * m.tokens() * m.patch_out());
-  std::vector<int> events;
-  dit.backward(in.labels.data(), gradients.data(), [&](int event) { events.push_back(event); });
+  std::vector<int> order;
+  dit.backward(in.labels.data(), gradients.data(), [&](int segment) { order.push_back(segment); });
 
   std::vector<int> in_order(dit.offsets().segments.size());
   for (std::size_t i = 0; i < in_order.size(); ++i) in_order[i] = static_cast<int>(i);
-  CHECK(events == in_order);
+  CHECK(order == in_order);
   check_all(table, parameters.data(), gradients.data(), [&] {
     forward();
     double sum = 0;

@@ -66,7 +66,7 @@ State train(comm::Transport& transport, bool shard, const std::string& dtype, st
   const auto step = make_cpu_dit_step(setup, table);
   ResumableState& state = *step->state();
   REQUIRE_FALSE(state.shared());  // over messages every rank has a state of its own
-  const auto reducer = transport.make_reducer(step->gradient_buffer(), step->events(), bucket_bytes, step->stream(),
+  const auto reducer = transport.make_reducer(step->gradient_buffer(), step->segments(), bucket_bytes, step->stream(),
                                               {.shard_optimizer = shard});
   step->attach(*reducer, ranks, shard);
   for (int s = 1; s <= 6; ++s) {

@@ -22,11 +22,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr double kForward_s = 4e-3, kEvent_s = 3e-3, kUpdate_s = 2e-3;
+constexpr double kForward_s = 4e-3, kSegment_s = 3e-3, kUpdate_s = 2e-3;
 
 class SleepingStep final : public TrainingStep {
  public:
-  const std::vector<comm::Segment>& events() const override { return events_; }
+  const std::vector<comm::Segment>& segments() const override { return segments_; }
   float* gradient_buffer() override { return gradients_.get(); }
   void* stream() override { return nullptr; }
   void attach(comm::GradientReducer& reducer, comm::Communicator&, bool) override { reducer_ = &reducer; }
@@ -35,23 +35,24 @@ class SleepingStep final : public TrainingStep {
     reducer_->begin_step(step);
     sleep(kForward_s);
     reducer_->begin_backward();
-    for (std::size_t event = 0; event < events_.size(); ++event) {
-      sleep(kEvent_s);
-      std::fill_n(gradients_.get() + events_[event].offset, events_[event].count, 1.0f + static_cast<float>(event));
-      reducer_->ready(static_cast<int>(event));
+    for (std::size_t segment = 0; segment < segments_.size(); ++segment) {
+      sleep(kSegment_s);
+      std::fill_n(gradients_.get() + segments_[segment].offset, segments_[segment].count,
+                  1.0f + static_cast<float>(segment));
+      reducer_->ready(static_cast<int>(segment));
     }
     reducer_->wait();
     sleep(kUpdate_s);
   }
 
   StepResult finish() override {
-    for (std::size_t event = 0; event < events_.size(); ++event)
-      for (std::int64_t i = 0; i < events_[event].count; ++i)
-        wrong_sums += gradients_[events_[event].offset + i] != static_cast<float>((event + 1) * ranks().size());
+    for (std::size_t segment = 0; segment < segments_.size(); ++segment)
+      for (std::int64_t i = 0; i < segments_[segment].count; ++i)
+        wrong_sums += gradients_[segments_[segment].offset + i] != static_cast<float>((segment + 1) * ranks().size());
     return {.loss_sum = 0.5,
             .grad_norm = 2,
             .forward_s = kForward_s,
-            .backward_s = kEvent_s * static_cast<double>(events_.size()),
+            .backward_s = kSegment_s * static_cast<double>(segments_.size()),
             .optimizer_s = kUpdate_s,
             .communication = reducer_->finish()};
   }
@@ -61,7 +62,7 @@ class SleepingStep final : public TrainingStep {
  private:
   static void sleep(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
-  std::vector<comm::Segment> events_{{0, 2000}, {2000, 3000}, {5000, 1000}};
+  std::vector<comm::Segment> segments_{{0, 2000}, {2000, 3000}, {5000, 1000}};
   std::shared_ptr<float[]> gradients_ = transport().allocate(6000);
   comm::GradientReducer* reducer_ = nullptr;
 };
@@ -124,15 +125,15 @@ TEST_CASE("a step without a DiT is run to its end, logged, and leaves no checkpo
     CHECK(s.loss == 0.5 * ranks().size() / static_cast<double>(run.config.batch.global));
     CHECK(s.grad_norm == 2);
     CHECK(s.forward_s == kForward_s);
-    CHECK(s.backward_s == Approx(3 * kEvent_s));
+    CHECK(s.backward_s == Approx(3 * kSegment_s));
     CHECK(s.optimizer_s == kUpdate_s);
-    CHECK(s.step_time_s >= kForward_s + 3 * kEvent_s + kUpdate_s);
+    CHECK(s.step_time_s >= kForward_s + 3 * kSegment_s + kUpdate_s);
     CHECK(s.phase == (s.step <= 3 ? runlog::Phase::warm_up : runlog::Phase::steady));
   }
   if (ranks().size() == 1) return;
   CHECK(log.steps.back().comm_s > 0);
   REQUIRE(!log.buckets.empty());
-  for (const runlog::BucketRecord& b : log.buckets) CHECK(b.ready_s >= kForward_s + kEvent_s);
+  for (const runlog::BucketRecord& b : log.buckets) CHECK(b.ready_s >= kForward_s + kSegment_s);
 }
 
 TEST_CASE("its log has the columns of a DiT's") {

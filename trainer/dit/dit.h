@@ -23,8 +23,8 @@
 
 namespace gpumonth::trainer {
 
-/// Called when the gradients of event `event` (DitEvents) are final.
-using GradientReady = std::function<void(int event)>;
+/// Called when the gradients of segment `segment` (SegmentOrder) are final.
+using GradientReady = std::function<void(int segment)>;
 
 template <class Device, class T>
 class Dit {
@@ -35,9 +35,9 @@ class Dit {
   /// The flat parameter buffers that forward and backward will read: fp32 masters and, where the device's products
   /// read weights in place (Device::kPacksWeights is false), the same in T. They must outlive this.
   void bind(const float* masters, const T* typed);
-  /// Where the device packs: reorders the weights of event `event` (DitEvents) for the products. `values` are the
-  /// event's segment of the parameters in T. By event, so that the update can pack what is still in the cache.
-  void pack(const T* values, int event);
+  /// Where the device packs: reorders the weights of segment `segment` (SegmentOrder) for the products. `values` are the
+  /// segment's part of the parameters in T. By segment, so that the update can pack what is still in the cache.
+  void pack(const T* values, int segment);
   /// x_t (B, C, [F,] H, W) fp32, t (B), labels (B) on the device -> tokens().
   void forward(const float* x_t, const std::int32_t* t, const std::int32_t* labels);
   const float* tokens() const { return act_.tokens.get(); }  ///< (B, T, pt p p c_out)

@@ -88,16 +88,16 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
   BlockActivations<Device, T>& a = act_.block(l);
   const BlockOffsets& o = offsets_.blocks[l];
   const BlockWeights& w = block_weights_[l];
-  const DitEvents& events = offsets_.events;
+  const SegmentOrder& order = offsets_.order;
   T *branch = grad_.branch.get(), *narrow = grad_.narrow.get(), *wide = grad_.wide.get();
   float* scratch = grad_.scratch.get();
 
   // MLP: branch holds d fc2 (B, T, h), its bias gradient is done.
   fc2_.backward_weights(branch, a.gelu.get(), gradients + o.fc2.weight);
-  ready(events.block(l, DitEvents::kFc2));
+  ready(order.block(l, SegmentOrder::kFc2));
   fc2_.backward_data_gelu(branch, w.fc2, a.fc1.get(), wide, gradients + o.fc1.bias, scratch);  // (B, T, mlp)
   fc1_.backward_weights(wide, a.a2.get(), gradients + o.fc1.weight);
-  ready(events.block(l, DitEvents::kFc1));
+  ready(order.block(l, SegmentOrder::kFc1));
   fc1_.backward_data(wide, w.fc1, narrow);  // (B, T, h)
   ops::residual_norm_backward(device_, shape_.norm(),
                               ops::ResidualNormBackward<T>{.dy = narrow,
@@ -118,11 +118,11 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
 
   // Attention: branch holds d proj (B, T, h).
   proj_.backward_weights(branch, a.attention.get(), gradients + o.proj.weight);
-  ready(events.block(l, DitEvents::kProj));
+  ready(order.block(l, SegmentOrder::kProj));
   proj_.backward_data(branch, w.proj, narrow);                                             // (B, T, h)
   attention_.backward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get(), narrow, wide);  // (B, T, 3h)
   qkv_.backward_weights_bias(wide, a.a1.get(), gradients + o.qkv.weight, gradients + o.qkv.bias, scratch);
-  ready(events.block(l, DitEvents::kQkv));
+  ready(order.block(l, SegmentOrder::kQkv));
   qkv_.backward_data(wide, w.qkv, narrow);  // (B, T, h)
   // The norm's backward reads the branch of the block below. Its turn of the two sets comes now: this block is done
   // with its own, and the two topmost are still there from forward.
@@ -131,7 +131,7 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
 
   // All six modulation gradients of this block are in place, but for the MLP gate, which came from above.
   adaln_block_.backward_weights(d_modulation(l, 0), act_.condition_silu.get(), gradients + o.adaln_weight);
-  ready(events.block(l, DitEvents::kAdaln));
+  ready(order.block(l, SegmentOrder::kAdaln));
 }
 
 }  // namespace gpumonth::trainer

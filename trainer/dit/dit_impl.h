@@ -90,22 +90,22 @@ void Dit<Device, T>::bind(const float* masters, const T* typed) {
 }
 
 template <class Device, class T>
-void Dit<Device, T>::pack(const T* values, int event) {
+void Dit<Device, T>::pack(const T* values, int segment) {
   if constexpr (!Device::kPacksWeights) return;
-  const DitEvents& events = offsets_.events;
-  const auto tensor = [&](std::int64_t offset) { return values + (offset - offsets_.segments[event].offset); };
-  if (event == DitEvents::kFinalLinear) final_.pack(tensor(offsets_.final_linear.weight), packed_final_);
-  if (event == events.patch_embedding()) patch_.pack(tensor(offsets_.patch.weight), packed_patch_);
-  const int layer = events.layer(event);
+  const SegmentOrder& order = offsets_.order;
+  const auto tensor = [&](std::int64_t offset) { return values + (offset - offsets_.segments[segment].offset); };
+  if (segment == SegmentOrder::kFinalLinear) final_.pack(tensor(offsets_.final_linear.weight), packed_final_);
+  if (segment == order.patch_embedding()) patch_.pack(tensor(offsets_.patch.weight), packed_patch_);
+  const int layer = order.layer(segment);
   if (layer < 0) return;
   const BlockOffsets& o = offsets_.blocks[layer];
   const Packed& packed = packed_blocks_[layer];
-  switch (events.in_block(event)) {
-    case DitEvents::kFc2: fc2_.pack(tensor(o.fc2.weight), packed.fc2); break;
-    case DitEvents::kFc1: fc1_.pack(tensor(o.fc1.weight), packed.fc1); break;
-    case DitEvents::kProj: proj_.pack(tensor(o.proj.weight), packed.proj); break;
-    case DitEvents::kQkv: qkv_.pack(tensor(o.qkv.weight), packed.qkv); break;
-    case DitEvents::kAdaln: break;  // read as it is
+  switch (order.in_block(segment)) {
+    case SegmentOrder::kFc2: fc2_.pack(tensor(o.fc2.weight), packed.fc2); break;
+    case SegmentOrder::kFc1: fc1_.pack(tensor(o.fc1.weight), packed.fc1); break;
+    case SegmentOrder::kProj: proj_.pack(tensor(o.proj.weight), packed.proj); break;
+    case SegmentOrder::kQkv: qkv_.pack(tensor(o.qkv.weight), packed.qkv); break;
+    case SegmentOrder::kAdaln: break;  // read as it is
   }
 }
 
@@ -139,24 +139,24 @@ void Dit<Device, T>::forward(const float* x_t, const std::int32_t* t, const std:
 template <class Device, class T>
 void Dit<Device, T>::backward(const std::int32_t* labels, float* gradients, const GradientReady& ready) {
   const DitShape& s = shape_;
-  const DitEvents& events = offsets_.events;
+  const SegmentOrder& order = offsets_.order;
   final_.backward_weights_bias(grad_.tokens.get(), act_.a_final.get(), gradients + offsets_.final_linear.weight,
                                gradients + offsets_.final_linear.bias, grad_.scratch.get());
-  ready(DitEvents::kFinalLinear);
+  ready(SegmentOrder::kFinalLinear);
   final_.backward_data(grad_.tokens.get(), final_weights_, grad_.narrow.get());  // (B, T, h)
   ops::residual_norm_backward(device_, s.norm(), norm_before_backward(model_.depth, gradients), grad_.scratch.get());
   adaln_final_.backward_weights(grad_.modulation.get(), act_.condition_silu.get(), gradients + offsets_.adaln.weight);
-  ready(DitEvents::kFinalAdaln);
+  ready(SegmentOrder::kFinalAdaln);
 
   for (int l = model_.depth - 1; l >= 0; --l) block_backward(l, gradients, ready);
 
   ops::convert(device_, s.rows * s.h, grad_.dx.get(), grad_.dx_typed.get());
   patch_.backward_weights(grad_.dx_typed.get(), act_.patches.get(), gradients + offsets_.patch.weight);
   ops::column_sum(device_, s.rows, s.h, s.h, grad_.dx.get(), gradients + offsets_.patch.bias, grad_.scratch.get());
-  ready(events.patch_embedding());
+  ready(order.patch_embedding());
   condition_backward(labels, gradients);
-  ready(events.adaln_bias());
-  ready(events.conditioning());
+  ready(order.adaln_bias());
+  ready(order.conditioning());
 }
 
 template <class Device, class T>

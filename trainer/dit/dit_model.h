@@ -19,7 +19,7 @@ class DitModel final : public Model {
   /// Parameters are zero. Collective over setup.transport.
   DitModel(Device device, const DitSetup& setup, const model::ParameterTable& table)
       : device_(device), setup_(setup), memory_(device_, setup.transport),
-        dit_(device_, setup.model, table, setup.local_batch, memory_, setup.keep), owned_(memory_.owned(events())),
+        dit_(device_, setup.model, table, setup.local_batch, memory_, setup.keep), owned_(memory_.owned(segments())),
         parameters_(memory_.template take<float>(table.flat_size())), x_0_(device_, setup.local_batch * latent_size()),
         noise_(device_, x_0_.size()), x_t_(device_, x_0_.size()), t_(device_, setup.local_batch),
         labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
@@ -79,8 +79,8 @@ class DitModel final : public Model {
   Device& device() { return device_; }
   StateMemory<Device>& memory() { return memory_; }
   const StateMemory<Device>& memory() const { return memory_; }
-  const std::vector<comm::Segment>& events() const { return dit_.offsets().segments; }
-  const std::vector<int>& owned() const { return owned_; }  ///< events that this rank updates and packs
+  const std::vector<comm::Segment>& segments() const { return dit_.offsets().segments; }
+  const std::vector<int>& owned() const { return owned_; }  ///< segments that this rank updates and packs
   std::int64_t flat_size() const { return parameters_.size(); }
   float* masters() const { return parameters_.get(); }  ///< fp32 parameters on the device
   float* gradient_buffer() const { return gradients_.get(); }
@@ -122,7 +122,7 @@ class DitModel final : public Model {
   void forget_host() { host_ = {}; }
 
   /// The parameters in T from flat offset `at` on: the masters themselves, a copy of the whole, or, where products
-  /// read packed weights, room for one event on its way to pack().
+  /// read packed weights, room for one segment on its way to pack().
   T* typed(std::int64_t at) {
     if constexpr (std::is_same_v<T, float>) return masters() + at;
     return Device::kPacksWeights ? typed_.get() : typed_.get() + at;
@@ -134,18 +134,18 @@ class DitModel final : public Model {
     else
       return typed(at);
   }
-  /// Where products read packed weights: those of `event`, from typed() of it.
-  void pack(int event) { dit_.pack(typed(events()[event].offset), event); }
-  /// From the masters to what the products read: of the owned events, or of all where nothing is packed.
+  /// Where products read packed weights: those of `segment`, from typed() of it.
+  void pack(int segment) { dit_.pack(typed(segments()[segment].offset), segment); }
+  /// From the masters to what the products read: of the owned segments, or of all where nothing is packed.
   void pack_owned() {
     if constexpr (!Device::kPacksWeights) {
       if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size(), masters(), typed(0));
       return;
     }
-    for (const int event : owned_) {
-      const auto [at, count] = events()[event];
+    for (const int segment : owned_) {
+      const auto [at, count] = segments()[segment];
       if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, masters() + at, typed(at));
-      pack(event);
+      pack(segment);
     }
   }
 
@@ -155,7 +155,7 @@ class DitModel final : public Model {
   std::int64_t typed_size() const {
     if (!Device::kPacksWeights) return flat_size();
     std::int64_t most = 0;
-    for (const comm::Segment& event : events()) most = std::max(most, event.count);
+    for (const comm::Segment& segment : segments()) most = std::max(most, segment.count);
     return most;
   }
 

@@ -5,8 +5,8 @@
 #include "machine/nvtx.h"
 #include "trainer/dit/dit_model.h"
 #include "trainer/ops/grad_norm.h"
-#include "trainer/ops/recording.h"
-#include "trainer/ops/timeline.h"
+#include "trainer/ops/step_graph.h"
+#include "trainer/ops/step_timer.h"
 #include "trainer/state/optimizer_state.h"
 #include "trainer/state/resumable_state.h"
 #include "trainer/step.h"
@@ -19,16 +19,16 @@ class DitStep : public TrainingStep, public ResumableState {
   DitStep(Device device, const DitSetup& setup, const model::ParameterTable& table)
       : model_(device, setup, table), optimizer_(model_.device(), model_.memory(), model_.masters(), table.flat_size()),
         partial_norms_(memory().template take<double>(ops::norm_blocks(model_.flat_size()))),
-        adamw_(model_.device(), 1), clipping_(model_.device(), 1), recording_(model_.device()),
-        timeline_(model_.device(), kMarks) {}
+        adamw_(model_.device(), 1), clipping_(model_.device(), 1), graph_(model_.device()),
+        timer_(model_.device(), kMarks) {}
 
-  const std::vector<comm::Segment>& events() const override { return model_.events(); }
+  const std::vector<comm::Segment>& segments() const override { return model_.segments(); }
   float* gradient_buffer() override { return model_.gradient_buffer(); }
   ResumableState* state() override { return this; }
 
   void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override {
     reducer_ = &reducer;
-    recording_.agree_by([&ranks](bool recorded) { return ranks.all_ranks(recorded); });
+    graph_.agree_by([&ranks](bool recorded) { return ranks.all_ranks(recorded); });
     if (!sharded || ranks.size() == 1) return;
     optimizer_.shard(reducer.owned(), ranks);
     partial_norms_ = ops::Buffer<Device, double>(model_.device(), shard_norm_blocks());
@@ -38,10 +38,10 @@ class DitStep : public TrainingStep, public ResumableState {
     model_.forget_host();
     optimizer_.forget_host();
     reducer_->begin_step(step);
-    timeline_.mark(kStarted);
+    timer_.mark(kStarted);
     load(batch, settings, step);
     const machine::NvtxRange range("step");
-    recording_.run([this, clip_norm = settings.clip_norm] {
+    graph_.run([this, clip_norm = settings.clip_norm] {
       enqueue_forward();
       reducer_->begin_backward();
       enqueue_backward();
@@ -55,9 +55,9 @@ class DitStep : public TrainingStep, public ResumableState {
     StepResult r;
     r.loss_sum = model_.fetch_losses();
     r.grad_norm = fetch_norm();
-    r.forward_s = timeline_.seconds(kStarted, kForwarded);
-    r.backward_s = timeline_.seconds(kForwarded, kBackwarded);
-    r.optimizer_s = timeline_.seconds(kReduced, kUpdated);
+    r.forward_s = timer_.seconds(kStarted, kForwarded);
+    r.backward_s = timer_.seconds(kForwarded, kBackwarded);
+    r.optimizer_s = timer_.seconds(kReduced, kUpdated);
     r.communication = reducer_->finish();
     return r;
   }
@@ -95,22 +95,22 @@ class DitStep : public TrainingStep, public ResumableState {
   void enqueue_forward() {
     const machine::NvtxRange range("forward");
     model_.enqueue_forward();
-    timeline_.mark(kForwarded);
+    timer_.mark(kForwarded);
   }
 
   /// Gradients go to the reducer segment by segment.
   void enqueue_backward() {
     const machine::NvtxRange range("backward");
     model_.enqueue_backward([this](int segment) { reducer_->ready(segment); });
-    timeline_.mark(kBackwarded);
+    timer_.mark(kBackwarded);
   }
 
   void enqueue_update(double clip_norm) {
     reducer_->wait();
-    timeline_.mark(kReduced);
+    timer_.mark(kReduced);
     const machine::NvtxRange range("update");
     optimizer_.sharded() ? update_shard(clip_norm) : update_all(clip_norm);
-    timeline_.mark(kUpdated);
+    timer_.mark(kUpdated);
   }
 
   /// This rank's part; then every rank gets everybody's parameters, and packs them all.
@@ -133,7 +133,7 @@ class DitStep : public TrainingStep, public ResumableState {
     model_.pack_owned();
   }
 
-  /// The norm's blocks, then AdamW's events, are shared out over the ranks that hold the state in common.
+  /// The norm's blocks, then AdamW's segments, are shared out over the ranks that hold the state in common.
   void update_all(double clip_norm) {
     const std::int64_t blocks = ops::norm_blocks(model_.flat_size());
     const std::int64_t first = blocks * memory().part() / memory().parts();
@@ -143,9 +143,9 @@ class DitStep : public TrainingStep, public ResumableState {
     memory().barrier();
     ops::clipping(model_.device(), partial_norms_.get(), blocks, clip_norm, clipping_.get());
     if constexpr (Device::kPacksWeights) {
-      for (const int event : model_.owned()) {
-        update_segment(events()[event]);
-        model_.pack(event);
+      for (const int segment : model_.owned()) {
+        update_segment(segments()[segment]);
+        model_.pack(segment);
       }
     } else {
       update_segment({0, model_.flat_size()});
@@ -160,7 +160,7 @@ class DitStep : public TrainingStep, public ResumableState {
   /// The same on every rank: no rank owns more than an equal part and a block a segment.
   std::int64_t shard_norm_blocks() const {
     return ops::norm_blocks(model_.flat_size()) +
-           2 * static_cast<std::int64_t>(events().size() + reducer_->buckets().size());
+           2 * static_cast<std::int64_t>(segments().size() + reducer_->buckets().size());
   }
 
   double fetch_norm() {
@@ -172,8 +172,8 @@ class DitStep : public TrainingStep, public ResumableState {
   ops::Buffer<Device, double> partial_norms_;
   ops::Buffer<Device, ops::AdamWStep> adamw_;    // (1)
   ops::Buffer<Device, ops::Clipping> clipping_;  // (1)
-  ops::Recording<Device> recording_;
-  ops::Timeline<Device> timeline_;
+  ops::StepGraph<Device> graph_;
+  ops::StepTimer<Device> timer_;
   comm::GradientReducer* reducer_ = nullptr;
 };
 

@@ -13,7 +13,7 @@ LinearOffsets linear(const model::ParameterTable& table, const std::string& name
 
 }  // namespace
 
-DitOffsets::DitOffsets(const model::ModelConfig& model, const model::ParameterTable& table) : events{model.depth} {
+DitOffsets::DitOffsets(const model::ModelConfig& model, const model::ParameterTable& table) : order{model.depth} {
   final_linear = linear(table, "final_layer.linear");
   patch = linear(table, "x_embedder.proj");
   time_in = linear(table, "t_embedder.mlp.0");
@@ -27,32 +27,32 @@ DitOffsets::DitOffsets(const model::ModelConfig& model, const model::ParameterTa
                  linear(table, name + "mlp.fc2"), table.at(name + "adaLN_modulation.1.weight").offset};
   }
 
-  // An event's segment starts where its tensor does and ends where the next event's of the same region does.
+  // A segment starts where its tensor does and ends where the next one of the same region does.
   const std::int64_t h = model.hidden_size;
-  std::vector<std::int64_t> start(events.count());
-  start[DitEvents::kFinalLinear] = final_linear.weight;
+  std::vector<std::int64_t> start(order.count());
+  start[SegmentOrder::kFinalLinear] = final_linear.weight;
   for (int l = model.depth - 1; l >= 0; --l) {
-    start[events.block(l, DitEvents::kFc2)] = blocks[l].fc2.weight;
-    start[events.block(l, DitEvents::kFc1)] = blocks[l].fc1.weight;
-    start[events.block(l, DitEvents::kProj)] = blocks[l].proj.weight;
-    start[events.block(l, DitEvents::kQkv)] = blocks[l].qkv.weight;
+    start[order.block(l, SegmentOrder::kFc2)] = blocks[l].fc2.weight;
+    start[order.block(l, SegmentOrder::kFc1)] = blocks[l].fc1.weight;
+    start[order.block(l, SegmentOrder::kProj)] = blocks[l].proj.weight;
+    start[order.block(l, SegmentOrder::kQkv)] = blocks[l].qkv.weight;
   }
-  start[events.patch_embedding()] = patch.weight;
-  start[events.conditioning()] = time_out.weight;
-  segments.resize(events.count());
+  start[order.patch_embedding()] = patch.weight;
+  start[order.conditioning()] = time_out.weight;
+  segments.resize(order.count());
   std::int64_t end = adaln.weight;
-  for (int e = events.count() - 1; e >= 0; --e) {
-    const bool adaln_event = e == DitEvents::kFinalAdaln || e == events.adaln_bias() ||
-                             (events.is_block(e) && events.in_block(e) == DitEvents::kAdaln);
-    if (adaln_event) continue;
+  for (int e = order.count() - 1; e >= 0; --e) {
+    const bool is_adaln = e == SegmentOrder::kFinalAdaln || e == order.adaln_bias() ||
+                          (order.is_block(e) && order.in_block(e) == SegmentOrder::kAdaln);
+    if (is_adaln) continue;
     segments[e] = {start[e], end - start[e]};
     end = start[e];
   }
-  segments[DitEvents::kFinalAdaln] = {adaln.weight, 2 * h * h};
+  segments[SegmentOrder::kFinalAdaln] = {adaln.weight, 2 * h * h};
   for (int l = 0; l < model.depth; ++l)
-    segments[events.block(l, DitEvents::kAdaln)] = {blocks[l].adaln_weight, 6 * h * h};
+    segments[order.block(l, SegmentOrder::kAdaln)] = {blocks[l].adaln_weight, 6 * h * h};
   // Padding before the biases and behind them belongs to nobody and stays zero.
-  segments[events.adaln_bias()] = {adaln.bias, (2 + 6 * model.depth) * h};
+  segments[order.adaln_bias()] = {adaln.bias, (2 + 6 * model.depth) * h};
 }
 
 }  // namespace gpumonth::trainer

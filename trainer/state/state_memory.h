@@ -39,17 +39,17 @@ class StateMemory {
     if (transport_) transport_->ranks().barrier();
   }
 
-  /// The events that this rank updates: the biggest first to whoever has least, so that all end together.
-  std::vector<int> owned(const std::vector<comm::Segment>& events) const {
-    std::vector<int> order(events.size()), mine;
+  /// The segments that this rank updates: the biggest first to whoever has least, so that all end together.
+  std::vector<int> owned(const std::vector<comm::Segment>& segments) const {
+    std::vector<int> order(segments.size()), mine;
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
     if (parts() == 1) return order;
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return events[a].count > events[b].count; });
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return segments[a].count > segments[b].count; });
     std::vector<std::int64_t> load(parts());
-    for (const int event : order) {
+    for (const int segment : order) {
       const auto least = std::min_element(load.begin(), load.end());
-      *least += events[event].count;
-      if (least - load.begin() == part()) mine.push_back(event);
+      *least += segments[segment].count;
+      if (least - load.begin() == part()) mine.push_back(segment);
     }
     return mine;
   }

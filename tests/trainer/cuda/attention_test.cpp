@@ -7,7 +7,7 @@
 #include "tests/trainer/ops/reference.h"
 #include "trainer/ops/cuda/attention_cudnn.h"
 #include "trainer/ops/cuda/attention_plain.h"
-#include "trainer/ops/recording.h"
+#include "trainer/ops/step_graph.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -217,15 +217,15 @@ void check_recorded(bool deterministic, const AttentionShape& s) {
   Attention<Cuda, T> attention(device, s);
   const Inputs<T> in(s), other(s, 0.5f);
   OnGpu<T> memory(s, in);
-  Recording<Cuda> recording(device);
-  for (int i = 0; i < 8 && !recording.replays(); ++i) {
-    recording.run([&] { memory.forward_and_backward(attention); });
+  StepGraph<Cuda> graph(device);
+  for (int i = 0; i < 8 && !graph.replays(); ++i) {
+    graph.run([&] { memory.forward_and_backward(attention); });
     synchronize(device);
   }
-  REQUIRE(recording.replays());
+  REQUIRE(graph.replays());
   synchronize(device);
   copy_to_device(device, memory.qkv.get(), other.qkv.data(), memory.qkv.bytes());
-  recording.run([&] { memory.forward_and_backward(attention); });
+  graph.run([&] { memory.forward_and_backward(attention); });
   synchronize(device);
   compare(s, memory.results(), run_on_cpu(s, other));
 }

@@ -6,8 +6,8 @@
 #include "tests/catch.h"
 #include "tests/trainer/cuda/gpu.h"
 #include "tests/trainer/ops/values.h"
-#include "trainer/ops/recording.h"
-#include "trainer/ops/timeline.h"
+#include "trainer/ops/step_graph.h"
+#include "trainer/ops/step_timer.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -100,7 +100,7 @@ TEST_CASE("a device that is not there is refused with a hint") {
 }
 
 TEST_CASE("a timeline measures the work between its marks", "[hardware]") {
-  Timeline<Cuda> timeline(gpu(), 3);
+  StepTimer<Cuda> timeline(gpu(), 3);
   const Buffer<Cuda, std::byte> memory(gpu(), 512 * kMiB);
   timeline.mark(0);
   GPUMONTH_CUDA(cudaMemsetAsync, memory.get(), 1, memory.bytes(), stream_of(gpu()));
@@ -118,14 +118,14 @@ TEST_CASE("a timeline measures the work between its marks", "[hardware]") {
 TEST_CASE("a recorded mark is taken anew in every replay") {
   auto context = std::make_shared<CudaContext>(0, true);
   Cuda device{context};
-  Timeline<Cuda> timeline(device, 2);
+  StepTimer<Cuda> timeline(device, 2);
   const Buffer<Cuda, std::byte> memory(device, 256 * kMiB);
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   timeline.mark(0);  // as in a step: the first mark lies outside
   for (int run = 0; run < 6; ++run) {
     INFO("run " << run);
     timeline.mark(0);
-    recording.run([&] {
+    graph.run([&] {
       GPUMONTH_CUDA(cudaMemsetAsync, memory.get(), 1, memory.bytes(), stream_of(device));
       timeline.mark(1);
     });
@@ -135,7 +135,7 @@ TEST_CASE("a recorded mark is taken anew in every replay") {
     CHECK(taken_s > 256.0 * kMiB / 20e12);
     CHECK(taken_s < 1);
   }
-  CHECK(recording.replays());
+  CHECK(graph.replays());
 }
 
 }  // namespace

@@ -300,7 +300,7 @@ template <class T>
 void check_in_a_graph(const Sizes& s) {
   const Operands<T> operands(s);
   OnGpu<T, T> run(gpu(), s, true, operands);
-  run.enqueue();  // as Recording does: the first call is not recorded
+  run.enqueue();  // as StepGraph does: the first call is not recorded
   const Results<T, T> called = run.results();
   const cudaStream_t stream = stream_of(gpu());
   cudaGraph_t graph = nullptr;

@@ -93,22 +93,22 @@ Batch batch_of(const model::ModelConfig& m, unsigned seed, bool with_noise) {
 /// One rank: nothing to reduce. Counts how often a step was enqueued.
 class NoReducer final : public comm::GradientReducer {
  public:
-  explicit NoReducer(const TrainingStep& step) : events_(step.events()) {}
+  explicit NoReducer(const TrainingStep& step) : segments_(step.segments()) {}
   void begin_step(std::int64_t) override {}
   void begin_backward() override { ++enqueued; }
   void ready(int) override {}
   void wait() override {}
-  const std::vector<comm::Segment>& owned() const override { return events_; }
+  const std::vector<comm::Segment>& owned() const override { return segments_; }
   void gather(float*) override {}
   void sum(double*, std::int64_t) override {}
   comm::StepCommunication finish() override { return {}; }
-  const std::vector<comm::BucketTimes>& timeline() const override { return timeline_; }
+  const std::vector<comm::BucketTimes>& timeline() const override { return timer_; }
   const std::vector<comm::Bucket>& buckets() const override { return buckets_; }
   int enqueued = 0;
 
  private:
-  std::vector<comm::Segment> events_;
-  std::vector<comm::BucketTimes> timeline_;
+  std::vector<comm::Segment> segments_;
+  std::vector<comm::BucketTimes> timer_;
   std::vector<comm::Bucket> buckets_;
 };
 
@@ -212,7 +212,7 @@ TEST_CASE("both backends start from the same weights") {
     CHECK(same_bits(flat(gpu.exp_avg, pair.table), flat(cpu.exp_avg, pair.table)));
     CHECK(pair.gpu->stream() != nullptr);
     CHECK(pair.gpu->state()->owned());
-    CHECK(pair.gpu->events().size() == pair.cpu->events().size());
+    CHECK(pair.gpu->segments().size() == pair.cpu->segments().size());
   }
 }
 

@@ -40,7 +40,7 @@ struct CudaContext {
   cudaStream_t stream = nullptr;  ///< where every op enqueues
   int multiprocessors = 0;
   bool deterministic = false;  ///< no op may depend on the order in which blocks run
-  bool use_graphs = true;      ///< Recording replays a CUDA graph; false: it calls (debuggers, sanitizers)
+  bool use_graphs = true;      ///< StepGraph replays a CUDA graph; false: it calls (debuggers, sanitizers)
   cublasLtHandle_t cublaslt = nullptr;
   void* workspace = nullptr;  ///< for cuBLASLt and cuDNN, one user at a time in stream order
   std::size_t workspace_bytes = 0;

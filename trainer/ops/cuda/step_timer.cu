@@ -1,11 +1,11 @@
 #include <vector>
 
 #include "trainer/ops/cuda/context.h"
-#include "trainer/ops/timeline.h"
+#include "trainer/ops/step_timer.h"
 
 namespace gpumonth::ops {
 
-struct Timeline<Cuda>::Impl {
+struct StepTimer<Cuda>::Impl {
   Impl(const Cuda& on, int marks) : device(on), events(static_cast<std::size_t>(marks), nullptr) {
     try {
       for (cudaEvent_t& event : events) GPUMONTH_CUDA(cudaEventCreate, &event);
@@ -24,13 +24,13 @@ struct Timeline<Cuda>::Impl {
   std::vector<cudaEvent_t> events;
 };
 
-Timeline<Cuda>::Timeline(Cuda& device, int marks) : impl_(std::make_unique<Impl>(device, marks)) {}
-Timeline<Cuda>::~Timeline() = default;
-Timeline<Cuda>::Timeline(Timeline&&) noexcept = default;
+StepTimer<Cuda>::StepTimer(Cuda& device, int marks) : impl_(std::make_unique<Impl>(device, marks)) {}
+StepTimer<Cuda>::~StepTimer() = default;
+StepTimer<Cuda>::StepTimer(StepTimer&&) noexcept = default;
 
 /// In a recorded step the event is one that is seen from outside the graph: every replay records it anew.
 /// Outside of a recording that flag is refused.
-void Timeline<Cuda>::mark(int which) {
+void StepTimer<Cuda>::mark(int which) {
   const cudaStream_t stream = stream_of(impl_->device);
   const cudaEvent_t event = impl_->events.at(static_cast<std::size_t>(which));
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
@@ -42,7 +42,7 @@ void Timeline<Cuda>::mark(int which) {
   }
 }
 
-double Timeline<Cuda>::seconds(int from, int to) const {
+double StepTimer<Cuda>::seconds(int from, int to) const {
   float milliseconds = 0;
   GPUMONTH_CUDA(cudaEventElapsedTime, &milliseconds, impl_->events.at(static_cast<std::size_t>(from)),
                 impl_->events.at(static_cast<std::size_t>(to)));

@@ -12,28 +12,28 @@ namespace gpumonth::ops {
 /// copy to the host, allocate, or depend on anything that changes between steps but through device memory. The first
 /// runs call it, so that libraries can set themselves up; a later one records, the rest replay.
 template <class Device>
-class Recording;
+class StepGraph;
 
 template <>
-class Recording<Cpu> {
+class StepGraph<Cpu> {
  public:
-  explicit Recording(Cpu& device);
+  explicit StepGraph(Cpu& device);
   void agree_by(std::function<bool(bool)> agree);
   void run(const std::function<void()>& work);
   bool replays() const;
 };
 
 template <>
-class Recording<Cuda> {
+class StepGraph<Cuda> {
  public:
-  explicit Recording(Cuda& device);
-  ~Recording();
-  Recording(Recording&&) noexcept;
+  explicit StepGraph(Cuda& device);
+  ~StepGraph();
+  StepGraph(StepGraph&&) noexcept;
   /// Where several ranks record collectives, all replay or none: once this rank has recorded or failed to, `agree` is
   /// called with whether it has, and says whether all have.
   void agree_by(std::function<bool(bool)> agree);
   void run(const std::function<void()>& work);
-  bool replays() const;  ///< a recording exists
+  bool replays() const;  ///< a graph exists
 
  private:
   struct Impl;

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "trainer/ops/cuda/context.h"
-#include "trainer/ops/recording.h"
+#include "trainer/ops/step_graph.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -49,7 +49,7 @@ std::string capture(cudaStream_t stream, const std::function<void()>& work, Grap
 
 }  // namespace
 
-struct Recording<Cuda>::Impl {
+struct StepGraph<Cuda>::Impl {
   explicit Impl(const Cuda& on) : device(on) {}
   ~Impl() {
     if (replayed) (void)cudaGraphExecDestroy(replayed);
@@ -93,13 +93,13 @@ struct Recording<Cuda>::Impl {
   cudaGraphExec_t replayed = nullptr;
 };
 
-Recording<Cuda>::Recording(Cuda& device) : impl_(std::make_unique<Impl>(device)) {}
-Recording<Cuda>::~Recording() = default;
-Recording<Cuda>::Recording(Recording&&) noexcept = default;
+StepGraph<Cuda>::StepGraph(Cuda& device) : impl_(std::make_unique<Impl>(device)) {}
+StepGraph<Cuda>::~StepGraph() = default;
+StepGraph<Cuda>::StepGraph(StepGraph&&) noexcept = default;
 
-void Recording<Cuda>::agree_by(std::function<bool(bool)> agree) { impl_->agree = std::move(agree); }
+void StepGraph<Cuda>::agree_by(std::function<bool(bool)> agree) { impl_->agree = std::move(agree); }
 
-void Recording<Cuda>::run(const std::function<void()>& work) {
+void StepGraph<Cuda>::run(const std::function<void()>& work) {
   if (impl_->replayed) {
     GPUMONTH_CUDA(cudaGraphLaunch, impl_->replayed, stream_of(impl_->device));
     return;
@@ -113,6 +113,6 @@ void Recording<Cuda>::run(const std::function<void()>& work) {
   work();
 }
 
-bool Recording<Cuda>::replays() const { return impl_->replayed != nullptr; }
+bool StepGraph<Cuda>::replays() const { return impl_->replayed != nullptr; }
 
 }  // namespace gpumonth::ops

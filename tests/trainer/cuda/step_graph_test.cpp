@@ -1,5 +1,5 @@
 // Work recorded as a CUDA graph: what a replay sees, streams beside the first, and work that cannot be recorded.
-#include "trainer/ops/recording.h"
+#include "trainer/ops/step_graph.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -58,30 +58,30 @@ struct Event {
 
 TEST_CASE_METHOD(Fixture,
                  "two runs call the work, a third records it, the rest replay it with what memory holds then") {
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   int calls = 0;
   for (int run = 0; run < kRuns; ++run) {
     INFO("run " << run);
     load(run);
-    recording.run([&] {
+    graph.run([&] {
       ++calls;
       copy(out, in, stream_of(device));
     });
     CHECK(same_bits(values(out), expected(run)));
     CHECK(calls == std::min(run + 1, 3));
-    CHECK(recording.replays() == (run >= 2));
+    CHECK(graph.replays() == (run >= 2));
   }
 }
 
 TEST_CASE_METHOD(Fixture, "a stream that is forked and joined belongs to the recording") {
   const Stream other;
   const Event forked, joined;
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   int calls = 0;
   for (int run = 0; run < kRuns; ++run) {
     INFO("run " << run);
     load(run);
-    recording.run([&] {
+    graph.run([&] {
       ++calls;
       copy(out, in, stream_of(device));
       GPUMONTH_CUDA(cudaEventRecord, forked.event, stream_of(device));
@@ -93,49 +93,49 @@ TEST_CASE_METHOD(Fixture, "a stream that is forked and joined belongs to the rec
     CHECK(same_bits(values(out), expected(run)));
     CHECK(same_bits(values(beside), expected(run)));
   }
-  CHECK(recording.replays());
+  CHECK(graph.replays());
   CHECK(calls == 3);
 }
 
 TEST_CASE_METHOD(Fixture, "work that waits cannot be recorded and is called in every run") {
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   int calls = 0;
   for (int run = 0; run < kRuns; ++run) {
     INFO("run " << run);
     load(run);
-    recording.run([&] {
+    graph.run([&] {
       ++calls;
       copy(out, in, stream_of(device));
       GPUMONTH_CUDA(cudaStreamSynchronize, stream_of(device));
     });
     CHECK(same_bits(values(out), expected(run)));
   }
-  CHECK_FALSE(recording.replays());
+  CHECK_FALSE(graph.replays());
   CHECK(calls == kRuns + 1);  // once in vain
 }
 
 TEST_CASE_METHOD(Fixture,
                  "work that loads from the host cannot be recorded: a replay would load what lies there then") {
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   for (int run = 0; run < kRuns; ++run) {
     INFO("run " << run);
-    recording.run([&] {
+    graph.run([&] {
       const auto host = expected(run);
       copy_to_device(device, out.get(), host.data(), out.bytes());
     });
     CHECK(same_bits(values(out), expected(run)));
   }
-  CHECK_FALSE(recording.replays());
+  CHECK_FALSE(graph.replays());
 }
 
 TEST_CASE_METHOD(Fixture, "work that leaves a stream unjoined cannot be recorded, and both streams stay usable") {
   const Stream other;
   const Event forked;
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   for (int run = 0; run < kRuns; ++run) {
     INFO("run " << run);
     load(run);
-    recording.run([&] {
+    graph.run([&] {
       copy(out, in, stream_of(device));
       GPUMONTH_CUDA(cudaEventRecord, forked.event, stream_of(device));
       GPUMONTH_CUDA(cudaStreamWaitEvent, other.stream, forked.event, 0);
@@ -145,33 +145,33 @@ TEST_CASE_METHOD(Fixture, "work that leaves a stream unjoined cannot be recorded
     CHECK(same_bits(values(out), expected(run)));
     CHECK(same_bits(values(beside), expected(run)));
   }
-  CHECK_FALSE(recording.replays());
+  CHECK_FALSE(graph.replays());
 }
 
 TEST_CASE_METHOD(Fixture,
                  "where another rank could not record, nothing is replayed, and the work is done all the same") {
   for (const bool others : {true, false}) {
-    Recording<Cuda> recording(device);
+    StepGraph<Cuda> graph(device);
     int asked = 0;
-    recording.agree_by([&](bool mine) {
+    graph.agree_by([&](bool mine) {
       ++asked;
       return mine && others;
     });
     for (int run = 0; run < kRuns; ++run) {
       INFO("run " << run);
       load(run);
-      recording.run([&] { copy(out, in, stream_of(device)); });
+      graph.run([&] { copy(out, in, stream_of(device)); });
       CHECK(same_bits(values(out), expected(run)));
     }
     CHECK(asked == 1);
-    CHECK(recording.replays() == others);
+    CHECK(graph.replays() == others);
   }
 }
 
 TEST_CASE_METHOD(Fixture, "an exception of the work itself comes through, and the stream goes on") {
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   for (int run = 0; run < 4; ++run)
-    CHECK_THROWS_AS(recording.run([] { throw std::domain_error("of the work"); }), std::domain_error);
+    CHECK_THROWS_AS(graph.run([] { throw std::domain_error("of the work"); }), std::domain_error);
   load(1);
   copy(out, in, stream_of(device));
   CHECK(same_bits(values(out), expected(1)));
@@ -179,11 +179,11 @@ TEST_CASE_METHOD(Fixture, "an exception of the work itself comes through, and th
 
 TEST_CASE_METHOD(Fixture, "nothing is recorded where graphs are switched off") {
   device.context->use_graphs = false;
-  Recording<Cuda> recording(device);
+  StepGraph<Cuda> graph(device);
   int calls = 0;
-  for (int run = 0; run < kRuns; ++run) recording.run([&] { ++calls; });
+  for (int run = 0; run < kRuns; ++run) graph.run([&] { ++calls; });
   CHECK(calls == kRuns);
-  CHECK_FALSE(recording.replays());
+  CHECK_FALSE(graph.replays());
 }
 
 }  // namespace

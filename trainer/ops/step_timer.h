@@ -10,12 +10,12 @@
 namespace gpumonth::ops {
 
 template <class Device>
-class Timeline;
+class StepTimer;
 
 template <>
-class Timeline<Cpu> {
+class StepTimer<Cpu> {
  public:
-  Timeline(Cpu& device, int marks);
+  StepTimer(Cpu& device, int marks);
   void mark(int which);
   double seconds(int from, int to) const;
 
@@ -24,12 +24,12 @@ class Timeline<Cpu> {
 };
 
 template <>
-class Timeline<Cuda> {
+class StepTimer<Cuda> {
  public:
-  Timeline(Cuda& device, int marks);
-  ~Timeline();
-  Timeline(Timeline&&) noexcept;
-  /// When everything enqueued so far is done. May be recorded (ops/recording.h).
+  StepTimer(Cuda& device, int marks);
+  ~StepTimer();
+  StepTimer(StepTimer&&) noexcept;
+  /// When everything enqueued so far is done. May be recorded (ops/step_graph.h).
   void mark(int which);
   /// Between two marks of the step that synchronize() ended.
   double seconds(int from, int to) const;
