@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "comm/all_reduce_check.h"
+#include "comm/check_collective.h"
 #include "comm/launch.h"
 #include "comm/transport.h"
 #include "machine/cuda_devices.h"

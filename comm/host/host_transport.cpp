@@ -7,7 +7,7 @@
 
 #include "comm/host/mpi_communicator.h"
 #include "comm/host/thread_reducer.h"
-#include "comm/timed_all_reduce.h"
+#include "comm/timed_collective.h"
 
 namespace gpumonth::comm {
 

@@ -6,7 +6,7 @@
 
 #include "comm/nccl/nccl_cuda.h"
 #include "comm/nccl/nccl_ranks.h"
-#include "comm/timed_all_reduce.h"
+#include "comm/timed_collective.h"
 
 namespace gpumonth::comm {
 

@@ -3,7 +3,7 @@
 #include <map>
 #include <stdexcept>
 
-#include "comm/all_reduce_check.h"
+#include "comm/check_collective.h"
 #include "comm/host/host_transport.h"
 #include "tests/catch.h"
 #include "tests/comm/ranks.h"

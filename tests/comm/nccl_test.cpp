@@ -4,7 +4,7 @@
 #include <cstring>
 #include <thread>
 
-#include "comm/all_reduce_check.h"
+#include "comm/check_collective.h"
 #include "comm/nccl/nccl_calls.h"
 #include "tests/catch.h"
 #include "tests/comm/gpu_step.h"

@@ -1,10 +1,10 @@
-#include "comm/all_reduce_check.h"
+#include "comm/check_collective.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "comm/timed_all_reduce.h"
+#include "comm/timed_collective.h"
 
 namespace gpumonth::comm {
 namespace {

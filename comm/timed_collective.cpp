@@ -1,4 +1,4 @@
-#include "comm/timed_all_reduce.h"
+#include "comm/timed_collective.h"
 
 #include <algorithm>
 #include <chrono>
