@@ -1,7 +1,7 @@
 // Ten optimizer steps against PyTorch: losses, gradient norms, and the weights and their moving average at
 // the end.
 #include "base/hdf5.h"
-#include "comm/host/self_communicator.h"
+#include "comm/host/host_transport.h"
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
 #include "tests/trainer/runs.h"
@@ -65,9 +65,9 @@ Trained train_as_given(const hdf5::File& file, const std::string& dtype) {
   trainer::read_checkpoint(kCase / "checkpoint.h5", table, {.parameters = state.parameters});
   std::copy_n(state.parameters, table.flat_size(), state.ema);
   step->state()->changed();
-  comm::SelfCommunicator alone;
+  comm::SelfTransport alone;
   const auto reducer = alone.make_reducer(step->gradient_buffer(), step->segments(), 1 << 20, step->stream());
-  step->attach(*reducer, alone);
+  step->attach(*reducer, alone.ranks());
 
   const auto x = read<float>(file, "/x_start"), noise = read<float>(file, "/noise");
   const auto t = read<std::int32_t>(file, "/t"), y = read<std::int32_t>(file, "/y");

@@ -6,17 +6,18 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "model/memory.h"
 #include "model/parameters.h"
 #include "tests/catch.h"
+#include "trainer/dit/dit_setup.h"
 #include "trainer/ops/buffer.h"
 #include "trainer/step.h"
 
 namespace gpumonth::tests {
 
-using MakeStep = std::function<std::unique_ptr<trainer::Step>(const trainer::StepSetup&, const model::ParameterTable&)>;
+using MakeStep =
+    std::function<std::unique_ptr<trainer::TrainingStep>(const trainer::DitSetup&, const model::ParameterTable&)>;
 
 /// Few blocks of many tokens: one (T, h) buffer is 1 % of what a sample takes, and vectors per sample are nothing.
 /// Sizes that oneDNN packs without padding.
@@ -30,33 +31,27 @@ inline model::ModelConfig model_for_memory() {
   return m;
 }
 
-/// What the buffers of a step hold. Its gradients are the communicator's where it takes them from host memory.
+/// What the buffers of a step hold, with gradients of its own.
 inline std::int64_t held_by_step(const MakeStep& make, std::int64_t batch, const std::string& dtype, bool recompute) {
-  trainer::StepSetup setup;
+  trainer::DitSetup setup;
   setup.model = model_for_memory();
   const model::ParameterTable table(setup.model);
-  std::vector<float> gradients(static_cast<std::size_t>(table.flat_size()));
   setup.local_batch = setup.global_batch = batch;
   setup.dtype = dtype;
-  setup.gradients = gradients.data();
-  setup.recompute = recompute;
+  setup.keep = recompute ? trainer::Keep::block_inputs : trainer::Keep::activations;
   const std::int64_t before = ops::live_buffer_bytes;
   const auto step = make(setup, table);
   return ops::live_buffer_bytes - before;
 }
 
-inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::MemoryLayout& layout,
-                         bool has_gradients) {
+inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::MemoryLayout& layout) {
   const std::string name = dtype == model::Dtype::bf16 ? "bf16" : "fp32";
   INFO(name << (layout.recompute ? ", recompute" : ""));
   const model::ModelConfig m = model_for_memory();
   const std::int64_t one = held_by_step(make, 1, name, layout.recompute),
                      two = held_by_step(make, 2, name, layout.recompute), per_sample = two - one,
                      state = one - per_sample;
-  const auto listed = [&](std::int64_t batch) {
-    const auto parts = model::memory_parts(m, batch, dtype, layout);
-    return sum(parts) - (has_gradients ? 0 : sum(parts, model::MemoryKind::gradients));
-  };
+  const auto listed = [&](std::int64_t batch) { return sum(model::memory_parts(m, batch, dtype, layout)); };
   const std::int64_t latents = 3 * m.latent_size() * 4;  // x_0, noise and x_t: the batch itself is not in the table
   const std::int64_t listed_per_sample = listed(2) - listed(1) + latents, listed_state = 2 * listed(1) - listed(2);
 
@@ -64,17 +59,17 @@ inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::
   const std::int64_t smallest = m.tokens() * m.hidden_size * model::bytes_per_element(dtype);  // (T, h)
   INFO("per sample " << per_sample << " bytes, in the table " << listed_per_sample);
   CHECK(std::abs(per_sample - listed_per_sample) < smallest / 2);
-  // Nor: the norm's partial sums, positions, the schedule, one event's weights on their way to the packed layouts.
+  // Nor: the norm's partial sums, positions, the schedule, one segment's weights on their way to the packed layouts.
   const std::int64_t copy = model::ParameterTable(m).flat_size() * model::bytes_per_element(dtype);
   INFO("state " << state << " bytes, in the table " << listed_state);
   CHECK(std::abs(state - listed_state) < copy / 2);
 }
 
-inline void check_memory(const MakeStep& make, bool packed, bool has_gradients) {
+inline void check_memory(const MakeStep& make, bool packed) {
   const std::int64_t before = ops::live_buffer_bytes;
   for (const bool recompute : {false, true})
     for (const model::Dtype dtype : {model::Dtype::fp32, model::Dtype::bf16})
-      check_memory(make, dtype, {.packed = packed, .recompute = recompute}, has_gradients);
+      check_memory(make, dtype, {.packed = packed, .recompute = recompute});
   CHECK(ops::live_buffer_bytes == before);  // all of it was given back
 }
 

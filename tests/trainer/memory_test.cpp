@@ -4,5 +4,5 @@
 using namespace gpumonth;
 
 TEST_CASE("the table of memory is what a step's buffers hold") {
-  tests::check_memory(trainer::make_cpu_dit_step, true, false);
+  tests::check_memory(trainer::make_cpu_dit_step, true);
 }
