@@ -8,7 +8,12 @@ cd "$1"
 formatter=$(type -P clang-format-14) || { echo "clang-format-14 is missing: jobs/install.sh test"; exit 1; }
 mapfile -t files < <(find base budget cli comm machine model report runlog scaling tests trainer -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 ((${#files[@]} > 400)) || { echo "only ${#files[@]} files were found below $PWD"; exit 1; }
-if [[ ${2:-} == --fix ]]; then exec "$formatter" -i "${files[@]}"; fi
+if [[ ${2:-} == --fix ]]; then  # only what changes is written: each written file is compiled again
+  for file in "${files[@]}"; do
+    "$formatter" --dry-run --Werror "$file" >/dev/null 2>&1 || { "$formatter" -i "$file" && echo "$file"; }
+  done
+  exit 0
+fi
 if ! "$formatter" --dry-run --Werror "${files[@]}" >/dev/null 2>&1; then
   "$formatter" --dry-run "${files[@]}" 2>&1 | grep -oE '^[^:]+:[0-9]+' | sort -u -t: -k1,1 | head -n 20
   echo "these are not formatted: tests/jobs/format_test.sh . --fix"
