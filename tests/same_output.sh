@@ -29,6 +29,7 @@ both() {
   for which in old new; do
     program=${!which} root=${which}_root code=0
     (cd "${!root}" && "${@/#gpumonth/$program}" >"$work/$which.txt" 2>&1) || code=$?
+    sed -i "s|${!root}|CHECKOUT|g" "$work/$which.txt"
     echo "exit $code" >>"$work/$which.txt"
   done
   report "$name" cmp "$work/old.txt" "$work/new.txt"
