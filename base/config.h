@@ -109,8 +109,8 @@ class Table {
 /// Fills `root` from the TOML file, then from overrides "a.b=v", in that order. A string key named `from`
 /// inside a table is special: the TOML file it names (relative to the file it stands in) is read first for
 /// the table of the same name, so that `[model] from = "../models/dit-s-2.toml"` takes that file's [model]
-/// and later keys win. Entries of a list take no `from`. Throws UserError: file missing or not TOML, unknown key or table (nearest one named),
-/// wrong type, out of range.
+/// and later keys win. Entries of a list take no `from`. Throws UserError: file missing or not TOML, unknown key or
+/// table (nearest one named), wrong type, out of range.
 void load(Table& root, const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 /// The same from TOML text; `name` stands for the file in messages, `from` paths are relative to `directory`.

@@ -1,6 +1,6 @@
-// Named ranges on this thread's timeline in Nsight Systems (NVTX, NVIDIA Tools Extension). The profiler's library is loaded
-// at the first range where NVTX_INJECTION64_PATH names one, which `nsys profile` sets; else a range is a branch. One of
-// two source files is built: with CUDA's headers or without.
+// Named ranges on this thread's timeline in Nsight Systems (NVTX, NVIDIA Tools Extension). The profiler's library is
+// loaded at the first range where NVTX_INJECTION64_PATH names one, which `nsys profile` sets; else a range is a branch.
+// One of two source files is built: with CUDA's headers or without.
 //
 // Ranges are the CPU's: around work that it does, or that it enqueues. A step that a GPU replays as a CUDA graph has
 // `step` and `wait` alone: `nsys profile --cuda-graph-trace=node` shows what is in it.

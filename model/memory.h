@@ -1,5 +1,5 @@
-// Bytes that one data-parallel rank holds while it trains, or less than that, part by part. The table in memory.cpp is the list
-// of buffers of the trainer: change both together.
+// Bytes that one data-parallel rank holds while it trains, or less than that, part by part. The table in memory.cpp is
+// the list of buffers of the trainer: change both together.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ struct MemoryPart {
   std::int64_t bytes;
 };
 
-/// What a model is held for. backward: without moments and EMA; forward: without gradients and what backward reads, too.
+/// What a model is held for. backward: without moments and EMA; forward: without gradients and what backward reads,
+/// too.
 enum class Use { training, backward, forward };
 
 /// How a backend holds the state.

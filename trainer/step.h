@@ -1,5 +1,5 @@
-// One training step as the loop sees it: gradients that become ready segment by segment and go to a reducer. The DiT is one
-// implementation (dit/dit_step.h); a recorded step can be replayed in its place.
+// One training step as the loop sees it: gradients that become ready segment by segment and go to a reducer. The DiT is
+// one implementation (dit/dit_step.h); a recorded step can be replayed in its place.
 #pragma once
 
 #include <vector>

@@ -1,7 +1,8 @@
 // A scenario: every assumption of a budget, read from configs/scenarios/*.toml. A number there is a table
 //   data_factor = { low = 4, high = 10, unit = "1", tag = "published", source = "..." }
 // (or value = ... for a single value); scenario_keys.cpp lists every key with its unit and meaning. What a scenario has
-// several of is a list: [[uploads]] with an id, a name and numbers of its own. A range is a 90 % interval for the Monte Carlo; median = and distribution = say more about it (budget/inputs/distribution.h).
+// several of is a list: [[uploads]] with an id, a name and numbers of its own. A range is a 90 % interval for the Monte
+// Carlo; median = and distribution = say more about it (budget/inputs/distribution.h).
 #pragma once
 
 #include <cstdint>

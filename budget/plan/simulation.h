@@ -1,5 +1,5 @@
-// The budget on a number of GPUs as a Monte Carlo: what is drawn, and the quantities (quantities.h, costs.h) on columns of
-// draws, with scaling, batch and failures. docs/method.md, "From a scaling curve to a budget", derives each.
+// The budget on a number of GPUs as a Monte Carlo: what is drawn, and the quantities (quantities.h, costs.h) on columns
+// of draws, with scaling, batch and failures. docs/method.md, "From a scaling curve to a budget", derives each.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@ namespace gpumonth::budget {
 constexpr Eigen::Index kDraws = 16384;  ///< the error of a 5 % quantile is about 1 % of the spread
 constexpr std::uint64_t kMonteCarloSeed = 20240303;
 
-/// What is uncertain: the scenario's ranges, the utilisation (of `basis`, which may be nullptr, where that knows better),
-/// and with a basis the efficiency on `gpus`. The first ones are the same whatever the GPUs, and so are their draws.
+/// What is uncertain: the scenario's ranges, the utilisation (of `basis`, which may be nullptr, where that knows
+/// better), and with a basis the efficiency on `gpus`. The first ones are the same whatever the GPUs, and so are their
+/// draws.
 std::vector<UncertainInput> uncertain_inputs(const Scenario& scenario, const Number& utilisation,
                                              const ScalingBasis* basis, std::int64_t gpus);
 /// The draws that all results of a budget share.

@@ -35,18 +35,6 @@ std::vector<float> expected(int rank, int size, std::size_t share) {
   return values;
 }
 
-/// Ends the communicator once NCCL tells of an error, or after `limit`; the error.
-ncclResult_t abort_on_error(ncclComm_t comm, const Stream& on) {
-  ncclResult_t error = ncclSuccess;
-  std::thread watch([&] {
-    error = wait_for_error(comm);
-    ncclCommAbort(comm);
-  });
-  on.wait();
-  watch.join();
-  return error;
-}
-
 }  // namespace
 
 TEST_CASE("grouped messages of any size are an all-to-all") {

@@ -118,6 +118,18 @@ inline ncclResult_t wait_for_error(ncclComm_t comm) {
   return error;
 }
 
+/// Waits for `on` while another thread waits for an error of `comm` and aborts it; the error.
+inline ncclResult_t abort_on_error(ncclComm_t comm, const Stream& on) {
+  ncclResult_t error = ncclSuccess;
+  std::thread watch([&] {
+    error = wait_for_error(comm);
+    ncclCommAbort(comm);
+  });
+  on.wait();
+  watch.join();
+  return error;
+}
+
 using Codes = std::vector<int>;
 
 }  // namespace gpumonth::tests

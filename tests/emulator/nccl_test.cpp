@@ -67,15 +67,8 @@ void check_collectives(ncclComm_t comm, int rank, int size, std::size_t count, n
 ncclResult_t reduce_until_error(ncclComm_t comm, std::size_t count = 4) {
   const Stream on;
   const Buffer<float> values(std::vector<float>(count, 1.0f));
-  ncclResult_t error = ncclSuccess;
   EXPECT(ncclAllReduce(values.data, values.data, count, ncclFloat, ncclSum, comm, on.stream) == ncclSuccess);
-  std::thread watch([&] {
-    error = wait_for_error(comm);
-    ncclCommAbort(comm);
-  });
-  on.wait();
-  watch.join();
-  return error;
+  return abort_on_error(comm, on);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #
 #   tests/sanitizers/run.sh asan [BUILD] [CTEST ARGUMENTS]   the whole CPU suite with AddressSanitizer (leaks too) and
 #                                                            UndefinedBehaviorSanitizer
-#   tests/sanitizers/run.sh tsan [BUILD] [CTEST ARGUMENTS]   comm's and the trainer's tests on two ranks with ThreadSanitizer
+#   tests/sanitizers/run.sh tsan [BUILD] [CTEST ARGUMENTS]   comm's, machine's and the trainer's tests with ThreadSanitizer
 #
 #   tests/sanitizers/run.sh asan build/asan -R '^(budget|runlog)'
 #
@@ -19,7 +19,7 @@ case $preset in
   tsan)
     export OMP_WAIT_POLICY=passive  # under it a spinning thread is so slow that the others hardly run
     # shared_cores measures how OpenMP's threads wait
-    selection=(-R '^(comm_|trainer_)' -E '^trainer_shared_cores$' -LE '^(long|timing|netlab)$') ;;
+    selection=(-R '^(comm_|machine_|trainer_)' -E '^trainer_shared_cores$' -LE '^(long|timing|netlab)$') ;;
   *) echo "run.sh: usage: tests/sanitizers/run.sh asan|tsan [BUILD] [CTEST ARGUMENTS]" >&2; exit 2 ;;
 esac
 build=${2:-build/$preset}

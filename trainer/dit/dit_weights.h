@@ -19,7 +19,8 @@ struct BlockOffsets {
   std::int64_t adaln_weight = 0;
 };
 
-/// The order in which backward finishes the segments of the gradients, see model/parameters.h. Each is one piece of the flat buffer.
+/// The order in which backward finishes the segments of the gradients, see model/parameters.h. Each is one piece of the
+/// flat buffer.
 struct SegmentOrder {
   static constexpr int kFinalLinear = 0, kFinalAdaln = 1, kPerBlock = 5;
   enum InBlock { kFc2, kFc1, kProj, kQkv, kAdaln };

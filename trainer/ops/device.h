@@ -20,8 +20,8 @@ struct Cpu {
   int threads = 1;
 };
 
-/// One GPU: stream, library handles and workspace are in ops/cuda/context.h, which only files of that folder include. Copies
-/// share the context. Ops enqueue work on its stream and return.
+/// One GPU: stream, library handles and workspace are in ops/cuda/context.h, which only files of that folder include.
+/// Copies share the context. Ops enqueue work on its stream and return.
 struct CudaContext;
 struct Cuda {
   static constexpr bool kPacksWeights = false;

@@ -28,8 +28,8 @@ struct ProbeResult {
   const float* gradients = nullptr;  ///< flat buffer of the table: of the mean loss over the batch; null: not taken
 };
 
-/// Writes /prediction, /loss and, where there are gradients, /grad/<name>. UserError where `file` exists or cannot be written; nothing
-/// half-written stays.
+/// Writes /prediction, /loss and, where there are gradients, /grad/<name>. UserError where `file` exists or cannot be
+/// written; nothing half-written stays.
 void write_probe_result(const std::filesystem::path& file, const model::ModelConfig& model,
                         const model::ParameterTable& table, const ProbeResult& result);
 
