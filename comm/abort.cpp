@@ -10,15 +10,9 @@
 #include <thread>
 
 #include "base/clean_text.h"
-#include "comm/host/mpi_check.h"
+#include "comm/mpi_state.h"
 
 namespace gpumonth::comm {
-bool mpi_is_running() {
-  int initialized = 0, finalized = 0;
-  MPI_Initialized(&initialized);
-  MPI_Finalized(&finalized);
-  return initialized && !finalized;
-}
 
 std::string rank_prefix() {
   if (!mpi_is_running()) return "";

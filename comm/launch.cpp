@@ -13,7 +13,8 @@
 
 #include "base/error.h"
 #include "comm/abort.h"
-#include "comm/host/mpi_check.h"
+#include "comm/mpi_check.h"
+#include "comm/mpi_state.h"
 
 namespace gpumonth::comm {
 namespace {

@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 #include "comm/host/host_transport.h"
-#include "comm/host/mpi_check.h"
 #include "comm/host/mpi_communicator.h"
 #include "comm/launch.h"
+#include "comm/mpi_check.h"
+#include "comm/mpi_state.h"
 #include "comm/nccl/nccl_transport.h"
 
 namespace gpumonth::comm {

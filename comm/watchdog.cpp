@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "comm/abort.h"
-#include "comm/host/mpi_check.h"
+#include "comm/mpi_check.h"
 
 namespace gpumonth::comm {
 namespace {

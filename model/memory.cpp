@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t kFp32 = 4;
 
-/// Elements of the weights that products over all tokens read. The conditioning's few rows read the fp32 masters.
+/// Elements of the weights that products over all tokens read. The conditioning's few rows read the fp32 master weights.
 std::int64_t packed_weights(const ModelConfig& model) {
   const ParameterTable parameters(model);
   std::int64_t count = 0;

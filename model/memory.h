@@ -26,15 +26,15 @@ enum class Use { training, backward, forward };
 
 /// How a backend holds the state.
 struct MemoryLayout {
-  bool packed = true;                ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
-  std::int64_t weight_ranks = 1;     ///< ranks that hold masters and packed weights in common (CPU ranks of a host)
+  bool packed = true;             ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
+  std::int64_t weight_ranks = 1;  ///< ranks that hold master weights and packed weights in common (CPU ranks of a host)
   std::int64_t optimizer_ranks = 1;  ///< ranks that hold moments and EMA in common, or a shard each
   bool recompute = false;            ///< blocks keep their input only; two sets of the rest take turns
   Use use = Use::training;
 };
 
 /// Everything that one rank holds for `batch_per_rank` samples per step, computing in `dtype` over fp32
-/// masters; of what ranks hold in common, its share. Not counted: the batch itself, communication buffers, library
+/// master weights; of what ranks hold in common, its share. Not counted: the batch itself, communication buffers, library
 /// workspaces, the program.
 std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batch_per_rank, Dtype dtype,
                                      const MemoryLayout& layout = {});

@@ -28,15 +28,18 @@ class BlockSums {
   std::vector<double> before_;  ///< (rows + 1, columns): sums of the rows before this one
 };
 
-/// n^(1/3), at least 1: steps that follow each other are alike.
-std::size_t usual_block(std::size_t rows);
-
 struct Interval {
   double low, high;
 };
 
-/// 90 % interval of sum(numerator) / sum(denominator) by draws of blocks of usual_block(). Seeded: the same log gives
+/// 90 % interval of sum(numerator) / sum(denominator) by draws of blocks (block_length()). Seeded: the same log gives
 /// the same interval. One step gives an interval without width, which says nothing.
 Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, int resamples = 2000);
+
+/// Standard error of log(sum(numerator) / sum(denominator)), all positive, by a circular moving-block bootstrap
+/// (Kuensch, Annals of Statistics 17, 1989). To first order the logarithm moves by the mean of n_i / mean(n) - d_i /
+/// mean(d); the bootstrap's variance of that mean is known without a draw: n / b blocks of b values are drawn out of n,
+/// so it is mean(square of a block's sum) / (n b). b is block_length() of that series. Fewer than 2 values give NaN.
+double ratio_log_error(std::span<const double> numerator, std::span<const double> denominator);
 
 }  // namespace gpumonth::scaling

@@ -15,6 +15,12 @@ void check_same(const runlog::Run& a, const RunFacts& facts_a, const runlog::Run
 
 }  // namespace
 
+ScalingPoint point_of(const runlog::Summary& summary, int ranks, const std::string& path) {
+  ScalingPoint point{.ranks = ranks, .samples_per_s = summary.samples_per_s, .run = path};
+  point.batch_per_rank = summary.batch() / ranks;
+  return point;
+}
+
 ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
   ScalingCurve curve;
   if (runs.empty()) user_error("no run logs: name at least one run.h5");
@@ -34,11 +40,7 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
           fmt::format("{} has {} steps, none of them steady, and was left out", run.path, run.steps.size()));
       continue;
     }
-    ScalingPoint& point = curve.points.emplace_back();
-    point.ranks = run.info.world_size;
-    point.samples_per_s = summary.samples_per_s;
-    point.batch_per_rank = summary.batch() / run.info.world_size;
-    point.run = run.path;
+    curve.points.push_back(point_of(summary, run.info.world_size, run.path));
   }
   for (auto& note : reading_notes(names, summaries)) curve.notes.push_back(std::move(note));
   if (curve.points.empty())

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "machine/cuda_devices.h"
+#include "trainer/resolved_run.h"
 #include "trainer/run_config.h"
-#include "trainer/run_info.h"
 
 namespace gpumonth::trainer {
 

@@ -35,9 +35,4 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
 std::unique_ptr<Model> make_dit_model(const std::string& backend, const DitSetup& setup,
                                       const model::ParameterTable& table);
 
-/// What these call for "cuda". setup.gradients may be host memory or null where there is one rank: the gradients are
-/// then the DiT's own.
-std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup& setup, const model::ParameterTable& table);
-std::unique_ptr<Model> make_cuda_dit_model(const DitSetup& setup, const model::ParameterTable& table);
-
 }  // namespace gpumonth::trainer

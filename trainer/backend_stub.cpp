@@ -3,8 +3,10 @@
 
 #include "base/error.h"
 #include "machine/cuda_devices.h"
-#include "trainer/backend.h"
+#include "trainer/dit/dit_setup.h"
 #include "trainer/gemm_peak.h"
+#include "trainer/model.h"
+#include "trainer/step.h"
 
 namespace gpumonth::trainer {
 

@@ -4,17 +4,10 @@
 #include "comm/transport.h"
 #include "model/parameters.h"
 #include "runlog/record.h"
+#include "trainer/resolved_run.h"
 #include "trainer/run_config.h"
 
 namespace gpumonth::trainer {
-
-/// What "auto" became.
-struct ResolvedRun {
-  std::string backend, dtype, directory;
-  int threads = 1;
-  int device = 0;   ///< backend "cuda": this rank's GPU
-  std::string gpu;  ///< its UUID; empty on the CPU
-};
 
 /// Decides backend (backend.h), dtype, threads and directory, the same on every rank; "auto" dtype is bf16 on GPUs with
 /// tensor cores for it. UserError: cuda asked for but absent.

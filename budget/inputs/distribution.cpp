@@ -3,16 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/math/special_functions/erf.hpp>
 #include <cmath>
 #include <stdexcept>
+
+#include "base/normal.h"
 
 namespace gpumonth::budget {
 namespace {
 
 constexpr double kZ95 = 1.6448536269514722;  // 95 % quantile of the normal distribution
-
-double normal_quantile(double u) { return std::sqrt(2.0) * boost::math::erf_inv(2 * u - 1); }
 
 /// To the scale on which the distribution is normal (or uniform), and back.
 double to_scale(DistributionShape shape, double x) {

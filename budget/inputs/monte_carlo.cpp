@@ -6,12 +6,10 @@
 #include <random>
 
 #include "base/quantile.h"
+#include "base/random.h"
 
 namespace gpumonth::budget {
 namespace {
-
-/// 53 random bits in (0, 1); std::uniform_real_distribution differs between standard libraries.
-double uniform(std::mt19937_64& random) { return (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53; }
 
 double variance(const Column& x) { return (x - x.mean()).square().mean(); }
 
@@ -31,8 +29,8 @@ Eigen::MatrixXd latin_hypercube(Eigen::Index n, Eigen::Index d, std::uint64_t se
     std::iota(slices.begin(), slices.end(), Eigen::Index{0});
     for (std::size_t i = slices.size(); i > 1; --i) std::swap(slices[i - 1], slices[random() % i]);
     for (Eigen::Index row = 0; row < n; ++row)
-      points(row, column) =
-          (static_cast<double>(slices[static_cast<std::size_t>(row)]) + uniform(random)) / static_cast<double>(n);
+      points(row, column) = (static_cast<double>(slices[static_cast<std::size_t>(row)]) + unit_interval(random())) /
+                            static_cast<double>(n);
   }
   return points;
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "scaling/curve_csv.h"
+#include "scaling/curve_of_runs.h"
 #include "scaling/fit/components.h"
 #include "scaling/throughput_unit.h"
 
@@ -40,11 +41,7 @@ Runs widest_group(const std::vector<Efficiency>& runs) {
 scaling::ScalingCurve as_curve(const Runs& group) {
   scaling::ScalingCurve curve;
   curve.name = "runs";
-  for (const auto* run : group) {
-    scaling::ScalingPoint point{.ranks = run->ranks, .samples_per_s = run->samples_per_s, .run = run->path};
-    point.batch_per_rank = run->global_batch / run->ranks;
-    curve.points.push_back(point);
-  }
+  for (const auto* run : group) curve.points.push_back(scaling::point_of(run->summary, run->ranks, run->path));
   scaling::sort(curve);
   return curve;
 }
@@ -149,8 +146,7 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
   if (group.empty() && !has_curve && s.has("step.bandwidth")) return std::nullopt;  // a step's parts stand in
   if (group.empty() && !has_curve) {
     notes.push_back(
-        "scaling: left out, there are no runs on two or more rank counts (--runs) and the scenario names no "
-        "published "
+        "scaling: left out, there are no runs on two or more rank counts (--runs) and the scenario names no published "
         "curve (scaling.curve)");
     return std::nullopt;
   }
@@ -162,8 +158,7 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
   if (!reach)
     notes.push_back(
         fmt::format("scaling: the runs' {} ranks say little about {} GPUs, more than {} times as many; the "
-                    "scenario's published "
-                    "curve is taken (--set scaling.source=runs takes the runs)",
+                    "scenario's published curve is taken (--set scaling.source=runs takes the runs)",
                     most, gpus, kReach));
   return from_curve(s, runs, notes);
 }

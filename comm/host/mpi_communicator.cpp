@@ -7,8 +7,8 @@
 #include <stdexcept>
 
 #include "comm/abort.h"
-#include "comm/host/mpi_check.h"
 #include "comm/host/polite_wait.h"
+#include "comm/mpi_check.h"
 
 namespace gpumonth::comm {
 namespace {

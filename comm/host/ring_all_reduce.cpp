@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "comm/host/mpi_check.h"
 #include "comm/host/polite_wait.h"
+#include "comm/mpi_check.h"
 
 namespace gpumonth::comm {
 namespace {

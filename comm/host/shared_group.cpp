@@ -11,7 +11,7 @@
 #include <mutex>
 
 #include "comm/abort.h"
-#include "comm/host/mpi_check.h"
+#include "comm/mpi_check.h"
 
 namespace gpumonth::comm {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <random>
 
-#include "comm/host/mpi_check.h"
 #include "comm/host/shared_group.h"
+#include "comm/mpi_check.h"
 
 namespace gpumonth::comm {
 namespace {

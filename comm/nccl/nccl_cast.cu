@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "comm/nccl/nccl_cast.h"
-#include "comm/nccl/nccl_check.h"
+#include "machine/cuda_check.h"
 
 namespace gpumonth::comm {
 namespace {
@@ -41,7 +41,7 @@ void cast(const From* from, To* to, std::int64_t count, cudaStream_t stream) {
   const std::int64_t blocks =
       std::clamp<std::int64_t>((std::max(fours, count - 4 * fours) + kThreads - 1) / kThreads, 1, 264);
   cast_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(from, to, count, fours);
-  check_cudart(cudaGetLastError(), "kernel launch", __FILE__, __LINE__);
+  GPUMONTH_CUDA_LAUNCHED();
 }
 
 }  // namespace

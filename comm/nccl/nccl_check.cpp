@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <stdexcept>
 
 #include "comm/abort.h"
+#include "machine/cuda_check.h"
 
 namespace gpumonth::comm {
 namespace {
@@ -15,8 +15,7 @@ const char* hint(ncclResult_t result) {
     case ncclUnhandledCudaError:
       return "GPU memory may be full, or driver and NCCL do not fit: `nvidia-smi`; NCCL_DEBUG=INFO says more";
     case ncclSystemError:
-      return "network or shared memory: NCCL_SOCKET_IFNAME names the interface to use, /dev/shm may be too "
-             "small; "
+      return "network or shared memory: NCCL_SOCKET_IFNAME names the interface to use, /dev/shm may be too small; "
              "NCCL_DEBUG=INFO says more";
     case ncclInvalidArgument:
     case ncclInvalidUsage:
@@ -26,21 +25,6 @@ const char* hint(ncclResult_t result) {
     case ncclRemoteError: return "look for a rank or host that ended first";
     default: return "NCCL_DEBUG=INFO says more";
   }
-}
-
-const char* hint(cudaError_t status) {
-  switch (status) {
-    case cudaErrorMemoryAllocation:
-      return "GPU memory is full: fewer samples per rank or a smaller model; `nvidia-smi` shows who else "
-             "uses the GPU";
-    case cudaErrorInsufficientDriver: return "the driver is older than the CUDA runtime of this program";
-    default: return "an earlier kernel may have failed: compute-sanitizer names it";
-  }
-}
-
-const char* short_path(const char* file) {
-  const char* base = std::strstr(file, "comm/");
-  return base ? base : file;
 }
 
 }  // namespace
@@ -59,24 +43,10 @@ std::string nccl_version() {
 
 thread_local bool ThrowErrors::enabled_ = false;
 
-namespace {
-
-[[noreturn]] void report(const std::string& call, const std::string& text, const char* file, int line,
-                         const char* what_to_do) {
-  const std::string message = fmt::format("{}: {} at {}:{} - {}", call, text, short_path(file), line, what_to_do);
+void report_nccl_error(ncclResult_t result, const char* call, const char* file, int line) {
+  const std::string message = machine::call_failed(call, nccl_text(result), file, line, hint(result));
   if (ThrowErrors::enabled()) throw std::runtime_error(message);
   abort_job(rank_prefix() + message, 1);
-}
-
-}  // namespace
-
-void report_nccl_error(ncclResult_t result, const char* call, const char* file, int line) {
-  report(call, nccl_text(result), file, line, hint(result));
-}
-
-void report_cuda_error(cudaError_t status, const char* call, const char* file, int line) {
-  cudaGetLastError();  // else the next launch check finds it again
-  report(call, cudaGetErrorString(status), file, line, hint(status));
 }
 
 }  // namespace gpumonth::comm

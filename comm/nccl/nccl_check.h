@@ -1,8 +1,7 @@
-// Every NCCL and CUDA call of the nccl transport is checked:
-// `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`, and the job ends.
+// Every NCCL call is checked: `[rank 3/8 node07] ncclAllReduce: <NCCL's text, ncclGetLastError> at comm/x.cpp:42 - hint`,
+// and the job ends, as the other ranks wait for this one. CUDA calls beside them throw (machine/cuda_check.h).
 #pragma once
 
-#include <cuda_runtime.h>
 #include <nccl.h>
 
 #include <string>
@@ -10,7 +9,6 @@
 namespace gpumonth::comm {
 
 [[noreturn]] void report_nccl_error(ncclResult_t result, const char* call, const char* file, int line);
-[[noreturn]] void report_cuda_error(cudaError_t status, const char* call, const char* file, int line);
 
 /// "unhandled system error: <ncclGetLastError>"
 std::string nccl_text(ncclResult_t result);
@@ -18,7 +16,7 @@ std::string nccl_text(ncclResult_t result);
 /// "2.28.9", of the library that is loaded; "?" where it does not say.
 std::string nccl_version();
 
-/// While one lives, failed calls of this thread throw std::runtime_error in place of ending the job: inside a
+/// While one lives, failed NCCL calls of this thread throw std::runtime_error in place of ending the job: inside a
 /// stream capture, which whoever captures can give up.
 class ThrowErrors {
  public:
@@ -36,13 +34,8 @@ class ThrowErrors {
 inline void check_nccl(ncclResult_t result, const char* call, const char* file, int line) {
   if (result != ncclSuccess) report_nccl_error(result, call, file, line);
 }
-inline void check_cudart(cudaError_t status, const char* call, const char* file, int line) {
-  if (status != cudaSuccess) report_cuda_error(status, call, file, line);
-}
 
 }  // namespace gpumonth::comm
 
-// Macros, because the message names the call and the place.
+// A macro, because the message names the call and the place.
 #define GPUMONTH_NCCL(function, ...) ::gpumonth::comm::check_nccl(function(__VA_ARGS__), #function, __FILE__, __LINE__)
-#define GPUMONTH_CUDART(function, ...) \
-  ::gpumonth::comm::check_cudart(function(__VA_ARGS__), #function, __FILE__, __LINE__)

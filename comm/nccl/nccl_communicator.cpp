@@ -94,7 +94,7 @@ std::shared_ptr<float[]> NcclTransport::allocate(std::int64_t count) {
   const bool of_nccl = handle && ncclMemAlloc(&memory, bytes) == ncclSuccess;
   if (!of_nccl) {
     cudaGetLastError();  // what ncclMemAlloc may have left
-    GPUMONTH_CUDART(cudaMalloc, &memory, bytes);
+    GPUMONTH_CUDA(cudaMalloc, &memory, bytes);
   }
   // Without registration NCCL copies through buffers of its own: slower, not wrong. Its guide wants all ranks
   // to register or none, and warns of memory that is not its own.
@@ -104,8 +104,8 @@ std::shared_ptr<float[]> NcclTransport::allocate(std::int64_t count) {
     ncclCommDeregister(handle, registration);
     registration = nullptr;
   }
-  GPUMONTH_CUDART(cudaMemset, memory, 0, bytes);
-  GPUMONTH_CUDART(cudaDeviceSynchronize);
+  GPUMONTH_CUDA(cudaMemset, memory, 0, bytes);
+  GPUMONTH_CUDA(cudaDeviceSynchronize);
   return {static_cast<float*>(memory), [nccl = nccl_, of_nccl, registration](float* p) {
             if (registration) ncclCommDeregister(nccl->handle(), registration);
             if (of_nccl) {

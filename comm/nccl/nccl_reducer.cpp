@@ -20,14 +20,14 @@ NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclS
       sharded_(options.shard_optimizer && ranks_->size() > 1),
       owned_(sharded_ ? owned_segments(buckets_, ranks_->rank(), ranks_->size()) : merged(segments_)) {
   if (!ranks_->handle()) return;
-  comm_stream_ = std::make_unique<PriorityStream>();
+  comm_stream_ = std::make_unique<machine::CudaStream>(machine::Urgency::most);
   bucket_events_ = std::vector<BucketEvents>(buckets_.size());
   std::int64_t most = 0;
   for (const Bucket& bucket : buckets_) {
     most = std::max(most, bucket.range.count);
     timeline_.push_back({.bytes = bucket.range.count * (bf16_wire_ ? 2 : 4)});
   }
-  if (bf16_wire_ && most > 0) GPUMONTH_CUDART(cudaMalloc, &staging_, 2 * static_cast<std::size_t>(most));
+  if (bf16_wire_ && most > 0) GPUMONTH_CUDA(cudaMalloc, &staging_, 2 * static_cast<std::size_t>(most));
 }
 
 NcclReducer::~NcclReducer() {
@@ -44,24 +44,24 @@ void NcclReducer::begin_step(std::int64_t) {
 
 bool NcclReducer::capturing() const {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  GPUMONTH_CUDART(cudaStreamIsCapturing, stream_, &status);
+  GPUMONTH_CUDA(cudaStreamIsCapturing, stream_, &status);
   return status != cudaStreamCaptureStatusNone;  // also where it has failed already
 }
 
 /// For times. The external flag is an error outside of a capture.
-void NcclReducer::record(const CudaEvent& event, cudaStream_t stream, bool capturing) const {
-  GPUMONTH_CUDART(cudaEventRecordWithFlags, event.get(), stream,
-                  capturing ? cudaEventRecordExternal : cudaEventRecordDefault);
+void NcclReducer::record(const machine::CudaEvent& event, cudaStream_t stream, bool capturing) const {
+  GPUMONTH_CUDA(cudaEventRecordWithFlags, event.get(), stream,
+                capturing ? cudaEventRecordExternal : cudaEventRecordDefault);
 }
 
-void NcclReducer::fork(const CudaEvent& event) {
-  GPUMONTH_CUDART(cudaEventRecord, event.get(), stream_);
-  GPUMONTH_CUDART(cudaStreamWaitEvent, comm_stream_->get(), event.get(), 0);
+void NcclReducer::fork(const machine::CudaEvent& event) {
+  GPUMONTH_CUDA(cudaEventRecord, event.get(), stream_);
+  GPUMONTH_CUDA(cudaStreamWaitEvent, comm_stream_->get(), event.get(), 0);
 }
 
-void NcclReducer::join(const CudaEvent& event) {
-  GPUMONTH_CUDART(cudaEventRecord, event.get(), comm_stream_->get());
-  GPUMONTH_CUDART(cudaStreamWaitEvent, stream_, event.get(), 0);
+void NcclReducer::join(const machine::CudaEvent& event) {
+  GPUMONTH_CUDA(cudaEventRecord, event.get(), comm_stream_->get());
+  GPUMONTH_CUDA(cudaStreamWaitEvent, stream_, event.get(), 0);
 }
 
 void NcclReducer::begin_backward() {
@@ -185,12 +185,6 @@ void NcclReducer::sum(double* values, std::int64_t count) {
   join(sum_joined_);
 }
 
-double NcclReducer::seconds(const CudaEvent& from, const CudaEvent& to) const {
-  float ms = 0;
-  GPUMONTH_CUDART(cudaEventElapsedTime, &ms, from.get(), to.get());
-  return 1e-3 * static_cast<double>(ms);
-}
-
 StepCommunication NcclReducer::finish() {
   const bool replayed = next_segment_ == 0 && passed_;
   if (!open_ || !(replayed || next_segment_ == static_cast<int>(segments_.size())))
@@ -198,18 +192,18 @@ StepCommunication NcclReducer::finish() {
   open_ = false;
   if (!ranks_->handle()) return {};
   // not an event: those of a replayed graph are recorded when their node runs, and until then look done
-  GPUMONTH_CUDART(cudaStreamSynchronize, stream_);
+  GPUMONTH_CUDA(cudaStreamSynchronize, stream_);
   watch_->leave();
   StepCommunication cost;
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
     BucketTimes& times = timeline_[b];
-    times.ready_s = seconds(backward_begins_, bucket_events_[b].ready);
-    times.start_s = seconds(backward_begins_, bucket_events_[b].start);
-    times.end_s = seconds(backward_begins_, bucket_events_[b].end);
+    times.ready_s = seconds_between(backward_begins_, bucket_events_[b].ready);
+    times.start_s = seconds_between(backward_begins_, bucket_events_[b].start);
+    times.end_s = seconds_between(backward_begins_, bucket_events_[b].end);
     cost.comm_s += times.end_s - times.start_s;
   }
-  cost.exposed_s = seconds(wait_begins_, wait_ends_);
-  if (gathers_in_step_) cost.gather_s = seconds(gather_begins_, gather_ends_);
+  cost.exposed_s = seconds_between(wait_begins_, wait_ends_);
+  if (gathers_in_step_) cost.gather_s = seconds_between(gather_begins_, gather_ends_);
   return cost;
 }
 

@@ -7,7 +7,7 @@
 // stream. Events that fork and join the streams become edges there; events that take times are recorded as
 // external nodes, so that a replay takes them again. A call that fails inside a capture throws
 // std::runtime_error, so that the capture can be given up and the step enqueued anew from begin_backward()
-// on; elsewhere it ends the job.
+// on; elsewhere a failed NCCL call ends the job.
 //
 // Accumulation. fp32 wire: NCCL adds in fp32, in an order that depends on its version, algorithm and the
 // number of ranks, and gives every rank the same bits. bf16 wire: every rank's gradients are rounded to bf16
@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "comm/gradient_reducer.h"
-#include "comm/nccl/nccl_cuda.h"
 #include "comm/nccl/nccl_ranks.h"
+#include "machine/cuda_handles.h"
 
 namespace gpumonth::comm {
 
@@ -49,19 +49,18 @@ class NcclReducer final : public GradientReducer {
 
  private:
   struct BucketEvents {
-    CudaEvent fork{cudaEventDisableTiming};
-    CudaEvent ready, start, end;
+    machine::CudaEvent fork{cudaEventDisableTiming};
+    machine::CudaEvent ready, start, end;
   };
 
   bool capturing() const;
-  void record(const CudaEvent& event, cudaStream_t stream, bool capturing) const;
-  void fork(const CudaEvent& event);
-  void join(const CudaEvent& event);
+  void record(const machine::CudaEvent& event, cudaStream_t stream, bool capturing) const;
+  void fork(const machine::CudaEvent& event);
+  void join(const machine::CudaEvent& event);
   void launch(std::size_t bucket, bool capturing);
   void reduce(const Segment& range);
   void reduce(void* values, const Segment& range, ncclDataType_t type, std::size_t value_bytes);
   void require_waited(const char* call) const;
-  double seconds(const CudaEvent& from, const CudaEvent& to) const;
 
   std::shared_ptr<NcclRanks> ranks_;
   std::shared_ptr<NcclStepWatch> watch_;
@@ -73,10 +72,10 @@ class NcclReducer final : public GradientReducer {
   std::vector<Segment> owned_;
 
   // where there is more than one rank
-  std::unique_ptr<PriorityStream> comm_stream_;
+  std::unique_ptr<machine::CudaStream> comm_stream_;
   std::vector<BucketEvents> bucket_events_;
-  CudaEvent backward_begins_, wait_begins_, wait_ends_, gather_begins_, gather_ends_;
-  CudaEvent joined_{cudaEventDisableTiming}, gather_fork_{cudaEventDisableTiming},
+  machine::CudaEvent backward_begins_, wait_begins_, wait_ends_, gather_begins_, gather_ends_;
+  machine::CudaEvent joined_{cudaEventDisableTiming}, gather_fork_{cudaEventDisableTiming},
       gather_joined_{cudaEventDisableTiming}, sum_fork_{cudaEventDisableTiming}, sum_joined_{cudaEventDisableTiming};
   void* staging_ = nullptr;  // bf16 wire: room for the biggest bucket
 

@@ -47,17 +47,17 @@ NcclTimed::NcclTimed(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepW
 
 // Nothing is under way on stream_ between calls, as run() waits.
 void NcclTimed::write(std::span<const float> values) {
-  GPUMONTH_CUDART(cudaMemcpy, sent_.get(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice);
+  GPUMONTH_CUDA(cudaMemcpy, sent_.get(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice);
 }
 
 void NcclTimed::read(std::span<float> values) {
-  GPUMONTH_CUDART(cudaMemcpy, values.data(), received_.get(), values.size_bytes(), cudaMemcpyDeviceToHost);
+  GPUMONTH_CUDA(cudaMemcpy, values.data(), received_.get(), values.size_bytes(), cudaMemcpyDeviceToHost);
 }
 
 void NcclTimed::clear(std::int64_t count) {
   for (float* memory : {sent_.get(), received_.get()})
-    GPUMONTH_CUDART(cudaMemset, memory, 0, sizeof(float) * size_of(count));
-  GPUMONTH_CUDART(cudaDeviceSynchronize);
+    GPUMONTH_CUDA(cudaMemset, memory, 0, sizeof(float) * size_of(count));
+  GPUMONTH_CUDA(cudaDeviceSynchronize);
 }
 
 /// One rank alone is connected to nobody: what it sends, it has, or copies.
@@ -66,8 +66,8 @@ void NcclTimed::enqueue(const CollectiveBuffers& buffers) {
     EnqueuedCalls calls(ranks_->handle(), stream_.get());
     operation_.on_nccl(calls, buffers);
   } else if (!operation_.in_place) {
-    GPUMONTH_CUDART(cudaMemcpyAsync, buffers.values, buffers.sent, buffers.all_sent().size_bytes(),
-                    cudaMemcpyDeviceToDevice, stream_.get());
+    GPUMONTH_CUDA(cudaMemcpyAsync, buffers.values, buffers.sent, buffers.all_sent().size_bytes(),
+                  cudaMemcpyDeviceToDevice, stream_.get());
   }
 }
 
@@ -76,19 +76,15 @@ std::vector<double> NcclTimed::run(std::int64_t count, int repeats) {
   const auto n = static_cast<std::size_t>(repeats);
   while (marks_.size() <= n) marks_.emplace_back();
   watch_->enter(operation_.title, 4 * count);
-  GPUMONTH_CUDART(cudaEventRecord, marks_[0].get(), stream_.get());
+  GPUMONTH_CUDA(cudaEventRecord, marks_[0].get(), stream_.get());
   for (std::size_t i = 0; i < n; ++i) {
     enqueue(buffers);
-    GPUMONTH_CUDART(cudaEventRecord, marks_[i + 1].get(), stream_.get());
+    GPUMONTH_CUDA(cudaEventRecord, marks_[i + 1].get(), stream_.get());
   }
-  GPUMONTH_CUDART(cudaStreamSynchronize, stream_.get());
+  GPUMONTH_CUDA(cudaStreamSynchronize, stream_.get());
   watch_->leave();
   std::vector<double> took_s(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    float ms = 0;
-    GPUMONTH_CUDART(cudaEventElapsedTime, &ms, marks_[i].get(), marks_[i + 1].get());
-    took_s[i] = 1e-3 * static_cast<double>(ms);
-  }
+  for (std::size_t i = 0; i < n; ++i) took_s[i] = seconds_between(marks_[i], marks_[i + 1]);
   return took_s;
 }
 

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "comm/nccl/nccl_cuda.h"
 #include "comm/nccl/nccl_ranks.h"
 #include "comm/timed_collective.h"
+#include "machine/cuda_handles.h"
 
 namespace gpumonth::comm {
 
@@ -29,8 +29,8 @@ class NcclTimed final : public TimedCollective {
   std::shared_ptr<NcclStepWatch> watch_;
   const Collective& operation_;
   std::shared_ptr<float[]> received_, sent_;
-  PriorityStream stream_;
-  std::vector<CudaEvent> marks_;
+  machine::CudaStream stream_{machine::Urgency::most};
+  std::vector<machine::CudaEvent> marks_;
 };
 
 }  // namespace gpumonth::comm

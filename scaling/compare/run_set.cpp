@@ -6,7 +6,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "runlog/reader.h"
-#include "scaling/compare/block_bootstrap.h"
+#include "scaling/bootstrap.h"
 #include "scaling/compare/run_files.h"
 #include "scaling/curve_csv.h"
 #include "scaling/run_logs.h"

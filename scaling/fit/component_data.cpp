@@ -5,6 +5,8 @@
 #include <cmath>
 #include <set>
 
+#include "base/block_length.h"
+
 namespace gpumonth::scaling {
 
 ComponentSums::ComponentSums(const runlog::Run& run) : busy_(static_cast<std::size_t>(run.info.world_size) + 1) {

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <boost/math/distributions/chi_squared.hpp>
-#include <boost/math/distributions/normal.hpp>
 #include <cmath>
 #include <map>
 
+#include "base/normal.h"
 #include "base/quantile.h"
+#include "base/random.h"
 #include "scaling/fit/component_data.h"
 #include "scaling/fit/nnls.h"
 
@@ -112,8 +113,7 @@ void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimat
 }
 
 double draw_chi_squared(double freedom, std::mt19937_64& random) {
-  const double u = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
-  return boost::math::quantile(boost::math::chi_squared(freedom), u);
+  return boost::math::quantile(boost::math::chi_squared(freedom), unit_interval(random()));
 }
 
 /// One draw of the spread between ranks given the squares (generalised confidence interval of a variance
@@ -200,7 +200,7 @@ void add_parameters(Components& c) {
 
 double expected_maximum(double n) {
   if (n <= 1) return 0;
-  return boost::math::quantile(boost::math::normal(), (n - 0.375) / (n + 0.25));
+  return normal_quantile((n - 0.375) / (n + 0.25));
 }
 
 double step_s(const Components& c, const ComponentEstimate& e, double ranks, double batch) {

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/normal.h"
+#include "base/random.h"
 #include "scaling/fit/fit_state.h"
 
 namespace gpumonth::scaling {
@@ -25,8 +27,6 @@ double mixture_quantile(double probability, double low, double high, const Cdf& 
   }
   return 0.5 * (low + high);
 }
-
-double normal_cdf(double x, double mean, double sd) { return 0.5 * std::erfc((mean - x) / (sd * std::sqrt(2.0))); }
 
 void find_fixed_batch(const std::vector<Observation>& data, double& fixed) {
   const double first = data.front().ranks * data.front().batch;
@@ -127,7 +127,7 @@ Prediction Fit::predict(std::int64_t ranks, double batch_per_rank) const {
   };
   const auto of_mean = [&](double x) {
     double sum = 0;
-    for (const auto& p : parts) sum += normal_cdf(x, p.level.mean, std::sqrt(p.level.variance) + 1e-12);
+    for (const auto& p : parts) sum += normal_cdf((x - p.level.mean) / (std::sqrt(p.level.variance) + 1e-12));
     return sum / static_cast<double>(parts.size());
   };
   const auto at = [&](double probability, const auto& cdf) {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "base/random.h"
+
 namespace gpumonth::scaling {
 namespace {
 
@@ -92,29 +94,6 @@ double choose_power(const ProposalDraws& s, double from, double target, Eigen::V
 }
 
 }  // namespace
-
-NormalDraws::NormalDraws(std::uint64_t seed) : state_(seed) {}
-
-std::uint64_t NormalDraws::next() {  // SplitMix64 (Steele, Lea, Flood 2014)
-  std::uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
-}
-
-double NormalDraws::uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
-
-double NormalDraws::operator()() {  // Box and Muller
-  if (has_spare_) {
-    has_spare_ = false;
-    return spare_;
-  }
-  const double radius = std::sqrt(-2 * std::log(uniform()));
-  const double angle = 2 * std::numbers::pi * uniform();
-  spare_ = radius * std::sin(angle);
-  has_spare_ = true;
-  return radius * std::cos(angle);
-}
 
 WeightedDraws importance_sample(int dimension, const std::function<double(const double*)>& log_likelihood, int draws,
                                 std::uint64_t seed) {

@@ -24,18 +24,4 @@ struct WeightedDraws {
 WeightedDraws importance_sample(int dimension, const std::function<double(const double* u)>& log_likelihood, int draws,
                                 std::uint64_t seed);
 
-/// A standard normal in each call, of one sequence per seed: std::normal_distribution differs between libraries.
-class NormalDraws {
- public:
-  explicit NormalDraws(std::uint64_t seed);
-  double operator()();
-  double uniform();  ///< in (0, 1)
-
- private:
-  std::uint64_t next();
-  std::uint64_t state_;
-  double spare_ = 0;
-  bool has_spare_ = false;
-};
-
 }  // namespace gpumonth::scaling

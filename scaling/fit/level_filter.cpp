@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/normal.h"
+
 namespace gpumonth::scaling {
 namespace {
 
@@ -55,7 +57,7 @@ double noise_cdf(double x, const Level& level, double walk_variance, double sigm
   double sum = 0;
   for (std::size_t i = 0; i < kParts; ++i) {
     const double sd = std::sqrt(level.variance + walk_variance + sigma * sigma * kNoiseScale[i] * kNoiseScale[i]);
-    sum += kNoiseShare[i] * 0.5 * std::erfc(-(x - level.mean) / (sd * std::numbers::sqrt2));
+    sum += kNoiseShare[i] * normal_cdf((x - level.mean) / sd);
   }
   return sum;
 }

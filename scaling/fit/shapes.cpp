@@ -1,12 +1,13 @@
 #include "scaling/fit/shapes.h"
 
 #include <cmath>
-#include <numbers>
+
+#include "base/normal.h"
 
 namespace gpumonth::scaling {
 
 double half_t2(double u, double scale) {
-  const double upper = 0.5 * std::erfc(u / std::numbers::sqrt2);  // 1 - q, exact for large u
+  const double upper = normal_upper(u);
   const double q = 1 - upper;
   return scale * q * std::sqrt(2 / (upper * (1 + q) + 1e-300));
 }

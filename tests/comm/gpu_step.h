@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "comm/gradient_reducer.h"
-#include "comm/nccl/nccl_cuda.h"
+#include "machine/cuda_handles.h"
 
 namespace gpumonth::tests {
 
@@ -30,18 +30,18 @@ class GpuStep {
 
   /// What backward will give on this rank.
   void set(const std::vector<float>& values) {
-    GPUMONTH_CUDART(cudaMemcpyAsync, source_.get(), values.data(), 4 * values.size(), cudaMemcpyHostToDevice, stream());
-    GPUMONTH_CUDART(cudaStreamSynchronize, stream());
+    GPUMONTH_CUDA(cudaMemcpyAsync, source_.get(), values.data(), 4 * values.size(), cudaMemcpyHostToDevice, stream());
+    GPUMONTH_CUDA(cudaStreamSynchronize, stream());
   }
   /// `after` is enqueued behind wait().
   void enqueue(const std::function<void()>& after = {}) {
-    GPUMONTH_CUDART(cudaMemsetAsync, gradients_.get(), 0xff, 4 * static_cast<std::size_t>(size_),
-                    stream());  // NaN
+    GPUMONTH_CUDA(cudaMemsetAsync, gradients_.get(), 0xff, 4 * static_cast<std::size_t>(size_),
+                  stream());  // NaN
     reducer_->begin_backward();
     for (std::size_t s = 0; s < segments_.size(); ++s) {
       const auto [at, count] = segments_[s];
-      GPUMONTH_CUDART(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at, 4 * static_cast<std::size_t>(count),
-                      cudaMemcpyDeviceToDevice, stream());
+      GPUMONTH_CUDA(cudaMemcpyAsync, gradients_.get() + at, source_.get() + at, 4 * static_cast<std::size_t>(count),
+                    cudaMemcpyDeviceToDevice, stream());
       reducer_->ready(static_cast<int>(s));
     }
     reducer_->wait();
@@ -49,26 +49,26 @@ class GpuStep {
   }
   void capture(const std::function<void()>& after = {}) {
     cudaGraph_t graph = nullptr;
-    GPUMONTH_CUDART(cudaStreamBeginCapture, stream(), cudaStreamCaptureModeThreadLocal);
+    GPUMONTH_CUDA(cudaStreamBeginCapture, stream(), cudaStreamCaptureModeThreadLocal);
     enqueue(after);
-    GPUMONTH_CUDART(cudaStreamEndCapture, stream(), &graph);
-    GPUMONTH_CUDART(cudaGraphInstantiate, &graph_, graph, 0);
-    GPUMONTH_CUDART(cudaGraphDestroy, graph);
+    GPUMONTH_CUDA(cudaStreamEndCapture, stream(), &graph);
+    GPUMONTH_CUDA(cudaGraphInstantiate, &graph_, graph, 0);
+    GPUMONTH_CUDA(cudaGraphDestroy, graph);
   }
-  void replay() { GPUMONTH_CUDART(cudaGraphLaunch, graph_, stream()); }
+  void replay() { GPUMONTH_CUDA(cudaGraphLaunch, graph_, stream()); }
 
   std::vector<float> sums() const { return fetch(gradients_.get()); }
   std::vector<float> fetch(const float* device) const {
     std::vector<float> values(static_cast<std::size_t>(size_));
-    GPUMONTH_CUDART(cudaMemcpyAsync, values.data(), device, 4 * values.size(), cudaMemcpyDeviceToHost, stream());
-    GPUMONTH_CUDART(cudaStreamSynchronize, stream());
+    GPUMONTH_CUDA(cudaMemcpyAsync, values.data(), device, 4 * values.size(), cudaMemcpyDeviceToHost, stream());
+    GPUMONTH_CUDA(cudaStreamSynchronize, stream());
     return values;
   }
 
  private:
   std::vector<comm::Segment> segments_;
   std::int64_t size_;
-  comm::PriorityStream stream_;
+  machine::CudaStream stream_{machine::Urgency::most};
   std::shared_ptr<float[]> source_, gradients_;
   std::unique_ptr<comm::GradientReducer> reducer_;
   cudaGraphExec_t graph_ = nullptr;

@@ -152,7 +152,7 @@ TEST_CASE("a collective that moves values to the wrong place, or none, is found"
 TEST_CASE("memory is zeroed, and host values go another way") {
   const auto memory = transport().allocate(1000);
   std::vector<float> values(1000, 1.0f);
-  GPUMONTH_CUDART(cudaMemcpy, values.data(), memory.get(), 4000, cudaMemcpyDeviceToHost);
+  GPUMONTH_CUDA(cudaMemcpy, values.data(), memory.get(), 4000, cudaMemcpyDeviceToHost);
   REQUIRE(values == std::vector<float>(1000));
   std::vector<double> one = {1.0};
   ranks().all_reduce_sum(std::span<double>(one));
@@ -205,13 +205,13 @@ TEST_CASE("sum() adds doubles over the ranks behind wait()") {
   GpuStep step(transport(), {{0, 64}}, 64, 4096);
   const double mine[] = {1.0 + ranks().rank(), 1e-12};
   double* device = nullptr;
-  GPUMONTH_CUDART(cudaMalloc, &device, sizeof mine);
-  GPUMONTH_CUDART(cudaMemcpy, device, mine, sizeof mine, cudaMemcpyHostToDevice);
+  GPUMONTH_CUDA(cudaMalloc, &device, sizeof mine);
+  GPUMONTH_CUDA(cudaMemcpy, device, mine, sizeof mine, cudaMemcpyHostToDevice);
   step.reducer().begin_step(1);
   step.enqueue([&] { step.reducer().sum(device, 2); });
   step.reducer().finish();
   double sums[2];
-  GPUMONTH_CUDART(cudaMemcpy, sums, device, sizeof sums, cudaMemcpyDeviceToHost);
+  GPUMONTH_CUDA(cudaMemcpy, sums, device, sizeof sums, cudaMemcpyDeviceToHost);
   cudaFree(device);
   const double n = ranks().size();
   REQUIRE(sums[0] == n * (n + 1) / 2);
@@ -241,7 +241,7 @@ TEST_CASE("a capture that fails is given up, and the step is enqueued") {
   step.reducer().finish();
 
   step.reducer().begin_step(2);
-  GPUMONTH_CUDART(cudaStreamBeginCapture, step.stream(), cudaStreamCaptureModeThreadLocal);
+  GPUMONTH_CUDA(cudaStreamBeginCapture, step.stream(), cudaStreamCaptureModeThreadLocal);
   step.reducer().begin_backward();
   cudaStreamSynchronize(step.stream());  // not allowed in a capture: it fails, and all that follows
   if (ranks().size() > 1)

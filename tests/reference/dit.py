@@ -2,7 +2,7 @@
 
 Semantics and parameter names are those of github.com/facebookresearch/DiT (models.py; Peebles & Xie 2022), with the
 timm layers that it imports. Beyond the reference: latents of video, (N, C, F, H, W), with patches (pt, p, p), tokens
-in the order (time, row, column) and full attention over all of them; see position_embedding().
+in the order (time, row, column) and full attention over all of them; see model::position_embedding().
 """
 import math
 
@@ -136,7 +136,7 @@ class DiT(nn.Module):
         self.y_embedder = LabelEmbedder(config)
         positions = torch.empty(1, config.tokens, config.hidden_size)
         if not positions.is_meta:  # there, a long video's table would fill the memory for nothing
-            positions.copy_(torch.from_numpy(position_embedding(config)))
+            positions.copy_(torch.from_numpy(model::position_embedding(config)))
         self.register_buffer("pos_embed", positions)
         self.blocks = nn.ModuleList(Block(config, fused) for _ in range(config.depth))
         self.final_layer = FinalLayer(config)
@@ -183,7 +183,7 @@ def sincos_1d(width, positions):
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
 
 
-def position_embedding(config):
+def model::position_embedding(config):
     """(T, h) in double, tokens in the order (time, row, column).
 
     Image: the first h/2 columns encode the column of the patch, the rest its row (the reference's order).

@@ -96,8 +96,9 @@ TEST_CASE("a signal that comes again while the run is stopping changes nothing; 
 TEST_CASE("a signal before the first step: the step is done, and its checkpoint goes on") {
   const TemporaryFolder folder;
   const auto file = write_run_file(folder);
-  const auto result =
-      run_and_stop(train_command(0, file, {"run.steps=1000000"}), kCatchesSignals, "kill -TERM $program");
+  // of steps that take longer than to see that signals are caught, and to send one
+  const auto result = run_and_stop(train_command(0, file, {"run.steps=1000000", "batch.global=1024"}), kCatchesSignals,
+                                   "kill -TERM $program");
   INFO(result.out << result.err);
   REQUIRE(result.exit_code == 3);
   CHECK(stopped_after(result.out) <= 2);

@@ -37,30 +37,19 @@ using Buffer = ops::Buffer<Cuda, T>;
 /// Times work on the stream, each call by itself; the host stays ahead of the GPU, so launches cost it nothing.
 class Bench {
  public:
-  explicit Bench(Cuda& cuda) : cuda_(cuda) {
-    for (auto* events : {&begin_, &end_})
-      for (cudaEvent_t& event : *events) GPUMONTH_CUDA(cudaEventCreate, &event);
-    std::printf("%-44s%12s%12s%12s\n", "op", "us", "GB/s", "% of copy");
-  }
-  ~Bench() {
-    for (auto* events : {&begin_, &end_})
-      for (cudaEvent_t event : *events) cudaEventDestroy(event);
-  }
-  Bench(const Bench&) = delete;
-  Bench& operator=(const Bench&) = delete;
-
+  explicit Bench(Cuda& cuda) : cuda_(cuda) { std::printf("%-44s%12s%12s%12s\n", "op", "us", "GB/s", "% of copy"); }
   void add(const char* name, double bytes, const std::function<void()>& op) {
     for (int i = 0; i < 3; ++i) op();
     for (int i = 0; i < kCalls; ++i) {
-      GPUMONTH_CUDA(cudaEventRecord, begin_[i], ops::stream_of(cuda_));
+      GPUMONTH_CUDA(cudaEventRecord, begin_[i].get(), ops::stream_of(cuda_));
       op();
-      GPUMONTH_CUDA(cudaEventRecord, end_[i], ops::stream_of(cuda_));
+      GPUMONTH_CUDA(cudaEventRecord, end_[i].get(), ops::stream_of(cuda_));
     }
     ops::synchronize(cuda_);
-    std::vector<float> times(kCalls);
-    for (int i = 0; i < kCalls; ++i) GPUMONTH_CUDA(cudaEventElapsedTime, &times[i], begin_[i], end_[i]);
+    std::vector<double> times(kCalls);
+    for (int i = 0; i < kCalls; ++i) times[i] = seconds_between(begin_[i], end_[i]);
     std::nth_element(times.begin(), times.begin() + kCalls / 2, times.end());
-    const double seconds = 1e-3 * static_cast<double>(times[kCalls / 2]), rate = bytes / seconds;
+    const double seconds = times[kCalls / 2], rate = bytes / seconds;
     if (copy_bytes_per_s_ == 0) copy_bytes_per_s_ = rate;
     std::printf("%-44s%12.1f%12.0f%12.1f\n", name, seconds * 1e6, rate / 1e9, 100 * rate / copy_bytes_per_s_);
     std::fflush(stdout);
@@ -69,7 +58,7 @@ class Bench {
  private:
   static constexpr int kCalls = 31;
   Cuda& cuda_;
-  cudaEvent_t begin_[kCalls], end_[kCalls];
+  machine::CudaEvent begin_[kCalls], end_[kCalls];
   double copy_bytes_per_s_ = 0;  // the first entry's
 };
 

@@ -4,9 +4,9 @@
 #include <numeric>
 #include <vector>
 
+#include "base/crc32.h"
 #include "base/hdf5.h"
 #include "trainer/data/data.h"
-#include "trainer/state/checkpoint_values.h"
 
 namespace gpumonth::trainer {
 
@@ -83,7 +83,7 @@ std::uint32_t check_labels(const hdf5::Dataset& labels, const hdf5::Dataset& lat
     for (std::int64_t i = 0; i < count; ++i) {
       check_label(values[static_cast<std::size_t>(i)], first + i, labels, model.num_classes);
     }
-    sum = crc32(values.data(), static_cast<std::size_t>(count) * sizeof(std::int64_t), sum);
+    sum = crc32_of(values.data(), static_cast<std::size_t>(count) * sizeof(std::int64_t), sum);
   }
   return sum;
 }
@@ -95,7 +95,7 @@ std::uint32_t add_samples(const hdf5::Dataset& latents, std::int64_t sample, std
   std::vector<float> values(static_cast<std::size_t>(sample));
   for (std::int64_t i = 0; i < std::min(looked_at, rows); ++i) {
     latents.read_rows(i * rows / std::min(looked_at, rows), 1, values.data());
-    sum = crc32(values.data(), values.size() * sizeof(float), sum);
+    sum = crc32_of(values.data(), values.size() * sizeof(float), sum);
   }
   return sum;
 }

@@ -5,9 +5,9 @@
 #include <functional>
 
 #include "model/parameters.h"
+#include "model/positions.h"
 #include "trainer/dit/dit_activations.h"
 #include "trainer/dit/dit_weights.h"
-#include "trainer/dit/positions.h"
 #include "trainer/ops/add_broadcast.h"
 #include "trainer/ops/attention.h"
 #include "trainer/ops/bf16.h"
@@ -32,9 +32,9 @@ class Dit {
   Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch,
       StateMemory<Device>& memory, Keep keep = Keep::activations);
 
-  /// The flat parameter buffers that forward and backward will read: fp32 masters and, where the device's products
+  /// The flat parameter buffers that forward and backward will read: fp32 master weights and, where the device's products
   /// read weights in place (Device::kPacksWeights is false), the same in T. They must outlive this.
-  void bind(const float* masters, const T* typed);
+  void bind(const float* master, const T* compute);
   /// Where the device packs: reorders the weights of segment `segment` (SegmentOrder) for the products. `values` are the
   /// segment's part of the parameters in T. By segment, so that the update can pack what is still in the cache.
   void pack(const T* values, int segment);
@@ -95,8 +95,8 @@ class Dit {
   ops::Buffer<Device, std::byte> packed_;  // of every packed layer
   std::vector<Packed> packed_blocks_;
   std::byte *packed_patch_ = nullptr, *packed_final_ = nullptr;
-  const float* masters_ = nullptr;  // flat, bound
-  const T* typed_ = nullptr;        // flat, bound
+  const float* master_weights_ = nullptr;  // flat, bound
+  const T* compute_weights_ = nullptr;     // flat, bound
   std::vector<BlockWeights> block_weights_;
   ops::LinearWeights<T> patch_weights_, final_weights_;
   ops::LinearWeights<float> time_in_weights_, time_out_weights_, adaln_weights_;

@@ -43,7 +43,7 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
               {.rows = batch, .in = shape_.h, .out = 2 * shape_.h, .y_stride = shape_.modulations, .packed = false})),
       attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim(), keep != Keep::nothing}),
       positions_(device, shape_.tokens * shape_.h) {
-  const std::vector<float> positions = position_embedding(m);
+  const std::vector<float> positions = model::position_embedding(m);
   ops::copy_to_device(device_, positions_.get(), positions.data(), positions_.bytes());
 
   const std::size_t block = qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
@@ -58,23 +58,23 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
 
 template <class Device, class T>
 ops::LinearWeights<T> Dit<Device, T>::weights(const LinearOffsets& at, const std::byte* packed) const {
-  ops::LinearWeights<T> w{.packed = packed, .master = masters_ + at.weight, .bias = masters_ + at.bias};
-  if (typed_) {
-    w.typed = typed_ + at.weight;
-    w.typed_bias = typed_ + at.bias;
+  ops::LinearWeights<T> w{.packed = packed, .master = master_weights_ + at.weight, .bias = master_weights_ + at.bias};
+  if (compute_weights_) {
+    w.compute_weights = compute_weights_ + at.weight;
+    w.compute_bias = compute_weights_ + at.bias;
   }
   return w;
 }
 
 template <class Device, class T>
 ops::LinearWeights<float> Dit<Device, T>::master_weights(const LinearOffsets& at) const {
-  return {.master = masters_ + at.weight, .bias = masters_ + at.bias};
+  return {.master = master_weights_ + at.weight, .bias = master_weights_ + at.bias};
 }
 
 template <class Device, class T>
-void Dit<Device, T>::bind(const float* masters, const T* typed) {
-  masters_ = masters;
-  typed_ = typed;
+void Dit<Device, T>::bind(const float* master, const T* compute) {
+  master_weights_ = master;
+  compute_weights_ = compute;
   block_weights_.clear();
   for (int l = 0; l < model_.depth; ++l) {
     const BlockOffsets& o = offsets_.blocks[l];
@@ -117,7 +117,7 @@ void Dit<Device, T>::condition(const std::int32_t* t, const std::int32_t* labels
   time_in_.forward(act_.frequencies.get(), time_in_weights_, act_.time_hidden.get());  // (B, h)
   ops::silu_forward(device_, s.batch * s.h, act_.time_hidden.get(), act_.time_silu.get());
   time_out_.forward(act_.time_silu.get(), time_out_weights_, act_.condition.get());  // (B, h)
-  ops::label_embedding(device_, masters_ + offsets_.label_table, labels, act_.condition.get(), s.batch, s.h,
+  ops::label_embedding(device_, master_weights_ + offsets_.label_table, labels, act_.condition.get(), s.batch, s.h,
                        act_.condition.get());
   ops::silu_forward(device_, s.batch * s.h, act_.condition.get(), act_.condition_silu.get());
   adaln_.forward(act_.condition_silu.get(), adaln_weights_, act_.modulation.get());  // (B, (2 + 6 depth) h)

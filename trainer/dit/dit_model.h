@@ -29,21 +29,21 @@ class DitModel final : public Model {
     } else if (setup.keep != Keep::nothing) {
       gradients_ = ops::Buffer<Device, float>(device_, flat_size());
     }
-    if constexpr (!std::is_same_v<T, float>) typed_ = ops::Buffer<Device, T>(device_, typed_size());
+    if constexpr (!std::is_same_v<T, float>) compute_weights_ = ops::Buffer<Device, T>(device_, compute_weights_size());
     const auto coefficients = ops::step_coefficients(ops::DiffusionSchedule());
     ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
-    dit_.bind(masters(), Device::kPacksWeights ? nullptr : typed(0));
+    dit_.bind(master_weights(), Device::kPacksWeights ? nullptr : compute_weights(0));
   }
 
   float* parameters() override {
-    if (Device::kHostMemory) return masters();
+    if (Device::kHostMemory) return master_weights();
     if (host_.empty()) host_ = to_host(parameters_);
     return host_.data();
   }
 
   void parameters_changed() override {
     memory_.barrier();
-    if (!host_.empty()) ops::copy_to_device(device_, masters(), host_.data(), parameters_.bytes());
+    if (!host_.empty()) ops::copy_to_device(device_, master_weights(), host_.data(), parameters_.bytes());
     forget_host();
     pack_owned();
     ops::synchronize(device_);
@@ -82,7 +82,7 @@ class DitModel final : public Model {
   const std::vector<comm::Segment>& segments() const { return dit_.offsets().segments; }
   const std::vector<int>& owned() const { return owned_; }  ///< segments that this rank updates and packs
   std::int64_t flat_size() const { return parameters_.size(); }
-  float* masters() const { return parameters_.get(); }  ///< fp32 parameters on the device
+  float* master_weights() const { return parameters_.get(); }  ///< fp32 parameters on the device
   float* gradient_buffer() const { return gradients_.get(); }
 
   /// The batch to device memory.
@@ -121,30 +121,30 @@ class DitModel final : public Model {
   /// The host copy is outdated: an update begins.
   void forget_host() { host_ = {}; }
 
-  /// The parameters in T from flat offset `at` on: the masters themselves, a copy of the whole, or, where products
+  /// The parameters in T from flat offset `at` on: the master weights themselves, a copy of the whole, or, where products
   /// read packed weights, room for one segment on its way to pack().
-  T* typed(std::int64_t at) {
-    if constexpr (std::is_same_v<T, float>) return masters() + at;
-    return Device::kPacksWeights ? typed_.get() : typed_.get() + at;
+  T* compute_weights(std::int64_t at) {
+    if constexpr (std::is_same_v<T, float>) return master_weights() + at;
+    return Device::kPacksWeights ? compute_weights_.get() : compute_weights_.get() + at;
   }
-  /// typed(at) where AdamW fills it, null where it is the masters.
-  ops::bf16* rounded(std::int64_t at) {
+  /// compute_weights(at) where AdamW fills it, null where it is the master weights.
+  ops::bf16* adamw_weights(std::int64_t at) {
     if constexpr (std::is_same_v<T, float>)
       return nullptr;
     else
-      return typed(at);
+      return compute_weights(at);
   }
-  /// Where products read packed weights: those of `segment`, from typed() of it.
-  void pack(int segment) { dit_.pack(typed(segments()[segment].offset), segment); }
-  /// From the masters to what the products read: of the owned segments, or of all where nothing is packed.
+  /// Where products read packed weights: those of `segment`, from compute_weights() of it.
+  void pack(int segment) { dit_.pack(compute_weights(segments()[segment].offset), segment); }
+  /// From the master weights to what the products read: of the owned segments, or of all where nothing is packed.
   void pack_owned() {
     if constexpr (!Device::kPacksWeights) {
-      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size(), masters(), typed(0));
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size(), master_weights(), compute_weights(0));
       return;
     }
     for (const int segment : owned_) {
       const auto [at, count] = segments()[segment];
-      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, masters() + at, typed(at));
+      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, master_weights() + at, compute_weights(at));
       pack(segment);
     }
   }
@@ -152,7 +152,7 @@ class DitModel final : public Model {
  private:
   std::int64_t latent_size() const { return setup_.model.latent_size(); }
 
-  std::int64_t typed_size() const {
+  std::int64_t compute_weights_size() const {
     if (!Device::kPacksWeights) return flat_size();
     std::int64_t most = 0;
     for (const comm::Segment& segment : segments()) most = std::max(most, segment.count);
@@ -171,7 +171,7 @@ class DitModel final : public Model {
   Dit<Device, T> dit_;
   std::vector<int> owned_;
   ops::Buffer<Device, float> parameters_, gradients_;  // flat
-  ops::Buffer<Device, T> typed_;
+  ops::Buffer<Device, T> compute_weights_;
   ops::Buffer<Device, float> x_0_, noise_, x_t_;  // (B, C, [F,] H, W)
   ops::Buffer<Device, std::int32_t> t_, labels_;  // (B)
   ops::Buffer<Device, ops::StepCoefficients> schedule_;

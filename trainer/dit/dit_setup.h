@@ -1,5 +1,5 @@
-// What a DiT needs to know when it is made, as a model or as a training step, and who makes one on the CPU. backend.h
-// chooses between backends.
+// What a DiT needs to know when it is made, as a model or as a training step, and who makes one: dit_step_cpu.cpp, and
+// of dit_step_cuda.cpp and backend_stub.cpp the one that is built. backend.h chooses between them.
 #pragma once
 
 #include <cstdint>
@@ -39,5 +39,10 @@ struct DitSetup {
 std::unique_ptr<Model> make_cpu_dit_model(const DitSetup& setup, const model::ParameterTable& table);
 /// On CPU threads, weights initialised from the seed. Collective over setup.transport.
 std::unique_ptr<TrainingStep> make_cpu_dit_step(const DitSetup& setup, const model::ParameterTable& table);
+
+/// The same on a GPU. setup.gradients may be host memory or null where there is one rank: the gradients are then the
+/// DiT's own. UserError: they do not fit into its memory.
+std::unique_ptr<Model> make_cuda_dit_model(const DitSetup& setup, const model::ParameterTable& table);
+std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup& setup, const model::ParameterTable& table);
 
 }  // namespace gpumonth::trainer

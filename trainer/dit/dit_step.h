@@ -17,7 +17,8 @@ template <class Device, class T>
 class DitStep : public TrainingStep, public ResumableState {
  public:
   DitStep(Device device, const DitSetup& setup, const model::ParameterTable& table)
-      : model_(device, setup, table), optimizer_(model_.device(), model_.memory(), model_.masters(), table.flat_size()),
+      : model_(device, setup, table),
+        optimizer_(model_.device(), model_.memory(), model_.master_weights(), table.flat_size()),
         partial_norms_(memory().template take<double>(ops::norm_blocks(model_.flat_size()))),
         adamw_(model_.device(), 1), clipping_(model_.device(), 1), graph_(model_.device()),
         timer_(model_.device(), kMarks) {}
@@ -129,7 +130,7 @@ class DitStep : public TrainingStep, public ResumableState {
     reducer_->sum(partial_norms_.get(), partial_norms_.size());
     ops::clipping(device, partial_norms_.get(), partial_norms_.size(), clip_norm, clipping_.get());
     optimizer_.update_owned(adamw_.get(), clipping_.get(), gradients);
-    reducer_->gather(model_.masters());
+    reducer_->gather(model_.master_weights());
     model_.pack_owned();
   }
 
@@ -154,7 +155,7 @@ class DitStep : public TrainingStep, public ResumableState {
   }
 
   void update_segment(const comm::Segment& part) {
-    optimizer_.update(part, adamw_.get(), clipping_.get(), model_.gradient_buffer(), model_.rounded(part.offset));
+    optimizer_.update(part, adamw_.get(), clipping_.get(), model_.gradient_buffer(), model_.adamw_weights(part.offset));
   }
 
   /// The same on every rank: no rank owns more than an equal part and a block a segment.

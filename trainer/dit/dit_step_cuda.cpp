@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "model/memory.h"
-#include "trainer/backend.h"
 #include "trainer/dit/dit_step.h"
 #include "trainer/dit/init.h"
 #include "trainer/ops/cuda/context.h"

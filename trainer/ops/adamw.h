@@ -18,11 +18,11 @@ AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step);
 
 /// parameters, exp_avg, exp_avg_sq, ema (n) fp32 are updated from gradients (n) fp32 x clipping->scale, all aligned to
 /// 64 bytes; where clipping->finite is 0 nothing is written. `step` and `clipping` are device pointers, so that a
-/// recorded step can be replayed. rounded (n) receives the new parameters in bf16; null: not wanted. Reads 20 and
+/// recorded step can be replayed. compute_weights (n) receives the new parameters in bf16; null: not wanted. Reads 20 and
 /// writes 16 (18) bytes an element: bound by memory bandwidth.
 void adamw(Cpu& cpu, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
-           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded);
+           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* compute_weights);
 void adamw(Cuda& cuda, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
-           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded);
+           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* compute_weights);
 
 }  // namespace gpumonth::ops

@@ -13,7 +13,8 @@ namespace gpumonth::ops {
 struct LinearShape {
   std::int64_t rows = 0, in = 0, out = 0;  ///< x (rows, in), y (rows, out), W (out, in)
   std::int64_t y_stride = 0;               ///< elements between rows of y and of dy; 0: out
-  bool packed = true;    ///< false: the products read the fp32 masters themselves (few rows: memory-bound). T = float
+  bool packed =
+      true;  ///< false: the products read the fp32 master weights themselves (few rows: memory-bound). T = float
   bool needs_dx = true;  ///< false: the layer's input is data
   bool backward = true;  ///< false: forward alone, and nothing is held for backward
 };
@@ -21,11 +22,11 @@ struct LinearShape {
 /// One layer's weights, in the forms that the products read.
 template <class T>
 struct LinearWeights {
-  const std::byte* packed = nullptr;  ///< what pack() filled; null where packed_bytes() is 0
-  const float* master = nullptr;      ///< fp32 W (out, in)
-  const float* bias = nullptr;        ///< fp32 (out)
-  const T* typed = nullptr;           ///< W (out, in), where Device::kPacksWeights is false
-  const T* typed_bias = nullptr;      ///< (out), likewise
+  const std::byte* packed = nullptr;   ///< what pack() filled; null where packed_bytes() is 0
+  const float* master = nullptr;       ///< fp32 W (out, in)
+  const float* bias = nullptr;         ///< fp32 (out)
+  const T* compute_weights = nullptr;  ///< W (out, in), where Device::kPacksWeights is false
+  const T* compute_bias = nullptr;     ///< (out), likewise
 };
 
 template <class Device, class T, class Y>
@@ -48,7 +49,7 @@ class Linear {
   void forward(const T* x, const LinearWeights<T>& w, Y* y);
   /// u (rows, out) = x W^T + b, kept for backward; y (rows, out) = gelu(u).
   void forward_gelu(const T* x, const LinearWeights<T>& w, Y* u, Y* y);
-  /// dx (rows, in) = dy W. fp32 products read the masters as they lie, which saves the memory of a second packed
+  /// dx (rows, in) = dy W. fp32 products read the master weights as they lie, which saves the memory of a second packed
   /// layout and costs about 3 % of a B/4 step (measured on Zen 5).
   void backward_data(const T* dy, const LinearWeights<T>& w, T* dx);
   /// Where gelu(u) was this layer's input: du (rows, in) = gelu'(u) * (dy W), and dbias (in) fp32 = the column sums of

@@ -1,23 +1,18 @@
 #include "trainer/state/checkpoint_values.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 
+#include "base/crc32.h"
+
 namespace gpumonth::trainer {
 
 static_assert(std::endian::native == std::endian::little, "checksums are of little-endian bytes");
 
-std::uint32_t crc32(const void* bytes, std::size_t size, std::uint32_t before) {
-  return static_cast<std::uint32_t>(::crc32_z(before, static_cast<const unsigned char*>(bytes), size));
-}
-
-std::string crc32_text(std::uint32_t value) { return fmt::format("{:08x}", value); }
-
-std::string crc32(std::span<const float> values) { return crc32_text(crc32(values.data(), values.size_bytes())); }
+std::string crc32(std::span<const float> values) { return crc32_text(crc32_of(values.data(), values.size_bytes())); }
 
 namespace {
 

@@ -1,7 +1,6 @@
 // Whether the numbers of a tensor can be training state, and whether they are those that were written.
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <string>
 
@@ -12,9 +11,6 @@ namespace gpumonth::trainer {
 constexpr const char* kChecksumAttribute = "crc32";
 
 std::string crc32(std::span<const float> values);
-/// The same of any bytes, going on from what came before.
-std::uint32_t crc32(const void* bytes, std::size_t size, std::uint32_t before = 0);
-std::string crc32_text(std::uint32_t value);
 
 /// "NaN (element 3)" or "infinity (element 3)" for the first value that is not finite, "-0.5 (element 3)" for the first
 /// below zero where `non_negative`; empty: there is none.

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "trainer/dit/positions.h"
+#include "model/positions.h"
 
 namespace gpumonth::trainer {
 namespace fs = std::filesystem;
@@ -66,7 +66,7 @@ void Checkpoints::save(ResumableState& state, std::int64_t after_step) {
   const TrainingState host = state.host();
   if (comm_.rank() == 0) {
     try {
-      write_checkpoint(file, table_, host, position_embedding(model_), position_embedding_shape(model_),
+      write_checkpoint(file, table_, host, model::position_embedding(model_), model::position_embedding_shape(model_),
                        {after_step, seed_, run_.config_toml, run_.dataset});
     } catch (const UserError& error) {
       user_error("no checkpoint of step {}: {}; {}", after_step, error.what(), last_in_words());

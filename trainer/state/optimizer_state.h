@@ -49,8 +49,8 @@ class OptimizerState {
 
   /// AdamW and EMA over one part of the unsharded state; `gradients` flat, the rest as for ops::adamw.
   void update(const comm::Segment& part, const ops::AdamWStep* step, const ops::Clipping* clipping,
-              const float* gradients, ops::bf16* rounded) {
-    update(part, part.offset, step, clipping, gradients, rounded);
+              const float* gradients, ops::bf16* compute_weights) {
+    update(part, part.offset, step, clipping, gradients, compute_weights);
   }
   /// The same over owned().
   void update_owned(const ops::AdamWStep* step, const ops::Clipping* clipping, const float* gradients) {
@@ -91,10 +91,10 @@ class OptimizerState {
   }
 
   void update(const comm::Segment& part, std::int64_t state_at, const ops::AdamWStep* step,
-              const ops::Clipping* clipping, const float* gradients, ops::bf16* rounded) {
+              const ops::Clipping* clipping, const float* gradients, ops::bf16* compute_weights) {
     const auto [at, count] = part;
     ops::adamw(device_, step, clipping, count, gradients + at, parameters_ + at, exp_avg_.get() + state_at,
-               exp_avg_sq_.get() + state_at, ema_.get() + state_at, rounded);
+               exp_avg_sq_.get() + state_at, ema_.get() + state_at, compute_weights);
   }
 
   std::vector<float> to_host(const Buffer& buffer) {

@@ -3,7 +3,8 @@
 #include <cmath>
 #include <random>
 
-#include "scaling/compare/block_bootstrap.h"
+#include "base/block_length.h"
+#include "scaling/bootstrap.h"
 #include "tests/catch.h"
 #include "tests/scaling/compare/synthetic.h"
 
@@ -81,7 +82,7 @@ TEST_CASE("the error without draws is what draws of blocks scatter by", "[contra
   for (std::size_t i = 0; i < kSteps; ++i) all_samples += samples[i], all_s += times_s[i];
   for (std::size_t i = 0; i < kSteps; ++i)
     moves.push_back(1 + kSteps * (samples[i] / all_samples - times_s[i] / all_s));
-  const std::size_t block = scaling::block_length(moves);
+  const std::size_t block = block_length(moves);
   constexpr int kDraws = 4000;
   double sum = 0, squares = 0;
   for (int r = 0; r < kDraws; ++r) {
@@ -105,10 +106,10 @@ TEST_CASE("the error without draws is what draws of blocks scatter by", "[contra
 TEST_CASE("blocks are longer where neighbours are alike", "[contrast]") {
   std::mt19937_64 random(3);
   const auto alone = tests::ar1_steps(1, 0.1, 0, 400, random), alike = tests::ar1_steps(1, 0.1, 0.9, 400, random);
-  CHECK(scaling::block_length(alone) <= 4);
-  CHECK(scaling::block_length(alike) >= 10);
-  CHECK(scaling::block_length(std::vector<double>(50, 1.0)) == 1);
-  CHECK(scaling::block_length(std::vector<double>{1, 2}) == 1);
+  CHECK(block_length(alone) <= 4);
+  CHECK(block_length(alike) >= 10);
+  CHECK(block_length(std::vector<double>(50, 1.0)) == 1);
+  CHECK(block_length(std::vector<double>{1, 2}) == 1);
   const std::vector<double> same(50, 0.1), one(1, 0.1);
   CHECK(scaling::ratio_log_error(same, same) == Approx(0).margin(1e-12));
   CHECK(std::isnan(scaling::ratio_log_error(one, one)));

@@ -70,7 +70,7 @@ TEST_CASE("gpumonth fit converts, exports and asks", "[command]") {
 
 TEST_CASE("gpumonth fit on run logs", "[command]") {
   const tests::TemporaryFolder folder;
-  scaling::NormalDraws normal(31);
+  NormalDraws normal(31);
   std::string files;
   for (const int ranks : {1, 2, 4}) {
     const auto run = tests::component_log({}, ranks, 4, 80, normal);

@@ -4,15 +4,15 @@
 #include <cmath>
 #include <functional>
 
+#include "base/random.h"
 #include "runlog/record.h"
 #include "scaling/curve.h"
-#include "scaling/fit/importance.h"
 
 namespace gpumonth::tests {
 
 /// Throughput of `truth(ranks, batch)` rank-seconds per sample, times log-normal noise, at these ranks.
 inline scaling::ScalingCurve synthetic_curve(const std::function<double(double)>& cost, double noise,
-                                             const std::vector<int>& ranks, int repeats, scaling::NormalDraws& normal) {
+                                             const std::vector<int>& ranks, int repeats, NormalDraws& normal) {
   scaling::ScalingCurve curve;
   curve.name = "synthetic";
   for (const int n : ranks)
@@ -27,8 +27,7 @@ struct ComponentTruth {
 };
 
 /// A log of `steps` steady steps with 3 % noise on each time; buckets and busy times on every fourth step.
-inline runlog::Run component_log(const ComponentTruth& t, int ranks, int batch, int steps,
-                                 scaling::NormalDraws& normal) {
+inline runlog::Run component_log(const ComponentTruth& t, int ranks, int batch, int steps, NormalDraws& normal) {
   constexpr double kMiB = 1 << 20;
   constexpr double kBytes[] = {0.1 * kMiB, 16 * kMiB, 4 * kMiB, 1 * kMiB};
   constexpr double kReady[] = {0.5, 0.7, 0.85, 1.0};

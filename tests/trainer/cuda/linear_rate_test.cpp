@@ -68,7 +68,7 @@ class Rates {
         db(device, Dtype::fp32, std::max(in, out)),
         scratch(device, Dtype::fp32, std::max(column_sum_scratch(rows, in), column_sum_scratch(rows, out)));
     REQUIRE((x && w && b && y && u_out && u_in && dx && dw && db && scratch));
-    const LinearWeights<bf16> weights{.typed = w.as<bf16>(), .typed_bias = b.as<bf16>()};
+    const LinearWeights<bf16> weights{.compute_weights = w.as<bf16>(), .compute_bias = b.as<bf16>()};
     check("forward", kLowest, rows, out, in, [&] { linear_.forward(x.as<bf16>(), weights, y.as<bf16>()); });
     check("backward_data", kLowest, rows, in, out,
           [&] { linear_.backward_data(y.as<bf16>(), weights, dx.as<bf16>()); });

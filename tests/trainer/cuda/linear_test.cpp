@@ -129,18 +129,18 @@ struct OnGpu {
     synchronize(gpu());  // the copies went by its stream, the products may go by another
   }
 
-  /// As Dit gives them: typed is what `packed` layers read, and in fp32 both are the same values.
+  /// As Dit gives them: compute_weights is what `packed` layers read, and in fp32 both are the same values.
   LinearWeights<T> weights() const {
-    const T* typed_bias = nullptr;
+    const T* compute_bias = nullptr;
     if constexpr (sizeof(T) == 2) {
-      typed_bias = bias16.get() + shift;
+      compute_bias = bias16.get() + shift;
     } else {
-      typed_bias = bias.get() + shift;
+      compute_bias = bias.get() + shift;
     }
     return {.master = w.get() + shift,
             .bias = bias.get() + shift,
-            .typed = w_typed.get() + shift,
-            .typed_bias = typed_bias};
+            .compute_weights = w_typed.get() + shift,
+            .compute_bias = compute_bias};
   }
 
   bool has_gelu() const { return kGelu<T, Y> && s.gap == 0; }
@@ -233,7 +233,7 @@ void compare(const Sizes& s, const Results<T, Y>& got, const Results<T, Y>& expe
 template <class T, class Y>
 void check(Cuda& device, const Sizes& s, bool packed, std::int64_t shift = 0) {
   INFO(s.rows << " x " << s.in << " -> " << s.out << ", gap " << s.gap << ", shift " << shift << ", "
-              << (sizeof(T) == 2 ? "bf16" : "fp32") << (packed ? "" : ", reads the masters"));
+              << (sizeof(T) == 2 ? "bf16" : "fp32") << (packed ? "" : ", reads the master weights"));
   const Operands<T> operands(s);
   OnGpu<T, Y> run(device, s, packed, operands, shift);
   run.enqueue();

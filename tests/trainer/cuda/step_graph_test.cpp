@@ -44,18 +44,6 @@ struct Fixture {
   Buffer<Cuda, float> in, out, beside;
 };
 
-struct Stream {
-  Stream() { GPUMONTH_CUDA(cudaStreamCreateWithFlags, &stream, cudaStreamNonBlocking); }
-  ~Stream() { cudaStreamDestroy(stream); }
-  cudaStream_t stream = nullptr;
-};
-
-struct Event {
-  Event() { GPUMONTH_CUDA(cudaEventCreateWithFlags, &event, cudaEventDisableTiming); }
-  ~Event() { cudaEventDestroy(event); }
-  cudaEvent_t event = nullptr;
-};
-
 TEST_CASE_METHOD(Fixture,
                  "two runs call the work, a third records it, the rest replay it with what memory holds then") {
   StepGraph<Cuda> graph(device);
@@ -74,8 +62,8 @@ TEST_CASE_METHOD(Fixture,
 }
 
 TEST_CASE_METHOD(Fixture, "a stream that is forked and joined belongs to the recording") {
-  const Stream other;
-  const Event forked, joined;
+  const machine::CudaStream other(machine::Urgency::least);
+  const machine::CudaEvent forked(cudaEventDisableTiming), joined(cudaEventDisableTiming);
   StepGraph<Cuda> graph(device);
   int calls = 0;
   for (int run = 0; run < kRuns; ++run) {
@@ -84,11 +72,11 @@ TEST_CASE_METHOD(Fixture, "a stream that is forked and joined belongs to the rec
     graph.run([&] {
       ++calls;
       copy(out, in, stream_of(device));
-      GPUMONTH_CUDA(cudaEventRecord, forked.event, stream_of(device));
-      GPUMONTH_CUDA(cudaStreamWaitEvent, other.stream, forked.event, 0);
-      copy(beside, out, other.stream);
-      GPUMONTH_CUDA(cudaEventRecord, joined.event, other.stream);
-      GPUMONTH_CUDA(cudaStreamWaitEvent, stream_of(device), joined.event, 0);
+      GPUMONTH_CUDA(cudaEventRecord, forked.get(), stream_of(device));
+      GPUMONTH_CUDA(cudaStreamWaitEvent, other.get(), forked.get(), 0);
+      copy(beside, out, other.get());
+      GPUMONTH_CUDA(cudaEventRecord, joined.get(), other.get());
+      GPUMONTH_CUDA(cudaStreamWaitEvent, stream_of(device), joined.get(), 0);
     });
     CHECK(same_bits(values(out), expected(run)));
     CHECK(same_bits(values(beside), expected(run)));
@@ -129,19 +117,19 @@ TEST_CASE_METHOD(Fixture,
 }
 
 TEST_CASE_METHOD(Fixture, "work that leaves a stream unjoined cannot be recorded, and both streams stay usable") {
-  const Stream other;
-  const Event forked;
+  const machine::CudaStream other(machine::Urgency::least);
+  const machine::CudaEvent forked(cudaEventDisableTiming);
   StepGraph<Cuda> graph(device);
   for (int run = 0; run < kRuns; ++run) {
     INFO("run " << run);
     load(run);
     graph.run([&] {
       copy(out, in, stream_of(device));
-      GPUMONTH_CUDA(cudaEventRecord, forked.event, stream_of(device));
-      GPUMONTH_CUDA(cudaStreamWaitEvent, other.stream, forked.event, 0);
-      copy(beside, out, other.stream);
+      GPUMONTH_CUDA(cudaEventRecord, forked.get(), stream_of(device));
+      GPUMONTH_CUDA(cudaStreamWaitEvent, other.get(), forked.get(), 0);
+      copy(beside, out, other.get());
     });
-    GPUMONTH_CUDA(cudaStreamSynchronize, other.stream);
+    GPUMONTH_CUDA(cudaStreamSynchronize, other.get());
     CHECK(same_bits(values(out), expected(run)));
     CHECK(same_bits(values(beside), expected(run)));
   }

@@ -40,14 +40,14 @@ AdamWStep adamw_step(const AdamWHyperparameters& h, std::int64_t step) {
 }
 
 void adamw(Cpu& cpu, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
-           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded) {
+           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* compute_weights) {
   if (!clipping->finite) return;
   parallel_for(cpu, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t block = begin; block < end; block += kGrain) {
       const std::int64_t block_end = std::min(end, block + kGrain);
       update(*step, clipping->scale, block, block_end, gradients, parameters, exp_avg, exp_avg_sq, ema);
       // The block is still in the first-level cache.
-      if (rounded) narrow(block_end - block, parameters + block, rounded + block);
+      if (compute_weights) narrow(block_end - block, parameters + block, compute_weights + block);
     }
   });
 }

@@ -10,7 +10,7 @@ struct Update {
   const Clipping* clipping;
   const float* gradients;
   float *parameters, *exp_avg, *exp_avg_sq, *ema;
-  bf16* rounded;
+  bf16* compute_weights;
 
   template <int N>
   __device__ void operator()(std::int64_t i) const {
@@ -30,18 +30,18 @@ struct Update {
     write(exp_avg + i, m);
     write(exp_avg_sq + i, v);
     write(ema + i, e);
-    if constexpr (kRounded) write(rounded + i, p);
+    if constexpr (kRounded) write(compute_weights + i, p);
   }
 };
 
 }  // namespace
 
 void adamw(Cuda& cuda, const AdamWStep* step, const Clipping* clipping, std::int64_t n, const float* gradients,
-           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* rounded) {
-  const bool vectors = aligned<4>(gradients, parameters, exp_avg, exp_avg_sq, ema, rounded);
-  if (rounded) {
+           float* parameters, float* exp_avg, float* exp_avg_sq, float* ema, bf16* compute_weights) {
+  const bool vectors = aligned<4>(gradients, parameters, exp_avg, exp_avg_sq, ema, compute_weights);
+  if (compute_weights) {
     elementwise<4>(cuda, n, vectors,
-                   Update<true>{step, clipping, gradients, parameters, exp_avg, exp_avg_sq, ema, rounded});
+                   Update<true>{step, clipping, gradients, parameters, exp_avg, exp_avg_sq, ema, compute_weights});
   } else {
     elementwise<4>(cuda, n, vectors,
                    Update<false>{step, clipping, gradients, parameters, exp_avg, exp_avg_sq, ema, nullptr});

@@ -69,14 +69,6 @@ bool build(Plan* plan, std::string* why) {
          good(plan->graph->get_workspace_size_plan_at_index(plan->index, plan->workspace_bytes), why);
 }
 
-struct Event {
-  cudaEvent_t event = nullptr;
-  Event() { GPUMONTH_CUDA(cudaEventCreate, &event); }
-  ~Event() { cudaEventDestroy(event); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-};
-
 class Fused {
  public:
   Fused(const Cuda& device, const AttentionShape& shape)
@@ -224,12 +216,12 @@ class Fused {
   /// two plans may round differently. An empty plan where none does.
   Plan choose(const std::vector<Plan>& plans, const Pointers& pointers, const Scratch& scratch, std::string* why) {
     Plan best;
-    float best_ms = std::numeric_limits<float>::infinity();
+    double best_s = std::numeric_limits<double>::infinity();
     for (Plan plan : plans) {
       try {
         if (!build(&plan, why)) continue;
-        const float ms = scratch.rows.get() ? milliseconds(plan, pointers) : 0;
-        if (ms < best_ms) best = plan, best_ms = ms;
+        const double took_s = scratch.rows.get() ? seconds(plan, pointers) : 0;
+        if (took_s < best_s) best = plan, best_s = took_s;
       } catch (const std::exception& error) {
         *why = one_line(error.what());
       }
@@ -238,7 +230,7 @@ class Fused {
     return best;
   }
 
-  float milliseconds(const Plan& plan, const Pointers& pointers) {
+  double seconds(const Plan& plan, const Pointers& pointers) {
     Buffer<Cuda, std::byte> own;
     if (static_cast<std::size_t>(plan.workspace_bytes) > context_.workspace_bytes)
       own = Buffer<Cuda, std::byte>(device_, plan.workspace_bytes);
@@ -246,14 +238,12 @@ class Fused {
     require(execute(plan, pointers, workspace), __LINE__);
     synchronize(device_);
     if (context_.deterministic) return 0;
-    Event begin, end;
-    GPUMONTH_CUDA(cudaEventRecord, begin.event, context_.stream);
+    const machine::CudaEvent begin, end;
+    GPUMONTH_CUDA(cudaEventRecord, begin.get(), context_.stream);
     for (int i = 0; i < kTimedRuns; ++i) require(execute(plan, pointers, workspace), __LINE__);
-    GPUMONTH_CUDA(cudaEventRecord, end.event, context_.stream);
-    GPUMONTH_CUDA(cudaEventSynchronize, end.event);
-    float ms = 0;
-    GPUMONTH_CUDA(cudaEventElapsedTime, &ms, begin.event, end.event);
-    return ms;
+    GPUMONTH_CUDA(cudaEventRecord, end.get(), context_.stream);
+    GPUMONTH_CUDA(cudaEventSynchronize, end.get());
+    return seconds_between(begin, end);
   }
 
   std::string name_of(const Plan& plan) const {

@@ -52,27 +52,13 @@ unsigned blocks_for(std::int64_t count) {
   return static_cast<unsigned>(std::clamp<std::int64_t>((count + kThreads - 1) / kThreads, 1, kMostBlocks));
 }
 
-class Event {
- public:
-  Event() { GPUMONTH_CUDA(cudaEventCreate, &event_); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t get() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
 double mean_us(const Cuda& device, int runs, const std::function<void()>& work) {
-  const Event begin, end;
+  const machine::CudaEvent begin, end;
   GPUMONTH_CUDA(cudaEventRecord, begin.get(), device.context->stream);
   for (int i = 0; i < runs; ++i) work();
   GPUMONTH_CUDA(cudaEventRecord, end.get(), device.context->stream);
   GPUMONTH_CUDA(cudaEventSynchronize, end.get());
-  float ms = 0;
-  GPUMONTH_CUDA(cudaEventElapsedTime, &ms, begin.get(), end.get());
-  return 1e3 * static_cast<double>(ms) / runs;
+  return 1e6 * seconds_between(begin, end) / runs;
 }
 
 }  // namespace
@@ -85,7 +71,7 @@ TrialBuffer::TrialBuffer(const Cuda& device, Dtype dtype, std::int64_t count) {
     cudaGetLastError();
     return;
   }
-  check_cuda(status, "cudaMalloc", __FILE__, __LINE__);
+  machine::check_cuda(status, "cudaMalloc", __FILE__, __LINE__);
   data_.reset(memory);
   const cudaStream_t stream = device.context->stream;
   if (dtype == Dtype::bf16)

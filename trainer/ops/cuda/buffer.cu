@@ -19,18 +19,9 @@ struct StagingRing {
       (void)cudaGetLastError();
       return;
     }
-    for (cudaEvent_t& event : done) {
-      if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess) continue;
-      (void)cudaGetLastError();
-      event = nullptr;
-      free_memory();
-      return;
-    }
   }
   ~StagingRing() {
-    free_memory();
-    for (cudaEvent_t event : done)
-      if (event) (void)cudaEventDestroy(event);
+    if (memory) (void)cudaFreeHost(memory);
   }
   StagingRing(const StagingRing&) = delete;
   StagingRing& operator=(const StagingRing&) = delete;
@@ -50,18 +41,15 @@ struct StagingRing {
 
  private:
   void next_slot() {
-    GPUMONTH_CUDA(cudaEventRecord, done[slot], stream);
+    GPUMONTH_CUDA(cudaEventRecord, done[slot].get(), stream);
     slot = (slot + 1) % kSlots;
-    GPUMONTH_CUDA(cudaEventSynchronize, done[slot]);  // at once where it was never recorded
+    GPUMONTH_CUDA(cudaEventSynchronize, done[slot].get());  // at once where it was never recorded
     used = 0;
-  }
-  void free_memory() {
-    if (memory) (void)cudaFreeHost(memory);
-    memory = nullptr;
   }
 
   cudaStream_t stream;
-  std::array<cudaEvent_t, kSlots> done{};
+  static machine::CudaEvent order() { return machine::CudaEvent(cudaEventDisableTiming); }
+  std::array<machine::CudaEvent, kSlots> done{order(), order(), order(), order()};
   std::size_t slot = 0, used = 0;
 };
 
@@ -83,7 +71,7 @@ void* allocate(Cuda& device, std::size_t bytes) {
   GPUMONTH_CUDA(cudaMalloc, &memory, size);
   const cudaError_t zeroed = cudaMemsetAsync(memory, 0, size, stream_of(device));
   if (zeroed != cudaSuccess) (void)cudaFree(memory);
-  check_cuda(zeroed, "cudaMemsetAsync", __FILE__, __LINE__);
+  machine::check_cuda(zeroed, "cudaMemsetAsync", __FILE__, __LINE__);
   return memory;
 }
 

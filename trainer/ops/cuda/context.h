@@ -6,38 +6,28 @@
 
 #include <cstddef>
 #include <memory>
-#include <stdexcept>
-#include <string>
+#include <optional>
 
+#include "machine/cuda_handles.h"
 #include "trainer/ops/device.h"
 
 namespace gpumonth::ops {
 
-/// `cudaMalloc: out of memory at file:line - hint`.
-struct CudaError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-/// The GPU's memory is full.
-struct CudaOutOfMemory : CudaError {
-  using CudaError::CudaError;
-};
+using machine::CudaError, machine::CudaOutOfMemory;
 
-/// Throws CudaError where `status` is not success; clears the runtime's last error.
-void check_cuda(cudaError_t status, const char* call, const char* file, int line);
+/// As machine::check_cuda.
 void check_cublas(cublasStatus_t status, const char* call, const char* file, int line);
 
-#define GPUMONTH_CUDA(function, ...) ::gpumonth::ops::check_cuda(function(__VA_ARGS__), #function, __FILE__, __LINE__)
 #define GPUMONTH_CUBLAS(function, ...) \
   ::gpumonth::ops::check_cublas(function(__VA_ARGS__), #function, __FILE__, __LINE__)
-/// After a kernel launch: what the launch itself failed with.
-#define GPUMONTH_CUDA_LAUNCHED() ::gpumonth::ops::check_cuda(cudaGetLastError(), "kernel launch", __FILE__, __LINE__)
 
 /// Pinned host memory on its way to the GPU; copy_to_device's own (buffer.cu).
 struct StagingRing;
 
 struct CudaContext {
-  int ordinal = 0;                ///< of the device, as CUDA_VISIBLE_DEVICES numbers them
-  cudaStream_t stream = nullptr;  ///< where every op enqueues
+  int ordinal = 0;  ///< of the device, as CUDA_VISIBLE_DEVICES numbers them
+  std::optional<machine::CudaStream> owned_stream;
+  cudaStream_t stream = nullptr;  ///< that one's: where every op enqueues
   int multiprocessors = 0;
   bool deterministic = false;  ///< no op may depend on the order in which blocks run
   bool use_graphs = true;      ///< StepGraph replays a CUDA graph; false: it calls (debuggers, sanitizers)

@@ -18,7 +18,7 @@ struct LinearImpl<Cuda, T, Y> {
 
   /// W in T.
   const T* weights_of(const LinearWeights<T>& w) const {
-    const T* found = w.typed;
+    const T* found = w.compute_weights;
     if constexpr (std::is_same_v<T, float>) found = w.master;
     if (!found) throw std::logic_error("Linear<Cuda>: weights not given in the type that the product reads");
     return found;
@@ -29,7 +29,7 @@ struct LinearImpl<Cuda, T, Y> {
     if constexpr (std::is_same_v<Y, float>) {
       found = w.bias;
     } else {
-      found = w.typed_bias;
+      found = w.compute_bias;
     }
     if (!found) throw std::logic_error("Linear<Cuda>: bias not given in the type of y");
     return const_cast<Y*>(found);

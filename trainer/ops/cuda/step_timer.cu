@@ -6,22 +6,10 @@
 namespace gpumonth::ops {
 
 struct StepTimer<Cuda>::Impl {
-  Impl(const Cuda& on, int marks) : device(on), events(static_cast<std::size_t>(marks), nullptr) {
-    try {
-      for (cudaEvent_t& event : events) GPUMONTH_CUDA(cudaEventCreate, &event);
-    } catch (...) {
-      destroy();
-      throw;
-    }
-  }
-  ~Impl() { destroy(); }
-  void destroy() {
-    for (cudaEvent_t event : events)
-      if (event) (void)cudaEventDestroy(event);
-  }
+  Impl(const Cuda& on, int marks) : device(on), events(static_cast<std::size_t>(marks)) {}
 
   Cuda device;  // keeps the context alive
-  std::vector<cudaEvent_t> events;
+  std::vector<machine::CudaEvent> events;
 };
 
 StepTimer<Cuda>::StepTimer(Cuda& device, int marks) : impl_(std::make_unique<Impl>(device, marks)) {}
@@ -32,7 +20,7 @@ StepTimer<Cuda>::StepTimer(StepTimer&&) noexcept = default;
 /// Outside of a recording that flag is refused.
 void StepTimer<Cuda>::mark(int which) {
   const cudaStream_t stream = stream_of(impl_->device);
-  const cudaEvent_t event = impl_->events.at(static_cast<std::size_t>(which));
+  const cudaEvent_t event = impl_->events.at(static_cast<std::size_t>(which)).get();
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   GPUMONTH_CUDA(cudaStreamIsCapturing, stream, &status);
   if (status == cudaStreamCaptureStatusNone) {
@@ -43,10 +31,8 @@ void StepTimer<Cuda>::mark(int which) {
 }
 
 double StepTimer<Cuda>::seconds(int from, int to) const {
-  float milliseconds = 0;
-  GPUMONTH_CUDA(cudaEventElapsedTime, &milliseconds, impl_->events.at(static_cast<std::size_t>(from)),
-                impl_->events.at(static_cast<std::size_t>(to)));
-  return 1e-3 * static_cast<double>(milliseconds);
+  return seconds_between(impl_->events.at(static_cast<std::size_t>(from)),
+                         impl_->events.at(static_cast<std::size_t>(to)));
 }
 
 }  // namespace gpumonth::ops

@@ -1,10 +1,10 @@
-#include "trainer/dit/positions.h"
+#include "model/positions.h"
 
 #include <cmath>
 
 #include "base/error.h"
 
-namespace gpumonth::trainer {
+namespace gpumonth::model {
 namespace {
 
 /// Writes width/2 sines, then width/2 cosines of position x 10000^(-i / (width/2)).
@@ -20,7 +20,7 @@ void sincos(std::int64_t position, std::int64_t width, float* out) {
 
 }  // namespace
 
-std::vector<float> position_embedding(const model::ModelConfig& model) {
+std::vector<float> position_embedding(const ModelConfig& model) {
   const std::int64_t h = model.hidden_size, time_width = model.is_video() ? 2 * (h / 8) : 0;
   const std::int64_t space_width = h - time_width;
   if (space_width % 4 != 0) {
@@ -43,8 +43,8 @@ std::vector<float> position_embedding(const model::ModelConfig& model) {
   return embedding;
 }
 
-std::vector<std::int64_t> position_embedding_shape(const model::ModelConfig& model) {
+std::vector<std::int64_t> position_embedding_shape(const ModelConfig& model) {
   return {1, model.tokens(), model.hidden_size};
 }
 
-}  // namespace gpumonth::trainer
+}  // namespace gpumonth::model

@@ -1,15 +1,15 @@
-#include "trainer/dit/positions.h"
+#include "model/positions.h"
 
 #include <cmath>
 
 #include "base/error.h"
 #include "tests/catch.h"
 
-namespace gpumonth::trainer {
+namespace gpumonth::model {
 namespace {
 
-model::ModelConfig config(int input, int patch, int hidden, int frames = 1, int temporal_patch = 1) {
-  model::ModelConfig m;
+ModelConfig config(int input, int patch, int hidden, int frames = 1, int temporal_patch = 1) {
+  ModelConfig m;
   m.input_size = input;
   m.patch_size = patch;
   m.hidden_size = hidden;
@@ -61,4 +61,4 @@ TEST_CASE("a width that sin-cos cannot fill is the user's mistake") {
 }
 
 }  // namespace
-}  // namespace gpumonth::trainer
+}  // namespace gpumonth::model

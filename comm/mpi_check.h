@@ -5,9 +5,6 @@
 
 namespace gpumonth::comm {
 
-/// MPI is initialised and not yet finalised.
-bool mpi_is_running();
-
 [[noreturn]] void report_mpi_error(int code, const char* call, const char* file, int line);
 
 inline void check_mpi(int code, const char* call, const char* file, int line) {

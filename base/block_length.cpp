@@ -1,12 +1,13 @@
-#include "scaling/compare/block_bootstrap.h"
+#include "base/block_length.h"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
-namespace gpumonth::scaling {
+namespace gpumonth {
 namespace {
+
+constexpr std::size_t kLongSeries = 16384;  // steps, beyond which blocks are of groups of steps
 
 /// Autocovariance at `lag`.
 double autocovariance(std::span<const double> x, double mean, std::size_t lag) {
@@ -41,13 +42,27 @@ std::size_t correlation_length(Autocovariances& covariance, std::size_t longest,
   return longest;
 }
 
+/// Means of neighbours, `group` at a time; what is left over at the end is left out.
+std::vector<double> coarsened(std::span<const double> series, std::size_t group) {
+  std::vector<double> means(series.size() / group, 0);
+  for (std::size_t i = 0; i < means.size() * group; ++i) means[i / group] += series[i] / static_cast<double>(group);
+  return means;
+}
+
 }  // namespace
+
+std::size_t usual_block(std::size_t rows) {
+  return static_cast<std::size_t>(std::max(1.0, std::round(std::cbrt(static_cast<double>(rows)))));
+}
 
 std::size_t block_length(std::span<const double> series) {
   const std::size_t n = series.size();
   const double size = static_cast<double>(n);
-  const auto simple = static_cast<std::size_t>(std::max(1.0, std::round(std::cbrt(size))));
-  if (n < 16) return std::min(simple, std::max<std::size_t>(1, n / 3));
+  if (n > kLongSeries) {
+    const std::size_t group = (n + kLongSeries - 1) / kLongSeries;
+    return group * block_length(coarsened(series, group));
+  }
+  if (n < 16) return std::min(usual_block(n), std::max<std::size_t>(1, n / 3));
   double mean = 0;
   for (const double x : series) mean += x / size;
   const auto quiet = static_cast<std::size_t>(std::max(5.0, std::ceil(std::sqrt(std::log10(size)))));
@@ -69,22 +84,4 @@ std::size_t block_length(std::span<const double> series) {
   return static_cast<std::size_t>(std::clamp(std::round(length), 1.0, std::floor(most)));
 }
 
-double ratio_log_error(std::span<const double> numerator, std::span<const double> denominator) {
-  const std::size_t n = numerator.size();
-  if (n < 2) return std::numeric_limits<double>::quiet_NaN();
-  const double size = static_cast<double>(n);
-  double top = 0, bottom = 0;
-  for (std::size_t i = 0; i < n; ++i) top += numerator[i] / size, bottom += denominator[i] / size;
-  std::vector<double> moves;  // around 1, so that block_length() can tell a constant series from rounding
-  for (std::size_t i = 0; i < n; ++i) moves.push_back(1 + numerator[i] / top - denominator[i] / bottom);
-  const std::size_t block = block_length(moves);
-  double sum = 0, squares = 0;
-  for (std::size_t i = 0; i < block; ++i) sum += moves[i] - 1;
-  for (std::size_t i = 0; i < n; ++i) {  // `sum` is that of the block that starts at i
-    squares += sum * sum;
-    sum += moves[(i + block) % n] - moves[i];
-  }
-  return std::sqrt(squares / size / (size * static_cast<double>(block)));
-}
-
-}  // namespace gpumonth::scaling
+}  // namespace gpumonth
