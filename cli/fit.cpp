@@ -14,6 +14,7 @@
 #include "scaling/curve_of_runs.h"
 #include "scaling/fit/components.h"
 #include "scaling/fit/fit_json.h"
+#include "scaling/fit/learn.h"
 #include "scaling/fit/validate.h"
 #include "scaling/run_logs.h"
 
@@ -23,6 +24,7 @@ namespace {
 struct Options {
   std::vector<std::string> runs;
   std::string csv, curve, predict, validate, export_extrap, export_csv;
+  std::vector<std::string> learn, leave_out;
   bool json = false, force = false;
 };
 
@@ -46,9 +48,22 @@ void print_validation(const Options& options) {
   print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
 }
 
+void print_learned(const Options& options) {
+  std::vector<scaling::ScalingCurve> curves;
+  for (const auto& file : options.learn)
+    for (auto& curve : scaling::read_scaling_csv(file)) curves.push_back(std::move(curve));
+  std::vector<scaling::Learned> learned;
+  if (options.leave_out.empty()) learned.push_back(scaling::learn(curves, ""));
+  for (const auto& family : options.leave_out) learned.push_back(scaling::learn(curves, family));
+  print("{}", options.json ? gpumonth::to_text(to_json(learned)) : to_text(learned));
+}
+
 void check_sources(const Options& options) {
-  const int sources = !options.runs.empty() + !options.csv.empty() + !options.validate.empty();
-  if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE");
+  const int sources =
+      !options.runs.empty() + !options.csv.empty() + !options.validate.empty() + !options.learn.empty();
+  if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE, or --learn FILE...");
+  if (!options.leave_out.empty() && options.learn.empty())
+    user_error("--leave-out is of --learn FILE...: give that too");
   for (const auto& file : options.runs)
     if (file.ends_with(".csv")) user_error("{}: a table and no run log: gpumonth fit --csv {}", file, file);
   if (!options.curve.empty() && options.csv.empty()) user_error("--curve chooses a curve of --csv FILE: give that too");
@@ -57,6 +72,7 @@ void check_sources(const Options& options) {
 void run(const Options& options) {
   check_sources(options);
   if (!options.validate.empty()) return print_validation(options);
+  if (!options.learn.empty()) return print_learned(options);
   for (const auto* file : {&options.export_extrap, &options.export_csv})
     if (!file->empty()) check_output(*file, options.force);
   std::vector<scaling::Target> targets;
@@ -104,7 +120,8 @@ void add_fit(Command app) {
       "  gpumonth fit runs/*/run.h5 --predict 64,512:4\n"
       "  gpumonth fit --csv sweep.csv --predict 1024 --json\n"
       "  gpumonth fit --csv configs/published/scaling.csv --curve mlperf_flux1_b200_v5.1_uflorida\n"
-      "  gpumonth fit --validate configs/published/scaling.csv");
+      "  gpumonth fit --validate configs/published/scaling.csv\n"
+      "  gpumonth fit --learn configs/published/scaling*.csv --leave-out InternEvo mlperf_v4");
   command.add_option("runs", options->runs, "run logs").type_name("RUN.h5");
   command.add_option("--csv", options->csv, "a table instead of run logs").type_name("FILE");
   command.add_option("--curve", options->curve, "which curve of a table that has several").type_name("NAME");
@@ -117,6 +134,12 @@ void add_fit(Command app) {
       .add_option("--validate", options->validate,
                   "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
       .type_name("FILE");
+  command
+      .add_option("--learn", options->learn,
+                  "find the constants of the fit anew from tables of curves; a minute a family that is left out")
+      .type_name("FILE...");
+  command.add_option("--leave-out", options->leave_out, "families of curves that --learn leaves out, one after the other")
+      .type_name("FAMILY...");
   command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text").type_name("FILE");
   command.add_option("--export-csv", options->export_csv, "write the curve as CSV").type_name("FILE");
   command.add_flag("--force", options->force, "overwrite exported files");

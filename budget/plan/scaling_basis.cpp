@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <mutex>
 #include <set>
 
 #include "base/error.h"
@@ -18,7 +16,6 @@ namespace gpumonth::budget {
 namespace {
 
 constexpr std::size_t kCurveDraws = 4096;
-constexpr std::uint64_t kSeed = 20240302;
 /// How far runs reach, in multiples of their most ranks: six doublings. Published curves test a fit to x 16
 /// at most.
 constexpr std::int64_t kReach = 64;
@@ -44,16 +41,6 @@ scaling::ScalingCurve as_curve(const Runs& group) {
   for (const auto* run : group) curve.points.push_back(scaling::point_of(run->summary, run->ranks, run->path));
   scaling::sort(curve);
   return curve;
-}
-
-/// A fit is a function of its curve; several budgets of one process (back-tests) read the same published one.
-scaling::Fit cached_fit(const scaling::ScalingCurve& curve) {
-  static std::mutex mutex;
-  static std::map<std::string, scaling::Fit> fits;
-  const std::lock_guard lock(mutex);
-  const std::string key = curve.source + "\n" + curve.name + "\n" + scaling::to_csv(curve);
-  const auto found = fits.find(key);
-  return found != fits.end() ? found->second : fits.emplace(key, scaling::fit_curve(curve)).first->second;
 }
 
 scaling::ScalingCurve published_curve(const Scenario& s) {
@@ -118,7 +105,7 @@ void set_utilisation(const Scenario& s, const std::vector<Efficiency>& runs, Sca
 ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs, std::vector<std::string>& notes) {
   const scaling::ScalingCurve curve = published_curve(s);
   for (const auto& note : curve.notes) notes.push_back("scaling: curve " + curve.name + ": " + note);
-  ScalingBasis basis{.fit = cached_fit(curve)};
+  ScalingBasis basis{.fit = scaling::fit_curve(curve)};
   basis.input = "curve " + curve.name;
   set_utilisation(s, runs, basis);
   basis.source = fmt::format("fit of {}, {} .. {} GPUs: {}", curve.name, fewest(curve),
@@ -183,14 +170,9 @@ std::optional<scaling::Fit> fit_of_runs(const std::vector<Efficiency>& runs,
 std::int64_t reach_of(const scaling::Fit& fit) { return kReach * fit.curve().points.back().ranks; }
 
 std::vector<double> efficiency_draws(const ScalingBasis& basis, std::int64_t gpus) {
-  // The same seed picks the same posterior draws at both places, so that what they share cancels.
   const scaling::ScalingCurve& curve = basis.fit.curve();
-  auto there = basis.fit.draws(gpus, forecast_batch(curve, gpus), kCurveDraws, kSeed);
-  const auto here = basis.fit.draws(basis.reference, forecast_batch(curve, basis.reference), kCurveDraws, kSeed);
-  const double ratio = static_cast<double>(basis.reference) / static_cast<double>(gpus);
-  for (std::size_t i = 0; i < there.size(); ++i) there[i] = there[i] / here[i] * ratio;
-  std::sort(there.begin(), there.end());
-  return there;
+  return basis.fit.ratio_per_rank(gpus, forecast_batch(curve, gpus), basis.reference,
+                                  forecast_batch(curve, basis.reference), kCurveDraws);
 }
 
 }  // namespace gpumonth::budget

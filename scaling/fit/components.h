@@ -20,7 +20,7 @@
 
 #include "base/json.h"
 #include "runlog/record.h"
-#include "scaling/fit/shapes.h"
+#include "scaling/fit/mean_functions.h"
 
 namespace gpumonth::scaling {
 

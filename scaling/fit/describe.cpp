@@ -5,42 +5,40 @@
 namespace gpumonth::scaling {
 namespace {
 
-std::string parameters_text(const ShapeWeight& s, bool batch_varies) {
-  if (s.growth == Growth::components) return "";
-  std::string text = fmt::format("(N-1)/N {:.3g}", s.median[0]);
-  if (batch_varies) text += fmt::format(", fixed {:.3g}", s.median[1]);
-  if (s.growth != Growth::none) text += fmt::format(", growth {:.3g}", s.median[2]);
-  if (s.growth == Growth::usl) text += fmt::format(", kappa {:.3g}", s.median[3]);
+std::string batch_text(const Fit& fit) {
+  const BatchShare b = fit.batch_share();
+  if (!b.known)
+    return "Batch: the same on all points, so nothing tells what another one would do; other curves say so.\n";
+  return fmt::format(
+      "Batch: with {:.0f} % it does not matter; {:.1f} % ({:.1f} .. {:.1f}) of the last step do not shrink with it.\n",
+      100 * b.none, 100 * b.median, 100 * b.low, 100 * b.high);
+}
+
+std::string suspects_text(const Fit& fit) {
+  std::string text;
+  for (const auto& s : fit.suspects())
+    text += s.is_break
+                ? fmt::format("With {:.0f} % there is a break from {} to {} ranks.\n", 100 * s.probability, s.ranks, s.to_ranks)
+                : fmt::format("With {:.0f} % the point at {} ranks is an outlier.\n", 100 * s.probability, s.ranks);
   return text;
 }
 
 }  // namespace
 
 std::string describe(const Fit& fit) {
-  const auto& points = fit.curve().points;
-  bool batch_varies = false;
-  for (const auto& p : points)
-    batch_varies = batch_varies || (p.batch_per_rank != points.front().batch_per_rank && p.batch_per_rank > 0);
   std::string text = fmt::format(
-      "Model: rank-seconds per sample = c (1 + (fixed + all_reduce (N-1)/N + growth L(N)) b_ref/b), {} "
-      "shapes of L(N),\n"
-      "weighted by prior x product of the densities of each next point given those before it (rolling "
-      "origin).\n\n"
-      "{:<15}{:>7}{:>9}  {:<59}{}\n{:-<125}\n",
-      fit.shapes().size(), "shape", "prior", "weight", "posterior medians, as shares of compute", "what grows", "");
+      "Model: log rank-seconds per sample = level + growth with N + share that a smaller batch does not shrink.\n\n"
+      "{:<12}{:>7}{:>13}{:>20}  {}\n{:-<104}\n",
+      "growth", "prior", "probability", "slope per doubling", "what grows", "");
   for (const auto& s : fit.shapes())
-    text += fmt::format("{:<15}{:>7.2f}{:>9.3f}  {:<59}{}\n", name(s.growth), s.prior, s.weight,
-                        parameters_text(s, batch_varies), formula(s.growth));
-  const Priors& p = fit.priors();
+    text += fmt::format("{:<12}{:>7.2f}{:>13.3f}{:>20}  {}\n", name(s.growth), s.prior, s.weight,
+                        s.growth == Growth::components ? "" : fmt::format("{:.2f} %", 100 * s.slope), formula(s.growth));
+  const auto& points = fit.measured();
+  text += "\n" + batch_text(fit) + suspects_text(fit);
   text += fmt::format(
-      "\nNoise of one measurement {:.2f} %, discrepancy {:.2f} % per doubling of ranks (posterior medians).\n"
-      "Priors: growth half-t2, scale {:g} per doubling (Horovod: 90 % at 512 GPUs; Goyal 2017: 90 % from 8 "
-      "to 256);\n"
-      "fixed and (N-1)/N half-t2, scale {:g} and {:g}; noise log-normal around {:g};\n"
-      "discrepancy half-t2, scale {:g} per doubling of ranks; {:g} times that per doubling of the batch,\n"
-      "and {:g} times once from {:g} ranks or fewer to more. docs/method.md has the sources.\n",
-      100 * fit.noise(), 100 * fit.discrepancy(), p.growth, p.fixed, p.all_reduce, p.noise, p.discrepancy,
-      p.batch_discrepancy, p.host_discrepancy, p.ranks_per_host);
+      "Measured from {} to {} ranks. Noise of one measurement {:.2f} %, walk of the level {:.2f} % per doubling of ranks.\n"
+      "The same constants for every curve; docs/method.md says how each was learned.\n",
+      points.front().ranks, points.back().ranks, 100 * fit.noise(), 100 * fit.discrepancy());
   return text;
 }
 

@@ -6,9 +6,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/normal.h"
-#include "base/random.h"
-#include "scaling/fit/fit_state.h"
+#include "scaling/fit/observations.h"
+#include "scaling/fit/posterior.h"
 
 namespace gpumonth::scaling {
 
@@ -16,17 +15,8 @@ namespace {
 
 constexpr double kDisagreement = 0.2;  // repeats further apart than this are named
 constexpr double kJump = 5;            // throughput per rank at neighbouring points further apart than this is named
+constexpr double kSuspicion = 0.2;     // probability from which a fault is named
 constexpr double kLargest = 1e30;      // throughput beyond which its ratios leave what a table can show
-
-/// Where `probability` of a mixture of distribution functions lies.
-template <class Cdf>
-double mixture_quantile(double probability, double low, double high, const Cdf& cdf) {
-  for (int i = 0; i < 40; ++i) {
-    const double middle = 0.5 * (low + high);
-    (cdf(middle) < probability ? low : high) = middle;
-  }
-  return 0.5 * (low + high);
-}
 
 void find_fixed_batch(const std::vector<Observation>& data, double& fixed) {
   const double first = data.front().ranks * data.front().batch;
@@ -40,7 +30,7 @@ void add_notes(const ScalingCurve& curve, const std::vector<ScalingGroup>& all, 
   notes.insert(notes.end(), curve.notes.begin(), curve.notes.end());
   if (all.front().ranks == all.back().ranks)
     notes.push_back(
-        fmt::format("one rank count only ({}): how throughput grows beyond it is the priors' word", all.front().ranks));
+        fmt::format("one rank count only ({}): how throughput grows beyond it is what other curves did", all.front().ranks));
   std::size_t named = 0;
   for (const auto& g : all)
     if (g.spread > kDisagreement && ++named <= 3)
@@ -61,6 +51,24 @@ void add_notes(const ScalingCurve& curve, const std::vector<ScalingGroup>& all, 
 
 }  // namespace
 
+struct Fit::State {
+  ScalingCurve curve;
+  std::vector<ScalingGroup> groups;  // of the curve
+  FitOptions options;
+  std::vector<std::string> notes;
+  bool batch_known = false;
+  double fixed_global_batch = 0;  // 0: not fixed
+  std::vector<Observation> data;
+  std::unique_ptr<const Posterior> posterior;
+
+  Place place(std::int64_t ranks, double batch) const {
+    const auto n = static_cast<double>(ranks);
+    if (!batch_known) return {n, 1};
+    if (!std::isnan(batch)) return {n, batch};
+    return {n, fixed_global_batch > 0 ? fixed_global_batch / n : data.back().batch};
+  }
+};
+
 Fit fit_curve(const ScalingCurve& curve, const FitOptions& options) {
   check(curve);
   for (const auto& p : curve.points)
@@ -75,28 +83,10 @@ Fit fit_curve(const ScalingCurve& curve, const FitOptions& options) {
   add_notes(state->curve, state->groups, state->notes);
   state->data = observations(state->curve, state->notes);
   state->batch_known = has_batch(curve);
-  CurveShape shape;
-  double smallest = state->data.front().batch, largest = smallest;
-  for (const auto& o : state->data) {
-    shape.ranks_max = std::max(shape.ranks_max, o.ranks);
-    smallest = std::min(smallest, o.batch);
-    largest = std::max(largest, o.batch);
-  }
-  shape.batch_reference = std::sqrt(smallest * largest);
-  shape.batch_varies = smallest != largest;
   if (state->batch_known) find_fixed_batch(state->data, state->fixed_global_batch);
-  for (const auto& s : kShapes) {
-    shape.growth = s.growth;
-    state->shapes.push_back(shape);
-  }
-  if (options.components && state->batch_known) {
-    shape.growth = Growth::components;
-    shape.step_model = state->options.components.get();
-    state->shapes.push_back(shape);
-  } else {
-    state->options.components = nullptr;
-  }
-  state->fit_all();
+  if (!state->batch_known) state->options.components = nullptr;
+  state->posterior =
+      std::make_unique<const Posterior>(state->data, options.constants, state->options.components.get());
   Fit fit;
   fit.state_ = state;
   return fit;
@@ -104,72 +94,36 @@ Fit fit_curve(const ScalingCurve& curve, const FitOptions& options) {
 
 Prediction Fit::predict(std::int64_t ranks, double batch_per_rank) const {
   const State& s = *state_;
-  const auto n = static_cast<double>(ranks);
-  const double batch = s.batch_or_default(n, batch_per_rank);
-  struct Part {
-    Level level;
-    double sigma;
-  };
-  std::vector<Part> parts;
-  double low = INFINITY, high = -INFINITY;
-  for (const auto& q : s.particles) {
-    Level level = s.level_at(q, n, batch);
-    level.mean = std::log(n) - level.mean - s.shapes[q.shape].log_value(q.p, n, batch);  // log throughput
-    const double reach = 40 * (std::sqrt(level.variance) + q.sigma);
-    low = std::min(low, level.mean - reach);
-    high = std::max(high, level.mean + reach);
-    parts.push_back({level, q.sigma});
-  }
-  const auto with_noise = [&](double x) {
-    double sum = 0;
-    for (const auto& p : parts) sum += noise_cdf(x, p.level, 0, p.sigma);
-    return sum / static_cast<double>(parts.size());
-  };
-  const auto of_mean = [&](double x) {
-    double sum = 0;
-    for (const auto& p : parts) sum += normal_cdf((x - p.level.mean) / (std::sqrt(p.level.variance) + 1e-12));
-    return sum / static_cast<double>(parts.size());
-  };
-  const auto at = [&](double probability, const auto& cdf) {
-    return std::exp(mixture_quantile(probability, low, high, cdf));
+  const Place place = s.place(ranks, batch_per_rank);
+  const Mixture one = s.posterior->forecast(place, true), mean = s.posterior->forecast(place, false);
+  // a high log cost is a low throughput
+  const auto at = [&](const Mixture& log_cost, double probability) {
+    return place.ranks / std::exp(log_cost.quantile(1 - probability));
   };
   Prediction result;
   result.ranks = ranks;
-  result.batch_per_rank = s.batch_known ? batch : kUnknownBatch;
-  result.samples_per_s = at(0.5, with_noise);
-  result.low = at(0.05, with_noise);
-  result.high = at(0.95, with_noise);
-  result.mean_low = at(0.05, of_mean);
-  result.mean_high = at(0.95, of_mean);
+  result.batch_per_rank = s.batch_known ? place.batch : kUnknownBatch;
+  result.samples_per_s = at(one, 0.5);
+  result.low = at(one, 0.05);
+  result.high = at(one, 0.95);
+  result.mean_low = at(mean, 0.05);
+  result.mean_high = at(mean, 0.95);
   result.efficiency = efficiency(ranks, result.samples_per_s);
   return result;
 }
 
-std::vector<double> Fit::draws(std::int64_t ranks, double batch_per_rank, std::size_t count, std::uint64_t seed) const {
-  const State& s = *state_;
-  const auto n = static_cast<double>(ranks);
-  const double batch = s.batch_or_default(n, batch_per_rank);
-  NormalDraws random(seed);
-  std::vector<double> result(count);
-  for (auto& value : result) {
-    const auto& q = s.particles[static_cast<std::size_t>(random.uniform() * static_cast<double>(s.particles.size()))];
-    const Level level = s.level_at(q, n, batch);
-    const double log_cost = level.mean + std::sqrt(level.variance) * random();
-    value = std::exp(std::log(n) - log_cost - s.shapes[q.shape].log_value(q.p, n, batch));
-  }
-  return result;
+std::vector<double> Fit::ratio_per_rank(std::int64_t ranks, double batch_per_rank, std::int64_t reference,
+                                        double reference_batch, std::size_t count) const {
+  const Place there = state_->place(ranks, batch_per_rank), here = state_->place(reference, reference_batch);
+  std::vector<double> ratios = state_->posterior->difference(there, here).quantiles(count);
+  for (double& value : ratios) value = std::exp(-value);
+  std::reverse(ratios.begin(), ratios.end());
+  return ratios;
 }
 
 double Fit::log_density(std::int64_t ranks, double batch_per_rank, double samples_per_s) const {
-  const State& s = *state_;
-  const auto n = static_cast<double>(ranks);
-  const double batch = s.batch_or_default(n, batch_per_rank);
-  double sum = 0;
-  for (const auto& q : s.particles) {
-    const double residual = std::log(n / samples_per_s) - s.shapes[q.shape].log_value(q.p, n, batch);
-    sum += noise_density(residual, s.level_at(q, n, batch), 0, q.sigma);
-  }
-  return std::log(std::max(sum / static_cast<double>(s.particles.size()), 1e-300));
+  return state_->posterior->forecast(state_->place(ranks, batch_per_rank), true)
+      .log_density(std::log(static_cast<double>(ranks) / samples_per_s));
 }
 
 double Fit::ideal(std::int64_t ranks) const {
@@ -183,15 +137,38 @@ double Fit::efficiency(std::int64_t ranks, double samples_per_s) const {
 }
 
 double Fit::default_batch(std::int64_t ranks) const {
-  return state_->batch_known ? state_->batch_or_default(static_cast<double>(ranks), kUnknownBatch) : kUnknownBatch;
+  return state_->batch_known ? state_->place(ranks, kUnknownBatch).batch : kUnknownBatch;
 }
 
+std::vector<ShapeWeight> Fit::shapes() const {
+  std::vector<ShapeWeight> all;
+  for (const auto& g : state_->posterior->growths()) all.push_back({g.growth, g.prior, g.probability, g.slope});
+  return all;
+}
+
+BatchShare Fit::batch_share() const {
+  const Posterior& p = *state_->posterior;
+  if (!p.reads_batch()) return {};
+  return {true, p.no_share(), p.share_quantile(0.05), p.share_quantile(0.5), p.share_quantile(0.95)};
+}
+
+std::vector<Suspect> Fit::suspects() const {
+  const auto& data = state_->data;
+  const auto ranks = [&](std::size_t i) { return static_cast<std::int64_t>(data[i].ranks); };
+  const auto &outliers = state_->posterior->outliers(), &breaks = state_->posterior->breaks();
+  std::vector<Suspect> all;
+  for (std::size_t i = 0; i < outliers.size(); ++i)
+    if (outliers[i] >= kSuspicion) all.push_back({false, ranks(i), ranks(i), outliers[i]});
+  for (std::size_t i = 0; i < breaks.size(); ++i)
+    if (breaks[i] >= kSuspicion) all.push_back({true, ranks(i), ranks(i + 1), breaks[i]});
+  return all;
+}
+
+double Fit::noise() const { return state_->posterior->roughness() * constants().noise; }
+double Fit::discrepancy() const { return state_->posterior->roughness() * constants().walk; }
 const ScalingCurve& Fit::curve() const { return state_->curve; }
 const std::vector<ScalingGroup>& Fit::measured() const { return state_->groups; }
-const std::vector<ShapeWeight>& Fit::shapes() const { return state_->weights; }
-double Fit::noise() const { return state_->noise; }
-double Fit::discrepancy() const { return state_->discrepancy; }
-const Priors& Fit::priors() const { return state_->options.priors; }
+const Constants& Fit::constants() const { return state_->options.constants; }
 const std::vector<std::string>& Fit::notes() const { return state_->notes; }
 
 }  // namespace gpumonth::scaling

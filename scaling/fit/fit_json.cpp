@@ -53,12 +53,33 @@ Json shapes_json(const Fit& fit) {
   Json shapes = Json::array();
   for (const auto& s : fit.shapes()) {
     Json shape{{"shape", name(s.growth)}, {"grows", formula(s.growth)}, {"prior", s.prior}, {"weight", s.weight}};
-    if (s.growth != Growth::components)
-      shape["median"] = {
-          {"all_reduce", s.median[0]}, {"fixed", s.median[1]}, {"growth", s.median[2]}, {"kappa", s.median[3]}};
+    if (s.growth != Growth::components) shape["slope_per_doubling"] = s.slope;
     shapes.push_back(shape);
   }
   return shapes;
+}
+
+Json batch_json(const Fit& fit) {
+  const BatchShare b = fit.batch_share();
+  if (!b.known) return {{"known", false}};
+  return {{"known", true}, {"none", b.none}, {"low", b.low}, {"median", b.median}, {"high", b.high}};
+}
+
+Json suspects_json(const Fit& fit) {
+  Json all = Json::array();
+  for (const auto& s : fit.suspects()) {
+    Json suspect{{"fault", s.is_break ? "break" : "outlier"}, {"ranks", s.ranks}};
+    if (s.is_break) suspect["to_ranks"] = s.to_ranks;
+    suspect["probability"] = s.probability;
+    all.push_back(suspect);
+  }
+  return all;
+}
+
+Json constants_json(const Constants& c) {
+  Json json;
+  for (const auto& [name, member] : kConstants) json[name] = c.*member;
+  return json;
 }
 
 Json curve_json(const Fit& fit) {
@@ -112,16 +133,9 @@ Json to_json(const Fit& fit, const std::vector<Target>& targets) {
   json["shapes"] = shapes_json(fit);
   json["noise"] = fit.noise();
   json["discrepancy_per_doubling"] = fit.discrepancy();
-  const Priors& p = fit.priors();
-  json["priors"] = {{"growth", p.growth},
-                    {"fixed", p.fixed},
-                    {"all_reduce", p.all_reduce},
-                    {"noise", p.noise},
-                    {"noise_log_sd", p.noise_log_sd},
-                    {"discrepancy", p.discrepancy},
-                    {"batch_discrepancy", p.batch_discrepancy},
-                    {"host_discrepancy", p.host_discrepancy},
-                    {"ranks_per_host", p.ranks_per_host}};
+  json["batch_share"] = batch_json(fit);
+  json["suspects"] = suspects_json(fit);
+  json["priors"] = constants_json(fit.constants());
   std::vector<std::string> notes = fit.notes();
   add_target_notes(fit, targets, notes);
   json["notes"] = notes;

@@ -10,18 +10,18 @@
 namespace gpumonth::scaling {
 namespace {
 
-constexpr std::size_t kMaxPlaces = 64;
+constexpr std::size_t kMaxPlaces = 24;
 
-struct Place {
+struct MeasuredPlace {
   double ranks, batch;
   std::vector<double> log_costs;
 };
 
-std::vector<Place> places_of(const ScalingCurve& curve) {
+std::vector<MeasuredPlace> places_of(const ScalingCurve& curve) {
   ScalingCurve sorted = curve;
   sort(sorted);
   const bool batch = has_batch(curve);
-  std::vector<Place> places;
+  std::vector<MeasuredPlace> places;
   for (const auto& p : sorted.points) {
     const auto ranks = static_cast<double>(p.ranks);
     const double b = batch ? p.batch_per_rank : 1;
@@ -32,9 +32,9 @@ std::vector<Place> places_of(const ScalingCurve& curve) {
 }
 
 /// One place for each of kMaxPlaces equal parts of log N: the one with the median cost.
-std::vector<Place> thinned(std::vector<Place> places) {
+std::vector<MeasuredPlace> thinned(std::vector<MeasuredPlace> places) {
   const double low = std::log(places.front().ranks), high = std::log(places.back().ranks);
-  std::vector<Place> kept;
+  std::vector<MeasuredPlace> kept;
   for (std::size_t part = 0, i = 0; part < kMaxPlaces && i < places.size(); ++part) {
     const double end = low + (high - low) * static_cast<double>(part + 1) / kMaxPlaces + 1e-9;
     const std::size_t first = i;
@@ -43,7 +43,7 @@ std::vector<Place> thinned(std::vector<Place> places) {
     const auto begin = places.begin() + static_cast<std::ptrdiff_t>(first);
     const auto middle = begin + static_cast<std::ptrdiff_t>((i - first) / 2);
     std::nth_element(begin, middle, places.begin() + static_cast<std::ptrdiff_t>(i),
-                     [](const Place& a, const Place& b) { return a.log_costs.front() < b.log_costs.front(); });
+                     [](const MeasuredPlace& a, const MeasuredPlace& b) { return a.log_costs.front() < b.log_costs.front(); });
     kept.push_back(*middle);
   }
   return kept;
@@ -52,7 +52,7 @@ std::vector<Place> thinned(std::vector<Place> places) {
 }  // namespace
 
 std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std::string>& notes, std::size_t most) {
-  std::vector<Place> places = places_of(curve);
+  std::vector<MeasuredPlace> places = places_of(curve);
   if (places.size() > kMaxPlaces) {
     notes.push_back(
         fmt::format("{} pairs of ranks and batch: the fit takes the middle one of each of {} parts of log N",
@@ -62,7 +62,7 @@ std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std
   const std::size_t repeats = std::max<std::size_t>(2, most / places.size());
   bool reduced = false;
   std::vector<Observation> result;
-  for (Place& place : places) {
+  for (MeasuredPlace& place : places) {
     const std::size_t count = std::min(repeats, place.log_costs.size());
     if (count < place.log_costs.size()) {
       reduced = true;
@@ -78,13 +78,6 @@ std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std
     notes.push_back(
         fmt::format("more than {} repeats at one place: the fit takes {} of their quantiles", repeats, repeats));
   return result;
-}
-
-double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b, const Priors& priors) {
-  const bool leaves_host = (ranks_a <= priors.ranks_per_host) != (ranks_b <= priors.ranks_per_host);
-  const double by_host = leaves_host ? priors.host_discrepancy : 0;
-  return std::abs(std::log2(ranks_b / ranks_a)) + by_host * by_host +
-         priors.batch_discrepancy * priors.batch_discrepancy * std::abs(std::log2(batch_b / batch_a));
 }
 
 }  // namespace gpumonth::scaling

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "scaling/curve.h"
-#include "scaling/fit/priors.h"
 
 namespace gpumonth::scaling {
 
@@ -15,12 +14,9 @@ struct Observation {
 };
 
 /// At most about `most` observations, in the order of sort(). Of many repeats their evenly spaced quantiles
-/// stay, which keeps their spread; of many rank counts the median of each of 64 equal parts of log N. Says so
+/// stay, which keeps their spread; of many rank counts the median of each of 24 equal parts of log N. Says so
 /// in `notes`.
 std::vector<Observation> observations(const ScalingCurve& curve, std::vector<std::string>& notes,
-                                      std::size_t most = 128);
-
-/// Variance of the level's walk between two places, in units of tau^2.
-double walk_distance(double ranks_a, double batch_a, double ranks_b, double batch_b, const Priors& priors);
+                                      std::size_t most = 48);
 
 }  // namespace gpumonth::scaling

@@ -4,17 +4,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
 #include "base/quantile.h"
 #include "scaling/curve_csv.h"
+#include "base/random.h"
 #include "scaling/fit/baselines.h"
+#include "scaling/fit/cuts.h"
+#include "scaling/fit/false_batch.h"
+#include "scaling/fit/family.h"
 #include "scaling/throughput_unit.h"
 
 namespace gpumonth::scaling {
 namespace {
 
-constexpr std::size_t kMinTrain = 3;       // rank counts
 constexpr std::size_t kMinResiduals = 10;  // of other curves, for a baseline's interval
 
 /// Weak scaling: as its source says, else where the batch per rank stays within 10 %.
@@ -26,38 +30,20 @@ bool is_weak(const ScalingCurve& curve) {
   return high->batch_per_rank <= 1.1 * low->batch_per_rank;
 }
 
-std::vector<std::int64_t> rank_counts(const ScalingCurve& curve) {
-  std::vector<std::int64_t> counts;
-  for (const auto& p : curve.points)
-    if (counts.empty() || counts.back() != p.ranks) counts.push_back(p.ranks);
-  return counts;
-}
-
-/// The curve up to `ranks`.
-ScalingCurve cut(const ScalingCurve& curve, std::int64_t ranks) {
-  ScalingCurve part = curve;
-  std::erase_if(part.points, [&](const auto& p) { return p.ranks > ranks; });
-  return part;
-}
-
 void forecast_curve(const ScalingCurve& curve, const FitOptions& options, std::vector<Forecast>& all) {
-  const auto counts = rank_counts(curve);
-  const auto places = groups(curve);
-  for (std::size_t k = kMinTrain; k < counts.size(); ++k) {
-    const ScalingCurve train = cut(curve, counts[k - 1]);
-    const Fit fit = fit_curve(train, options);
-    for (const auto& g : places) {
-      if (g.ranks <= counts[k - 1]) continue;
+  for (const Cut& cut : cuts(curve)) {
+    const Fit fit = fit_curve(cut.train, options);
+    for (const auto& g : cut.later) {
       Forecast& f = all.emplace_back();
       f.curve = curve.name;
       f.weak = is_weak(curve);
-      f.ranks_train = counts[k - 1];
+      f.ranks_train = cut.train.points.back().ranks;
       f.ranks = g.ranks;
       f.batch_per_rank = g.batch_per_rank;
       f.measured = g.samples_per_s;
       const Prediction p = fit.predict(g.ranks, g.batch_per_rank);
       f.method[0] = {p.samples_per_s, p.low, p.high};
-      for (int m = 1; m < kMethods; ++m) f.method[m].value = forecast(kBaselines[m - 1], train, g.ranks);
+      for (int m = 1; m < kMethods; ++m) f.method[m].value = forecast(kBaselines[m - 1], cut.train, g.ranks);
     }
   }
 }
@@ -119,22 +105,65 @@ void add_class(Validation& v, const std::string& name, const Member& is_member) 
   for (int m = 0; m < kMethods; ++m) c.method[m] = score(members, m);
 }
 
+/// Mean errors and interval scores of ours less another's, resampling whole families.
+void compare_families(Validation& v) {
+  constexpr int kDraws = 2000;
+  std::map<std::string, std::vector<const Forecast*>> by_family;
+  for (const auto& f : v.forecasts) by_family[family(f.curve)].push_back(&f);
+  std::vector<const std::vector<const Forecast*>*> families;
+  for (const auto& [name, members] : by_family) families.push_back(&members);
+  v.families = families.size();
+  if (families.size() < 3) return;
+  NormalDraws random(20261128);
+  for (int m = 1; m < kMethods; ++m) {
+    std::vector<double> errors, scores;
+    for (int draw = 0; draw < kDraws; ++draw) {
+      std::vector<const Forecast*> drawn;
+      for (std::size_t i = 0; i < families.size(); ++i) {
+        const auto& members = *families[static_cast<std::size_t>(random.uniform() * static_cast<double>(families.size()))];
+        drawn.insert(drawn.end(), members.begin(), members.end());
+      }
+      const Score ours = score(drawn, 0), other = score(drawn, m);
+      errors.push_back(ours.mean_error - other.mean_error);
+      scores.push_back(ours.interval_score - other.interval_score);
+    }
+    const Score ours = v.classes.back().method[0], other = v.classes.back().method[m];
+    const auto difference = [](double value, const std::vector<double>& draws) {
+      return PairedDifference{value, quantile(draws, 0.05), quantile(draws, 0.95)};
+    };
+    v.mean_error[m] = difference(ours.mean_error - other.mean_error, errors);
+    v.interval_score[m] = difference(ours.interval_score - other.interval_score, scores);
+  }
+}
+
+void test_false_batches(const std::vector<ScalingCurve>& curves, const FitOptions& options, Validation& v) {
+  for (int column = -1; column < static_cast<int>(false_batches().size()); ++column) {
+    std::vector<Forecast> forecasts;
+    for (const auto& curve : with_false_batch(curves, column)) forecast_curve(curve, options, forecasts);
+    if (forecasts.empty()) return;
+    std::vector<const Forecast*> all;
+    for (const auto& f : forecasts) all.push_back(&f);
+    v.false_batch.push_back(
+        {column < 0 ? "none" : false_batches()[static_cast<std::size_t>(column)].name, all.size(), score(all, 0)});
+  }
+}
+
 }  // namespace
 
 std::string method_name(int method) { return method == 0 ? "gpumonth" : name(kBaselines[method - 1]); }
 
 Validation validate(const std::vector<ScalingCurve>& curves, const FitOptions& options) {
   Validation v;
-  v.priors = options.priors;
   std::size_t few = 0, other = 0;
   for (const auto& curve : curves) {
     if (!is_throughput(curve.unit)) {
       ++other;
-    } else if (curve.points.empty() || rank_counts(curve).size() <= kMinTrain) {
-      ++few;
     } else {
-      check(curve);
-      forecast_curve(curve, options, v.forecasts);
+      ScalingCurve sorted = curve;
+      sort(sorted);
+      const std::size_t before = v.forecasts.size();
+      if (!curve.points.empty()) check(sorted), forecast_curve(sorted, options, v.forecasts);
+      few += v.forecasts.size() == before;
     }
   }
   if (few) v.notes.push_back(fmt::format("{} curves with fewer than {} rank counts were left out", few, kMinTrain + 1));
@@ -151,6 +180,8 @@ Validation validate(const std::vector<ScalingCurve>& curves, const FitOptions& o
       add_class(v, fmt::format("{}, {}", weak ? "weak" : "mixed", reach.text),
                 [&](const Forecast& f) { return f.weak == weak && ratio(f) > reach.from && ratio(f) <= reach.to; });
   add_class(v, "all", [](const Forecast&) { return true; });
+  compare_families(v);
+  test_false_batches(curves, options, v);
   return v;
 }
 

@@ -42,11 +42,25 @@ struct ScoreClass {
   Score method[kMethods];
 };
 
+/// With a 90 % interval that whole families (family.h) were resampled for.
+struct PairedDifference {
+  double value = 0, low = 0, high = 0;
+};
+
+/// How forecasts fare where a batch that causes nothing is given (false_batch.h).
+struct FalseBatchScore {
+  std::string column;
+  std::size_t forecasts = 0;
+  Score score;
+};
+
 struct Validation {
   std::vector<Forecast> forecasts;
   std::vector<ScoreClass> classes;  ///< without empty ones; the last pools all
+  std::size_t families = 0;
+  PairedDifference mean_error[kMethods], interval_score[kMethods];  ///< ours less theirs; of 3 families or more, else 0
+  std::vector<FalseBatchScore> false_batch;                   ///< the first without a column; empty where no curve is fit
   std::vector<std::string> notes;   ///< curves that were left out, and why
-  Priors priors;
 };
 
 /// Throws UserError where no curve can be validated.

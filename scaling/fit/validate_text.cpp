@@ -24,6 +24,30 @@ Json to_json(const Score& s, Json& notes) {
   return json;
 }
 
+std::string families_text(const Validation& v) {
+  if (v.families < 3) return "";
+  std::string text = fmt::format("\nOurs less theirs, 90 % by resampling the {} families:\n", v.families);
+  for (int m = 1; m < kMethods; ++m) {
+    const PairedDifference &e = v.mean_error[m], &s = v.interval_score[m];
+    text += fmt::format("{:<14} mean error {} ({} .. {})", method_name(m), cell(e.value), cell(e.low), cell(e.high));
+    if (std::isfinite(s.value)) text += fmt::format(", score {} ({} .. {})", cell(s.value), cell(s.low), cell(s.high));
+    text += "\n";
+  }
+  return text;
+}
+
+std::string false_batch_text(const Validation& v) {
+  if (v.false_batch.empty()) return "";
+  std::string text = fmt::format(
+      "\nCurves whose batch never changes, given a false one; their throughput is left as it is:\n"
+      "{:<36}{:>4}{:>8}{:>8}{:>10}{:>9}\n",
+      "batch per rank", "n", "median", "mean", "coverage", "score");
+  for (const auto& f : v.false_batch)
+    text += fmt::format("{:<36}{:>4}{:>8}{:>8}{:>8.1f} %{:>9}\n", f.column, f.forecasts, cell(f.score.median_error),
+                        cell(f.score.mean_error), 100 * f.score.coverage, cell(f.score.interval_score));
+  return text;
+}
+
 }  // namespace
 
 std::string to_text(const Validation& v) {
@@ -48,6 +72,7 @@ std::string to_text(const Validation& v) {
       "is "
       "better."
       "\nBaselines have no interval of their own: theirs comes from their errors on the other curves.\n";
+  text += families_text(v) + false_batch_text(v);
   for (const auto& note : v.notes) text += fmt::format("note: {}\n", note);
   return text;
 }
@@ -61,6 +86,20 @@ Json to_json(const Validation& v) {
     entry["forecasts"] = c.forecasts;
     for (int m = 0; m < kMethods; ++m) entry["methods"][method_name(m)] = to_json(c.method[m], notes);
     json["classes"].push_back(entry);
+  }
+  for (int m = 1; m < kMethods && v.families >= 3; ++m) {
+    const auto put = [&](const char* what, const PairedDifference& d) {
+      if (std::isfinite(d.value))
+        json["ours_less_theirs"][method_name(m)][what] = {{"value", d.value}, {"low", d.low}, {"high", d.high}};
+    };
+    put("mean_error_percent", v.mean_error[m]);
+    put("interval_score_percent", v.interval_score[m]);
+  }
+  for (const auto& f : v.false_batch) {
+    Json entry = to_json(f.score, notes);
+    entry["column"] = f.column;
+    entry["forecasts"] = f.forecasts;
+    json["false_batch"].push_back(entry);
   }
   json["forecasts"] = Json::array();
   for (const auto& f : v.forecasts) {

@@ -36,7 +36,7 @@ TEST_CASE("gpumonth fit on a table", "[command]") {
   const auto text = run_command(kFit + "--csv " + csv.string());
   CHECK(text.exit_code == 0);
   CHECK(text.err.empty());
-  CHECK_THAT(text.out, contains("log2 N"));
+  CHECK_THAT(text.out, contains("log N"));
   CHECK_THAT(text.out, contains("Forecast"));
   const std::string exported = (folder.path() / "e.csv").string();
   CHECK(run_command(kFit + "--csv " + csv.string() + " --export-csv " + exported).exit_code == 0);

@@ -8,12 +8,10 @@
 #include "base/quantile.h"
 #include "scaling/fit/baselines.h"
 #include "scaling/fit/fit_json.h"
-#include "scaling/fit/level_filter.h"
 #include "tests/catch.h"
 #include "tests/scaling/fit/synthetic.h"
 
 using namespace gpumonth;
-using namespace gpumonth::scaling;
 using namespace gpumonth::scaling;
 using tests::contains;
 
@@ -25,34 +23,13 @@ double log_cost(double n) { return 0.01 * (1 + 0.02 * std::log2(n)); }
 
 }  // namespace
 
-TEST_CASE("half_t2 is the half-t quantile", "[fit]") {
-  // P(|t_2| <= 0.8165) = 1/2 and P(|t_2| <= 2.920) = 0.9 (any table of t with 2 degrees of freedom).
-  CHECK(half_t2(0, 1) == Approx(0.81650).epsilon(1e-4));
-  CHECK(half_t2(1.2815516, 1) == Approx(2.91999).epsilon(1e-4));
-  CHECK(half_t2(-8, 1) < 1e-10);
-  CHECK(std::isfinite(half_t2(8, 1)));
-}
-
-TEST_CASE("the level filter is the Kalman filter where noise is ordinary", "[fit]") {
-  // A walk much larger than the noise: the level follows the last residual, at the density of a normal.
-  Level level{0, 1};
-  const double density = update(level, 0.5, 3, 1e-6);
-  CHECK(density == Approx(-0.5 * std::log(2 * M_PI * 4) - 0.125 / 4).epsilon(1e-6));
-  CHECK(level.mean == Approx(0.5).epsilon(1e-6));
-  // One wild residual among good ones moves it little: at 100 sigma nearly all weight is on the widest part.
-  Level steady{0, 0.01 * 0.01};
-  update(steady, 1, 0, 0.01);
-  CHECK(std::abs(steady.mean) < 0.02);
-  CHECK(noise_cdf(0, {0, 1}, 0, 1) == Approx(0.5));
-}
-
-TEST_CASE("a fit gives the same bits twice, and takes under a second", "[fit]") {
+TEST_CASE("a fit gives the same bits twice, and takes milliseconds", "[fit]") {
   NormalDraws normal(1);
   const auto curve = tests::synthetic_curve(log_cost, 0.01, kRanks, 3, normal);
   const auto start = std::chrono::steady_clock::now();
   const auto first = to_json(fit_curve(curve), parse_targets("128,512:8"));
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-  CHECK(spent.count() < 1);
+  CHECK(spent.count() < 0.5);  // 21 points, on a busy machine; jobs/bench has the time of a usual curve
   CHECK(first.dump() == to_json(fit_curve(curve), parse_targets("128,512:8")).dump());
 }
 
@@ -72,19 +49,57 @@ TEST_CASE("a forecast finds the truth of a plain curve, and widens with the dist
     width = (p.high - p.low) / truth;
     CHECK(p.efficiency == Approx(p.samples_per_s / static_cast<double>(ranks) * log_cost(1)).epsilon(0.01));
   }
-  CHECK(fit.noise() == Approx(0.003).epsilon(0.5));  // 21 points: sd 15 %, and the prior pulls
+  CHECK(fit.noise() > 0.001);  // of a grid of roughness: within a factor of 2
+  CHECK(fit.noise() < 0.007);
 }
 
-TEST_CASE("draws agree with the interval of the mean, and repeat", "[fit]") {
+TEST_CASE("a ratio of two places knows what both share", "[fit]") {
   NormalDraws normal(3);
   const Fit fit = fit_curve(tests::synthetic_curve(log_cost, 0.01, kRanks, 1, normal));
-  const auto p = fit.predict(256);
-  const auto draws = fit.draws(256, kUnknownBatch, 20000, 7);
-  CHECK(draws == fit.draws(256, kUnknownBatch, 20000, 7));
-  // 20,000 draws place a 5 % quantile within 0.15 % of probability: far inside 10 % of the width.
-  const double tolerance = 0.1 * (p.mean_high - p.mean_low);
-  CHECK(std::abs(quantile(draws, 0.05) - p.mean_low) < tolerance);
-  CHECK(std::abs(quantile(draws, 0.95) - p.mean_high) < tolerance);
+  const auto ratio = fit.ratio_per_rank(256, kUnknownBatch, 64, kUnknownBatch, 1001);
+  CHECK(std::is_sorted(ratio.begin(), ratio.end()));
+  const auto there = fit.predict(256), here = fit.predict(64);
+  const double expected = there.samples_per_s / here.samples_per_s / 4;
+  CHECK(ratio[500] == Approx(expected).epsilon(0.01));
+  // narrower than the mean at 256 alone, whose level is not known better than that at 64
+  CHECK(std::log(ratio[950] / ratio[50]) < std::log(there.mean_high / there.mean_low) * 1.01);
+  for (const double same : fit.ratio_per_rank(64, kUnknownBatch, 64, kUnknownBatch, 11)) CHECK(same == Approx(1));
+}
+
+TEST_CASE("a batch that does not matter is not made to", "[fit]") {
+  // Weak scaling at 0.5 % lost per doubling, to which a false column of micro-batches was given.
+  ScalingCurve curve;
+  curve.name = "false batch";
+  const double batches[] = {32, 8, 2, 16, 4, 32};
+  const auto cost = [](double n) { return 0.01 * (1 + 0.005 * std::log2(n)); };
+  for (int k = 0; k < 6; ++k) {
+    const int n = 8 << k;
+    curve.points.push_back({n, batches[k], n / cost(n), ""});
+  }
+  const Fit fit = fit_curve(curve);
+  CHECK(fit.batch_share().known);
+  CHECK(fit.batch_share().none > 0.8);
+  for (const double batch : {2.0, 32.0})
+    CHECK(fit.predict(512, batch).samples_per_s == Approx(512 / cost(512)).epsilon(0.02));
+}
+
+TEST_CASE("an outlier and a break are named", "[fit]") {
+  NormalDraws normal(5);
+  auto curve = tests::synthetic_curve(log_cost, 0.002, kRanks, 1, normal);
+  CHECK(fit_curve(curve).suspects().empty());
+  auto outlier = curve;
+  outlier.points[3].samples_per_s *= 0.75;
+  REQUIRE(fit_curve(outlier).suspects().size() == 1);
+  CHECK_FALSE(fit_curve(outlier).suspects().front().is_break);
+  CHECK(fit_curve(outlier).suspects().front().ranks == 8);
+  auto broken = curve;
+  for (std::size_t i = 4; i < broken.points.size(); ++i) broken.points[i].samples_per_s *= 0.7;
+  const auto found = fit_curve(broken).suspects();
+  REQUIRE(found.size() == 1);
+  CHECK(found.front().is_break);
+  CHECK(found.front().ranks == 8);
+  CHECK(found.front().to_ranks == 16);
+  CHECK(found.front().probability > 0.5);
 }
 
 TEST_CASE("batch per rank is a variable: compute x batch + communication", "[fit]") {
