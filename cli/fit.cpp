@@ -23,8 +23,8 @@ namespace {
 
 struct Options {
   std::vector<std::string> runs;
-  std::string csv, curve, predict, validate, export_extrap, export_csv;
-  std::vector<std::string> learn, leave_out;
+  std::string csv, curve, predict, export_extrap, export_csv;
+  std::vector<std::string> validate, learn, leave_out;
   bool json = false, force = false;
 };
 
@@ -43,15 +43,20 @@ scaling::ScalingCurve choose(std::vector<scaling::ScalingCurve> curves, const Op
              near.empty() ? fmt::format("; the first is '{}'", names.front()) : " (did you mean '" + near + "'?)");
 }
 
+std::vector<scaling::ScalingCurve> curves_of(const std::vector<std::string>& tables) {
+  std::vector<scaling::ScalingCurve> curves;
+  for (const auto& file : tables)
+    for (auto& curve : scaling::read_scaling_csv(file)) curves.push_back(std::move(curve));
+  return curves;
+}
+
 void print_validation(const Options& options) {
-  const auto validation = scaling::validate(scaling::read_scaling_csv(options.validate));
+  const auto validation = scaling::validate(curves_of(options.validate));
   print("{}", options.json ? gpumonth::to_text(to_json(validation)) : to_text(validation));
 }
 
 void print_learned(const Options& options) {
-  std::vector<scaling::ScalingCurve> curves;
-  for (const auto& file : options.learn)
-    for (auto& curve : scaling::read_scaling_csv(file)) curves.push_back(std::move(curve));
+  const auto curves = curves_of(options.learn);
   std::vector<scaling::Learned> learned;
   if (options.leave_out.empty()) learned.push_back(scaling::learn(curves, ""));
   for (const auto& family : options.leave_out) learned.push_back(scaling::learn(curves, family));
@@ -59,9 +64,8 @@ void print_learned(const Options& options) {
 }
 
 void check_sources(const Options& options) {
-  const int sources =
-      !options.runs.empty() + !options.csv.empty() + !options.validate.empty() + !options.learn.empty();
-  if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE, or --learn FILE...");
+  const int sources = !options.runs.empty() + !options.csv.empty() + !options.validate.empty() + !options.learn.empty();
+  if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE..., or --learn FILE...");
   if (!options.leave_out.empty() && options.learn.empty())
     user_error("--leave-out is of --learn FILE...: give that too");
   for (const auto& file : options.runs)
@@ -132,13 +136,14 @@ void add_fit(Command app) {
       .type_name("N[:BATCH],...");
   command
       .add_option("--validate", options->validate,
-                  "cut every curve of a table, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
-      .type_name("FILE");
+                  "cut every curve of tables, forecast the rest, and compare with ideal, Amdahl, USL and Extra-P")
+      .type_name("FILE...");
   command
       .add_option("--learn", options->learn,
                   "find the constants of the fit anew from tables of curves; a minute a family that is left out")
       .type_name("FILE...");
-  command.add_option("--leave-out", options->leave_out, "families of curves that --learn leaves out, one after the other")
+  command
+      .add_option("--leave-out", options->leave_out, "families of curves that --learn leaves out, one after the other")
       .type_name("FAMILY...");
   command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text").type_name("FILE");
   command.add_option("--export-csv", options->export_csv, "write the curve as CSV").type_name("FILE");

@@ -28,26 +28,25 @@ struct NamedConstant {
   const char* name;
   double Constants::*member;
 };
-inline constexpr NamedConstant kConstants[] = {
-    {"noise", &Constants::noise},
-    {"walk", &Constants::walk},
-    {"batch_walk", &Constants::batch_walk},
-    {"host_walk", &Constants::host_walk},
-    {"outlier_probability", &Constants::outlier_probability},
-    {"outlier_sd", &Constants::outlier_sd},
-    {"break_probability", &Constants::break_probability},
-    {"break_sd", &Constants::break_sd},
-    {"break_mean", &Constants::break_mean},
-    {"no_slope", &Constants::no_slope},
-    {"slope_median", &Constants::slope_median},
-    {"slope_log_sd", &Constants::slope_log_sd},
-    {"no_share", &Constants::no_share},
-    {"share_median", &Constants::share_median},
-    {"share_logit_sd", &Constants::share_logit_sd},
-    {"saturating", &Constants::saturating},
-    {"log_ranks", &Constants::log_ranks},
-    {"sqrt_ranks", &Constants::sqrt_ranks},
-    {"linear", &Constants::linear},
-    {"components", &Constants::components}};
+inline constexpr NamedConstant kConstants[] = {{"noise", &Constants::noise},
+                                               {"walk", &Constants::walk},
+                                               {"batch_walk", &Constants::batch_walk},
+                                               {"host_walk", &Constants::host_walk},
+                                               {"outlier_probability", &Constants::outlier_probability},
+                                               {"outlier_sd", &Constants::outlier_sd},
+                                               {"break_probability", &Constants::break_probability},
+                                               {"break_sd", &Constants::break_sd},
+                                               {"break_mean", &Constants::break_mean},
+                                               {"no_slope", &Constants::no_slope},
+                                               {"slope_median", &Constants::slope_median},
+                                               {"slope_log_sd", &Constants::slope_log_sd},
+                                               {"no_share", &Constants::no_share},
+                                               {"share_median", &Constants::share_median},
+                                               {"share_logit_sd", &Constants::share_logit_sd},
+                                               {"saturating", &Constants::saturating},
+                                               {"log_ranks", &Constants::log_ranks},
+                                               {"sqrt_ranks", &Constants::sqrt_ranks},
+                                               {"linear", &Constants::linear},
+                                               {"components", &Constants::components}};
 
 }  // namespace gpumonth::scaling

@@ -18,7 +18,8 @@ std::string suspects_text(const Fit& fit) {
   std::string text;
   for (const auto& s : fit.suspects())
     text += s.is_break
-                ? fmt::format("With {:.0f} % there is a break from {} to {} ranks.\n", 100 * s.probability, s.ranks, s.to_ranks)
+                ? fmt::format("With {:.0f} % there is a break from {} to {} ranks.\n", 100 * s.probability, s.ranks,
+                              s.to_ranks)
                 : fmt::format("With {:.0f} % the point at {} ranks is an outlier.\n", 100 * s.probability, s.ranks);
   return text;
 }
@@ -31,8 +32,9 @@ std::string describe(const Fit& fit) {
       "{:<12}{:>7}{:>13}{:>20}  {}\n{:-<104}\n",
       "growth", "prior", "probability", "slope per doubling", "what grows", "");
   for (const auto& s : fit.shapes())
-    text += fmt::format("{:<12}{:>7.2f}{:>13.3f}{:>20}  {}\n", name(s.growth), s.prior, s.weight,
-                        s.growth == Growth::components ? "" : fmt::format("{:.2f} %", 100 * s.slope), formula(s.growth));
+    text +=
+        fmt::format("{:<12}{:>7.2f}{:>13.3f}{:>20}  {}\n", name(s.growth), s.prior, s.weight,
+                    s.growth == Growth::components ? "" : fmt::format("{:.2f} %", 100 * s.slope), formula(s.growth));
   const auto& points = fit.measured();
   text += "\n" + batch_text(fit) + suspects_text(fit);
   text += fmt::format(

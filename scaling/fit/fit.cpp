@@ -29,8 +29,8 @@ void find_fixed_batch(const std::vector<Observation>& data, double& fixed) {
 void add_notes(const ScalingCurve& curve, const std::vector<ScalingGroup>& all, std::vector<std::string>& notes) {
   notes.insert(notes.end(), curve.notes.begin(), curve.notes.end());
   if (all.front().ranks == all.back().ranks)
-    notes.push_back(
-        fmt::format("one rank count only ({}): how throughput grows beyond it is what other curves did", all.front().ranks));
+    notes.push_back(fmt::format("one rank count only ({}): how throughput grows beyond it is what other curves did",
+                                all.front().ranks));
   std::size_t named = 0;
   for (const auto& g : all)
     if (g.spread > kDisagreement && ++named <= 3)
@@ -85,8 +85,7 @@ Fit fit_curve(const ScalingCurve& curve, const FitOptions& options) {
   state->batch_known = has_batch(curve);
   if (state->batch_known) find_fixed_batch(state->data, state->fixed_global_batch);
   if (!state->batch_known) state->options.components = nullptr;
-  state->posterior =
-      std::make_unique<const Posterior>(state->data, options.constants, state->options.components.get());
+  state->posterior = std::make_unique<const Posterior>(state->data, options.constants, state->options.components.get());
   Fit fit;
   fit.state_ = state;
   return fit;
@@ -106,8 +105,9 @@ Prediction Fit::predict(std::int64_t ranks, double batch_per_rank) const {
   result.samples_per_s = at(one, 0.5);
   result.low = at(one, 0.05);
   result.high = at(one, 0.95);
-  result.mean_low = at(mean, 0.05);
-  result.mean_high = at(mean, 0.95);
+  // One measurement may be an outlier and then has not met the break that the mean may have: never wider because of it.
+  result.mean_low = std::max(at(mean, 0.05), result.low);
+  result.mean_high = std::min(at(mean, 0.95), result.high);
   result.efficiency = efficiency(ranks, result.samples_per_s);
   return result;
 }
@@ -164,7 +164,10 @@ std::vector<Suspect> Fit::suspects() const {
   return all;
 }
 
-double Fit::noise() const { return state_->posterior->roughness() * constants().noise; }
+double Fit::noise() const {
+  const Posterior& p = *state_->posterior;
+  return std::sqrt(p.noise_variance(p.roughness()));
+}
 double Fit::discrepancy() const { return state_->posterior->roughness() * constants().walk; }
 const ScalingCurve& Fit::curve() const { return state_->curve; }
 const std::vector<ScalingGroup>& Fit::measured() const { return state_->groups; }

@@ -40,8 +40,8 @@ struct ShapeWeight {
 
 /// What it says of the batch per rank: the share of the last point's step that a smaller batch does not shrink.
 struct BatchShare {
-  bool known = false;           ///< the batch differs between points; else nothing tells, and the prior stands
-  double none = 0;              ///< probability that there is no such share: the batch does not matter
+  bool known = false;                    ///< the batch differs between points; else nothing tells, and the prior stands
+  double none = 0;                       ///< probability that there is no such share: the batch does not matter
   double low = 0, median = 0, high = 0;  ///< 90 %
 };
 

@@ -19,7 +19,7 @@
 namespace gpumonth::scaling {
 namespace {
 
-constexpr double kEvidence = 12;       // about the number of independent families
+constexpr double kEvidence = 12;  // about the number of independent families
 constexpr int kSweeps = 2;
 constexpr double kLeastDensity = -20.7;  // log(1e-9): one impossible forecast must not decide
 
@@ -31,26 +31,25 @@ struct Values {
 };
 const std::vector<Values>& search() {
   using C = Constants;
-  static const std::vector<Values> all = {
-      {&C::noise, .01, {.001, .002, .004, .008}},
-      {&C::walk, .01, {.007, .01, .014, .02, .03}},
-      {&C::batch_walk, .02, {0, .015, .03, .045, .06}},
-      {&C::host_walk, .04, {0, .04, .08}},
-      {&C::outlier_probability, .05, {.01, .02, .05, .1}},
-      {&C::outlier_sd, .08, {.05, .1, .2, .3}},
-      {&C::break_probability, .04, {.01, .02, .04, .08}},
-      {&C::break_sd, .15, {.1, .2, .3, .4}},
-      {&C::break_mean, .05, {0, .1, .2, .3}},
-      {&C::slope_median, .015, {.005, .0075, .01, .015, .02}},
-      {&C::slope_log_sd, 1, {.7, 1, 1.4, 2}},
-      {&C::no_slope, .15, {.05, .15, .3}},
-      {&C::share_median, .25, {.03, .06, .1, .15, .25}},
-      {&C::share_logit_sd, 1.5, {.7, 1, 1.5, 2}},
-      {&C::no_share, .2, {.1, .2, .3, .45}},
-      {&C::saturating, 1, {.25, .5, 1, 2}},
-      {&C::log_ranks, 1.4, {.25, .5, 1, 2}},
-      {&C::sqrt_ranks, 1, {.25, .5, 1, 2}},
-      {&C::linear, .6, {.25, .5, 1, 2}}};
+  static const std::vector<Values> all = {{&C::noise, .01, {.001, .002, .004, .008}},
+                                          {&C::walk, .01, {.007, .01, .014, .02, .03}},
+                                          {&C::batch_walk, .02, {0, .015, .03, .045, .06}},
+                                          {&C::host_walk, .04, {0, .04, .08}},
+                                          {&C::outlier_probability, .05, {.01, .02, .05, .1}},
+                                          {&C::outlier_sd, .08, {.05, .1, .2, .3}},
+                                          {&C::break_probability, .04, {.01, .02, .04, .08}},
+                                          {&C::break_sd, .15, {.1, .2, .3, .4}},
+                                          {&C::break_mean, .05, {0, .1, .2, .3}},
+                                          {&C::slope_median, .015, {.005, .0075, .01, .015, .02}},
+                                          {&C::slope_log_sd, 1, {.7, 1, 1.4, 2}},
+                                          {&C::no_slope, .15, {.05, .15, .3}},
+                                          {&C::share_median, .25, {.03, .06, .1, .15, .25}},
+                                          {&C::share_logit_sd, 1.5, {.7, 1, 1.5, 2}},
+                                          {&C::no_share, .2, {.1, .2, .3, .45}},
+                                          {&C::saturating, 1, {.25, .5, 1, 2}},
+                                          {&C::log_ranks, 1.4, {.25, .5, 1, 2}},
+                                          {&C::sqrt_ranks, 1, {.25, .5, 1, 2}},
+                                          {&C::linear, .6, {.25, .5, 1, 2}}};
   return all;
 }
 
@@ -83,7 +82,8 @@ std::vector<Case> cases_of(const std::vector<ScalingCurve>& curves, const std::s
     user_error("--leave-out {}: no curve of at least {} rank counts is of that family{}", leave_out, kMinTrain + 1,
                near.empty() ? "" : " (did you mean '" + near + "'?)");
   }
-  if (!(sum > 0)) user_error("nothing to learn from: no curve of throughput has at least {} rank counts", kMinTrain + 1);
+  if (!(sum > 0))
+    user_error("nothing to learn from: no curve of throughput has at least {} rank counts", kMinTrain + 1);
   for (Case& c : all) {
     c.weight /= sum;
     if (left_out_sum > 0) c.left_out_weight /= left_out_sum;
@@ -178,19 +178,22 @@ Learned learn(const std::vector<ScalingCurve>& curves, const std::string& leave_
 
 std::string to_text(const std::vector<Learned>& all) {
   std::string text = fmt::format("{:<22}{:>10}", "constant", "in use");
-  for (const auto& l : all) text += fmt::format("{:>14}", l.left_out.empty() ? "learned" : "no " + l.left_out.substr(0, 10));
+  for (const auto& l : all)
+    text += fmt::format("{:>14}", l.left_out.empty() ? "learned" : "no " + l.left_out.substr(0, 10));
   text += "\n";
   const Constants own;
   for (const auto& [name, member] : kConstants) {
-    if (std::none_of(search().begin(), search().end(), [m = member](const Values& v) { return v.member == m; })) continue;
+    if (std::none_of(search().begin(), search().end(), [m = member](const Values& v) { return v.member == m; }))
+      continue;
     text += fmt::format("{:<22}{:>10.3g}", name, own.*member);
     for (const auto& l : all) text += fmt::format("{:>14.2g}", l.mean.*member);
     text += "\n";
   }
   text += "\n";
   for (const auto& l : all) {
-    text += fmt::format("{}: {} forecasts, mean log density {:.3f} at first, {:.3f} at the peak", 
-                        l.left_out.empty() ? "All curves" : "Without " + l.left_out, l.forecasts, l.start_density, l.peak_density);
+    text += fmt::format("{}: {} forecasts, mean log density {:.3f} at first, {:.3f} at the peak",
+                        l.left_out.empty() ? "All curves" : "Without " + l.left_out, l.forecasts, l.start_density,
+                        l.peak_density);
     if (!l.left_out.empty())
       text += fmt::format("; of those left out {:.3f} as learned, {:.3f} with the constants in use", l.left_out_density,
                           l.left_out_own_density);
@@ -202,9 +205,14 @@ std::string to_text(const std::vector<Learned>& all) {
 Json to_json(const std::vector<Learned>& all) {
   Json json = Json::array();
   for (const auto& l : all) {
-    Json entry{{"left_out", l.left_out}, {"forecasts", l.forecasts}, {"start_density", l.start_density}, {"peak_density", l.peak_density}};
-    if (!l.left_out.empty()) entry["left_out_density"] = l.left_out_density, entry["left_out_own_density"] = l.left_out_own_density;
-    for (const auto& [name, member] : kConstants) entry["mean"][name] = l.mean.*member, entry["peak"][name] = l.peak.*member;
+    Json entry{{"left_out", l.left_out},
+               {"forecasts", l.forecasts},
+               {"start_density", l.start_density},
+               {"peak_density", l.peak_density}};
+    if (!l.left_out.empty())
+      entry["left_out_density"] = l.left_out_density, entry["left_out_own_density"] = l.left_out_own_density;
+    for (const auto& [name, member] : kConstants)
+      entry["mean"][name] = l.mean.*member, entry["peak"][name] = l.peak.*member;
     json.push_back(entry);
   }
   return json;

@@ -37,8 +37,7 @@ std::vector<double> share_prior(const Constants& c) {
   std::vector<double> weight{c.no_share};
   double before = 0;
   for (std::size_t i = 0; i <= edges.size(); ++i) {
-    const double upto =
-        i < edges.size() ? normal_cdf((edges[i] - logit(c.share_median)) / c.share_logit_sd) : 1;
+    const double upto = i < edges.size() ? normal_cdf((edges[i] - logit(c.share_median)) / c.share_logit_sd) : 1;
     weight.push_back((1 - c.no_share) * (upto - before));
     before = upto;
   }

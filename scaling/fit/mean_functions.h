@@ -41,8 +41,8 @@ struct Place {
 /// One function of the grid, with its prior weight.
 struct MeanFunction {
   Growth growth = Growth::log_ranks;
-  double slope = 0;   ///< s; of components how many standard errors the parts are off
-  double share = 0;   ///< q
+  double slope = 0;  ///< s; of components how many standard errors the parts are off
+  double share = 0;  ///< q
   double log_prior = 0;
 };
 

@@ -13,7 +13,7 @@ namespace gpumonth::scaling {
 namespace {
 
 constexpr double kLeastPart = 1e-7;  // weight of a part, of the heaviest
-constexpr double kReach = 7;        // standard deviations
+constexpr double kReach = 7;         // standard deviations
 
 }  // namespace
 

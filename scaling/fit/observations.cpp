@@ -42,8 +42,9 @@ std::vector<MeasuredPlace> thinned(std::vector<MeasuredPlace> places) {
     if (i == first) continue;
     const auto begin = places.begin() + static_cast<std::ptrdiff_t>(first);
     const auto middle = begin + static_cast<std::ptrdiff_t>((i - first) / 2);
-    std::nth_element(begin, middle, places.begin() + static_cast<std::ptrdiff_t>(i),
-                     [](const MeasuredPlace& a, const MeasuredPlace& b) { return a.log_costs.front() < b.log_costs.front(); });
+    std::nth_element(
+        begin, middle, places.begin() + static_cast<std::ptrdiff_t>(i),
+        [](const MeasuredPlace& a, const MeasuredPlace& b) { return a.log_costs.front() < b.log_costs.front(); });
     kept.push_back(*middle);
   }
   return kept;

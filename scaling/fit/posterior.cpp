@@ -8,9 +8,9 @@ namespace gpumonth::scaling {
 namespace {
 
 constexpr std::array kRoughness{0.25, 0.5, 1.0, 2.0, 4.0};
-constexpr double kFlat = 9;           // prior variance of a
-constexpr double kHost = 8;           // ranks of one host, as far as tables tell
-constexpr double kSmallest = 1e-5;    // weight of a component that a forecast takes along, of the heaviest
+constexpr double kFlat = 9;         // prior variance of a
+constexpr double kHost = 8;         // ranks of one host, as far as tables tell
+constexpr double kSmallest = 1e-5;  // weight of a component that a forecast takes along, of the heaviest
 constexpr double kLeastVariance = 1e-20;
 
 Place place_of(const Observation& o) { return {o.ranks, o.batch}; }
@@ -27,7 +27,8 @@ Posterior::Posterior(std::vector<Observation> data, const Constants& constants, 
   functions_ = mean_functions(constants_, with_share_, parts != nullptr);
   residual_.resize(std::ssize(data_), std::ssize(functions_));
   Eigen::VectorXd y(std::ssize(data_));
-  for (Eigen::Index i = 0; i < y.size(); ++i) y[i] = data_[static_cast<std::size_t>(i)].log_cost - data_.back().log_cost;
+  for (Eigen::Index i = 0; i < y.size(); ++i)
+    y[i] = data_[static_cast<std::size_t>(i)].log_cost - data_.back().log_cost;
   for (std::size_t f = 0; f < functions_.size(); ++f)
     residual_.col(static_cast<Eigen::Index>(f)) = y - values(functions_[f]);
   add_covariances();
@@ -50,13 +51,33 @@ Eigen::VectorXd Posterior::values(const MeanFunction& f) const {
 
 double Posterior::walk_variance(double k, const Place& from, const Place& to) const {
   const Constants& c = constants_;
-  return k * k * (c.walk * c.walk * std::abs(std::log2(to.ranks / from.ranks)) +
-                  c.batch_walk * c.batch_walk * std::abs(std::log2(to.batch / from.batch))) +
+  return k * k *
+             (c.walk * c.walk * std::abs(std::log2(to.ranks / from.ranks)) +
+              c.batch_walk * c.batch_walk * std::abs(std::log2(to.batch / from.batch))) +
          (leaves_host(from.ranks, to.ranks) ? c.host_walk * c.host_walk : 0);
+}
+
+double Posterior::repeat_variance() const {
+  double squares = 0, freedom = 0;
+  for (std::size_t i = 0; i < data_.size();) {
+    std::size_t end = i;
+    double mean = 0;
+    while (end < data_.size() && data_[end].ranks == data_[i].ranks && data_[end].batch == data_[i].batch)
+      mean += data_[end++].log_cost;
+    mean /= static_cast<double>(end - i);
+    freedom += static_cast<double>(end - i - 1);
+    for (; i < end; ++i) squares += (data_[i].log_cost - mean) * (data_[i].log_cost - mean);
+  }
+  return freedom > 0 ? squares / freedom : 0;
+}
+
+double Posterior::noise_variance(double k) const {
+  return std::max(k * k * constants_.noise * constants_.noise, repeat_variance_);
 }
 
 void Posterior::add_covariances() {
   const Constants& c = constants_;
+  repeat_variance_ = repeat_variance();
   const auto n = std::ssize(data_);
   const double outlier = c.outlier_probability / (1 - c.outlier_probability),
                broken = c.break_probability / (1 - c.break_probability);
@@ -69,7 +90,7 @@ void Posterior::add_covariances() {
       v.k = k;
       v.log_prior = std::log((is_outlier ? outlier : is_break ? broken : 1) / all / double{kRoughness.size()});
       v.walked = Eigen::VectorXd::Zero(n);
-      v.noise = Eigen::VectorXd::Constant(n, k * k * c.noise * c.noise);
+      v.noise = Eigen::VectorXd::Constant(n, noise_variance(k));
       if (is_outlier) v.noise[outlier_at] += c.outlier_sd * c.outlier_sd;
       for (Eigen::Index i = 1; i < n; ++i) {
         const auto now = static_cast<std::size_t>(i);
@@ -115,8 +136,10 @@ void Posterior::summarize(const Eigen::MatrixXd& weight) {
     const double p = by_covariance[static_cast<Eigen::Index>(v)];
     const std::size_t fault = v / k;
     rough[v % k] += p;
-    if (fault > n) breaks_[fault - 1 - n] += p;
-    else if (fault > 0) outliers_[fault - 1] += p;
+    if (fault > n)
+      breaks_[fault - 1 - n] += p;
+    else if (fault > 0)
+      outliers_[fault - 1] += p;
   }
   double sum = 0;
   for (std::size_t i = 0; i < k && sum < 0.5; ++i) sum += rough[i], roughness_ = kRoughness[i];
@@ -130,7 +153,8 @@ void Posterior::summarize(const Eigen::MatrixXd& weight) {
     growths_.back().probability += p;
     growths_.back().slope += p * m.slope;
     if (m.growth == Growth::components) continue;
-    share_probability_[static_cast<std::size_t>(std::find(shares.begin(), shares.end(), m.share) - shares.begin())] += p;
+    share_probability_[static_cast<std::size_t>(std::find(shares.begin(), shares.end(), m.share) - shares.begin())] +=
+        p;
   }
   for (auto& g : growths_)
     if (g.probability > 0) g.slope /= g.probability;
@@ -200,11 +224,10 @@ Mixture Posterior::forecast(const Place& place, bool of_one_measurement) const {
     const Covariance& v = covariances_[part.covariance];
     Conditional& at = known[part.covariance];
     if (at.gain.size() == 0) at = conditional(v, place);
-    const double noise = of_one_measurement ? v.k * v.k * c.noise * c.noise : 0;
+    const double noise = of_one_measurement ? noise_variance(v.k) : 0;
     const double mean = data_.back().log_cost + value(functions_[part.function], share, place) +
                         at.gain.dot(residual_.col(static_cast<Eigen::Index>(part.function)));
-    const double variance =
-        std::max(kFlat + at.walked - at.gain.dot(at.covariance), 0.0) + noise + kLeastVariance;
+    const double variance = std::max(kFlat + at.walked - at.gain.dot(at.covariance), 0.0) + noise + kLeastVariance;
     mixture.add(weight * (1 - breaks) * (1 - outlier), mean, std::sqrt(variance));
     mixture.add(weight * breaks * (1 - outlier), mean + c.break_mean, std::sqrt(variance + c.break_sd * c.break_sd));
     mixture.add(weight * outlier, mean, std::sqrt(variance + c.outlier_sd * c.outlier_sd));

@@ -6,7 +6,7 @@
 //   k^2 (walk^2 |log2 N_i/N_{i-1}| + batch_walk^2 |log2 b_i/b_{i-1}|) + host_walk^2 [N from <= 8 to more],
 // the noise's k^2 noise^2. Roughness k is one of {1/4, 1/2, 1, 2, 4}, equally likely: some curves are clean to 0.3 %, some
 // not to 5 %, and this mixture is what gives heavy tails. One fault at most: none, or one point is an outlier, or there is
-// a break in one of the steps.
+// a break in one of the steps. Repeats at one place tell their noise themselves, where it is more than that.
 //
 // Given fault and k, y is normal with covariance K_ij = A + min(V_i, V_j) + [i = j] noise_i, V the walk's variance up to a
 // point and A = 9, so the weight of (fault, k, f) is prior |K|^-1/2 exp(-R' K^-1 R / 2), R = y - f: one factorisation per
@@ -48,6 +48,7 @@ class Posterior {
   const std::vector<double>& outliers() const { return outliers_; }
   const std::vector<double>& breaks() const { return breaks_; }
   double roughness() const { return roughness_; }  ///< k, posterior median
+  double noise_variance(double k) const;           ///< of one measurement, without faults
 
  private:
   struct Covariance {  // of one (fault, k)
@@ -60,10 +61,11 @@ class Posterior {
     std::size_t covariance = 0, function = 0;
     double weight = 0;
   };
-  struct Conditional {  // at a place, of one (fault, k)
+  struct Conditional {                 // at a place, of one (fault, k)
     Eigen::VectorXd gain, covariance;  // K^-1 c and c, with the points
     double walked = 0;                 // V there
   };
+  double repeat_variance() const;  ///< of repeats around the mean of their place, pooled; 0 without any
   void add_covariances();
   void weigh();
   void summarize(const Eigen::MatrixXd& log_weight);
@@ -79,6 +81,7 @@ class Posterior {
   Constants constants_;
   const StepModel* parts_;
   bool with_share_ = false;
+  double repeat_variance_ = 0;
   std::vector<MeanFunction> functions_;
   std::vector<Covariance> covariances_;
   Eigen::MatrixXd residual_;  // (points, functions)

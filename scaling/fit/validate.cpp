@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/quantile.h"
-#include "scaling/curve_csv.h"
 #include "base/random.h"
+#include "scaling/curve_csv.h"
 #include "scaling/fit/baselines.h"
 #include "scaling/fit/cuts.h"
 #include "scaling/fit/false_batch.h"
@@ -120,7 +120,8 @@ void compare_families(Validation& v) {
     for (int draw = 0; draw < kDraws; ++draw) {
       std::vector<const Forecast*> drawn;
       for (std::size_t i = 0; i < families.size(); ++i) {
-        const auto& members = *families[static_cast<std::size_t>(random.uniform() * static_cast<double>(families.size()))];
+        const auto& members =
+            *families[static_cast<std::size_t>(random.uniform() * static_cast<double>(families.size()))];
         drawn.insert(drawn.end(), members.begin(), members.end());
       }
       const Score ours = score(drawn, 0), other = score(drawn, m);

@@ -59,8 +59,8 @@ struct Validation {
   std::vector<ScoreClass> classes;  ///< without empty ones; the last pools all
   std::size_t families = 0;
   PairedDifference mean_error[kMethods], interval_score[kMethods];  ///< ours less theirs; of 3 families or more, else 0
-  std::vector<FalseBatchScore> false_batch;                   ///< the first without a column; empty where no curve is fit
-  std::vector<std::string> notes;   ///< curves that were left out, and why
+  std::vector<FalseBatchScore> false_batch;  ///< the first without a column; empty where no curve is fit
+  std::vector<std::string> notes;            ///< curves that were left out, and why
 };
 
 /// Throws UserError where no curve can be validated.

@@ -1,5 +1,6 @@
 // 90 % means 90 %: curves drawn from the model itself, discrepancy included, are forecast by it. A forecast
 // is right when the share of later measurements inside the interval is 90 % up to the noise of that share.
+#include <array>
 #include <cmath>
 
 #include "scaling/fit/fit.h"
@@ -31,10 +32,13 @@ Drawn draw_curve(NormalDraws& normal, bool with_batch) {
   const double fault = normal.uniform() * (1 + 7 * outlier_odds + 6 * break_odds);  // of the 7 points that are fitted
   const int outlier = fault > 1 && fault < 1 + 7 * outlier_odds ? static_cast<int>((fault - 1) / outlier_odds) : -1;
   const int broken = fault >= 1 + 7 * outlier_odds ? static_cast<int>((fault - 1 - 7 * outlier_odds) / break_odds) : -1;
-  double level = -5, batch_before = 32;
+  std::array<double, 9> batches{};
+  for (double& batch : batches) batch = with_batch ? 32 * std::exp2(-std::floor(normal.uniform() * 4)) : 32;
+  const double last_batch = batches[6];
+  double level = -5, batch_before = batches[0];
   for (int i = 0; i < 9; ++i) {
     const double n = 1 << i;
-    const double batch = with_batch ? 32 * std::exp2(-std::floor(normal.uniform() * 4)) : 32;
+    const double batch = batches[static_cast<std::size_t>(i)];
     const double walk = k * std::hypot(c.walk, c.batch_walk * std::sqrt(std::abs(std::log2(batch / batch_before))));
     if (i > 0) level += std::hypot(walk, i == 4 ? c.host_walk : 0) * normal();
     batch_before = batch;
@@ -44,15 +48,15 @@ Drawn draw_curve(NormalDraws& normal, bool with_batch) {
     const bool is_outlier = i == outlier || (i >= 7 && normal.uniform() < c.outlier_probability);
     const double noise = std::hypot(k * c.noise, is_outlier ? c.outlier_sd : 0) * normal();
     const auto& f = drawn.truth;
-    const double log_cost = level + growth(f.growth, f.slope, n / 64) + batch_term(f.share, 8 / batch) + noise;
+    const double log_cost = level + growth(f.growth, f.slope, n / 64) + batch_term(f.share, last_batch / batch) + noise;
     drawn.curve.points.push_back({1 << i, with_batch ? batch : kUnknownBatch, n / std::exp(log_cost), ""});
   }
   return drawn;
 }
 
 struct Calibration {
-  double coverage = 0;        ///< share of measurements at 2 and 4 times the largest fitted rank count inside
-  double share_covered = 0;   ///< share of true batch shares inside their 90 % interval
+  double coverage = 0;       ///< share of measurements at 2 and 4 times the largest fitted rank count inside
+  double share_covered = 0;  ///< share of true batch shares inside their 90 % interval
 };
 
 Calibration calibrate(int draws, bool with_batch) {
@@ -69,7 +73,8 @@ Calibration calibrate(int draws, bool with_batch) {
       sums.coverage += (x.samples_per_s >= p.low && x.samples_per_s <= p.high) / (2.0 * draws);
     }
     const auto batch = fit.batch_share();
-    if (batch.known) sums.share_covered += (drawn.truth.share >= batch.low && drawn.truth.share <= batch.high) / double(draws);
+    if (batch.known)
+      sums.share_covered += (drawn.truth.share >= batch.low && drawn.truth.share <= batch.high) / double(draws);
   }
   return sums;
 }

@@ -19,13 +19,13 @@ namespace {
 
 const std::vector<int> kRanks{1, 2, 4, 8, 16, 32, 64};
 
-double log_cost(double n) { return 0.01 * (1 + 0.02 * std::log2(n)); }
+double plain_cost(double n) { return 0.01 * (1 + 0.02 * std::log2(n)); }
 
 }  // namespace
 
 TEST_CASE("a fit gives the same bits twice, and takes milliseconds", "[fit]") {
   NormalDraws normal(1);
-  const auto curve = tests::synthetic_curve(log_cost, 0.01, kRanks, 3, normal);
+  const auto curve = tests::synthetic_curve(plain_cost, 0.01, kRanks, 3, normal);
   const auto start = std::chrono::steady_clock::now();
   const auto first = to_json(fit_curve(curve), parse_targets("128,512:8"));
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
@@ -35,19 +35,21 @@ TEST_CASE("a fit gives the same bits twice, and takes milliseconds", "[fit]") {
 
 TEST_CASE("a forecast finds the truth of a plain curve, and widens with the distance", "[fit]") {
   NormalDraws normal(2);
-  const Fit fit = fit_curve(tests::synthetic_curve(log_cost, 0.003, kRanks, 3, normal));
+  const Fit fit = fit_curve(tests::synthetic_curve(plain_cost, 0.003, kRanks, 3, normal));
   double width = 0;
   for (const std::int64_t ranks : {64, 128, 256, 512}) {
     const Prediction p = fit.predict(ranks);
-    const double truth = static_cast<double>(ranks) / log_cost(static_cast<double>(ranks));
-    CHECK(p.samples_per_s == Approx(truth).epsilon(0.02));
+    const double truth = static_cast<double>(ranks) / plain_cost(static_cast<double>(ranks));
+    // Beyond 64 the median allows for breaks: 4 % a doubling, of 27 %.
+    const double doublings = std::log2(static_cast<double>(ranks) / 64);
+    CHECK(p.samples_per_s == Approx(truth).epsilon(0.005 + 0.016 * doublings));
     CHECK(p.low < truth);
     CHECK(p.high > truth);
     CHECK(p.mean_low >= p.low);
     CHECK(p.mean_high <= p.high);
     CHECK((p.high - p.low) / truth > width);
     width = (p.high - p.low) / truth;
-    CHECK(p.efficiency == Approx(p.samples_per_s / static_cast<double>(ranks) * log_cost(1)).epsilon(0.01));
+    CHECK(p.efficiency == Approx(p.samples_per_s / static_cast<double>(ranks) * plain_cost(1)).epsilon(0.01));
   }
   CHECK(fit.noise() > 0.001);  // of a grid of roughness: within a factor of 2
   CHECK(fit.noise() < 0.007);
@@ -55,7 +57,7 @@ TEST_CASE("a forecast finds the truth of a plain curve, and widens with the dist
 
 TEST_CASE("a ratio of two places knows what both share", "[fit]") {
   NormalDraws normal(3);
-  const Fit fit = fit_curve(tests::synthetic_curve(log_cost, 0.01, kRanks, 1, normal));
+  const Fit fit = fit_curve(tests::synthetic_curve(plain_cost, 0.01, kRanks, 1, normal));
   const auto ratio = fit.ratio_per_rank(256, kUnknownBatch, 64, kUnknownBatch, 1001);
   CHECK(std::is_sorted(ratio.begin(), ratio.end()));
   const auto there = fit.predict(256), here = fit.predict(64);
@@ -85,7 +87,7 @@ TEST_CASE("a batch that does not matter is not made to", "[fit]") {
 
 TEST_CASE("an outlier and a break are named", "[fit]") {
   NormalDraws normal(5);
-  auto curve = tests::synthetic_curve(log_cost, 0.002, kRanks, 1, normal);
+  auto curve = tests::synthetic_curve(plain_cost, 0.002, kRanks, 1, normal);
   CHECK(fit_curve(curve).suspects().empty());
   auto outlier = curve;
   outlier.points[3].samples_per_s *= 0.75;
@@ -144,7 +146,7 @@ TEST_CASE("what was measured on one host says less of several", "[fit]") {
     const auto p = fit_curve(curve).predict(8 * first);
     return std::log(p.high / p.low);
   };
-  CHECK(width_at_double(2) > 1.5 * width_at_double(4));  // 2 .. 8 to 16, against 4 .. 16 to 32
+  CHECK(width_at_double(2) > 1.3 * width_at_double(4));  // 2 .. 8 to 16, against 4 .. 16 to 32
   CHECK(width_at_double(1) < 1.2 * width_at_double(4));  // 1 .. 4 to 8: still one host
 }
 
@@ -190,9 +192,9 @@ TEST_CASE("little or bad data gives honest intervals, never a NaN", "[fit]") {
 
 TEST_CASE("one wild point does not carry the forecast away", "[fit]") {
   NormalDraws normal(4);
-  auto curve = tests::synthetic_curve(log_cost, 0.003, kRanks, 1, normal);
+  auto curve = tests::synthetic_curve(plain_cost, 0.003, kRanks, 1, normal);
   curve.points[3].samples_per_s *= 0.6;
-  const double truth = 128 / log_cost(128);
+  const double truth = 128 / plain_cost(128);
   CHECK(fit_curve(curve).predict(128).samples_per_s == Approx(truth).epsilon(0.03));
 }
 

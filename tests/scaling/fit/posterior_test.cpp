@@ -22,7 +22,8 @@ TEST_CASE("a mixture's quantiles invert its distribution function", "[posterior]
   const auto q = m.quantiles(999);
   for (const std::size_t i : {49u, 499u, 949u})
     CHECK(m.cdf(q[i]) == Approx((static_cast<double>(i) + 0.5) / 999).margin(2e-4));
-  CHECK(std::exp(m.log_density(5)) == Approx(0.25 / 0.1 / std::sqrt(2 * M_PI) + 0.75 * std::exp(-12.5) / std::sqrt(2 * M_PI)));
+  CHECK(std::exp(m.log_density(5)) ==
+        Approx(0.25 / 0.1 / std::sqrt(2 * M_PI) + 0.75 * std::exp(-12.5) / std::sqrt(2 * M_PI)));
 }
 
 TEST_CASE("priors are probabilities", "[posterior]") {
@@ -39,7 +40,8 @@ TEST_CASE("growth has the stated slope at the last point", "[posterior]") {
     for (const double slope : {0.004, 0.064}) {
       CHECK(growth(kind, slope, 1) == Approx(0).margin(1e-15));
       const double h = 1e-5, doubling = std::exp2(h);
-      CHECK((growth(kind, slope, doubling) - growth(kind, slope, 1 / doubling)) / (2 * h) == Approx(slope).epsilon(1e-6));
+      CHECK((growth(kind, slope, doubling) - growth(kind, slope, 1 / doubling)) / (2 * h) ==
+            Approx(slope).epsilon(1e-6));
     }
   // Amdahl: 1 - p + p r is the slowdown of a serial share
   CHECK(growth(Growth::linear, 0.1 * M_LN2, 4) == Approx(std::log(0.9 + 0.1 * 4)));
@@ -105,8 +107,7 @@ TEST_CASE("measured parts enter as functions of their own", "[posterior]") {
   };
   std::vector<Observation> data;
   for (const double ranks : {1.0, 2.0, 4.0, 8.0})
-    for (const double batch : {8.0, 2.0})
-      data.push_back({ranks, batch, std::log(parts(ranks, batch).step_s / batch)});
+    for (const double batch : {8.0, 2.0}) data.push_back({ranks, batch, std::log(parts(ranks, batch).step_s / batch)});
   const Posterior posterior(data, {}, &parts);
   CHECK(posterior.growths().back().growth == Growth::components);
   CHECK(posterior.growths().back().prior == Approx(0.5));
