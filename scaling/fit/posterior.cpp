@@ -39,7 +39,9 @@ double Posterior::value(const MeanFunction& f, double share, const Place& place)
   const Observation& last = data_.back();
   if (f.growth == Growth::components)
     return log_cost(*parts_, f.slope, place) - log_cost(*parts_, f.slope, place_of(last));
-  return growth(f.growth, f.slope, place.ranks / last.ranks) + batch_term(share, last.batch / place.batch);
+  // Below the first point growth is held, as nothing was measured there: 1 - N_L/N of a saturating one would explode.
+  const double ranks = std::max(place.ranks, data_.front().ranks);
+  return growth(f.growth, f.slope, ranks / last.ranks) + batch_term(share, last.batch / place.batch);
 }
 
 Eigen::VectorXd Posterior::values(const MeanFunction& f) const {
@@ -187,6 +189,7 @@ Posterior::Conditional Posterior::conditional(const Covariance& c, const Place& 
       at.walked = c.walked[right - 1] + part * (c.walked[right] - c.walked[right - 1]);
     }
     at.covariance = c.walked.array().min(at.walked) + kFlat;
+    at.before_first = right == 0;
     if (right == 0)
       at.walked += c.k * c.k * constants_.walk * constants_.walk * std::log2(data_.front().ranks / place.ranks);
   }
@@ -251,8 +254,9 @@ Mixture Posterior::difference(const Place& there, const Place& here) const {
     const MeanFunction& m = functions_[part.function];
     const auto residual = residual_.col(static_cast<Eigen::Index>(part.function));
     const double mean = value(m, share, there) - value(m, share, here) + (a.gain - b.gain).dot(residual);
-    // Var(A - B) of the walk is what it does between them; of both, less what the points tell
-    const double between = a.walked + b.walked - 2 * std::min(a.walked, b.walked);
+    // Var(A - B) of the walk is what it does between them, less what the points tell
+    const double shared = a.before_first == b.before_first ? std::min(a.walked, b.walked) : 0;
+    const double between = a.walked + b.walked - 2 * shared;
     const Eigen::VectorXd covariance = a.covariance - b.covariance, gain = a.gain - b.gain;
     const double variance = std::max(between - gain.dot(covariance), 0.0) + kLeastVariance;
     mixture.add(weight * (1 - breaks), mean, std::sqrt(variance));

@@ -64,6 +64,7 @@ class Posterior {
   struct Conditional {                 // at a place, of one (fault, k)
     Eigen::VectorXd gain, covariance;  // K^-1 c and c, with the points
     double walked = 0;                 // V there
+    bool before_first = false;         // V is of a walk back from the first point
   };
   double repeat_variance() const;  ///< of repeats around the mean of their place, pooled; 0 without any
   void add_covariances();

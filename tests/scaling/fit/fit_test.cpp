@@ -68,6 +68,23 @@ TEST_CASE("a ratio of two places knows what both share", "[fit]") {
   for (const double same : fit.ratio_per_rank(64, kUnknownBatch, 64, kUnknownBatch, 11)) CHECK(same == Approx(1));
 }
 
+TEST_CASE("below the first point growth is held, and is known less the further", "[fit]") {
+  ScalingCurve curve;
+  curve.name = "late";
+  for (int n = 512; n <= 8192; n *= 2) curve.points.push_back({n, 4, n * (1 - 0.02 * std::log2(n / 512)), ""});
+  const Fit fit = fit_curve(curve);
+  double width = 0;
+  for (const std::int64_t ranks : {256, 16, 2}) {
+    const auto p = fit.predict(ranks);
+    CHECK(p.samples_per_s == Approx(static_cast<double>(ranks)).epsilon(0.03));
+    CHECK(std::log(p.mean_high / p.mean_low) > width);
+    width = std::log(p.mean_high / p.mean_low);
+    const auto ratio = fit.ratio_per_rank(8192, 4, ranks, 4, 101);
+    CHECK(ratio[50] == Approx(0.92).epsilon(0.03));
+    CHECK(ratio.back() / ratio.front() < 2);
+  }
+}
+
 TEST_CASE("a batch that does not matter is not made to", "[fit]") {
   // Weak scaling at 0.5 % lost per doubling, to which a false column of micro-batches was given.
   ScalingCurve curve;
