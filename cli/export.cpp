@@ -1,6 +1,7 @@
 #include <fmt/ranges.h>
 
 #include <memory>
+#include <set>
 
 #include "base/error.h"
 #include "base/standard_output.h"
@@ -30,12 +31,14 @@ void run(const Options& options) {
   for (const auto& target : options.targets) asked += !target.empty();
   if (asked == 0) user_error("export: say what to write, one or more of {}", format_list());
   const auto log = runlog::read(options.run);
+  std::set<std::string> said;
   for (std::size_t i = 0; i < options.targets.size(); ++i) {
     if (options.targets[i].empty()) continue;
     const auto exported =
         exchange::export_run(log, exchange::formats()[i], options.targets[i], options.steps, options.force);
     print("{}\n", exported.summary);
-    for (const auto& note : exported.notes) print("note: {}\n", note);
+    for (const auto& note : exported.notes)
+      if (said.insert(note).second) print("note: {}\n", note);
   }
 }
 

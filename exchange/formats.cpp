@@ -73,7 +73,8 @@ Exported export_run(const runlog::Run& run, const Format& format, const std::str
   std::vector<std::string> notes;
   if (!selection.left_out.empty()) notes.push_back(selection.left_out);
   const Timeline timeline(run, std::move(selection));
-  notes.insert(notes.end(), timeline.notes().begin(), timeline.notes().end());
+  if (format.steps != DefaultSteps::all)  // a log of whole steps has nothing of ranks and buckets
+    notes.insert(notes.end(), timeline.notes().begin(), timeline.notes().end());
   if (timeline.ranks() > 1 && *format.note != '\0') notes.emplace_back(format.note);
   if (format.whole != nullptr) {
     write_text_file(target, format.whole(timeline), force);
