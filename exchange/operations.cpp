@@ -51,9 +51,9 @@ namespace {
 constexpr double kNoTime = 1e-12;
 
 /// Operations one behind the other; what takes no time is left out.
-class Lane {
+class Sequence {
  public:
-  Lane(const StepRecord& step, std::vector<Operation>& list) : list_(list), now_s_(step.start_time_s) {
+  Sequence(const StepRecord& step, std::vector<Operation>& list) : list_(list), now_s_(step.start_time_s) {
     next_.step = step.step;
   }
 
@@ -91,15 +91,15 @@ void shift(std::vector<BucketRecord>& buckets, double by_s) {
 }
 
 /// Backward up to where each bucket was ready, and its rest.
-void add_backward(Lane& lane, const StepRecord& step, const std::vector<BucketRecord>& buckets) {
+void add_backward(Sequence& sequence, const StepRecord& step, const std::vector<BucketRecord>& buckets) {
   const double begin = backward_begins(step), end = begin + step.backward_s;
   double now = begin;
   for (const auto& bucket : buckets) {
     const double ready = std::clamp(bucket.ready_s, now, end);
-    lane.add(Kind::backward, ready - now, Source::measured, bucket.bucket);
+    sequence.add(Kind::backward, ready - now, Source::measured, bucket.bucket);
     now = ready;
   }
-  lane.add(Kind::backward, end - now);
+  sequence.add(Kind::backward, end - now);
 }
 
 /// Of exposed_comm_s, what the step waited for its buckets; the rest is other communication at the step's end.
@@ -169,16 +169,16 @@ double Timeline::stretch(const StepRecord& step, int rank) const {
 std::vector<Operation> Timeline::compute_of_rank_0(const StepRecord& step) const {
   const auto& of_step = buckets(step);
   std::vector<Operation> list;
-  Lane lane(step, list);
-  lane.add(Kind::data, step.data_s);
-  lane.add(Kind::forward, step.forward_s);
-  add_backward(lane, step, of_step);
+  Sequence sequence(step, list);
+  sequence.add(Kind::data, step.data_s);
+  sequence.add(Kind::forward, step.forward_s);
+  add_backward(sequence, step, of_step);
   const double for_buckets = wait_for_buckets(step, of_step);
-  lane.add(Kind::wait, for_buckets, of_step.empty() ? Source::placed : Source::measured);
-  lane.add(Kind::optimizer, step.optimizer_s);
-  lane.add(Kind::wait, step.exposed_comm_s - for_buckets, Source::placed);
+  sequence.add(Kind::wait, for_buckets, of_step.empty() ? Source::placed : Source::measured);
+  sequence.add(Kind::optimizer, step.optimizer_s);
+  sequence.add(Kind::wait, step.exposed_comm_s - for_buckets, Source::placed);
   const double known = step.data_s + step.forward_s + step.backward_s + step.exposed_comm_s + step.optimizer_s;
-  lane.add(Kind::other, step.step_time_s - known, Source::placed);
+  sequence.add(Kind::other, step.step_time_s - known, Source::placed);
   return list;
 }
 

@@ -4,7 +4,10 @@
 // and buckets wait for the wire at the same time: they are spread over as many threads as are needed.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "base/json.h"
 #include "exchange/formats.h"
@@ -12,12 +15,17 @@
 namespace gpumonth::exchange {
 namespace {
 
-/// Process 0 and thread 0 are the idle task's in Perfetto.
+// Perfetto knows threads by their number alone, and a process has a thread of its own number: so a number is one
+// process or one thread of one process, and none is 0, the idle task's.
 int process_of(int rank) { return rank + 1; }
-enum Thread : int { kSteps = 1, kComputing = 2, kOnTheWire = 3, kWaiting = 4 };  // kWaiting and the ones behind it
+constexpr int kFirstThread = 100'000'000;
+enum Lane : int { kSteps = 1, kComputing = 2, kOnTheWire = 3, kWaiting = 4 };  // kWaiting and all behind it; rank 0's
+int thread_number(int rank, int lane) { return kFirstThread + (rank == 0 ? lane : kFirstThread + rank); }
 
-/// us with three decimals. Ends are rounded and not durations, so that what follows each other does not overlap.
-double microseconds(double seconds) { return std::round(seconds * 1e9) / 1e3; }
+/// us with three decimals, and a quarter of a nanosecond, as Perfetto cuts off what is below one. Ends are rounded and
+/// not durations, so that what follows each other does not overlap.
+double microseconds(std::int64_t ns) { return (static_cast<double>(ns) + 0.25) / 1e3; }
+std::int64_t nanoseconds(double seconds) { return std::llround(seconds * 1e9); }
 
 class PerfettoWriter {
  public:
@@ -34,8 +42,7 @@ class PerfettoWriter {
     const auto& run = timeline_.run();
     Json about{{"run", run.path}, {"origin", runlog::name(run.info.origin)}, {"model", run.info.model_name}};
     about["notes"] = timeline_.notes();
-    return fmt::format("{{\"displayTimeUnit\": \"ms\", \"otherData\": {},\n\"traceEvents\": [\n{}\n]}}\n", dump(about),
-                       events_);
+    return fmt::format("{{\"otherData\": {},\n\"traceEvents\": [\n{}\n]}}\n", dump(about), events_);
   }
 
  private:
@@ -46,11 +53,18 @@ class PerfettoWriter {
     events_ += dump(json);
   }
 
-  void name_thing(const char* what, int rank, int thread, const std::string& text, int place) {
-    event({{"ph", "M"}, {"name", what}, {"pid", process_of(rank)}, {"tid", thread}, {"args", {{"name", text}}}});
+  void name_thing(const char* what, int rank, int lane, const std::string& text, int place) {
+    event({{"ph", "M"},
+           {"name", what},
+           {"pid", process_of(rank)},
+           {"tid", thread_number(rank, lane)},
+           {"args", {{"name", text}}}});
     const std::string order = std::string(what).substr(0, std::string(what).find('_')) + "_sort_index";
-    event(
-        {{"ph", "M"}, {"name", order}, {"pid", process_of(rank)}, {"tid", thread}, {"args", {{"sort_index", place}}}});
+    event({{"ph", "M"},
+           {"name", order},
+           {"pid", process_of(rank)},
+           {"tid", thread_number(rank, lane)},
+           {"args", {{"sort_index", place}}}});
   }
 
   void name_rank(int rank) {
@@ -67,28 +81,36 @@ class PerfettoWriter {
 
   void name_waiting_threads() {
     for (std::size_t lane = 0; lane < waiting_until_.size(); ++lane) {
-      const int thread = kWaiting + static_cast<int>(lane);
-      name_thing("thread_name", 0, thread, lane == 0 ? "buckets waiting" : fmt::format("buckets waiting {}", lane + 1),
-                 thread);
+      const int number = kWaiting + static_cast<int>(lane);
+      name_thing("thread_name", 0, number, lane == 0 ? "buckets waiting" : fmt::format("buckets waiting {}", lane + 1),
+                 number);
     }
   }
 
-  void slice(int rank, int thread, const std::string& label, double start_s, double end_s, const Json& args) {
-    const double start = microseconds(start_s);
+  /// Where the log's times contradict each other, as another rank's step may begin before rank 0's does, a slice begins
+  /// when the one before it on its thread is over: it keeps its length.
+  void slice(int rank, int lane, const std::string& label, double start_s, double end_s, const Json& args) {
+    double& free_s = free_s_[{rank, lane}];
+    const double late_s = std::max(0.0, free_s - start_s);
+    start_s += late_s;
+    end_s += late_s;
+    free_s = end_s;
+    const std::int64_t start_ns = nanoseconds(start_s);
     event({{"ph", "X"},
            {"name", label},
            {"cat", "training"},
            {"pid", process_of(rank)},
-           {"tid", thread},
-           {"ts", start},
-           {"dur", std::round((microseconds(end_s) - start) * 1e3) / 1e3},
+           {"tid", thread_number(rank, lane)},
+           {"ts", microseconds(start_ns)},
+           {"dur", microseconds(nanoseconds(end_s) - start_ns)},
            {"args", args}});
   }
 
-  void counter(const char* what, double time_s, double value) {
+  /// Perfetto shows both words: "loss mean".
+  void counter(const char* what, const char* unit, double time_s, double value) {
     if (!std::isfinite(value)) return;
-    event(
-        {{"ph", "C"}, {"name", what}, {"pid", process_of(0)}, {"ts", microseconds(time_s)}, {"args", {{what, value}}}});
+    const double time_us = microseconds(nanoseconds(time_s));
+    event({{"ph", "C"}, {"name", what}, {"pid", process_of(0)}, {"ts", time_us}, {"args", {{unit, value}}}});
   }
 
   void add_step(const runlog::StepRecord& step) {
@@ -96,8 +118,8 @@ class PerfettoWriter {
     Json args{{"step", step.step}, {"phase", name(step.phase)}, {"samples", step.samples}};
     if (std::isfinite(step.loss)) args["loss"] = step.loss;
     slice(0, kSteps, fmt::format("step {}", step.step), step.start_time_s, end_s, args);
-    counter("loss", end_s, step.loss);
-    counter("power of rank 0 (W)", step.start_time_s, step.power_w);
+    counter("loss", "mean", end_s, step.loss);
+    counter("power of rank 0", "W", step.start_time_s, step.power_w);
   }
 
   void add(const Operation& o) {
@@ -108,10 +130,10 @@ class PerfettoWriter {
       args["collective"] = timeline_.reduction() == Reduction::all_reduce ? "all-reduce" : "reduce-scatter";
     const bool of_bucket = o.kind == Kind::bucket_wait || o.kind == Kind::collective;
     const std::string label = of_bucket ? fmt::format("bucket {}", o.bucket) : name(o.kind);
-    slice(o.rank, thread_of(o), label, o.start_s, o.end_s(), args);
+    slice(o.rank, lane_of(o), label, o.start_s, o.end_s(), args);
   }
 
-  int thread_of(const Operation& o) {
+  int lane_of(const Operation& o) {
     if (o.kind == Kind::collective) return kOnTheWire;
     if (o.kind != Kind::bucket_wait) return kComputing;
     std::size_t lane = 0;
@@ -123,7 +145,8 @@ class PerfettoWriter {
 
   const Timeline& timeline_;
   std::string events_;
-  std::vector<double> waiting_until_;  // by thread that shows waiting buckets, s
+  std::map<std::pair<int, int>, double> free_s_;  // by rank and thread: the end of its last slice
+  std::vector<double> waiting_until_;             // by thread that shows waiting buckets, s
 };
 
 }  // namespace

@@ -77,21 +77,28 @@ TEST_CASE("slices of one thread never overlap, and processes and threads are not
     bucket.start_s = 0.4 + 0.1 * bucket.bucket + 1.23456789e-7;
     bucket.end_s = 0.5 + 0.1 * bucket.bucket + 1.23456789e-7;
   }
-  for (auto& step : run.steps) step.start_time_s *= 12345.678901234;
+  for (auto& step : run.steps) step.start_time_s += 123'456.123456789;  // a day and a half later
+  run.rank_step_time_s[3 * 7 + 1] = 1.125F;                             // of step 8: rank 1 began it before rank 0
   const json trace = trace_of(run, "1:20");
-  std::map<std::pair<int, int>, std::vector<std::pair<double, double>>> by_thread;
+  std::map<std::pair<int, int>, std::vector<std::pair<std::int64_t, std::int64_t>>> by_thread;
   for (const auto& slice : events(trace, "X")) {
     const double begin = slice["ts"], length = slice["dur"];
     CHECK(length >= 0);
-    by_thread[{slice["pid"], slice["tid"]}].emplace_back(begin, begin + length);
+    // whole nanoseconds, cut off as Perfetto's json_utils does
+    const auto begin_ns = static_cast<std::int64_t>(begin * 1000), length_ns = static_cast<std::int64_t>(length * 1000);
+    by_thread[{slice["pid"], slice["tid"]}].emplace_back(begin_ns, begin_ns + length_ns);
   }
+  std::set<int> numbers{0, 1, 2, 3};  // the idle task's and the processes'
+  double busy_us = 0;
+  for (const auto& [begin, end] : by_thread.at({2, 200'000'001})) busy_us += static_cast<double>(end - begin) / 1e3;
+  CHECK(busy_us == Approx(19 * 0.77e6 + 1.125e6));
   for (auto& [thread, slices] : by_thread) {
     CHECK(thread.first > 0);
-    CHECK(thread.second > 0);
+    CHECK(numbers.insert(thread.second).second);  // Perfetto knows a thread by its number alone
     std::ranges::sort(slices);
-    for (std::size_t i = 1; i < slices.size(); ++i) CHECK(slices[i].first >= slices[i - 1].second - 1e-4);  // 0.1 ns
+    for (std::size_t i = 1; i < slices.size(); ++i) CHECK(slices[i].first >= slices[i - 1].second);
   }
-  CHECK(thread_names(trace).contains({1, 6}));  // three buckets wait at once: a third thread of them
+  CHECK(thread_names(trace).contains({1, 100'000'006}));  // three buckets wait at once: a third thread of them
 }
 
 TEST_CASE("loss and power are counters; what is no number is none") {
@@ -102,7 +109,7 @@ TEST_CASE("loss and power are counters; what is no number is none") {
   std::vector<json> loss, power;
   for (const auto& event : events(trace, "C")) (event["name"] == "loss" ? loss : power).push_back(event);
   REQUIRE(loss.size() == 2);
-  CHECK(loss[0]["args"]["loss"].get<double>() == 0.125);
+  CHECK(loss[0]["args"]["mean"].get<double>() == 0.125);
   CHECK(loss[0]["ts"].get<double>() == Approx(8e6));
   REQUIRE(power.size() == 1);
   CHECK(power[0]["args"].begin().value() == 650);
