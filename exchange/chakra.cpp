@@ -3,6 +3,7 @@
 // ASTRA-sim makes of them from its workload/Workload.cc.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 

@@ -42,7 +42,7 @@ class PerfettoWriter {
     const auto& run = timeline_.run();
     Json about{{"run", run.path}, {"origin", runlog::name(run.info.origin)}, {"model", run.info.model_name}};
     about["notes"] = timeline_.notes();
-    // first, as old importers stop at keys behind the events; and no displayTimeUnit, which some took for the unit of ts
+    // first, as old importers stop at keys behind the events; no displayTimeUnit, which some took for the unit of ts
     return fmt::format("{{\"otherData\": {},\n\"traceEvents\": [\n{}\n]}}\n", dump(about), events_);
   }
 
