@@ -87,12 +87,16 @@ void check_output(const fs::path& file, bool force) {
     user_error("{}: exists already: choose another output, or overwrite it with --force", file.string());
 }
 
-void write_text_file(const fs::path& file, const std::string& text, bool force) {
+void write_bytes_file(const fs::path& file, const std::string& bytes, bool force) {
   check_output(file, force);
-  if (is_stream(file)) return write_to_stream(file, clean_text(text));
+  if (is_stream(file)) return write_to_stream(file, bytes);
   Temporary temporary(file);
-  temporary.write(clean_text(text));
+  temporary.write(bytes);
   temporary.publish();
+}
+
+void write_text_file(const fs::path& file, const std::string& text, bool force) {
+  write_bytes_file(file, clean_text(text), force);
 }
 
 }  // namespace gpumonth

@@ -14,4 +14,7 @@ void check_output(const std::filesystem::path& file, bool force);
 /// unwritable folder) and leaves nothing behind.
 void write_text_file(const std::filesystem::path& file, const std::string& text, bool force);
 
+/// The same for bytes that are no text: as they are.
+void write_bytes_file(const std::filesystem::path& file, const std::string& bytes, bool force);
+
 }  // namespace gpumonth

@@ -16,6 +16,8 @@ void add_fit(Command app);
 void add_compare(Command app);
 void add_budget(Command app);
 void add_report(Command app);
+void add_export(Command app);
+void add_import(Command app);
 void add_train(Command app);
 void add_probe(Command app);
 void add_comm(Command app);

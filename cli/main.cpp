@@ -30,6 +30,8 @@ void build(CLI::App& app) {
   cli::add_compare(program);
   cli::add_budget(program);
   cli::add_report(program);
+  cli::add_export(program);
+  cli::add_import(program);
   app.footer(
       "'gpumonth COMMAND --help' says more. Ranks are started by mpirun or srun:\n"
       "  mpirun --bind-to none -n 2 gpumonth train configs/runs/tiny.toml\n"

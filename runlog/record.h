@@ -69,6 +69,14 @@ struct CommSweep {
   std::vector<CommRecord> rows;
 };
 
+/// Where a log's times come from; in this order, the one before is to be believed more.
+enum class Origin : std::uint8_t {
+  measured,   ///< a training run
+  replayed,   ///< `gpumonth replay`: recorded compute, real communication
+  simulated,  ///< `gpumonth simulate`: recorded compute, simulated communication
+};
+const char* name(Origin origin);  ///< "measured", "replayed", "simulated"
+
 /// The root attributes, known before the first step.
 struct RunInfo {
   std::string gpumonth_version, git_commit;
@@ -92,6 +100,9 @@ struct RunInfo {
   double start_time_unix_s = 0;  ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
   std::string resumed_from;      ///< checkpoint path, empty for a fresh start
   std::string power_source;      ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
+  Origin origin = Origin::measured;  ///< of a log that does not say so: measured
+  std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is
+  std::string source_changes;        ///< and what was changed: "compute x 0.5; bytes x 0.001"; empty: nothing
 };
 
 /// A run log in memory, as read.

@@ -1,5 +1,6 @@
 #include "runlog/schema.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -78,6 +79,8 @@ constexpr std::array<Column<C>, 6> kCommColumns{{
 
 constexpr const char* kVersionsGroup = "/library_versions";
 constexpr const char* kPowerSource = "power_source";
+constexpr const char *kOrigin = "origin", *kSourceRun = "source_run", *kSourceChanges = "source_changes";
+constexpr std::array kOriginNames{"measured", "replayed", "simulated"};
 constexpr const char* kProgram = "gpumonth run log";
 
 /// The most bytes that a text is believed to have: more are no name, and would fill terminal and page.
@@ -140,9 +143,19 @@ std::vector<std::string> checked_hostnames(const hdf5::File& file, int world_siz
   return names;
 }
 
+Origin checked_origin(const hdf5::File& file) {
+  const std::string text = checked_text(file, "/", kOrigin, kName);
+  const auto found = std::find(kOriginNames.begin(), kOriginNames.end(), text);
+  if (found == kOriginNames.end())
+    user_error("{}: attribute '{}' is '{}', it must be measured, replayed or simulated", file.path(), kOrigin, text);
+  return static_cast<Origin>(found - kOriginNames.begin());
+}
+
 hdf5::Handle copy_of(hid_t type) { return {H5Tcopy(type), H5Tclose}; }
 
 }  // namespace
+
+const char* name(Origin origin) { return kOriginNames[static_cast<std::size_t>(origin)]; }
 
 std::span<const Column<StepRecord>> step_columns(bool with_power) {
   return std::span(kStepColumns).first(kStepColumns.size() - (with_power ? 0 : kPowerColumns));
@@ -173,6 +186,11 @@ void write_info(hdf5::File& file, const RunInfo& info) {
   for_each_attribute(info, [&](const char* name, const auto& value, auto) { file.set_attribute("/", name, value); });
   file.set_attribute("/", "hostnames", info.hostnames);
   if (!info.power_source.empty()) file.set_attribute("/", kPowerSource, info.power_source);
+  if (info.origin != Origin::measured) {
+    file.set_attribute("/", kOrigin, std::string(name(info.origin)));
+    file.set_attribute("/", kSourceRun, info.source_run);
+    file.set_attribute("/", kSourceChanges, info.source_changes);
+  }
   file.create_group(kVersionsGroup);
   for (const auto& [library, version] : info.library_versions) {
     file.set_attribute(kVersionsGroup, library, version);
@@ -201,6 +219,12 @@ RunInfo read_info(const hdf5::File& file) {
   });
   info.hostnames = checked_hostnames(file, info.world_size);
   if (file.has_attribute("/", kPowerSource)) info.power_source = checked_text(file, "/", kPowerSource, kSentence);
+  if (file.has_attribute("/", kOrigin)) {
+    info.origin = checked_origin(file);
+    if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);
+    if (file.has_attribute("/", kSourceChanges))
+      info.source_changes = checked_text(file, "/", kSourceChanges, kSentence);
+  }
   for (const auto& library : file.attribute_names(kVersionsGroup)) {
     info.library_versions[library] = checked_text(file, kVersionsGroup, library, kName);
   }
