@@ -10,7 +10,6 @@
 namespace gpumonth::fuzz {
 namespace {
 
-constexpr int kFewDraws = 25;  ///< of a quick fit: its code, not its accuracy
 constexpr std::size_t kFewPoints = 10;
 
 /// What was written reads back to the same points.
@@ -22,8 +21,8 @@ void check_round_trip(const scaling::ScalingCurve& curve) {
     if (again[0].points[i].ranks != curve.points[i].ranks) throw Fault("an exported curve has other ranks");
 }
 
-void check_fit(const scaling::ScalingCurve& curve, const scaling::FitOptions& options, const std::string& input) {
-  const auto fit = scaling::fit_curve(curve, options);
+void check_fit(const scaling::ScalingCurve& curve, const std::string& input) {
+  const auto fit = scaling::fit_curve(curve);
   const auto targets = scaling::default_targets(fit);
   check_json(scaling::to_json(fit, targets), input);
   check_text(scaling::to_text(fit, targets), input);
@@ -44,11 +43,9 @@ void curve_csv(const std::string& input, Effort effort) {
   const auto curves = scaling::read_scaling_csv(file);
   for (const auto& curve : curves) check_round_trip(curve);
   if (effort == Effort::quick) return;
-  scaling::FitOptions few;
-  few.draws_per_shape = kFewDraws;
-  if (curves.front().points.size() <= kFewPoints) check_fit(curves.front(), few, input);
+  if (curves.front().points.size() <= kFewPoints) check_fit(curves.front(), input);
   if (effort != Effort::thorough) return;
-  check_fit(curves.front(), {}, input);
+  check_fit(curves.front(), input);
   compare_with_itself(file, curves.front().name, input);
   check_text(to_text(scaling::validate(curves)), input);
 }
