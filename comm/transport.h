@@ -9,15 +9,19 @@
 
 #include "comm/communicator.h"
 
+namespace gpumonth {
+struct Segment;
+}
+
 namespace gpumonth::comm {
 
+using gpumonth::Segment;
 class GradientReducer;
 class TimedCollective;
 class Watchdog;
 struct Collective;
 struct CommOptions;
 struct Launch;
-struct Segment;
 
 /// What make_reducer() may be asked for beyond plain fp32 sums.
 struct ReducerOptions {

@@ -97,9 +97,9 @@ struct RunInfo {
   std::map<std::string, std::string> library_versions;  ///< "Open MPI" -> "4.1.4", ...
   std::vector<std::string> hostnames;                   ///< by rank
   std::string start_time_utc;                           ///< ISO 8601
-  double start_time_unix_s = 0;  ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
-  std::string resumed_from;      ///< checkpoint path, empty for a fresh start
-  std::string power_source;      ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
+  double start_time_unix_s = 0;      ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
+  std::string resumed_from;          ///< checkpoint path, empty for a fresh start
+  std::string power_source;          ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
   Origin origin = Origin::measured;  ///< of a log that does not say so: measured
   std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is
   std::string source_changes;        ///< and what was changed: "compute x 0.5; bytes x 0.001"; empty: nothing

@@ -29,10 +29,6 @@ std::vector<double> BlockSums::draw(std::size_t block, std::mt19937_64& random) 
   return sums;
 }
 
-std::size_t usual_block(std::size_t rows) {
-  return static_cast<std::size_t>(std::max(1.0, std::round(std::cbrt(static_cast<double>(rows)))));
-}
-
 Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, int resamples) {
   const std::size_t n = numerator.size();
   if (n == 0 || denominator.size() != n) throw std::invalid_argument("bootstrap of nothing");

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "base/block_length.h"
+
 namespace gpumonth::scaling {
 
 /// Sums over neighbouring rows of a table, round its end to its start: a bootstrap of blocks adds up blocks, and so
@@ -27,9 +29,6 @@ class BlockSums {
   std::size_t columns_;
   std::vector<double> before_;  ///< (rows + 1, columns): sums of the rows before this one
 };
-
-/// n^(1/3), at least 1: steps that follow each other are alike.
-std::size_t usual_block(std::size_t rows);
 
 struct Interval {
   double low, high;
