@@ -64,10 +64,7 @@ void add_replay(Command app) {
       .add_option("-o,--directory", o.directory, "folder of the new run.h5; {name}, {ranks} and {time} are filled in")
       .type_name("DIR")
       .show_default();
-  command.add_option("--steps", o.steps, "steps to replay")
-      .type_name("N")
-      .range(std::int64_t{1}, 2147483647)
-      .show_default();
+  command.add_option("--steps", o.steps, "steps to replay").type_name("N").range(1, 2147483647).show_default();
   command.add_option("--seed", o.seed, "of drawn steps and stragglers: the same seed, the same steps")
       .type_name("N")
       .show_default();
@@ -78,7 +75,7 @@ void add_replay(Command app) {
       .show_default();
   command.add_option("--batch-per-rank", changes.batch_per_rank, "samples; without it as recorded")
       .type_name("N")
-      .range(std::int64_t{1}, 1 << 24);
+      .range(1, 1 << 24);
   command.add_option("--bucket-mib", changes.bucket_mib, "size of a gradient bucket, MiB; without it as recorded")
       .type_name("MIB")
       .range(0.001, 16384.0);
