@@ -29,6 +29,9 @@ void print_result(const trainer::ReplayResult& result) {
   if (!summary.empty()) print("{}\n", summary);
   print("{}sleeps ended {:.3f} ms a step late, {:.2f} % of it, on the latest rank\n",
         result.lateness.share > kNotedLate ? "note: " : "", 1e3 * result.lateness.late_s, 1e2 * result.lateness.share);
+  print("ready times: {}\n", result.ready_source);
+  print("stragglers: {:.2f} % between ranks, {:.2f} % from step to step\n", 1e2 * result.spread.persistent,
+        1e2 * result.spread.per_step);
   if (result.run.stopped_by_signal) {
     print("stopped by {} after step {}; log {}\n", trainer::signal_name(result.run.stopped_by_signal),
           result.run.last_step, result.run.run_log);

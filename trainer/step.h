@@ -8,10 +8,10 @@
 #include "comm/gradient_reducer.h"
 #include "runlog/record.h"
 #include "trainer/data/batch.h"
+#include "trainer/data/data.h"
 
 namespace gpumonth::trainer {
 
-class Dataset;
 class ResumableState;
 
 struct OptimizerSettings {

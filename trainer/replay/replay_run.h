@@ -26,6 +26,8 @@ constexpr double kMostLate = 0.02;
 struct ReplayResult {
   TrainResult run;
   Lateness lateness;
+  std::string ready_source;  ///< ReadyTimes::source
+  replay::Spread spread;     ///< of the stragglers that were drawn
 };
 
 /// Collective; the same result on every rank. UserError: logs that are no recording (replay/recording.h), changes out of
