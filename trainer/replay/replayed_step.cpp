@@ -17,7 +17,7 @@ namespace {
 
 using Clock = Alarm::Clock;
 
-Clock::duration duration(double seconds) {
+Clock::duration ticks(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
@@ -98,7 +98,7 @@ void ReplayedStep::start(const Batch&, const OptimizerSettings&, std::int64_t st
   lateness_.push_back({.began = Clock::now()});
   now_ = steps_.at(step, ranks_.rank());
   forward_begins_ = forward_begins();
-  const Time backward = forward_begins_ + duration(now_.forward_s);
+  const Time backward = forward_begins_ + ticks(now_.forward_s);
   alarm_.sleep_until(backward);
   backward_begins_ = Clock::now();
   reducer_->begin_backward();
@@ -112,7 +112,7 @@ void ReplayedStep::start(const Batch&, const OptimizerSettings&, std::int64_t st
 /// none: that takes no processor time.
 Alarm::Clock::time_point ReplayedStep::forward_begins() const {
   const double own_s = finished_cpu_s_ < 0 ? 0 : thread_cpu_s() - finished_cpu_s_;
-  return Clock::now() + duration(now_.other_s - own_s);  // in the past where the loop took longer: that is lateness
+  return Clock::now() + ticks(now_.other_s - own_s);  // in the past where the loop took longer: that is lateness
 }
 
 void ReplayedStep::pass_backward(Time begins) {
@@ -121,13 +121,13 @@ void ReplayedStep::pass_backward(Time begins) {
   for (const comm::Bucket& bucket : reducer_->buckets()) {
     if (segment <= bucket.last_segment) {
       const double share = recording_.ready.share[static_cast<std::size_t>(bucket.last_segment)];
-      alarm_.sleep_until(begins + duration(share * now_.backward_s));
+      alarm_.sleep_until(begins + ticks(share * now_.backward_s));
       for (; segment <= bucket.last_segment; ++segment) reducer_->ready(segment);
     }
     ready_s_.push_back(seconds_between(backward_begins_, Clock::now()));
   }
   for (; segment < static_cast<int>(segments_.size()); ++segment) reducer_->ready(segment);  // without values
-  const Time ends = begins + duration(now_.backward_s);
+  const Time ends = begins + ticks(now_.backward_s);
   alarm_.sleep_until(ends);
   backward_ends_ = Clock::now();
   lateness_.back().compute_s = std::max(0.0, seconds_between(ends, backward_ends_));
@@ -138,7 +138,7 @@ void ReplayedStep::pass_update() {
   double update_s = now_.optimizer_s;
   if (sharded_) update_s /= ranks_.size();
   if (recording_.config.sharding == "optimizer") update_s *= recording_.info.world_size;
-  data_begins_ = Clock::now() + duration(update_s);
+  data_begins_ = Clock::now() + ticks(update_s);
   end_at(data_begins_);
   if (sharded_) {
     reducer_->gather(gradients_.get());
@@ -148,7 +148,7 @@ void ReplayedStep::pass_update() {
 }
 
 void ReplayedStep::pass_data() {
-  if (!lateness_.empty()) end_at(data_begins_ + duration(now_.data_s));  // the first step's come before any is timed
+  if (!lateness_.empty()) end_at(data_begins_ + ticks(now_.data_s));  // the first step's come before any is timed
 }
 
 void ReplayedStep::end_at(Time time) {
