@@ -19,11 +19,12 @@ void add_report(Command app);
 void add_export(Command app);
 void add_import(Command app);
 void add_train(Command app);
+void add_replay(Command app);
 void add_probe(Command app);
 void add_comm(Command app);
 void add_doctor(Command app);
 
-/// train, probe, comm, doctor; nothing in a build with GPUMONTH_TRAINER=OFF.
+/// train, replay, probe, comm, doctor; nothing in a build with GPUMONTH_TRAINER=OFF.
 void add_trainer_commands(Command app);
 
 /// Prints one line `gpumonth: message` and ends this process, and every rank of its job, with this exit code.

@@ -1,33 +1,21 @@
 // Gradient buckets: reduced in fp32 while backward goes on.
 //
-// Backward finishes gradients segment by segment of the flat gradient buffer, in a fixed order;
-// plan_buckets() cuts that into buckets of about bucket_bytes, and a reducer reduces each bucket, in launch order, as
-// soon as its last segment is ready. Two reducers: ThreadReducer (host/thread_reducer.h) for blocking collectives, and
+// Backward finishes gradients segment by segment of the flat gradient buffer, in a fixed order; plan_buckets() of
+// base/bucket_plan.h cuts that into buckets of about bucket_bytes, and a reducer reduces each bucket, in launch order,
+// as soon as its last segment is ready. Two reducers: ThreadReducer (host/thread_reducer.h) for blocking collectives, and
 // NcclReducer (nccl/nccl_reducer.h), whose collectives are ordered on a GPU stream.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
+#include "base/bucket_plan.h"
 #include "comm/transport.h"
 
 namespace gpumonth::comm {
 
-struct Segment {
-  std::int64_t offset = 0, count = 0;  ///< elements of the flat gradient buffer
-};
-
-struct Bucket {
-  Segment range;
-  int last_segment = 0;  ///< launched once segments 0 .. last_segment are ready
-};
-
-/// Buckets in launch order that cover every segment exactly once. Adjacent segments share a bucket until it
-/// holds bucket_bytes; larger segments are split. Only the last segment is left for the tail, so the tail
-/// bucket is not the biggest where there is more than one. Segments may alternate between regions of the buffer.
-std::vector<Bucket> plan_buckets(std::span<const Segment> segments, std::int64_t bucket_bytes);
+using gpumonth::Bucket, gpumonth::Segment, gpumonth::plan_buckets;
 
 struct BucketTimes {
   std::int64_t bytes = 0;

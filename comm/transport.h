@@ -9,20 +9,27 @@
 
 #include "comm/communicator.h"
 
+namespace gpumonth {
+struct Segment;
+}
+
 namespace gpumonth::comm {
 
+using gpumonth::Segment;
 class GradientReducer;
 class TimedCollective;
 class Watchdog;
 struct Collective;
 struct CommOptions;
 struct Launch;
-struct Segment;
 
 /// What make_reducer() may be asked for beyond plain fp32 sums.
 struct ReducerOptions {
   bool bf16_wire = false;        ///< comm.wire = "bf16"; "nccl" only
   bool shard_optimizer = false;  ///< comm.sharding = "optimizer": owned() and gather() of gradient_reducer.h
+  /// False, for a replay: gradients are sent as for a sum, and no sums need come out. Host memory alone makes use of it:
+  /// there additions take time of cores that may have to play many hosts.
+  bool adds = true;
 };
 
 class Transport {

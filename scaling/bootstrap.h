@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "base/block_length.h"
+
 namespace gpumonth::scaling {
 
 /// Sums over neighbouring rows of a table, round its end to its start: a bootstrap of blocks adds up blocks, and so

@@ -31,11 +31,9 @@ ComponentSums::ComponentSums(const runlog::Run& run) : busy_(static_cast<std::si
   std::vector<double> row(ranks + 1);
   for (std::size_t i = 0; i < run.rank_steps.size(); ++i) {
     if (!run.is_steady(run.rank_steps[i])) continue;
-    std::copy_n(run.rank_step_time_s.begin() + static_cast<std::ptrdiff_t>(i * ranks), ranks, row.begin());
-    double mean = 0, squares = 0;
-    for (std::size_t r = 0; r < ranks; ++r) mean += row[r] / static_cast<double>(ranks);
-    for (std::size_t r = 0; r < ranks; ++r) squares += (row[r] - mean) * (row[r] - mean);
-    row[ranks] = squares;
+    const auto of_step = std::span(run.rank_step_time_s).subspan(i * ranks, ranks);
+    std::copy(of_step.begin(), of_step.end(), row.begin());
+    row[ranks] = runlog::squares_around_mean(of_step);
     busy_.add(row);
   }
 }
@@ -55,11 +53,11 @@ ComponentData ComponentSums::data(Draw&& draw) const {
     d.buckets.push_back({bucket_bytes_[k], bucket[0] / rows, bucket[1] / rows});
   }
   if (busy_.rows() == 0) return d;
-  d.busy_rows = static_cast<double>(busy_.rows());
-  d.busy_s = draw(busy_);
-  d.busy_squares = d.busy_s.back();
-  d.busy_s.pop_back();
-  for (double& busy : d.busy_s) busy /= d.busy_rows;
+  d.busy.rows = static_cast<double>(busy_.rows());
+  d.busy.mean_s = draw(busy_);
+  d.busy.squares = d.busy.mean_s.back();
+  d.busy.mean_s.pop_back();
+  for (double& busy : d.busy.mean_s) busy /= d.busy.rows;
   return d;
 }
 

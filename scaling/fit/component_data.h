@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runlog/busy_spread.h"
 #include "runlog/record.h"
 #include "scaling/bootstrap.h"
 
@@ -22,10 +23,7 @@ struct ComponentData {
     double bytes = 0, ready_s = 0, duration_s = 0;  ///< over the sampled steps that count
   };
   std::vector<Bucket> buckets;
-  /// Of the busy times x(row, rank) of the sampled steps that count; empty on one rank.
-  double busy_rows = 0;
-  std::vector<double> busy_s;  ///< (ranks): mean over rows
-  double busy_squares = 0;     ///< sum over rows and ranks of (x(row, rank) - mean over ranks of x(row))^2, s^2
+  runlog::BusySums busy;  ///< of the sampled steps that count; empty on one rank
 };
 
 class ComponentSums {

@@ -71,45 +71,17 @@ void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimat
   e.host_s_per_byte = x[3];
 }
 
-/// Squares over ranks of their means, and over steps around them, of busy time relative to its mean, of all runs.
-struct StragglerSquares {
-  double between = 0, between_freedom = 0, within = 0, within_freedom = 0;
-  double noise = 0;          ///< what jitter adds to `between`, over its variance: ranks - 1 over steps, summed
-  double drawn_freedom = 0;  ///< of `within` where the steps were drawn with replacement: (n-1)/n of it
-
-  /// Variance between ranks, of a mean square between ranks' means and one within.
-  double persistent_variance(double between_square, double within_square) const {
-    return std::max(0.0, between_square - within_square * noise / between_freedom);
-  }
-};
-
-StragglerSquares straggler_squares(const std::vector<ComponentData>& all) {
-  StragglerSquares result;
-  for (const auto& d : all) {
-    const double rows = d.busy_rows;
-    if (rows < 2 || d.ranks < 2) continue;
-    double mean = 0, between = 0;
-    for (const double busy : d.busy_s) mean += busy / d.ranks;
-    if (!(mean > 0)) continue;
-    for (const double busy : d.busy_s) between += (busy - mean) * (busy - mean);
-    // What slows all ranks alike is no straggler: each row's squares are around its own mean. Those of the ranks' means
-    // in every row are the persistent part, what is left the jitter.
-    result.within += std::max(0.0, d.busy_squares - rows * between) / (mean * mean);
-    result.between += between / (mean * mean);
-    result.within_freedom += (rows - 1) * (d.ranks - 1);
-    result.between_freedom += d.ranks - 1;
-    result.noise += (d.ranks - 1) / rows;
-    result.drawn_freedom += (rows - 1) * (rows - 1) / rows * (d.ranks - 1);
-  }
-  return result;
+runlog::BusySpread busy_spread(const std::vector<ComponentData>& all) {
+  runlog::BusySpread spread;
+  for (const auto& d : all) spread.add(d.busy);
+  return spread;
 }
 
 void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimate& e) {
-  const StragglerSquares s = straggler_squares(all);
-  if (!(s.between_freedom > 0)) return;
-  const double within = s.within / s.within_freedom;
-  e.per_step = std::sqrt(within);
-  e.persistent = std::sqrt(s.persistent_variance(s.between / s.between_freedom, within));
+  const runlog::BusySpread s = busy_spread(all);
+  if (!s.known()) return;
+  e.per_step = std::sqrt(s.per_step_variance());
+  e.persistent = std::sqrt(s.persistent_variance());
 }
 
 double draw_chi_squared(double freedom, std::mt19937_64& random) {
@@ -118,7 +90,7 @@ double draw_chi_squared(double freedom, std::mt19937_64& random) {
 
 /// One draw of the spread between ranks given the squares (generalised confidence interval of a variance
 /// component, Weerahandi 1993): a bootstrap of a few ranks draws some of them twice.
-double draw_persistent(const StragglerSquares& s, std::mt19937_64& random) {
+double draw_persistent(const runlog::BusySpread& s, std::mt19937_64& random) {
   const double between = s.between / draw_chi_squared(s.between_freedom, random);
   const double within = s.within / draw_chi_squared(s.within_freedom, random);
   return std::sqrt(s.persistent_variance(between, within));
@@ -240,12 +212,12 @@ Components fit_components(const std::vector<const runlog::Run*>& runs, int repli
     c.notes.push_back("all runs were on one host: the component model takes its link for that between hosts too");
   c.best = estimate(all);
   std::mt19937_64 random(20240302);
-  const StragglerSquares squares = straggler_squares(all);
+  const runlog::BusySpread squares = busy_spread(all);
   for (int i = 0; i < replicates; ++i) {
     std::vector<ComponentData> drawn;
     for (const auto& of_run : sums) drawn.push_back(of_run.resample(random));
     c.replicates.push_back(estimate(drawn));
-    if (!(squares.between_freedom > 0)) continue;
+    if (!squares.known()) continue;
     c.replicates.back().per_step *= std::sqrt(squares.within_freedom / squares.drawn_freedom);
     c.replicates.back().persistent = draw_persistent(squares, random);
   }

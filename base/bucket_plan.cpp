@@ -1,10 +1,9 @@
+#include "base/bucket_plan.h"
+
 #include <algorithm>
-#include <optional>
 #include <stdexcept>
 
-#include "comm/gradient_reducer.h"
-
-namespace gpumonth::comm {
+namespace gpumonth {
 namespace {
 
 std::int64_t end_of(const Segment& segment) { return segment.offset + segment.count; }
@@ -78,4 +77,4 @@ std::vector<Bucket> plan_buckets(std::span<const Segment> segments, std::int64_t
   return Planner(segments, most).plan();
 }
 
-}  // namespace gpumonth::comm
+}  // namespace gpumonth

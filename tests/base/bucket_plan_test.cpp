@@ -1,11 +1,12 @@
+#include "base/bucket_plan.h"
+
 #include <algorithm>
 #include <numeric>
 #include <random>
 
-#include "comm/gradient_reducer.h"
 #include "tests/catch.h"
 
-using namespace gpumonth::comm;
+using namespace gpumonth;
 
 namespace {
 

@@ -1,0 +1,60 @@
+#include "replay/recorded_config.h"
+
+#include <sstream>
+
+#include "base/error.h"
+#include "model/parameters.h"
+
+namespace gpumonth::replay {
+namespace {
+
+std::string trimmed(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t\r");
+  return first == std::string::npos ? "" : text.substr(first, last - first + 1);
+}
+
+/// The lines of `toml`, as config::to_toml writes it, whose keys `root` declares.
+std::string declared_lines(const std::string& toml, const config::Table& root) {
+  const std::map<std::string, std::string> known = config::values(root);
+  std::istringstream lines(toml);
+  std::string kept, table, line;
+  while (std::getline(lines, line)) {
+    const std::string text = trimmed(line);
+    if (text.starts_with("[")) {
+      table = text.substr(1, text.find(']') - 1);
+      const auto first = known.lower_bound(table + ".");
+      if (first != known.end() && first->first.starts_with(table + ".")) kept += text + "\n";
+    } else if (known.contains(table + "." + trimmed(text.substr(0, text.find('='))))) {
+      kept += text + "\n";
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+RecordedConfig recorded_config(const runlog::Run& run) {
+  RecordedConfig c;
+  config::Table root;
+  model::declare(root.table("model"), c.model);
+  root.table("run").field("name", c.name);
+  root.table("run").field("recompute", c.recompute);
+  root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
+  root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
+  root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer"}});
+  const std::string text = declared_lines(run.info.config_toml, root);
+  if (text.find("[model]\n") == std::string::npos)
+    user_error(
+        "{}: its config_toml has no [model], so the sizes of its gradients are not known: replay a log of "
+        "gpumonth train",
+        run.path);
+  config::load_text(root, text, run.path + ": config_toml");
+  model::validate(c.model);
+  const std::int64_t parameters = model::ParameterTable(c.model).count();
+  if (parameters != run.info.parameters)
+    user_error("{}: says {} parameters, and the model of its config_toml has {}: replay a log of gpumonth train",
+               run.path, run.info.parameters, parameters);
+  return c;
+}
+
+}  // namespace gpumonth::replay

@@ -1,0 +1,25 @@
+// What of a log's configuration a replay has to know. Keys that this does not name may be there or not, so logs of other
+// versions can be replayed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "model/config.h"
+#include "runlog/record.h"
+
+namespace gpumonth::replay {
+
+struct RecordedConfig {
+  model::ModelConfig model;
+  std::string name = "run";       ///< run.name
+  bool recompute = false;         ///< backward computes activations again
+  double bucket_mib = 4;          ///< size of a gradient bucket before any cast
+  std::string wire = "fp32";      ///< fp32 | bf16: gradients between the ranks
+  std::string sharding = "none";  ///< none | optimizer
+};
+
+/// Throws UserError: no [model] in config_toml, or one with another number of parameters than the log says.
+RecordedConfig recorded_config(const runlog::Run& run);
+
+}  // namespace gpumonth::replay

@@ -1,0 +1,90 @@
+#include "replay/recording.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "model/gradient_segments.h"
+
+namespace gpumonth::replay {
+namespace {
+
+StepTimes times_of(const runlog::StepRecord& s) {
+  const double claimed_s = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
+  return {s.data_s, s.forward_s, s.backward_s, s.optimizer_s, std::max(0.0, s.step_time_s - claimed_s)};
+}
+
+RecordedSteps recorded_steps(const runlog::Run& run, const runlog::BusySums& busy) {
+  RecordedSteps all;
+  double samples = 0;
+  for (const runlog::StepRecord& s : run.steady()) {
+    all.steps.push_back(times_of(s));
+    samples += static_cast<double>(s.samples);
+  }
+  if (all.steps.empty())
+    user_error("{}: has no steady steps to replay: record more than log.steady_after steps", run.path);
+  const auto n = static_cast<double>(all.steps.size());
+  for (const StepTimes& s : all.steps)
+    for (const auto part : {&StepTimes::data_s, &StepTimes::forward_s, &StepTimes::backward_s, &StepTimes::optimizer_s,
+                            &StepTimes::other_s})
+      all.mean.*part += s.*part / n;
+  if (!(all.mean.backward_s > 0))
+    user_error(
+        "{}: says no time of backward (backward_s is 0), so when gradients are ready is not known: replay a log "
+        "of gpumonth train",
+        run.path);
+  all.batch_per_rank = samples / n / run.info.world_size;
+  double ranks_mean_s = 0;
+  for (const double s : busy.mean_s) ranks_mean_s += s / static_cast<double>(busy.mean_s.size());
+  if (busy.rows > 0 && ranks_mean_s > 0) all.rank0 = busy.mean_s.front() / ranks_mean_s;
+  return all;
+}
+
+/// What the logs of one recording agree in.
+std::map<std::string, std::string> facts(const runlog::Run& run) {
+  const runlog::RunInfo& i = run.info;
+  RecordedConfig c = recorded_config(run);
+  config::Table root;
+  model::declare(root.table("model"), c.model);
+  std::map<std::string, std::string> said = config::values(root);
+  said.erase("model.from");
+  said["run.recompute"] = c.recompute ? "true" : "false";
+  said["dtype"] = i.dtype;
+  said["backend"] = i.backend;
+  said["device_name"] = i.device_name;
+  said["threads_per_rank"] = std::to_string(i.threads_per_rank);
+  return said;
+}
+
+void require_alike(const runlog::Run& first, const runlog::Run& other) {
+  const auto wanted = facts(first), found = facts(other);
+  for (const auto& [what, value] : wanted)
+    if (found.at(what) != value)
+      user_error("{} and {} are no recording of one run: {} is {} and {}; replay them apart", first.path, other.path,
+                 what, value, found.at(what));
+}
+
+}  // namespace
+
+Recording record(const std::vector<runlog::Run>& logs) {
+  if (logs.empty()) user_error("no log to replay: give a run log of gpumonth train");
+  Recording recording;
+  recording.info = logs.front().info;
+  recording.config = recorded_config(logs.front());
+  recording.segments = model::gradient_segments(recording.config.model, model::ParameterTable(recording.config.model));
+  runlog::BusySpread squares;
+  for (const runlog::Run& run : logs) {
+    if (run.info.origin == runlog::Origin::simulated)
+      user_error("{}: is simulated: replay the log that it was simulated from, {}", run.path, run.info.source_run);
+    require_alike(logs.front(), run);
+    const runlog::BusySums busy = runlog::busy_sums(run);
+    squares.add(busy);
+    recording.logs.push_back(recorded_steps(run, busy));
+    recording.paths.push_back(run.path);
+  }
+  recording.ready = ready_times(logs, recording.segments);
+  recording.spread = spread(squares);
+  return recording;
+}
+
+}  // namespace gpumonth::replay

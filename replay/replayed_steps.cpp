@@ -1,0 +1,104 @@
+#include "replay/replayed_steps.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/block_length.h"
+#include "base/error.h"
+#include "replay/draw.h"
+
+namespace gpumonth::replay {
+namespace {
+
+using Part = double StepTimes::*;
+constexpr Part kParts[] = {&StepTimes::data_s, &StepTimes::forward_s, &StepTimes::backward_s, &StepTimes::optimizer_s,
+                           &StepTimes::other_s};
+
+/// Least squares of the logs' means over the batch, never falling and never below zero at no samples.
+class Line {
+ public:
+  Line(const std::vector<RecordedSteps>& logs, Part part) {
+    const auto n = static_cast<double>(logs.size());
+    double x = 0, y = 0, xx = 0, xy = 0, through_xx = 0, through_xy = 0;
+    for (const RecordedSteps& log : logs) {
+      x += log.batch_per_rank / n;
+      y += log.mean.*part / n;
+      through_xx += log.batch_per_rank * log.batch_per_rank;
+      through_xy += log.batch_per_rank * (log.mean.*part);
+    }
+    for (const RecordedSteps& log : logs) {
+      xx += (log.batch_per_rank - x) * (log.batch_per_rank - x);
+      xy += (log.batch_per_rank - x) * (log.mean.*part - y);
+    }
+    slope_ = xx > 0 ? std::max(0.0, xy / xx) : 0;
+    intercept_ = y - slope_ * x;
+    if (xx > 0 && intercept_ >= 0) return;
+    slope_ = through_xy / through_xx;  // one batch, or a line that would begin below zero: in proportion
+    intercept_ = 0;
+  }
+  double at(double batch) const { return intercept_ + slope_ * batch; }
+
+ private:
+  double slope_ = 0, intercept_ = 0;
+};
+
+const RecordedSteps& nearest(const std::vector<RecordedSteps>& logs, double batch) {
+  return *std::min_element(logs.begin(), logs.end(), [batch](const RecordedSteps& a, const RecordedSteps& b) {
+    return std::abs(std::log(a.batch_per_rank / batch)) < std::abs(std::log(b.batch_per_rank / batch));
+  });
+}
+
+void check(const WhatIf& c) {
+  if (!(c.compute_scale > 0 && c.compute_scale <= 1e6))
+    user_error("compute scale {}: give a number above 0; 0.5 is a GPU twice as fast", c.compute_scale);
+  if (!(c.byte_scale > 0 && c.byte_scale <= 1))
+    user_error("byte scale {}: give a number above 0 and at most 1; 0.001 with links 1,000 times as slow",
+               c.byte_scale);
+  if (c.batch_per_rank < 0) user_error("{} samples a rank: give a positive number", c.batch_per_rank);
+}
+
+}  // namespace
+
+ReplayedSteps::ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed)
+    : seed_(seed), stragglers_(changes.stragglers ? recording.spread : Spread{}, seed) {
+  check(changes);
+  const double wanted =
+      changes.batch_per_rank > 0 ? static_cast<double>(changes.batch_per_rank) : recording.logs.front().batch_per_rank;
+  batch_per_rank_ = std::max<std::int64_t>(1, std::llround(wanted));
+  const double recorded = nearest(recording.logs, wanted).batch_per_rank;
+  StepTimes factor{1, changes.compute_scale, changes.compute_scale, changes.compute_scale, 1};
+  for (const Part part : {&StepTimes::data_s, &StepTimes::forward_s, &StepTimes::backward_s}) {
+    const Line line(recording.logs, part);
+    if (line.at(recorded) > 0) factor.*part *= line.at(wanted) / line.at(recorded);
+  }
+  for (const RecordedSteps& log : recording.logs) {
+    if (log.batch_per_rank != recorded) continue;
+    for (StepTimes step : log.steps) {
+      for (const Part part : kParts) step.*part *= factor.*part;
+      // a drawn rank is as fast as the mean of the recorded ones, of which rank 0 may be a slow one
+      const double rank0 = changes.stragglers ? log.rank0 : 1;
+      for (const Part part : kParts)
+        if (part != &StepTimes::other_s) step.*part /= rank0;
+      steps_.push_back(step);
+    }
+  }
+}
+
+StepTimes ReplayedSteps::at(std::int64_t step, int rank) const {
+  const std::uint64_t length = usual_block(steps_.size()), number = static_cast<std::uint64_t>(step - 1);
+  const double start = uniform(seed_, Purpose::block, number / length, 0) * static_cast<double>(steps_.size());
+  StepTimes times = steps_[(static_cast<std::size_t>(start) + number % length) % steps_.size()];
+  const double factor = stragglers_.factor(step, rank);
+  for (const Part part : kParts)
+    if (part != &StepTimes::other_s) times.*part *= factor;
+  return times;
+}
+
+StepTimes ReplayedSteps::mean() const {
+  StepTimes mean;
+  for (const StepTimes& step : steps_)
+    for (const Part part : kParts) mean.*part += step.*part / static_cast<double>(steps_.size());
+  return mean;
+}
+
+}  // namespace gpumonth::replay

@@ -1,0 +1,34 @@
+// The steps of a replay: recorded ones, drawn in blocks, with what is changed of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "replay/recording.h"
+#include "replay/what_if.h"
+
+namespace gpumonth::replay {
+
+class ReplayedSteps {
+ public:
+  /// Times at another batch than was recorded: forward, backward and data on a straight line through the logs' means;
+  /// of logs of one batch alone in proportion to it. Steps are those of the logs whose batch is nearest. UserError:
+  /// changes out of range.
+  ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed);
+
+  std::int64_t batch_per_rank() const { return batch_per_rank_; }
+  /// Of step `step`, 1 the first, on a rank with its straggler's factor on all but other_s. Blocks of n^(1/3) recorded
+  /// steps follow each other, begun anywhere by (seed, block): the same on every rank, the same for the same seed.
+  StepTimes at(std::int64_t step, int rank) const;
+  /// Mean over the recorded steps, without stragglers.
+  StepTimes mean() const;
+
+ private:
+  std::vector<StepTimes> steps_;
+  std::int64_t batch_per_rank_ = 0;
+  std::uint64_t seed_;
+  Stragglers stragglers_;
+};
+
+}  // namespace gpumonth::replay

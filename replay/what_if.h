@@ -1,0 +1,22 @@
+// What a replay or a simulation changes of what was recorded.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace gpumonth::replay {
+
+struct WhatIf {
+  double compute_scale = 1;         ///< of forward, backward and update: 0.5 is a GPU twice as fast
+  std::int64_t batch_per_rank = 0;  ///< samples; 0: as recorded
+  double byte_scale = 1;            ///< of what gradients send: 0.001 with links 1,000 times as slow
+  double bucket_mib = 0;            ///< before byte_scale; 0: as recorded
+  std::string reduce_dtype = {};    ///< fp32 | bf16; empty: as recorded
+  std::string sharding = {};        ///< none | optimizer; empty: as recorded
+  bool stragglers = true;           ///< false: every rank takes the recorded rank's time
+};
+
+/// "compute x 0.5; bytes x 0.001; buckets of 64 MiB": for the log's source_changes. Empty: nothing.
+std::string to_text(const WhatIf& changes);
+
+}  // namespace gpumonth::replay
