@@ -1,0 +1,224 @@
+// The program that runs on SimGrid's engine: for each rank one actor that computes and one that communicates, as the
+// trainer's two threads (comm/host/thread_reducer.cpp). What all ranks of a host send is one representative flow.
+#include <fmt/format.h>
+#include <simgrid/version.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "simulate/all_reduce.h"
+#include "simulate/child_process.h"
+#include "simulate/simgrid_platform.h"
+#include "simulate/simulation.h"
+
+namespace gpumonth::simulate {
+namespace {
+
+namespace sg4 = simgrid::s4u;
+namespace actor = simgrid::s4u::this_actor;
+
+// No model of TCP over a WAN (LV08's factors reach 13 x), times to a nanosecond instead of 10 us, and stacks without guard
+// pages: each would be a mapping, and Linux gives a process 65,530 of them.
+constexpr std::array kArguments{
+    "gpumonth",
+    "--log=root.thres:error",
+    "--cfg=network/model:CM02",
+    "--cfg=network/TCP-gamma:0",
+    "--cfg=network/crosstraffic:0",
+    "--cfg=surf/precision:1e-9",
+    "--cfg=contexts/factory:raw",
+    "--cfg=contexts/stack-size:64",
+    "--cfg=contexts/guard-size:0",
+};
+
+double now_s() { return sg4::Engine::get_clock(); }
+
+void wait_until(double time_s) {
+  if (time_s > now_s()) actor::sleep_until(time_s);
+}
+
+/// What a bucket's all-reduce sends.
+struct Flows {
+  double latency_s;
+  std::uint64_t inside_bytes, between_bytes;
+  bool at_once;
+};
+
+Flows flows_of(const Job& job, double bytes) {
+  const Traffic t = choose_traffic(job.cluster, job.shape, bytes);
+  const auto whole = [](double count) { return static_cast<std::uint64_t>(count + 0.5); };
+  return {t.inside_hops * job.cluster.inside.latency.value + t.between_hops * job.cluster.between.latency.value,
+          whole(t.inside_share * bytes), whole(t.between_share * bytes), t.at_once};
+}
+
+class Program {
+ public:
+  explicit Program(const Job& job)
+      : job_(job), hosts_(make_platform(job.cluster, job.shape)), ranks_(job.shape.ranks()),
+        small_collective_s_(small_collective_s(job.cluster, job.shape)), step_end_(barrier()), launch_(barrier()) {
+    for (const std::int64_t bytes : job.bucket_bytes) flows_.push_back(flows_of(job, static_cast<double>(bytes)));
+    const bool communicates = ranks_ > 1 && !flows_.empty();
+    seen_.resize(job.steps.size());
+    for (SimulatedStep& step : seen_) step.buckets.resize(communicates ? flows_.size() : 0);
+    for (int r = 0; r < ranks_; ++r) {
+      ready_.push_back(sg4::Semaphore::create(0));
+      done_.push_back(sg4::Semaphore::create(0));
+    }
+    for (int r = 0; r < ranks_; ++r) {
+      sg4::Host* host = hosts_[static_cast<std::size_t>(r / job.shape.gpus_per_host)];
+      sg4::Actor::create("compute", host, [this, r, communicates] { compute(r, communicates); });
+      if (communicates) sg4::Actor::create("communicate", host, [this, r] { communicate(r); });
+    }
+  }
+
+  const std::vector<SimulatedStep>& seen() const { return seen_; }
+
+ private:
+  sg4::BarrierPtr barrier() const { return sg4::Barrier::create(static_cast<unsigned>(ranks_)); }
+
+  // ---- the computing actor of a rank ----
+
+  void compute(int rank, bool communicates) {
+    for (std::size_t s = 0; s < job_.steps.size(); ++s) {
+      const WorkStep& work = job_.steps[s];
+      const double factor = job_.factors[s * static_cast<std::size_t>(ranks_) + static_cast<std::size_t>(rank)];
+      const double begin_s = now_s(), backward_s = begin_s + factor * (work.data_s + work.forward_s);
+      if (communicates) backward(rank, s, backward_s, factor);
+      wait_until(backward_s + factor * work.backward_s);
+      if (rank == 0) seen_[s].begin_s = begin_s, seen_[s].backward_end_s = now_s();
+      if (communicates) done_[static_cast<std::size_t>(rank)]->acquire();
+      if (rank == 0) seen_[s].buckets_end_s = now_s();
+      wait_until(now_s() + factor * work.optimizer_s);
+      if (rank == 0) seen_[s].update_end_s = now_s();
+      if (ranks_ > 1) step_end_->wait();
+      wait_until(now_s() + small_collective_s_);
+      if (rank == 0) seen_[s].agreed_s = now_s();
+      wait_until(now_s() + work.other_s);
+      if (rank == 0) seen_[s].end_s = now_s();
+    }
+  }
+
+  /// Hands over the buckets as they become ready; several at a time are one wait.
+  void backward(int rank, std::size_t step, double backward_s, double factor) {
+    const std::vector<double>& ready_s = job_.steps[step].ready_s;
+    for (std::size_t b = 0; b < ready_s.size(); ++b) {
+      wait_until(backward_s + factor * ready_s[b]);
+      if (rank == 0) seen_[step].buckets[b].ready_s = now_s();
+      ready_[static_cast<std::size_t>(rank)]->release();
+    }
+  }
+
+  // ---- the communicating actor of a rank ----
+
+  void communicate(int rank) {
+    const int host = rank / job_.shape.gpus_per_host;
+    const bool speaks = rank % job_.shape.gpus_per_host == 0;  // for its host
+    for (SimulatedStep& step : seen_) {
+      for (std::size_t b = 0; b < flows_.size(); ++b) {
+        ready_[static_cast<std::size_t>(rank)]->acquire();
+        if (rank == 0) step.buckets[b].start_s = now_s();
+        launch_->wait();  // a ring goes no faster than its last rank; and the bucket before has arrived everywhere
+        if (!speaks) continue;
+        all_reduce(flows_[b], host);
+        step.buckets[b].end_s = std::max(step.buckets[b].end_s, now_s());
+      }
+      launch_->wait();
+      // Rank 0 may have been ready for the next bucket while another host still sent this one.
+      for (std::size_t b = 1; rank == 0 && b < flows_.size(); ++b)
+        step.buckets[b].start_s = std::max(step.buckets[b].start_s, step.buckets[b - 1].end_s);
+      done_[static_cast<std::size_t>(rank)]->release();
+    }
+  }
+
+  void all_reduce(const Flows& flows, int host) {
+    sg4::Host* here = hosts_[static_cast<std::size_t>(host)];
+    sg4::Host* next = hosts_[static_cast<std::size_t>((host + 1) % job_.shape.hosts)];
+    wait_until(now_s() + flows.latency_s);
+    if (flows.at_once) {
+      const sg4::CommPtr inside = start(here, here, flows.inside_bytes);
+      const sg4::CommPtr between = start(here, next, flows.between_bytes);
+      finish(inside);
+      finish(between);
+      return;
+    }
+    finish(start(here, here, flows.inside_bytes / 2));
+    finish(start(here, next, flows.between_bytes));
+    finish(start(here, here, flows.inside_bytes - flows.inside_bytes / 2));
+  }
+
+  static sg4::CommPtr start(sg4::Host* from, sg4::Host* to, std::uint64_t bytes) {
+    return bytes > 0 ? sg4::Comm::sendto_async(from, to, bytes) : nullptr;
+  }
+  static void finish(const sg4::CommPtr& flow) {
+    if (flow) flow->wait();
+  }
+
+  const Job& job_;
+  std::vector<sg4::Host*> hosts_;
+  int ranks_;
+  double small_collective_s_;
+  sg4::BarrierPtr step_end_, launch_;
+  std::vector<Flows> flows_;
+  std::vector<sg4::SemaphorePtr> ready_, done_;  // by rank: buckets that it finished; steps whose buckets arrived
+  std::vector<SimulatedStep> seen_;              // of rank 0
+};
+
+std::vector<double> to_numbers(const std::vector<SimulatedStep>& steps) {
+  std::vector<double> numbers;
+  for (const SimulatedStep& s : steps) {
+    numbers.insert(numbers.end(),
+                   {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.agreed_s, s.end_s});
+    for (const auto& b : s.buckets) numbers.insert(numbers.end(), {b.ready_s, b.start_s, b.end_s});
+  }
+  return numbers;
+}
+
+std::vector<SimulatedStep> from_numbers(const std::vector<double>& numbers, std::size_t steps) {
+  const std::size_t each = numbers.size() / steps;
+  std::vector<SimulatedStep> all;
+  for (std::size_t s = 0; s < steps; ++s) {
+    const double* n = &numbers[s * each];
+    SimulatedStep& step = all.emplace_back(SimulatedStep{n[0], n[1], n[2], n[3], n[4], n[5], {}});
+    for (std::size_t i = 6; i < each; i += 3) step.buckets.push_back({n[i], n[i + 1], n[i + 2]});
+  }
+  return all;
+}
+
+std::vector<double> run(const Job& job) {
+  std::array<char*, kArguments.size()> argv;
+  std::transform(kArguments.begin(), kArguments.end(), argv.begin(), [](const char* a) { return const_cast<char*>(a); });
+  int argc = static_cast<int>(argv.size());
+  auto* engine = new sg4::Engine(&argc, argv.data());  // never destroyed: the process ends
+  const Program program(job);
+  engine->run();
+  if (program.seen().back().end_s <= 0) throw std::runtime_error("the simulation ended before its last step");
+  return to_numbers(program.seen());
+}
+
+void check(const Job& job) {
+  if (job.steps.empty()) throw std::invalid_argument("a simulation without steps");
+  if (job.factors.size() != job.steps.size() * static_cast<std::size_t>(job.shape.ranks()))
+    throw std::invalid_argument("a simulation needs one factor for each step and rank");
+  for (const WorkStep& step : job.steps)
+    if (step.ready_s.size() != job.bucket_bytes.size())
+      throw std::invalid_argument("a simulated step needs one ready time for each bucket");
+}
+
+}  // namespace
+
+std::string simulator_name() {
+  int major = 0, minor = 0, patch = 0;
+  sg_version_get(&major, &minor, &patch);
+  return fmt::format("SimGrid {}.{}", major, minor);
+}
+
+void require_simulator() {}
+
+Outcome simulate(const Job& job) {
+  check(job);
+  const ChildResult result = run_in_child([&] { return run(job); });
+  return {from_numbers(result.values, job.steps.size()), result.wall_s, result.peak_bytes};
+}
+
+}  // namespace gpumonth::simulate
