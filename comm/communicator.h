@@ -26,6 +26,8 @@ class Communicator {
   /// Sums in place over all ranks, accumulated in fp32 (double for the second).
   virtual void all_reduce_sum(std::span<float> values) = 0;
   virtual void all_reduce_sum(std::span<double> values) = 0;
+  /// Sends what all_reduce_sum() of `values` sends between hosts and adds nothing: `values` are undefined afterwards.
+  virtual void send_as_all_reduce(std::span<float> values) { all_reduce_sum(values); }
   /// The sum over all ranks of this rank's share, in place; the other shares are undefined afterwards.
   virtual void reduce_scatter_sum(std::span<float> values) = 0;
   /// Every rank's own share, to all ranks, in place.

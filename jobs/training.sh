@@ -1,9 +1,11 @@
-# For sourcing, by bash: one training run, taken to its end over interruptions. Needs jobs/mpi_env.sh sourced first.
+# For sourcing, by bash: one run, taken to its end over interruptions. Needs jobs/mpi_env.sh sourced first.
 #
 #   launch=auto|mpirun|srun          auto: srun inside a Slurm allocation that has PMIx, else mpirun; 1 rank alone: neither
 #   train_to_end GPUMONTH RANKS FOLDER ARGUMENTS...   `gpumonth train ARGUMENTS`, writing into FOLDER; goes on from the
 #       newest checkpoint there, does nothing where FOLDER/finished exists. Returns 0 finished, 3 stopped by a
 #       signal (a checkpoint was written: call again to go on), else the exit code of the failure.
+#   replay_to_end GPUMONTH RANKS FOLDER ARGUMENTS...  the same of `gpumonth replay ARGUMENTS`, which begins anew when it is
+#       called again after a 3: a replay has no state to go on from.
 #   stop_training SIGNAL             for a trap: passes a signal on to the run in progress
 
 training_pid=
@@ -36,7 +38,7 @@ stop_training() {
 said_its_end() { grep -qE '^(done: |stopped by )' "$1/output"; }
 
 train_to_end() {
-  local gpumonth=$1 ranks=$2 folder=$3 checkpoint arguments attempt code=0
+  local gpumonth=$1 ranks=$2 folder=$3 checkpoint arguments
   shift 3
   arguments=("$@")
   if [[ -e $folder/finished ]]; then return 0; fi
@@ -49,11 +51,25 @@ train_to_end() {
   else
     rm -f "$folder"/run*.h5
   fi
+  run_to_end "$ranks" "$folder" "$gpumonth" train "${arguments[@]}" --set "run.directory=$folder"
+}
+
+replay_to_end() {
+  local gpumonth=$1 ranks=$2 folder=$3
+  shift 3
+  if [[ -e $folder/finished ]]; then return 0; fi
+  rm -f "$folder"/run*.h5
+  run_to_end "$ranks" "$folder" "$gpumonth" replay "$@" --directory "$folder"
+}
+
+run_to_end() {  # RANKS FOLDER COMMAND...
+  local ranks=$1 folder=$2 attempt code=0
+  shift 2
   mkdir -p "$folder"
   set_launcher "$ranks" || return
   # mpirun hands SIGUSR1 and SIGTERM on to its ranks; srun does with SIGTERM through scancel, so ranks get SIGUSR1
   for attempt in 1 2 3 4; do
-    "${launcher[@]}" "$gpumonth" train "${arguments[@]}" --set "run.directory=$folder" </dev/null >"$folder/output" 2>&1 &
+    "${launcher[@]}" "$@" </dev/null >"$folder/output" 2>&1 &
     training_pid=$!
     while :; do  # `wait` ends at each trapped signal
       code=0

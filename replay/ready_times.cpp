@@ -67,9 +67,8 @@ ReadyTimes ready_times(const std::vector<runlog::Run>& logs, std::span<const Seg
   const auto up_to = [&](std::size_t last, double share) {
     const auto macs_then = static_cast<double>(macs[last]);
     for (; segment <= last; ++segment) {
-      const double way = macs_then > macs_before
-                             ? (static_cast<double>(macs[segment]) - macs_before) / (macs_then - macs_before)
-                             : 1;
+      const double way =
+          macs_then > macs_before ? (static_cast<double>(macs[segment]) - macs_before) / (macs_then - macs_before) : 1;
       times.share.push_back(share_before + way * (share - share_before));
     }
     macs_before = macs_then;

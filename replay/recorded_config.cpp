@@ -44,8 +44,10 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer"}});
   const std::string text = declared_lines(run.info.config_toml, root);
   if (text.find("[model]\n") == std::string::npos)
-    user_error("{}: its config_toml has no [model], so the sizes of its gradients are not known: replay a log of "
-               "gpumonth train", run.path);
+    user_error(
+        "{}: its config_toml has no [model], so the sizes of its gradients are not known: replay a log of "
+        "gpumonth train",
+        run.path);
   config::load_text(root, text, run.path + ": config_toml");
   model::validate(c.model);
   const std::int64_t parameters = model::ParameterTable(c.model).count();

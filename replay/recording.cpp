@@ -29,8 +29,10 @@ RecordedSteps recorded_steps(const runlog::Run& run, const runlog::BusySums& bus
                             &StepTimes::other_s})
       all.mean.*part += s.*part / n;
   if (!(all.mean.backward_s > 0))
-    user_error("{}: says no time of backward (backward_s is 0), so when gradients are ready is not known: replay a log "
-               "of gpumonth train", run.path);
+    user_error(
+        "{}: says no time of backward (backward_s is 0), so when gradients are ready is not known: replay a log "
+        "of gpumonth train",
+        run.path);
   all.batch_per_rank = samples / n / run.info.world_size;
   double ranks_mean_s = 0;
   for (const double s : busy.mean_s) ranks_mean_s += s / static_cast<double>(busy.mean_s.size());
@@ -41,10 +43,10 @@ RecordedSteps recorded_steps(const runlog::Run& run, const runlog::BusySums& bus
 /// What the logs of one recording agree in.
 std::map<std::string, std::string> facts(const runlog::Run& run) {
   const runlog::RunInfo& i = run.info;
-  config::Table model;
   RecordedConfig c = recorded_config(run);
-  model::declare(model.table("model"), c.model);
-  std::map<std::string, std::string> said = config::values(model);
+  config::Table root;
+  model::declare(root.table("model"), c.model);
+  std::map<std::string, std::string> said = config::values(root);
   said.erase("model.from");
   said["run.recompute"] = c.recompute ? "true" : "false";
   said["dtype"] = i.dtype;
@@ -69,8 +71,7 @@ Recording record(const std::vector<runlog::Run>& logs) {
   Recording recording;
   recording.info = logs.front().info;
   recording.config = recorded_config(logs.front());
-  recording.segments =
-      model::gradient_segments(recording.config.model, model::ParameterTable(recording.config.model));
+  recording.segments = model::gradient_segments(recording.config.model, model::ParameterTable(recording.config.model));
   runlog::BusySpread squares;
   for (const runlog::Run& run : logs) {
     if (run.info.origin == runlog::Origin::simulated)

@@ -62,8 +62,8 @@ void check(const WhatIf& c) {
 ReplayedSteps::ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed)
     : seed_(seed), stragglers_(changes.stragglers ? recording.spread : Spread{}, seed) {
   check(changes);
-  const double wanted = changes.batch_per_rank > 0 ? static_cast<double>(changes.batch_per_rank)
-                                                   : recording.logs.front().batch_per_rank;
+  const double wanted =
+      changes.batch_per_rank > 0 ? static_cast<double>(changes.batch_per_rank) : recording.logs.front().batch_per_rank;
   batch_per_rank_ = std::max<std::int64_t>(1, std::llround(wanted));
   const double recorded = nearest(recording.logs, wanted).batch_per_rank;
   StepTimes factor{1, changes.compute_scale, changes.compute_scale, changes.compute_scale, 1};

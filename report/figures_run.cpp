@@ -253,7 +253,8 @@ std::string straggler_figure(const std::vector<runlog::Run>& runs) {
 }
 
 std::string bucket_figure(const std::vector<runlog::Run>& runs) {
-  const runlog::Run* run = widest(runs, [](const runlog::Run& r) { return !r.buckets.empty(); });
+  const runlog::Run* run =
+      widest(runs, [](const runlog::Run& r) { return r.info.world_size > 1 && !r.buckets.empty(); });
   if (run == nullptr) return "";
   const std::int64_t step = sampled_step(*run);
   std::vector<std::vector<double>> waiting, reducing;

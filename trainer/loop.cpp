@@ -52,9 +52,7 @@ class Loop {
         reducer_(transport.make_reducer(step.gradient_buffer(), step.segments(),
                                         static_cast<std::int64_t>(config.comm.bucket_mib * 1048576), step.stream(),
                                         reducer_options())),
-        dataset_(config.data.path.empty() ? make_procedural_dataset(config.model, config.run.seed)
-                                          : open_latent_dataset(config.data.path, config.model)),
-        loader_(config, *dataset_, comm_), extras_(comm_.size()),
+        dataset_(make_dataset()), loader_(config, *dataset_, comm_), extras_(comm_.size()),
         shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
     step_.attach(*reducer_, comm_, reducer_options().shard_optimizer);
     const std::int64_t local = config.batch.global / comm_.size();
@@ -69,6 +67,7 @@ class Loop {
 
   TrainResult run() {
     runlog::RunInfo info = run_info(config_, resolved_, table_, transport_);
+    step_.describe(info);
     info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     run_start_ = Clock::now();
     loader_.require_same_dataset();
@@ -115,7 +114,14 @@ class Loop {
  private:
   comm::ReducerOptions reducer_options() const {
     return {.bf16_wire = config_.comm.wire == "bf16",
-            .shard_optimizer = config_.comm.sharding == "optimizer" && !(state_ && state_->shared())};
+            .shard_optimizer = config_.comm.sharding == "optimizer" && !(state_ && state_->shared()),
+            .adds = step_.needs_sums()};
+  }
+
+  std::unique_ptr<Dataset> make_dataset() const {
+    if (auto own = step_.make_dataset()) return own;
+    return config_.data.path.empty() ? make_procedural_dataset(config_.model, config_.run.seed)
+                                     : open_latent_dataset(config_.data.path, config_.model);
   }
 
   /// The step after which run.resume was written; 0 without it.
@@ -175,6 +181,7 @@ class Loop {
     const double on_device_s = r.forward_s + r.backward_s + r.exposed_comm_s + r.optimizer_s;
     r.data_s = std::clamp(seconds(step_end_, Clock::now()) - on_device_s, 0.0, load_s);
     sum_over_ranks(r, result.loss_sum);
+    bucket_ready_s_ = result.bucket_ready_s;
     return r;
   }
 
@@ -240,12 +247,17 @@ class Loop {
 
   Progress* progress_of_rank0(Progress& progress) { return comm_.rank() == 0 ? &progress : nullptr; }
 
-  /// `backward_s`: when backward began, since the step's start.
+  /// `backward_s`: when backward began, since the step's start. One rank's buckets go nowhere: ready is all they are.
   void log_buckets(std::int64_t s, double backward_s) {
     std::vector<runlog::BucketRecord> records;
-    for (const auto& t : reducer_->timeline())
-      records.push_back({s, static_cast<int>(records.size()), t.bytes, backward_s + t.ready_s, backward_s + t.start_s,
-                         backward_s + t.end_s});
+    const auto add = [&](std::int64_t bytes, double ready_s, double start_s, double end_s) {
+      records.push_back(
+          {s, static_cast<int>(records.size()), bytes, backward_s + ready_s, backward_s + start_s, backward_s + end_s});
+    };
+    for (const auto& t : reducer_->timeline()) add(t.bytes, t.ready_s, t.start_s, t.end_s);
+    if (comm_.size() == 1)
+      for (const double ready_s : bucket_ready_s_)
+        add(4 * reducer_->buckets()[records.size()].range.count, ready_s, ready_s, ready_s);
     log_->buckets(records);
   }
 
@@ -289,6 +301,7 @@ class Loop {
   SharedCores shared_cores_;
   Batch batch_;
   OptimizerSettings optimizer_;
+  std::vector<double> bucket_ready_s_;          // StepResult's
   std::unique_ptr<runlog::Writer> log_;         // rank 0
   std::unique_ptr<machine::PowerMeter> power_;  // rank 0, on a GPU
   std::string log_path_;

@@ -1,11 +1,14 @@
 // One training step as the loop sees it: gradients that become ready segment by segment and go to a reducer. The DiT is
-// one implementation (dit/dit_step.h); a recorded step can be replayed in its place.
+// one implementation (dit/dit_step.h), a recorded step in its place another (replay/replayed_step.h).
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "comm/gradient_reducer.h"
+#include "runlog/record.h"
 #include "trainer/data/batch.h"
+#include "trainer/data/data.h"
 
 namespace gpumonth::trainer {
 
@@ -22,6 +25,9 @@ struct StepResult {
   double grad_norm = 0;  ///< L2, before clipping; where it is not finite the parameters are as they were
   double forward_s = 0, backward_s = 0, optimizer_s = 0;
   comm::StepCommunication communication;
+  /// One rank, which has no timeline of communication: when the last gradient of each of the reducer's buckets was ready,
+  /// since backward began. May be empty.
+  std::vector<double> bucket_ready_s = {};
 };
 
 class TrainingStep {
@@ -45,6 +51,12 @@ class TrainingStep {
 
   /// What checkpoints hold of it; null where there is nothing that a run could go on from.
   virtual ResumableState* state() { return nullptr; }
+  /// Its own source of samples; null: the one that the configuration names. Called once.
+  virtual std::unique_ptr<Dataset> make_dataset() { return nullptr; }
+  /// False: gradients need only be sent (ReducerOptions::adds).
+  virtual bool needs_sums() const { return true; }
+  /// Says in the log what the configuration does not know of this step.
+  virtual void describe(runlog::RunInfo&) const {}
 };
 
 }  // namespace gpumonth::trainer

@@ -106,6 +106,13 @@ void MpiCommunicator::all_reduce_sum(std::span<float> values) {
   wait(request);
 }
 
+void MpiCommunicator::send_as_all_reduce(std::span<float> values) {
+  if (shared_ || values.size() < kSmallest)
+    return all_reduce_sum(values);  // where adding is the sending, or is nothing
+  const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
+  ring_->send_only(values);
+}
+
 void MpiCommunicator::all_reduce_sum(std::span<double> values) {
   const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
   if (values.empty() || size_ == 1) return;

@@ -22,11 +22,13 @@ constexpr int kWindow = 8;                 // receives posted ahead: 2 MiB under
 struct RingAllReduce::Turn {
   RingAllReduce& ring;
   std::span<float> values;
+  bool adds;
   std::int64_t slice_size, pieces, messages, reduce_messages, lead;
   std::int64_t posted = 0, received = 0, started = 0, sent = 0;
   std::vector<MPI_Request> receives, sends;
 
-  Turn(RingAllReduce& r, std::span<float> v, bool reduces, bool gathers) : ring(r), values(v), lead(gathers ? 0 : 1) {
+  Turn(RingAllReduce& r, std::span<float> v, bool reduces, bool gathers, bool adds_too)
+      : ring(r), values(v), adds(adds_too), lead(gathers ? 0 : 1) {
     slice_size = (static_cast<std::int64_t>(v.size()) + ring.size_ - 1) / ring.size_;
     pieces = std::max<std::int64_t>(1, (slice_size + kPiece - 1) / kPiece);
     reduce_messages = reduces ? (ring.size_ - 1) * pieces : 0;
@@ -50,10 +52,10 @@ struct RingAllReduce::Turn {
     const int left = (ring.rank_ + ring.size_ - 1) % ring.size_;
     for (; posted < messages && posted < received + kWindow; ++posted) {
       const std::span<float> target = part(posted, 1);
-      const bool adds = posted < reduce_messages;
+      const bool reduces = posted < reduce_messages;
       // what is overwritten must have left: it went out as message posted - reduce_messages of the sums
-      if (!adds && reduce_messages > 0 && sent <= posted - reduce_messages) break;
-      GPUMONTH_MPI(MPI_Irecv, adds ? slot(posted) : target.data(), static_cast<int>(target.size()), MPI_FLOAT, left,
+      if (!reduces && reduce_messages > 0 && sent <= posted - reduce_messages) break;
+      GPUMONTH_MPI(MPI_Irecv, reduces ? slot(posted) : target.data(), static_cast<int>(target.size()), MPI_FLOAT, left,
                    ring.tag_, ring.comm_, &receives[posted % kWindow]);
     }
   }
@@ -72,7 +74,7 @@ struct RingAllReduce::Turn {
     int done = 0;
     GPUMONTH_MPI(MPI_Test, &receives[received % kWindow], &done, MPI_STATUS_IGNORE);
     if (!done) return false;
-    if (received < reduce_messages) {
+    if (adds && received < reduce_messages) {
       const float* from = slot(received);
       for (float& value : part(received, 1)) value += *from++;
     }
@@ -108,14 +110,15 @@ RingAllReduce::RingAllReduce(MPI_Comm comm, int tag) : comm_(comm), tag_(tag) {
   GPUMONTH_MPI(MPI_Comm_size, comm, &size_);
 }
 
-void RingAllReduce::run(std::span<float> values, bool reduces, bool gathers) {
+void RingAllReduce::run(std::span<float> values, bool reduces, bool gathers, bool adds) {
   if (size_ == 1 || values.empty()) return;
   incoming_.resize(kWindow * kPiece);
-  Turn(*this, values, reduces, gathers).run();
+  Turn(*this, values, reduces, gathers, adds).run();
 }
 
 void RingAllReduce::sum(std::span<float> values) { run(values, true, true); }
 void RingAllReduce::reduce_scatter(std::span<float> values) { run(values, true, false); }
 void RingAllReduce::all_gather(std::span<float> values) { run(values, false, true); }
+void RingAllReduce::send_only(std::span<float> values) { run(values, true, true, false); }
 
 }  // namespace gpumonth::comm

@@ -21,10 +21,12 @@ class RingAllReduce {
   /// As Communicator's, of equal shares.
   void reduce_scatter(std::span<float> values);
   void all_gather(std::span<float> values);
+  /// The messages of sum() with nothing added.
+  void send_only(std::span<float> values);
 
  private:
   struct Turn;
-  void run(std::span<float> values, bool reduces, bool gathers);
+  void run(std::span<float> values, bool reduces, bool gathers, bool adds = true);
   MPI_Comm comm_;
   int tag_, rank_ = 0, size_ = 1;
   std::vector<float> incoming_;  // pieces received and not yet added

@@ -25,7 +25,7 @@ struct ThreadReducer::Impl {
   Impl(Transport& over, float* buffer, std::vector<Segment> all, std::int64_t bucket_bytes,
        const ReducerOptions& options)
       : transport(over), gradients(buffer), segments(std::move(all)), buckets(plan_buckets(segments, bucket_bytes)),
-        sharded(options.shard_optimizer && over.ranks().size() > 1),
+        sharded(options.shard_optimizer && over.ranks().size() > 1), adds(options.adds),
         owned(sharded ? owned_segments(buckets, over.ranks().rank(), over.ranks().size()) : merged(segments)) {
     if (options.bf16_wire)
       user_error("comm.wire = \"bf16\" needs comm.transport = \"nccl\", not \"{}\": use comm.wire = \"fp32\"",
@@ -160,8 +160,9 @@ struct ThreadReducer::Impl {
       if (!wait_for(taken + static_cast<std::uint32_t>(buckets[b].last_segment) + 1)) return false;
       const machine::NvtxRange range("bucket");
       times[b].start_s = seconds_since(step_start);
-      communicator->all_reduce_sum(
-          std::span<float>(gradients + buckets[b].range.offset, static_cast<std::size_t>(buckets[b].range.count)));
+      const std::span<float> values(gradients + buckets[b].range.offset,
+                                    static_cast<std::size_t>(buckets[b].range.count));
+      adds ? communicator->all_reduce_sum(values) : communicator->send_as_all_reduce(values);
       times[b].end_s = seconds_since(step_start);
       inside_s += times[b].end_s - times[b].start_s;
     }
@@ -191,7 +192,7 @@ struct ThreadReducer::Impl {
   float* gradients;
   std::vector<Segment> segments;
   std::vector<Bucket> buckets;
-  bool sharded;
+  bool sharded, adds;
   std::vector<Segment> owned;
   std::vector<bool> launches;                  // by segment: it is the last of a bucket
   std::unique_ptr<Communicator> communicator;  // null with one rank

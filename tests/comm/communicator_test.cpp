@@ -1,5 +1,7 @@
 // Collectives on 1 to 4 ranks: exact sums (small integers, so that the order of addition does not matter),
 // and the same bits on every rank where it does.
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <random>
@@ -72,6 +74,24 @@ TEST_CASE("so are sums by MPI messages, as between hosts") {
   MpiTransport over_messages(60, false);
   REQUIRE_THAT(over_messages.description(), gpumonth::tests::contains("ring"));
   check_all(over_messages);
+}
+
+TEST_CASE("what is only sent is not added") {
+  MpiTransport over_messages(60, false);
+  Communicator& comm = over_messages.ranks();
+  for (const std::size_t size : {8192, 65536, 1000003}) {
+    std::vector<float> values(size, std::ldexp(1.0f, comm.rank()));  // a sum of several is no power of two
+    comm.send_as_all_reduce(values);
+    int exponent = 0;
+    const auto added =
+        std::count_if(values.begin(), values.end(), [&](float value) { return std::frexp(value, &exponent) != 0.5f; });
+    CHECK(added == 0);
+    // it was sent all the same: one share at least is another rank's
+    const bool all_own = std::all_of(values.begin(), values.end(), [&](float v) { return v == values[0]; });
+    CHECK(all_own == (comm.size() == 1));
+  }
+  std::vector<float> more(100000);
+  check_sums(comm, more);  // the ring is as it was
 }
 
 TEST_CASE("ranks of one host share memory") {

@@ -181,6 +181,12 @@ TEST_CASE("one rank, no steady step, no scenario: a page that says so", "[report
   CHECK(alone.find("fig-buckets") == std::string::npos);
 }
 
+TEST_CASE("one rank's buckets are ready and go nowhere: no figure of communication", "[report]") {
+  runlog::Run run = tests::make_run(0.4, 1);
+  run.buckets.push_back({10, 0, 1 << 20, 0.04, 0.04, 0.04});
+  CHECK(report::report_html({run}, nullptr).find("fig-buckets") == std::string::npos);
+}
+
 TEST_CASE("a log cut off by a kill still makes a page", "[report]") {
   auto run = tests::make_run(0.4, 2);
   run.rank_step_time_s.pop_back();  // the last row of rank times is not whole

@@ -28,6 +28,7 @@ class DitStep : public TrainingStep, public ResumableState {
 
   void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override {
     reducer_ = &reducer;
+    if (ranks.size() == 1) watch_buckets();
     graph_.agree_by([&ranks](bool recorded) { return ranks.all_ranks(recorded); });
     if (!sharded || ranks.size() == 1) return;
     optimizer_.shard(reducer.owned(), ranks);
@@ -59,6 +60,8 @@ class DitStep : public TrainingStep, public ResumableState {
     r.backward_s = timer_.seconds(kForwarded, kBackwarded);
     r.optimizer_s = timer_.seconds(kReduced, kUpdated);
     r.communication = reducer_->finish();
+    for (std::size_t b = 0; b < bucket_marks_.size(); ++b)
+      r.bucket_ready_s.push_back(timer_.seconds(kForwarded, bucket_marks_[b]));
     return r;
   }
 
@@ -84,6 +87,18 @@ class DitStep : public TrainingStep, public ResumableState {
   StateMemory<Device>& memory() { return model_.memory(); }
   const StateMemory<Device>& memory() const { return model_.memory(); }
 
+  /// One rank sends no buckets, which would tell when they are ready: a mark where their last segment is.
+  void watch_buckets() {
+    segment_marks_.assign(segments().size(), -1);
+    int marks = kMarks;
+    for (const comm::Bucket& bucket : reducer_->buckets()) {
+      int& mark = segment_marks_[static_cast<std::size_t>(bucket.last_segment)];
+      if (mark < 0) mark = marks++;
+      bucket_marks_.push_back(mark);
+    }
+    timer_ = ops::StepTimer<Device>(model_.device(), marks);
+  }
+
   /// Everything that changes between steps goes to device memory here.
   void load(const Batch& batch, const OptimizerSettings& s, std::int64_t step) {
     model_.load(batch, step);
@@ -101,7 +116,10 @@ class DitStep : public TrainingStep, public ResumableState {
   /// Gradients go to the reducer segment by segment.
   void enqueue_backward() {
     const machine::NvtxRange range("backward");
-    model_.enqueue_backward([this](int segment) { reducer_->ready(segment); });
+    model_.enqueue_backward([this](int segment) {
+      reducer_->ready(segment);
+      if (!segment_marks_.empty() && segment_marks_[segment] >= 0) timer_.mark(segment_marks_[segment]);
+    });
     timer_.mark(kBackwarded);
   }
 
@@ -174,6 +192,7 @@ class DitStep : public TrainingStep, public ResumableState {
   ops::Buffer<Device, ops::Clipping> clipping_;  // (1)
   ops::StepGraph<Device> graph_;
   ops::StepTimer<Device> timer_;
+  std::vector<int> segment_marks_, bucket_marks_;  // of timer_; a segment that ends no bucket has -1
   comm::GradientReducer* reducer_ = nullptr;
 };
 

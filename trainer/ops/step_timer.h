@@ -29,6 +29,7 @@ class StepTimer<Cuda> {
   StepTimer(Cuda& device, int marks);
   ~StepTimer();
   StepTimer(StepTimer&&) noexcept;
+  StepTimer& operator=(StepTimer&&) noexcept;
   /// When everything enqueued so far is done. May be recorded (ops/step_graph.h).
   void mark(int which);
   /// Between two marks of the step that synchronize() ended.

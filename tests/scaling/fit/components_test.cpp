@@ -141,3 +141,18 @@ TEST_CASE("logs that do not belong together or say nothing", "[components]") {
   CHECK_THAT(fit_components({runs[1]}).why_unusable, contains("no log of several ranks"));
   CHECK(step_model(std::make_shared<const Components>(fit_components({runs[0]}))) == nullptr);
 }
+
+TEST_CASE("one rank's buckets, ready and never sent, are no communication", "[components]") {
+  NormalDraws normal(29);
+  const auto without = logs({}, normal, 40);
+  auto with = without;
+  for (auto& run : with)
+    for (int i = 4; run.info.world_size == 1 && i <= 40; i += 4)
+      for (int b = 0; b < 4; ++b) run.buckets.push_back({i, b, 1 << 24, 0.01, 0.01, 0.01});
+  const Components expected_ones = fit_components(without, 0), found = fit_components(with, 0);
+  REQUIRE(found.parameters.size() == expected_ones.parameters.size());
+  for (std::size_t p = 0; p < found.parameters.size(); ++p)
+    CHECK(found.parameters[p].value == expected_ones.parameters[p].value);
+  CHECK(found.best.buckets.size() == 4);
+  CHECK_THAT(fit_components({with[0], with[1]}).why_unusable, contains("no log of several ranks"));
+}

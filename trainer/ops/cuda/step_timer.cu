@@ -27,6 +27,7 @@ struct StepTimer<Cuda>::Impl {
 StepTimer<Cuda>::StepTimer(Cuda& device, int marks) : impl_(std::make_unique<Impl>(device, marks)) {}
 StepTimer<Cuda>::~StepTimer() = default;
 StepTimer<Cuda>::StepTimer(StepTimer&&) noexcept = default;
+StepTimer<Cuda>& StepTimer<Cuda>::operator=(StepTimer&&) noexcept = default;
 
 /// In a recorded step the event is one that is seen from outside the graph: every replay records it anew.
 /// Outside of a recording that flag is refused.

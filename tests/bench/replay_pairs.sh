@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Does a replay reproduce what was recorded? Trains, and replays that log at the same ranks, in turn.
+#
+#   tests/bench/replay_pairs.sh [RUN.toml [PAIRS [STEPS [RANKS [LINK]]]]]
+#     RUN.toml   configs/runs/dit-s-2.toml; PAIRS 5; STEPS 40; RANKS 2
+#     LINK       e.g. 2gbit: one rank on each of RANKS hosts (network namespaces, tests/netlab.sh) with such links. Root
+#   In the environment: train="--set batch.global=16" and replay="--stragglers off", further options of the two commands
+#
+# One line a pair: the median steady step of training and of its replay, their ratio, exposed communication of both and
+# their difference as a share of the training's step. Last, the medians over pairs and the farthest pair.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source jobs/mpi_env.sh
+run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-5} steps=${3:-40} ranks=${4:-2} link=${5:-}
+gpumonth=$(readlink -f "${GPUMONTH:-$(ls -t build/*/gpumonth | head -n1)}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if [[ -n $link ]]; then
+  why=$(tests/netlab.sh can) || { echo "replay_pairs.sh: $why" >&2; exit 2; }
+  tests/netlab.sh up "$ranks" "$link"
+  trap 'tests/netlab.sh down; rm -rf "$work"' EXIT
+fi
+launch() {  # COMMAND...
+  if [[ -n $link ]]; then tests/netlab.sh mpirun "$ranks" "$@"; else mpirun "${mpi_options[@]}" -n "$ranks" "$@"; fi
+}
+
+column() { h5dump -y -w 100000 -d "/steps/$2" "$1" | sed -n '/DATA {/,/}/{/DATA {/d;/}/d;p}' | tr -d ' \n' | tr ',' '\n'; }
+medians() {  # LOG: of the steady steps' time and exposed communication, ms
+  paste <(column "$1" phase; echo) <(column "$1" step_time_s; echo) <(column "$1" exposed_comm_s; echo) | awk '
+    $1 == "steady" {t[++n] = 1e3 * $2; x[n] = 1e3 * $3}
+    function median(v,   i, j, s) {
+      for (i = 1; i <= n; ++i) for (j = i + 1; j <= n; ++j) if (v[j] < v[i]) {s = v[i]; v[i] = v[j]; v[j] = s}
+      return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+    }
+    END {print median(t), median(x)}'
+}
+
+printf '%-5s %12s %12s %8s %12s %12s %12s\n' pair 'trained, ms' 'replayed, ms' ratio 'exposed, ms' 'replayed, ms' 'diff, %step'
+for ((pair = 1; pair <= pairs; ++pair)); do
+  # shellcheck disable=SC2086  # lists of options
+  launch "$gpumonth" train "$run" --set run.steps="$steps" --set run.threads=1 --set log.measure_gemm_peak=false --set log.bucket_every=2 \
+    --set checkpoint.at_end=false --set checkpoint.every_steps=0 --set "run.directory=$work/trained-$pair" ${train:-} >"$work/output" 2>&1 ||
+    { cat "$work/output" >&2; exit 1; }
+  # shellcheck disable=SC2086
+  launch "$gpumonth" replay "$work/trained-$pair/run.h5" --steps "$steps" --seed "$pair" --directory "$work/replayed-$pair" \
+    ${replay:-} >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }
+  grep 'sleeps ended' "$work/output" >&2
+  read -r t tx <<<"$(medians "$work/trained-$pair/run.h5")"
+  read -r r rx <<<"$(medians "$work/replayed-$pair/run.h5")"
+  awk -v p=$pair -v t="$t" -v r="$r" -v tx="$tx" -v rx="$rx" \
+    'BEGIN {printf "%-5d %12.2f %12.2f %8.4f %12.2f %12.2f %+12.2f\n", p, t, r, r / t, tx, rx, 100 * (rx - tx) / t}' | tee -a "$work/pairs"
+done
+awk '{ratio[NR] = $4; diff[NR] = $7; if (($4 - 1) ^ 2 > far ^ 2) far = $4 - 1; if ($7 ^ 2 > fdiff ^ 2) fdiff = $7}
+  function median(v,   i, j, s) {
+    for (i = 1; i <= NR; ++i) for (j = i + 1; j <= NR; ++j) if (v[j] < v[i]) {s = v[i]; v[i] = v[j]; v[j] = s}
+    return NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
+  }
+  END {printf "median step ratio %.4f (farthest %+.4f), median exposed difference %+.2f %% of the step (farthest %+.2f)\n",
+         median(ratio), far, median(diff), fdiff}' "$work/pairs"

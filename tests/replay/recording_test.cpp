@@ -1,0 +1,92 @@
+#include "replay/recording.h"
+
+#include "base/error.h"
+#include "tests/catch.h"
+#include "tests/replay/samples.h"
+
+using namespace gpumonth;
+using namespace gpumonth::replay;
+using gpumonth::tests::contains;
+
+namespace {
+
+template <class Change>
+std::string refused(Change&& change) {
+  std::vector<runlog::Run> logs = {samples::run(), samples::run()};
+  logs[1].path = "other.h5";
+  change(logs);
+  try {
+    record(logs);
+  } catch (const UserError& error) {
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    return error.what();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+TEST_CASE("a recording holds the steady steps without their communication") {
+  const runlog::Run run = samples::run();
+  const Recording r = record({run});
+  REQUIRE(r.logs.size() == 1);
+  REQUIRE(r.logs[0].steps.size() == 40);
+  for (int i = 4; i <= 43; ++i) {
+    const StepTimes& s = r.logs[0].steps[static_cast<std::size_t>(i) - 4];
+    CHECK(s.data_s == 1e-3);
+    CHECK(s.forward_s == 10e-3 + 1e-5 * i);
+    CHECK(s.backward_s == 30e-3);
+    CHECK(s.optimizer_s == 5e-3);
+    CHECK(s.other_s == Approx(0.5e-3));
+  }
+  CHECK(r.logs[0].mean.forward_s == Approx(10e-3 + 1e-5 * (4 + 43) / 2.0));
+  CHECK(r.logs[0].batch_per_rank == 4);
+  CHECK(r.logs[0].rank0 == 1);
+  CHECK(r.spread.persistent == 0);
+  CHECK(r.config.model.hidden_size == 48);
+  CHECK(r.config.bucket_mib == samples::kBucketMib);
+  CHECK(r.config.name == "sample");
+  CHECK(r.paths == std::vector<std::string>{run.path});
+  CHECK_FALSE(r.ready.estimated);
+}
+
+TEST_CASE("rank 0 may be a slow one") {
+  runlog::Run run = samples::run();
+  for (int i = 4; i <= 43; ++i) {
+    run.rank_steps.push_back(i);
+    run.rank_step_time_s.insert(run.rank_step_time_s.end(), {0.055f, 0.045f});
+  }
+  const Recording r = record({run});
+  CHECK(r.logs[0].rank0 == Approx(1.1));
+  CHECK(r.spread.persistent == Approx(std::sqrt(2 * 0.1 * 0.1)));  // of two ranks at +-10 %, n - 1
+  CHECK(r.spread.per_step == Approx(0).margin(1e-6));
+}
+
+TEST_CASE("what is no recording is refused") {
+  CHECK(refused([](auto&) {}) == "accepted");
+  CHECK_THAT(refused([](auto& logs) { logs.clear(); }), contains("no log to replay"));
+  CHECK_THAT(refused([](auto& logs) { logs[1].steps.resize(3); }), contains("other.h5") && contains("no steady steps"));
+  CHECK_THAT(refused([](auto& logs) {
+               for (auto& s : logs[1].steps) s.backward_s = 0;
+             }),
+             contains("other.h5") && contains("no time of backward"));
+  CHECK_THAT(refused([](auto& logs) { logs[0].info.config_toml = "[run]\nname = \"x\"\n"; }),
+             contains("run-2.h5") && contains("no [model]"));
+  CHECK_THAT(refused([](auto& logs) { logs[1].info.config_toml = "[model]\ndepth = \"three\"\n"; }),
+             contains("other.h5: config_toml") && contains("model.depth"));
+  CHECK_THAT(refused([](auto& logs) { logs[0].info.parameters += 1; }), contains("parameters"));
+  CHECK_THAT(refused([](auto& logs) { logs[1].info.device_name = "H100"; }),
+             contains("device_name is Some CPU and H100"));
+  CHECK_THAT(refused([](auto& logs) { logs[1].info.threads_per_rank = 7; }), contains("threads_per_rank"));
+  CHECK_THAT(refused([](auto& logs) { logs[1].info.origin = runlog::Origin::simulated; }),
+             contains("other.h5: is simulated"));
+}
+
+TEST_CASE("keys of other versions do not matter, and those that are missing have their defaults") {
+  runlog::Run run = samples::run();
+  REQUIRE_THAT(run.info.config_toml, contains("a_key_of_another_version") && contains("[of_another_version]"));
+  const RecordedConfig c = recorded_config(run);
+  CHECK_FALSE(c.recompute);
+  CHECK(c.sharding == "none");
+  CHECK(c.model.num_classes == 10);
+}

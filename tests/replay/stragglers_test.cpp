@@ -1,0 +1,92 @@
+#include "replay/stragglers.h"
+
+#include <boost/math/distributions/normal.hpp>
+#include <cmath>
+#include <random>
+
+#include "replay/replayed_steps.h"
+#include "tests/catch.h"
+#include "tests/replay/samples.h"
+
+using namespace gpumonth;
+using namespace gpumonth::replay;
+
+namespace {
+
+/// Expected maximum of n standard normals, by integration of n x phi(x) Phi(x)^(n-1).
+double expected_maximum(int n) {
+  const boost::math::normal normal;
+  double sum = 0;
+  constexpr double kStep = 1e-3;
+  for (double x = -9; x <= 9; x += kStep) sum += x * n * pdf(normal, x) * std::pow(cdf(normal, x), n - 1) * kStep;
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("the slowest of N drawn ranks takes what the closed form says") {
+  const Spread spread{0.03, 0.04};
+  for (const int ranks : {8, 64, 512, 4096, 16384}) {
+    constexpr int kSeeds = 40, kSteps = 5;
+    double sum = 0;
+    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+      const Stragglers drawn(spread, seed);
+      for (int step = 1; step <= kSteps; ++step) {
+        double slowest = 0;
+        for (int rank = 0; rank < ranks; ++rank) slowest = std::max(slowest, drawn.factor(step, rank));
+        sum += slowest / (kSeeds * kSteps);
+      }
+    }
+    INFO(ranks << " ranks");
+    CHECK(sum == Approx(1 + 0.05 * expected_maximum(ranks)).epsilon(0.005));
+  }
+}
+
+TEST_CASE("a persistent straggler is one in every step, a jitter in none") {
+  const Stragglers persistent({0.05, 0}, 3), jitter({0, 0.05}, 3);
+  double mean = 0, square = 0;
+  constexpr int kRanks = 20000;
+  for (int rank = 0; rank < kRanks; ++rank) {
+    const double factor = persistent.factor(1, rank);
+    REQUIRE(persistent.factor(1000000, rank) == factor);
+    mean += factor / kRanks;
+    square += (factor - 1) * (factor - 1) / kRanks;
+  }
+  CHECK(mean == Approx(1).margin(4 * 0.05 / std::sqrt(kRanks)));
+  CHECK(std::sqrt(square) == Approx(0.05).epsilon(0.03));
+  double over_steps = 0;
+  for (int step = 1; step <= kRanks; ++step) over_steps += jitter.factor(step, 5) / kRanks;
+  CHECK(over_steps == Approx(1).margin(4 * 0.05 / std::sqrt(kRanks)));
+  CHECK(jitter.factor(1, 5) != jitter.factor(2, 5));
+  CHECK(jitter.factor(1, 5) != jitter.factor(1, 6));
+  CHECK(Stragglers({0.05, 0.05}, 4).factor(1, 5) != Stragglers({0.05, 0.05}, 3).factor(1, 5));
+  CHECK(Stragglers({0, 10}, 1).factor(1, 1) >= 0.1);
+}
+
+TEST_CASE("what was put into a log's ranks is found again") {
+  constexpr int kRanks = 64, kRows = 400;
+  constexpr double kPersistent = 0.03, kPerStep = 0.05;
+  runlog::Run run = samples::run(kRanks, kRows + 3);
+  std::mt19937_64 random(5);
+  std::normal_distribution<double> normal;
+  std::vector<double> rank_factor;
+  for (int r = 0; r < kRanks; ++r) rank_factor.push_back(kPersistent * normal(random));
+  for (int i = 4; i <= kRows + 3; ++i) {
+    const double common = 1 + 0.3 * std::abs(normal(random));  // slows all ranks alike: no straggler
+    run.rank_steps.push_back(i);
+    for (int r = 0; r < kRanks; ++r)
+      run.rank_step_time_s.push_back(
+          static_cast<float>(0.05 * (common + rank_factor[static_cast<std::size_t>(r)] + kPerStep * normal(random))));
+  }
+  const Recording recording = record({run});
+  const double mean = 1 + 0.3 * std::sqrt(2 / std::acos(-1.0));  // the shares are of the mean busy time
+  CHECK(recording.spread.persistent == Approx(kPersistent / mean).epsilon(0.2));  // sd of an sd of 63: 9 %
+  CHECK(recording.spread.per_step == Approx(kPerStep / mean).epsilon(0.03));
+
+  // and stragglers off leaves rank 0 as it was
+  const ReplayedSteps on(recording, {}, 1), off(recording, {.stragglers = false}, 1);
+  CHECK(off.at(5, 0).backward_s == 30e-3);
+  CHECK(off.at(5, 63).backward_s == 30e-3);
+  CHECK(on.at(5, 0).backward_s != on.at(5, 1).backward_s);
+  CHECK(on.at(5, 0).other_s == off.at(5, 0).other_s);
+}

@@ -1,0 +1,181 @@
+// A recorded step in the place of the DiT's: the loop logs the times that were recorded, whoever replays them.
+#include "trainer/replay/replayed_step.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "runlog/reader.h"
+#include "runlog/writer.h"
+#include "tests/catch.h"
+#include "tests/comm/ranks.h"
+#include "tests/command.h"
+#include "tests/replay/samples.h"
+#include "tests/runlog/foreign.h"
+#include "trainer/replay/replay_run.h"
+
+using namespace gpumonth;
+using namespace gpumonth::trainer;
+using gpumonth::tests::contains, gpumonth::tests::ranks, gpumonth::tests::transport;
+namespace fs = std::filesystem;
+namespace samples = gpumonth::replay::samples;
+
+namespace {
+
+/// A folder that all ranks see, with source.h5 in it.
+struct Source {
+  std::unique_ptr<tests::TemporaryFolder> own;
+  fs::path folder;
+
+  explicit Source(const runlog::Run& run) {
+    if (ranks().rank() == 0) {
+      own = std::make_unique<tests::TemporaryFolder>();
+      runlog::samples::write(own->path() / "source.h5", run);
+    }
+    folder = ranks().all_gather(own ? own->path().string() : "")[0];
+  }
+  ~Source() { ranks().barrier(); }
+
+  ReplayOptions options() const {
+    ReplayOptions o;
+    o.logs = {(folder / "source.h5").string()};
+    o.directory = (folder / "out").string();
+    o.steps = 23;
+    o.changes.stragglers = false;
+    return o;
+  }
+  runlog::Run log() const { return runlog::read(folder / "out" / "run.h5"); }
+};
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + std::ssize(values) / 2, values.end());
+  return values[values.size() / 2];
+}
+
+template <class Value>
+double median_of(const runlog::Run& run, Value value) {
+  std::vector<double> values;
+  for (const auto& s : run.steady()) values.push_back(value(s));
+  return median(values);
+}
+
+/// A sleep ends late by what a busy machine makes of it.
+constexpr double kLate_s = 2e-3;
+
+void check_time(double measured_s, double recorded_s) {
+  CHECK(measured_s >= recorded_s - 1e-3);
+  CHECK(measured_s <= recorded_s + kLate_s);
+}
+
+TEST_CASE("a replay's log has the recorded times, this launch's ranks and its source") {
+  const Source source(samples::run(4));
+  ReplayOptions options = source.options();
+  const ReplayResult result = replay_run(options, transport());
+  CHECK(result.run.last_step == 23);
+  CHECK(result.run.checkpoint.empty());
+  CHECK(result.lateness.share < kMostLate);
+  if (ranks().rank() != 0) return;
+
+  const runlog::Run log = source.log();
+  CHECK(log.clean_close);
+  CHECK(log.info.origin == runlog::Origin::replayed);
+  CHECK(log.info.source_run == options.logs[0]);
+  CHECK(log.info.source_changes == "no stragglers");
+  CHECK(log.info.device_name == "Some CPU");
+  CHECK(log.info.gemm_peak_flops_per_s == 100e9);
+  CHECK(log.info.model_name == "dit-s-2");
+  CHECK(log.info.world_size == ranks().size());
+  CHECK(log.info.global_batch == 4 * ranks().size());
+  REQUIRE(log.steps.size() == 23);
+  CHECK(log.steps[0].samples == 4 * ranks().size());
+  CHECK(log.steps[0].tokens == 16 * 4 * ranks().size());
+  CHECK(log.steps[5].loss == 0);
+  using S = runlog::StepRecord;
+  check_time(median_of(log, [](const S& s) { return s.forward_s; }), 10.2e-3);
+  check_time(median_of(log, [](const S& s) { return s.backward_s; }), 30e-3);
+  check_time(median_of(log, [](const S& s) { return s.optimizer_s; }), 5e-3);
+  check_time(median_of(log, [](const S& s) { return s.data_s; }), 1e-3);
+  check_time(median_of(log, [](const S& s) { return s.step_time_s - s.exposed_comm_s; }), 46.7e-3);
+}
+
+TEST_CASE("buckets are handed over at their recorded times") {
+  const Source source(samples::run(4));
+  replay_run(source.options(), transport());
+  if (ranks().rank() != 0) return;
+  const runlog::Run log = source.log();
+  const std::vector<Bucket> plan = samples::plan();
+  std::vector<std::vector<double>> ready(plan.size());
+  for (const auto& b : log.buckets) {
+    const runlog::StepRecord& step = *log.find(b.step);
+    CHECK(b.bytes == 4 * plan[static_cast<std::size_t>(b.bucket)].range.count);
+    ready[static_cast<std::size_t>(b.bucket)].push_back(b.ready_s - step.data_s - step.forward_s);
+  }
+  const replay::ReadyTimes recorded = replay::ready_times({samples::run(4)}, samples::segments());
+  for (std::size_t k = 0; k < plan.size(); ++k) {
+    INFO("bucket " << k);
+    REQUIRE(ready[k].size() == 2);  // steps 10 and 20
+    check_time(*std::min_element(ready[k].begin(), ready[k].end()),
+               30e-3 * recorded.share[static_cast<std::size_t>(plan[k].last_segment)]);
+  }
+}
+
+TEST_CASE("bytes are scaled with their buckets, and need not be added") {
+  const Source source(samples::run(4));
+  ReplayOptions options = source.options();
+  options.changes.byte_scale = 0.1;
+  options.changes.reduce_dtype = "bf16";
+  options.changes.sharding = "optimizer";
+  options.changes.compute_scale = 0.5;
+  options.adds = false;
+  replay_run(options, transport());
+  if (ranks().rank() != 0) return;
+  const runlog::Run log = source.log();
+  CHECK(log.info.source_changes ==
+        "compute x 0.5; bytes x 0.1; gradients travel in bf16; sharding optimizer; no stragglers; gradients sent, not "
+        "added");
+  double bytes = 0, whole = 0;
+  for (const auto& b : log.buckets)
+    if (b.step == 20) bytes += static_cast<double>(b.bytes);
+  for (const Segment& s : samples::segments()) whole += 4 * static_cast<double>(s.count);
+  CHECK(bytes == Approx(0.05 * whole).epsilon(0.01));
+  check_time(median_of(log, [](const runlog::StepRecord& s) { return s.backward_s; }), 15e-3);
+  check_time(median_of(log, [](const runlog::StepRecord& s) { return s.optimizer_s; }), 2.5e-3 / ranks().size());
+}
+
+TEST_CASE("stragglers are waited for, and the log says who they are") {
+  runlog::Run run = samples::run(8);
+  for (int i = 4; i <= 43; ++i) {
+    run.rank_steps.push_back(i);
+    for (int r = 0; r < 8; ++r) run.rank_step_time_s.push_back(0.046f * (1 + 0.1f * (static_cast<float>(r) - 3.5f)));
+  }
+  const Source source(run);
+  ReplayOptions options = source.options();
+  options.changes.stragglers = true;
+  replay_run(options, transport());
+  if (ranks().rank() != 0) return;
+  const runlog::Run log = source.log();
+  const replay::Recording recording = replay::record({run});
+  const replay::ReplayedSteps steps(recording, options.changes, options.seed);
+  double slowest_s = 0;
+  for (int r = 0; r < ranks().size(); ++r) {
+    const replay::StepTimes t = steps.at(20, r);
+    const double busy_s = t.data_s + t.forward_s + t.backward_s + t.optimizer_s;
+    slowest_s = std::max(slowest_s, busy_s);
+    check_time(log.rank_step_time_s[static_cast<std::size_t>(19 * ranks().size() + r)], busy_s);
+  }
+  CHECK(log.steps[19].step_time_s >= slowest_s);
+}
+
+TEST_CASE("a log that is there, and one that cannot be replayed, are refused") {
+  const Source source(samples::run(4));
+  ReplayOptions options = source.options();
+  options.changes.byte_scale = -1;
+  CHECK_THROWS_WITH(replay_run(options, transport()), contains("byte scale -1"));
+  options = source.options();
+  options.logs.push_back((source.folder / "none.h5").string());
+  CHECK_THROWS_WITH(replay_run(options, transport()), contains("none.h5"));
+  ranks().barrier();
+  CHECK_FALSE(fs::exists(source.folder / "out"));
+}
+
+}  // namespace

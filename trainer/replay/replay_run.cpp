@@ -1,0 +1,66 @@
+#include "trainer/replay/replay_run.h"
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "runlog/reader.h"
+
+namespace gpumonth::trainer {
+namespace {
+
+replay::Recording recording_of(const std::vector<std::string>& files) {
+  std::vector<runlog::Run> logs;
+  for (const std::string& file : files) logs.push_back(runlog::read(file));
+  return replay::record(logs);
+}
+
+RunConfig replay_config(const ReplayOptions& options, const replay::Recording& recording, const ReplayedStep& step,
+                        const comm::Transport& transport) {
+  const replay::WhatIf& changes = options.changes;
+  RunConfig c;
+  c.model = recording.config.model;
+  c.run.directory = options.directory;
+  c.run.name = recording.config.name;
+  c.run.steps = options.steps;
+  c.run.seed = options.seed;
+  c.run.backend = "cpu";  // where the ranks of the replay run
+  c.run.dtype = recording.info.dtype;
+  c.run.threads = 1;
+  c.run.recompute = recording.config.recompute;
+  c.batch.global = step.batch_per_rank() * transport.ranks().size();
+  c.comm.transport = transport.name();
+  c.comm.bucket_mib = (changes.bucket_mib > 0 ? changes.bucket_mib : recording.config.bucket_mib) * step.byte_scale();
+  c.comm.sharding = changes.sharding.empty() ? recording.config.sharding : changes.sharding;
+  c.log.measure_gemm_peak = false;
+  c.checkpoint.at_end = false;
+  return c;
+}
+
+void require_new_log(const std::string& directory) {
+  const auto file = std::filesystem::path(directory) / "run.h5";
+  if (std::filesystem::exists(file))
+    user_error("{} exists: choose another folder with --directory, or remove it", file.string());
+}
+
+}  // namespace
+
+ReplayResult replay_run(const ReplayOptions& options, comm::Transport& transport) {
+  const replay::Recording recording = recording_of(options.logs);
+  ReplayedStep step(recording, options.changes, options.seed, options.adds, transport);
+  const RunConfig config = replay_config(options, recording, step, transport);
+  const ResolvedRun resolved = resolve(config, transport);
+  if (transport.ranks().rank() == 0) require_new_log(resolved.directory);
+  ReplayResult result;
+  result.ready_source = recording.ready.source;
+  if (options.changes.stragglers) result.spread = recording.spread;
+  result.run = train(config, resolved, transport, step);
+  result.lateness = step.lateness(config.log.steady_after);
+  if (result.lateness.share <= kMostLate) return result;
+  if (transport.ranks().rank() == 0) std::filesystem::remove(result.run.run_log);
+  user_error(
+      "sleeps ended {:.3f} ms a step late, {:.1f} % of it, on the latest rank: above {:.0f} % it is no replay, and its log "
+      "was removed. Use fewer ranks on a machine, one on which nothing else runs, --reduce none, or a log of longer steps",
+      1e3 * result.lateness.late_s, 1e2 * result.lateness.share, 1e2 * kMostLate);
+}
+
+}  // namespace gpumonth::trainer
