@@ -1,6 +1,7 @@
 // The program that runs on SimGrid's engine: for each rank one actor that computes and one that communicates, as the
 // trainer's two threads (comm/host/thread_reducer.cpp). What all ranks of a host send is one representative flow.
 #include <fmt/format.h>
+#include <simgrid/s4u.hpp>  // first: the next one needs it
 #include <simgrid/version.h>
 
 #include <algorithm>
