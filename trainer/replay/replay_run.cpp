@@ -55,12 +55,12 @@ ReplayResult replay_run(const ReplayOptions& options, comm::Transport& transport
   if (options.changes.stragglers) result.spread = recording.spread;
   result.run = train(config, resolved, transport, step);
   result.lateness = step.lateness(config.log.steady_after);
-  if (result.lateness.share <= kMostLate) return result;
+  if (result.lateness.share <= options.most_late) return result;
   if (transport.ranks().rank() == 0) std::filesystem::remove(result.run.run_log);
   user_error(
       "sleeps ended {:.3f} ms a step late, {:.1f} % of it, on the latest rank: above {:.0f} % it is no replay, and its log "
       "was removed. Use fewer ranks on a machine, one on which nothing else runs, --reduce none, or a log of longer steps",
-      1e3 * result.lateness.late_s, 1e2 * result.lateness.share, 1e2 * kMostLate);
+      1e3 * result.lateness.late_s, 1e2 * result.lateness.share, 1e2 * options.most_late);
 }
 
 }  // namespace gpumonth::trainer
