@@ -1,11 +1,15 @@
-// The program that runs on SimGrid's engine: for each rank one actor that computes and one that communicates, as the
-// trainer's two threads (comm/host/thread_reducer.cpp). What all ranks of a host send is one representative flow.
+// The program that runs on SimGrid's engine: an actor that computes for each rank, and one that communicates for each
+// host, as the trainer's two threads (comm/host/thread_reducer.cpp). The ranks of a host send and wait alike, so one
+// speaks for them, and what they send is one representative flow: an actor's turn costs 4 to 16 us, and with one more for
+// each rank and bucket 16,384 ranks took minutes.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <simgrid/s4u.hpp>  // first: the next one needs it
 #include <simgrid/version.h>
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <stdexcept>
 
 #include "simulate/all_reduce.h"
@@ -57,26 +61,26 @@ class Program {
  public:
   explicit Program(const Job& job)
       : job_(job), hosts_(make_platform(job.cluster, job.shape)), ranks_(job.shape.ranks()),
-        small_collective_s_(small_collective_s(job.cluster, job.shape)), step_end_(barrier()), launch_(barrier()) {
+        small_collective_s_(small_collective_s(job.cluster, job.shape)), launch_(barrier(job.shape.hosts)),
+        arrived_(barrier(ranks_ + job.shape.hosts)), step_end_(barrier(ranks_)) {
     for (const std::int64_t bytes : job.bucket_bytes) flows_.push_back(flows_of(job, static_cast<double>(bytes)));
     const bool communicates = ranks_ > 1 && !flows_.empty();
     seen_.resize(job.steps.size());
     for (SimulatedStep& step : seen_) step.buckets.resize(communicates ? flows_.size() : 0);
-    for (int r = 0; r < ranks_; ++r) {
-      ready_.push_back(sg4::Semaphore::create(0));
-      done_.push_back(sg4::Semaphore::create(0));
+    for (int r = 0; r < ranks_; ++r)
+      sg4::Actor::create("compute", hosts_[host_of(r)], [this, r, communicates] { compute(r, communicates); });
+    for (std::size_t h = 0; communicates && h < hosts_.size(); ++h) {
+      handed_over_.push_back(sg4::Semaphore::create(0));
+      sg4::Actor::create("communicate", hosts_[h], [this, h] { communicate(h); });
     }
-    for (int r = 0; r < ranks_; ++r) {
-      sg4::Host* host = hosts_[static_cast<std::size_t>(r / job.shape.gpus_per_host)];
-      sg4::Actor::create("compute", host, [this, r, communicates] { compute(r, communicates); });
-      if (communicates) sg4::Actor::create("communicate", host, [this, r] { communicate(r); });
-    }
+    ready_s_.assign(hosts_.size(), std::vector<double>(flows_.size(), 0));
   }
 
   const std::vector<SimulatedStep>& seen() const { return seen_; }
 
  private:
-  sg4::BarrierPtr barrier() const { return sg4::Barrier::create(static_cast<unsigned>(ranks_)); }
+  static sg4::BarrierPtr barrier(int actors) { return sg4::Barrier::create(static_cast<unsigned>(actors)); }
+  std::size_t host_of(int rank) const { return static_cast<std::size_t>(rank / job_.shape.gpus_per_host); }
 
   // ---- the computing actor of a rank ----
 
@@ -84,57 +88,65 @@ class Program {
     for (std::size_t s = 0; s < job_.steps.size(); ++s) {
       const WorkStep& work = job_.steps[s];
       const double factor = job_.factors[s * static_cast<std::size_t>(ranks_) + static_cast<std::size_t>(rank)];
-      const double begin_s = now_s(), backward_s = begin_s + factor * (work.data_s + work.forward_s);
-      if (communicates) backward(rank, s, backward_s, factor);
+      SimulatedStep unseen;
+      SimulatedStep& step = rank == 0 ? seen_[s] : unseen;
+      step.begin_s = now_s();
+      wait_until(step.begin_s + factor * (work.data_s + work.forward_s));
+      const double backward_s = now_s();
+      if (communicates) hand_over(rank, s, backward_s, factor);
       wait_until(backward_s + factor * work.backward_s);
-      if (rank == 0) seen_[s].begin_s = begin_s, seen_[s].backward_end_s = now_s();
-      if (communicates) done_[static_cast<std::size_t>(rank)]->acquire();
-      if (rank == 0) seen_[s].buckets_end_s = now_s();
-      wait_until(now_s() + factor * work.optimizer_s);
-      if (rank == 0) seen_[s].update_end_s = now_s();
+      step.backward_end_s = now_s();
+      if (communicates) arrived_->wait();
+      step.buckets_end_s = now_s();
+      wait_until(step.buckets_end_s + factor * work.optimizer_s);
+      step.update_end_s = now_s();
       if (ranks_ > 1) step_end_->wait();
       wait_until(now_s() + small_collective_s_);
-      if (rank == 0) seen_[s].agreed_s = now_s();
-      wait_until(now_s() + work.other_s);
-      if (rank == 0) seen_[s].end_s = now_s();
+      step.agreed_s = now_s();
+      wait_until(step.agreed_s + work.other_s);
+      step.end_s = now_s();
     }
   }
 
-  /// Hands over the buckets as they become ready; several at a time are one wait.
-  void backward(int rank, std::size_t step, double backward_s, double factor) {
-    const std::vector<double>& ready_s = job_.steps[step].ready_s;
-    for (std::size_t b = 0; b < ready_s.size(); ++b) {
-      wait_until(backward_s + factor * ready_s[b]);
-      if (rank == 0) seen_[step].buckets[b].ready_s = now_s();
-      ready_[static_cast<std::size_t>(rank)]->release();
+  /// When backward begins it is known when its buckets will be ready. The actors run one at a time, and every step is
+  /// later than the one before.
+  void hand_over(int rank, std::size_t step, double backward_s, double factor) {
+    std::vector<double>& last_s = ready_s_[host_of(rank)];
+    for (std::size_t b = 0; b < last_s.size(); ++b) {
+      const double ready_s = backward_s + factor * job_.steps[step].ready_s[b];
+      last_s[b] = std::max(last_s[b], ready_s);
+      if (rank == 0) seen_[step].buckets[b].ready_s = ready_s;
     }
+    handed_over_[host_of(rank)]->release();
   }
 
-  // ---- the communicating actor of a rank ----
+  // ---- the communicating actor of a host ----
 
-  void communicate(int rank) {
-    const int host = rank / job_.shape.gpus_per_host;
-    const bool speaks = rank % job_.shape.gpus_per_host == 0;  // for its host
+  void communicate(std::size_t host) {
     for (SimulatedStep& step : seen_) {
+      for (int r = 0; r < job_.shape.gpus_per_host; ++r) handed_over_[host]->acquire();
       for (std::size_t b = 0; b < flows_.size(); ++b) {
-        ready_[static_cast<std::size_t>(rank)]->acquire();
-        if (rank == 0) step.buckets[b].start_s = now_s();
+        wait_until(ready_s_[host][b]);
         launch_->wait();  // a ring goes no faster than its last rank; and the bucket before has arrived everywhere
-        if (!speaks) continue;
         all_reduce(flows_[b], host);
         step.buckets[b].end_s = std::max(step.buckets[b].end_s, now_s());
       }
-      launch_->wait();
-      // Rank 0 may have been ready for the next bucket while another host still sent this one.
-      for (std::size_t b = 1; rank == 0 && b < flows_.size(); ++b)
-        step.buckets[b].start_s = std::max(step.buckets[b].start_s, step.buckets[b - 1].end_s);
-      done_[static_cast<std::size_t>(rank)]->release();
+      arrived_->wait();
+      if (host == 0) note_starts(step);
     }
   }
 
-  void all_reduce(const Flows& flows, int host) {
-    sg4::Host* here = hosts_[static_cast<std::size_t>(host)];
-    sg4::Host* next = hosts_[static_cast<std::size_t>((host + 1) % job_.shape.hosts)];
+  /// Rank 0 is in an all-reduce from when it is ready, though others are not.
+  static void note_starts(SimulatedStep& step) {
+    double end_s = 0;
+    for (auto& bucket : step.buckets) {
+      bucket.start_s = std::max(bucket.ready_s, end_s);
+      end_s = bucket.end_s;
+    }
+  }
+
+  void all_reduce(const Flows& flows, std::size_t host) const {
+    sg4::Host *here = hosts_[host], *next = hosts_[(host + 1) % hosts_.size()];
     wait_until(now_s() + flows.latency_s);
     if (flows.at_once) {
       const sg4::CommPtr inside = start(here, here, flows.inside_bytes);
@@ -159,10 +171,11 @@ class Program {
   std::vector<sg4::Host*> hosts_;
   int ranks_;
   double small_collective_s_;
-  sg4::BarrierPtr step_end_, launch_;
+  sg4::BarrierPtr launch_, arrived_, step_end_;
   std::vector<Flows> flows_;
-  std::vector<sg4::SemaphorePtr> ready_, done_;  // by rank: buckets that it finished; steps whose buckets arrived
-  std::vector<SimulatedStep> seen_;              // of rank 0
+  std::vector<sg4::SemaphorePtr> handed_over_;  // by host: one for each of its ranks whose backward began
+  std::vector<std::vector<double>> ready_s_;    // by host: of each bucket, on the last of its ranks
+  std::vector<SimulatedStep> seen_;             // of rank 0
 };
 
 std::vector<double> to_numbers(const std::vector<SimulatedStep>& steps) {
@@ -190,8 +203,11 @@ std::vector<double> run(const Job& job) {
   std::array<char*, kArguments.size()> argv;
   std::transform(kArguments.begin(), kArguments.end(), argv.begin(), [](const char* a) { return const_cast<char*>(a); });
   int argc = static_cast<int>(argv.size());
+  // Stacks as mappings of their own: only what is touched of them takes memory.
+  mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+  mallopt(M_MMAP_MAX, INT_MAX);
   auto* engine = new sg4::Engine(&argc, argv.data());  // never destroyed: the process ends
-  const Program program(job);
+  Program program(job);
   engine->run();
   if (program.seen().back().end_s <= 0) throw std::runtime_error("the simulation ended before its last step");
   return to_numbers(program.seen());
