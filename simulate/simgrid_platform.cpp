@@ -35,11 +35,7 @@ class Leaves {
     auto* host = zone->create_host(fmt::format("host-{}", number), 1.0);  // nothing is computed: ranks wait
     host->seal();
     auto* link = full_duplex(zone, fmt::format("between-{}", number), cluster_.between.bytes_per_s());
-    auto* inside = zone->create_link(fmt::format("inside-{}", number), cluster_.inside.bytes_per_s());
-    inside->seal();
     zone->add_route(host->get_netpoint(), nullptr, nullptr, nullptr, up(link), true);
-    zone->add_route(host->get_netpoint(), host->get_netpoint(), nullptr, nullptr, Route{sg4::LinkInRoute(inside)},
-                    false);
     return host;
   }
 

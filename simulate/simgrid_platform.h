@@ -8,8 +8,8 @@
 
 namespace gpumonth::simulate {
 
-/// Builds the platform of a job's hosts; in the order of ranks. A host sends to itself over its inside link, to another
-/// over both hosts' links and, in another leaf, the leaves' uplinks. No link has a latency: SimGrid shares bandwidth by
+/// Builds the platform of a job's hosts; in the order of ranks. A host sends to another over
+/// both hosts' links and, in another leaf, the leaves' uplinks. No link has a latency: SimGrid shares bandwidth by
 /// round-trip times, which RDMA and NCCL do not, so latencies are waited for before the bytes go (simgrid.cpp).
 std::vector<simgrid::s4u::Host*> make_platform(const Cluster& cluster, const Shape& shape);
 
