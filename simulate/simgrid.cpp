@@ -74,7 +74,7 @@ class Program {
       mailboxes_.push_back(sg4::Mailbox::by_name(hosts_[h]->get_name()));
       sg4::Actor::create("communicate", hosts_[h], [this, h] { communicate(h); });
     }
-    ready_s_.assign(hosts_.size(), std::vector<double>(flows_.size(), 0));
+    last_ready_s_.assign(flows_.size(), 0);
   }
 
   const std::vector<SimulatedStep>& seen() const { return seen_; }
@@ -112,10 +112,9 @@ class Program {
   /// When backward begins it is known when its buckets will be ready. The actors run one at a time, and every step is
   /// later than the one before.
   void hand_over(int rank, std::size_t step, double backward_s, double factor) {
-    std::vector<double>& last_s = ready_s_[host_of(rank)];
-    for (std::size_t b = 0; b < last_s.size(); ++b) {
+    for (std::size_t b = 0; b < last_ready_s_.size(); ++b) {
       const double ready_s = backward_s + factor * job_.steps[step].ready_s[b];
-      last_s[b] = std::max(last_s[b], ready_s);
+      last_ready_s_[b] = std::max(last_ready_s_[b], ready_s);
       if (rank == 0) seen_[step].buckets[b].ready_s = ready_s;
     }
     handed_over_[host_of(rank)]->release();
@@ -127,9 +126,8 @@ class Program {
     for (SimulatedStep& step : seen_) {
       for (int r = 0; r < job_.shape.gpus_per_host; ++r) handed_over_[host]->acquire();
       for (std::size_t b = 0; b < flows_.size(); ++b) {
-        wait_until(ready_s_[host][b]);
-        launch_->wait();  // a ring goes no faster than its last rank; and the bucket before has arrived everywhere
-        all_reduce(flows_[b], host);
+        launch_->wait();  // the bucket before has arrived everywhere; before the first, all have begun backward
+        all_reduce(flows_[b], std::max(now_s(), last_ready_s_[b]), host);
         step.buckets[b].end_s = std::max(step.buckets[b].end_s, now_s());
       }
       arrived_->wait();
@@ -146,8 +144,9 @@ class Program {
     }
   }
 
-  void all_reduce(const Flows& flows, std::size_t host) {
-    wait_until(now_s() + flows.latency_s);
+  /// A ring goes no faster than its last rank, so it begins when that is ready.
+  void all_reduce(const Flows& flows, double begin_s, std::size_t host) {
+    wait_until(begin_s + flows.latency_s);
     if (flows.at_once) {
       const double inside_end_s = now_s() + flows.inside_s;
       exchange(host, flows.between_bytes);
@@ -177,7 +176,7 @@ class Program {
   std::vector<sg4::SemaphorePtr> handed_over_;  // by host: one for each of its ranks whose backward began
   std::vector<sg4::Mailbox*> mailboxes_;        // by host
   char payload_ = 0;                            // what is sent; nobody looks at it
-  std::vector<std::vector<double>> ready_s_;    // by host: of each bucket, on the last of its ranks
+  std::vector<double> last_ready_s_;            // of each bucket, on the last of all ranks
   std::vector<SimulatedStep> seen_;             // of rank 0
 };
 
