@@ -23,14 +23,16 @@ void add_replay(Command app);
 void add_probe(Command app);
 void add_comm(Command app);
 void add_doctor(Command app);
+void add_simulate(Command app);
 
-/// train, replay, probe, comm, doctor; nothing in a build with GPUMONTH_TRAINER=OFF.
+/// train, replay, probe, comm, doctor, simulate; nothing in a build with GPUMONTH_TRAINER=OFF.
 void add_trainer_commands(Command app);
 
 /// Prints one line `gpumonth: message` and ends this process, and every rank of its job, with this exit code.
 [[noreturn]] void end_job(const std::string& message, int exit_code);
 
-/// What --gpus says. Throws UserError for anything but whole numbers from 1 on, with commas between.
-std::vector<std::int64_t> parse_gpus(const std::string& text);
+/// What --gpus says, or another option of such numbers. Throws UserError for anything but whole numbers from 1 on, with
+/// commas between.
+std::vector<std::int64_t> parse_gpus(const std::string& text, const std::string& option = "--gpus");
 
 }  // namespace gpumonth::cli

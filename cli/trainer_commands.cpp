@@ -10,6 +10,7 @@ void add_trainer_commands(Command app) {
   add_probe(app);
   add_comm(app);
   add_doctor(app);
+  add_simulate(app);
 }
 
 void end_job(const std::string& message, int exit_code) {

@@ -31,6 +31,8 @@ if(GPUMONTH_TRAINER)
   target_include_directories(gpumonth_random123 SYSTEM INTERFACE ${RANDOM123_INCLUDE_DIR})
 endif()
 
+include(SimGrid)  # gpumonth_simgrid: gpumonth simulate
+
 if(GPUMONTH_HAVE_CUDA)
   find_package(CUDAToolkit 12.4 REQUIRED)
   include(Cudnn OPTIONAL)  # gpumonth_cudnn: fused attention; without it a plain one

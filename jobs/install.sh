@@ -40,6 +40,7 @@ hdf5-tools            h5dump   looks into run logs and checkpoints
 '
 test_packages='
 libboost-context-dev  -        kernels of the emulated GPU run as fibers
+libsimgrid-dev        -        gpumonth simulate: clusters of thousands of ranks on its engine
 clang-format-14       clang-format-14  every source file is formatted
 xz-utils              xz       packs the bundle of jobs/bundle.sh
 patchelf              patchelf  makes the bundle of jobs/bundle.sh relocatable

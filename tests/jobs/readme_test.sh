@@ -21,7 +21,7 @@ for page in README.md docs/*.md; do
   while read -r path; do
     [[ -e $path ]] || fail "$page names $path, which does not exist"
     checked=$((checked + 1))
-  done < <(grep -oE '\b(configs|jobs|tests|docs|base|model|machine|trainer|comm|replay|runlog|scaling|exchange|budget|report|cli)/[A-Za-z0-9_./-]+\.(toml|sh|h|cpp|md|h5|csv|py)\b' "$page" | sort -u || true)
+  done < <(grep -oE '\b(configs|jobs|tests|docs|base|model|machine|trainer|comm|replay|simulate|runlog|scaling|exchange|budget|report|cli)/[A-Za-z0-9_./-]+\.(toml|sh|h|cpp|md|h5|csv|py)\b' "$page" | sort -u || true)
 done
 ((checked > 20)) || fail "only $checked links and paths were found: the search is broken"
 echo "the ladder and $checked links and paths are right"

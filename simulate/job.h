@@ -1,0 +1,31 @@
+// A recorded run on another number of ranks of a simulated cluster.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "replay/recording.h"
+#include "replay/what_if.h"
+#include "simulate/simulation.h"
+
+namespace gpumonth::simulate {
+
+struct Plan {
+  replay::Recording recording;
+  replay::WhatIf changes;
+  int steps = 10;
+  std::uint64_t seed = 1;
+};
+
+/// The recorded step and stragglers on so many ranks, buckets as the trainer plans them. Throws UserError where the cluster
+/// cannot hold the ranks, and what replay::ReplayedSteps refuses.
+Job make_job(const Plan& plan, const Cluster& cluster, int ranks);
+
+/// Samples of one rank in one step.
+std::int64_t batch_per_rank(const Plan& plan);
+
+/// What a reader of the results should know: ready times that were estimated, sharding that is not simulated.
+std::vector<std::string> notes(const Plan& plan);
+
+}  // namespace gpumonth::simulate

@@ -1,0 +1,121 @@
+#include "simulate/simulated_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <limits>
+
+#include "model/flops.h"
+#include "runlog/summary.h"
+#include "runlog/writer.h"
+
+namespace gpumonth::simulate {
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+/// Device, versions and configuration stay the recorded run's.
+runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& cluster_words, std::int64_t batch) {
+  runlog::RunInfo info = plan.recording.info;
+  const std::string changes = replay::to_text(plan.changes);
+  info.origin = runlog::Origin::simulated;
+  info.source_run = fmt::format("{}", fmt::join(plan.recording.paths, ", "));
+  info.source_changes = fmt::format("{}{}{} ranks on {}; ready times of buckets {}", changes,
+                                    changes.empty() ? "" : "; ", job.shape.ranks(), cluster_words,
+                                    plan.recording.ready.estimated ? "estimated" : "measured");
+  info.world_size = job.shape.ranks();
+  info.global_batch = batch * job.shape.ranks();
+  info.transport = "simulated";
+  info.library_versions["simulator"] = simulator_name();
+  info.hostnames.clear();
+  for (int r = 0; r < job.shape.ranks(); ++r)
+    info.hostnames.push_back(fmt::format("host-{}", r / job.shape.gpus_per_host));
+  info.power_source.clear();
+  info.resumed_from.clear();
+  return info;
+}
+
+runlog::StepRecord record_of(const WorkStep& work, double factor, const SimulatedStep& seen) {
+  runlog::StepRecord r;
+  r.start_time_s = seen.begin_s;
+  r.step_time_s = seen.end_s - seen.begin_s;
+  r.data_s = factor * work.data_s;
+  r.forward_s = factor * work.forward_s;
+  r.backward_s = factor * work.backward_s;
+  r.optimizer_s = factor * work.optimizer_s;
+  const double agreement_s = seen.agreed_s - seen.update_end_s;
+  r.exposed_comm_s = seen.buckets_end_s - seen.backward_end_s + agreement_s;
+  r.comm_s = agreement_s;
+  for (const auto& bucket : seen.buckets) r.comm_s += bucket.end_s - bucket.start_s;
+  r.loss = r.grad_norm = kUnknown;
+  r.phase = runlog::Phase::steady;
+  return r;
+}
+
+void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedStep& seen,
+              const model::ModelConfig& model, bool recompute) {
+  const auto ranks = static_cast<std::size_t>(job.shape.ranks());
+  const float* factors = &job.factors[s * ranks];
+  const WorkStep& work = job.steps[s];
+  runlog::StepRecord r = record_of(work, factors[0], seen);
+  r.step = static_cast<std::int64_t>(s) + 1;
+  r.samples = run.info.global_batch;
+  r.tokens = r.samples * model.tokens();
+  r.model_flops = static_cast<double>(model::train_flops(model)) * static_cast<double>(r.samples);
+  r.hardware_flops = r.model_flops;
+  if (recompute)
+    r.hardware_flops += static_cast<double>(model::recompute_flops(model)) * static_cast<double>(r.samples);
+  run.steps.push_back(r);
+  for (std::size_t b = 0; b < seen.buckets.size(); ++b) {
+    const auto& bucket = seen.buckets[b];
+    run.buckets.push_back({r.step, static_cast<int>(b), job.bucket_bytes[b], bucket.ready_s - seen.begin_s,
+                           bucket.start_s - seen.begin_s, bucket.end_s - seen.begin_s});
+  }
+  const double busy_s = work.data_s + work.forward_s + work.backward_s + work.optimizer_s;
+  run.rank_steps.push_back(r.step);
+  for (std::size_t rank = 0; rank < ranks; ++rank)
+    run.rank_step_time_s.push_back(static_cast<float>(busy_s * static_cast<double>(factors[rank])));
+}
+
+/// Mean of a step on one rank that waits for nobody, s.
+double alone_s(const Job& job) {
+  double sum_s = 0;
+  for (const WorkStep& w : job.steps) sum_s += w.data_s + w.forward_s + w.backward_s + w.optimizer_s + w.other_s;
+  return sum_s / static_cast<double>(job.steps.size());
+}
+
+}  // namespace
+
+SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::string& cluster_words, int ranks) {
+  const Job job = make_job(plan, cluster, ranks);
+  const Outcome outcome = simulate(job);
+  SimulatedRun result;
+  const std::int64_t batch = batch_per_rank(plan);
+  result.run.info = info_of(plan, job, cluster_words, batch);
+  for (std::size_t s = 0; s < job.steps.size(); ++s)
+    add_step(result.run, job, s, outcome.steps[s], plan.recording.config.model, plan.recording.config.recompute);
+  const runlog::Summary summary = runlog::summarize(result.run);
+  result.hosts = job.shape.hosts;
+  result.step_s = summary.mean.step_time_s;
+  result.exposed_s = summary.mean.exposed_comm_s;
+  result.comm_s = summary.mean.comm_s;
+  result.samples_per_s = summary.samples_per_s;
+  result.efficiency = alone_s(job) / result.step_s;
+  result.wall_s = outcome.wall_s;
+  result.peak_bytes = outcome.peak_bytes;
+  return result;
+}
+
+void write(const runlog::Run& run, const std::filesystem::path& file) {
+  runlog::Writer writer(file, run.info);
+  const auto ranks = static_cast<std::size_t>(run.info.world_size);
+  for (std::size_t s = 0; s < run.steps.size(); ++s) {
+    writer.rank_times(run.rank_steps[s], std::span(run.rank_step_time_s).subspan(s * ranks, ranks));
+    writer.step(run.steps[s]);
+  }
+  writer.buckets(run.buckets);
+  writer.close();
+}
+
+}  // namespace gpumonth::simulate

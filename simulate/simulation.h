@@ -1,0 +1,58 @@
+// A data-parallel training step on a simulated machine: every rank computes for its recorded times and hands its buckets
+// over, one all-reduce at a time goes over simulated links. SimGrid's engine does it (simgrid.cpp); where it is not built
+// simgrid_stub.cpp says so.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "simulate/cluster.h"
+
+namespace gpumonth::simulate {
+
+/// What every rank does in one step, s; a rank's straggler factor stretches all of it but other_s.
+struct WorkStep {
+  double data_s = 0, forward_s = 0, backward_s = 0, optimizer_s = 0;
+  double other_s = 0;           ///< what no column of the log claims; at the step's end
+  std::vector<double> ready_s;  ///< of each bucket, since backward began; ascending
+};
+
+struct Job {
+  Cluster cluster;
+  Shape shape;
+  std::vector<std::int64_t> bucket_bytes;  ///< on the wire, in launch order
+  std::vector<WorkStep> steps;             ///< the same on all ranks
+  std::vector<float> factors;              ///< (steps, ranks), row-major; > 0
+};
+
+/// One step as rank 0 sees it, s since the first step began.
+struct SimulatedStep {
+  double begin_s = 0, backward_end_s = 0;
+  double buckets_end_s = 0;  ///< every bucket has arrived
+  double update_end_s = 0;
+  double agreed_s = 0;  ///< after the small collective of loss and stop signals, which waits for the slowest rank
+  double end_s = 0;
+  struct Bucket {
+    double ready_s = 0, start_s = 0, end_s = 0;
+  };
+  std::vector<Bucket> buckets;  ///< empty with one rank
+};
+
+struct Outcome {
+  std::vector<SimulatedStep> steps;
+  double wall_s = 0;            ///< that the simulation took
+  std::int64_t peak_bytes = 0;  ///< resident memory of the process that simulated
+};
+
+/// "SimGrid 3.32"; empty where it is not built.
+std::string simulator_name();
+
+/// Throws UserError where this program was built without SimGrid: says how to build with it.
+void require_simulator();
+
+/// Simulates the job in a process of its own; the same job gives the same bits. Throws UserError without SimGrid,
+/// std::runtime_error where that process fails.
+Outcome simulate(const Job& job);
+
+}  // namespace gpumonth::simulate
