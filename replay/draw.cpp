@@ -2,7 +2,8 @@
 
 #include <Random123/philox.h>
 
-#include <boost/math/distributions/normal.hpp>
+#include "base/normal.h"
+#include "base/random.h"
 
 namespace gpumonth::replay {
 
@@ -13,11 +14,11 @@ double uniform(std::uint64_t seed, Purpose purpose, std::uint64_t step, std::uin
   const r123::Philox4x32::key_type key = {{low(seed), high(seed)}};
   const r123::Philox4x32::ctr_type drawn = r123::Philox4x32()(counter, key);
   const std::uint64_t bits = std::uint64_t{drawn[0]} << 32 | drawn[1];
-  return (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53;
+  return unit_interval(bits);
 }
 
 double normal(std::uint64_t seed, Purpose purpose, std::uint64_t step, std::uint32_t rank) {
-  return boost::math::quantile(boost::math::normal(), uniform(seed, purpose, step, rank));
+  return normal_quantile(uniform(seed, purpose, step, rank));
 }
 
 }  // namespace gpumonth::replay
