@@ -21,7 +21,7 @@ constexpr double kNotedLate = 0.005;
 struct Options {
   trainer::ReplayOptions replay;
   comm::CommOptions comm;
-  std::string reduce = "sum", stragglers = "on", compute = "auto";
+  std::string reduce = "sum", stragglers = "on", compute = "sleep";
 };
 
 void print_result(const trainer::ReplayResult& result) {
@@ -44,10 +44,7 @@ void print_result(const trainer::ReplayResult& result) {
 int run(Options options) {
   options.replay.adds = options.reduce == "sum";
   options.replay.changes.stragglers = options.stragglers == "on";
-  using Compute = trainer::ComputeStandIn;
-  options.replay.compute = options.compute == "busy"    ? Compute::busy
-                           : options.compute == "sleep" ? Compute::sleeps
-                                                        : Compute::recorded;
+  if (options.compute == "busy") options.replay.compute = trainer::ComputeStandIn::busy;
   comm::Environment environment;
   const auto transport = environment.make_transport(options.comm);
   trainer::watch_stop_signals();
@@ -107,9 +104,9 @@ void add_replay(Command app) {
       .show_default();
   command
       .add_option("--compute", options->compute,
-                  "what a rank does meanwhile; busy: takes its core, as CPU ranks do; auto: as the log's ranks did")
+                  "what a rank does meanwhile; busy: takes its core, as CPU ranks in training do")
       .type_name("NAME")
-      .is_member({"auto", "sleep", "busy"})
+      .is_member({"sleep", "busy"})
       .show_default();
   command.add_option("--transport", options->comm.transport, "what gradients travel over; auto: self or mpi")
       .type_name("NAME")

@@ -54,11 +54,9 @@ bool has_own_core(comm::Communicator& ranks) {
   return static_cast<double>(std::count(all.begin(), all.end(), kernel)) <= cores;
 }
 
-Alarm::Wait waiting(ComputeStandIn compute, const replay::Recording& recording, comm::Communicator& ranks) {
-  const bool own_core = has_own_core(ranks);
-  const bool busy = compute == ComputeStandIn::busy ||
-                    (compute == ComputeStandIn::recorded && recording.info.backend == "cpu" && own_core);
-  return busy ? Alarm::Wait::busy : own_core ? Alarm::Wait::sleep_spin : Alarm::Wait::sleep;
+Alarm::Wait waiting(ComputeStandIn compute, comm::Communicator& ranks) {
+  if (compute == ComputeStandIn::busy) return Alarm::Wait::busy;
+  return has_own_core(ranks) ? Alarm::Wait::sleep_spin : Alarm::Wait::sleep;
 }
 
 }  // namespace
@@ -83,7 +81,7 @@ ReplayedStep::ReplayedStep(const replay::Recording& recording, const replay::Wha
                            bool adds, comm::Transport& transport, ComputeStandIn compute)
     : recording_(recording), changes_(changes), steps_(recording, changes, seed), adds_(adds),
       ranks_(transport.ranks()), byte_scale_(total_scale(recording, changes)),
-      segments_(scaled(recording.segments, byte_scale_)), alarm_(waiting(compute, recording, transport.ranks())) {
+      segments_(scaled(recording.segments, byte_scale_)), alarm_(waiting(compute, transport.ranks())) {
   if (transport.name() == "nccl")
     user_error("replay over NCCL is not built: its waits would have to pass on the GPU. Use --transport mpi");
   std::int64_t size = 0;

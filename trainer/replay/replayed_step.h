@@ -19,9 +19,8 @@ namespace gpumonth::trainer {
 
 /// What a rank does while recorded compute would run.
 enum class ComputeStandIn {
-  sleeps,    ///< as beside a GPU
-  busy,      ///< one thread computes nothing: communication shares the rank's core with it, as with CPU training
-  recorded,  ///< busy where the log is of CPU ranks and every rank here has a core of its own, else sleeps
+  sleeps,  ///< as beside a GPU
+  busy,    ///< one thread computes nothing: communication shares the rank's core with it, as with CPU training
 };
 
 /// How late sleeps ended, of the rank that was latest.
@@ -34,7 +33,7 @@ class ReplayedStep final : public TrainingStep {
  public:
   /// Collective. Host memory alone: UserError with transport "nccl". `adds`: false with --reduce none.
   ReplayedStep(const replay::Recording& recording, const replay::WhatIf& changes, std::uint64_t seed, bool adds,
-               comm::Transport& transport, ComputeStandIn compute = ComputeStandIn::recorded);
+               comm::Transport& transport, ComputeStandIn compute = ComputeStandIn::sleeps);
 
   /// Gradients of the recorded sizes times WhatIf::byte_scale, and half of that where they would travel in bf16, which
   /// host memory does not do. Buckets are planned of these, so their size is to be scaled by byte_scale() as well.

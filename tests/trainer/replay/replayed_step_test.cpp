@@ -42,7 +42,6 @@ struct Source {
     o.directory = (folder / "out").string();
     o.steps = 73;
     o.changes.stragglers = false;
-    o.compute = ComputeStandIn::sleeps;
     o.most_late = INFINITY;  // this machine may be busy
     return o;
   }
