@@ -140,6 +140,16 @@ TEST_CASE("drawn stragglers cost what the expected maximum says") {
   CHECK(mean_s > 1.05 * kSampleAlone_s);  // it could have failed
 }
 
+TEST_CASE("16,384 ranks: the ring's sum, in little memory") {
+  Cluster c = sample_cluster(8, 2048);
+  c.between.latency.value = 1e-6;
+  Job job = one_bucket(c, 16384, 100'000'000);
+  const auto outcome = simulate::simulate(job);
+  const auto& bucket = outcome.steps[0].buckets[0];
+  CHECK(bucket.end_s - bucket.start_s == Approx(2 * 16383.0 / 16384 * 0.1 + 2 * 2047 * 1e-6).margin(kClock_s));
+  CHECK(outcome.peak_bytes < std::int64_t{1} << 30);
+}
+
 TEST_CASE("the same job gives the same bits") {
   Cluster c = sample_cluster(8, 8);
   c.between.latency.value = 7e-6, c.inside.latency.value = 3e-7;
