@@ -112,10 +112,3 @@ TEST_CASE("what cannot be replayed is refused in one line") {
   CHECK(second.exit_code == 2);
   CHECK_THAT(second.err, contains("run.h5 exists") && contains("--directory"));
 }
-
-TEST_CASE("sleeps that this machine cannot keep are no replay") {
-  const TemporaryFolder folder;
-  const fs::path out = folder.path() / "out";
-  // 46 ms become 4.6 us, less than a system call takes
-  check_refused(run_replay(0, recorded(folder), out, "--compute-scale 0.0001"), {"sleeps ended", "is no replay"}, out);
-}
