@@ -126,9 +126,10 @@ InputDescription describe_input(const Budget& budget, const std::string& input) 
   const auto path = std::string_view(input).substr(is_run ? kRun.size() : 0);
   for (const auto& run : budget.runs)
     if (is_run && path == run.path)
-      return {Tag::measured,
-              fmt::format("{} steady steps of {} on {} x {}; peak: {}", run.steps, run.model_name, run.ranks,
-                          run.device_name, run.peak_source),
+      return {tag_of(run.origin),
+              fmt::format("{} steady steps of {} on {} x {}; peak: {}{}", run.steps, run.model_name, run.ranks,
+                          run.device_name, run.peak_source,
+                          run.source.empty() ? "" : fmt::format("; {} from {}", name(run.origin), run.source)),
               mfu_of(run)};
   throw std::logic_error("an input that nobody knows: " + input);
 }

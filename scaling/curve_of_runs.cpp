@@ -42,6 +42,9 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
     }
     curve.points.push_back(point_of(summary, run.info.world_size, run.path));
   }
+  std::vector<runlog::Origin> origins;
+  for (const auto& run : runs) origins.push_back(run.info.origin);
+  if (auto note = origins_note(names, origins); !note.empty()) curve.notes.push_back(std::move(note));
   for (auto& note : reading_notes(names, summaries)) curve.notes.push_back(std::move(note));
   if (curve.points.empty())
     user_error("{}: {} steps, none of them steady: train for longer", runs.front().path, runs.front().steps.size());

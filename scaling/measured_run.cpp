@@ -1,6 +1,7 @@
 #include "scaling/measured_run.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <bit>
 #include <cmath>
@@ -107,6 +108,21 @@ std::string identity_of(const runlog::Run& log) {
   return fmt::format("{:.17g} {} {} {} {} {:x}", log.info.start_time_unix_s,
                      log.info.hostnames.empty() ? "" : log.info.hostnames.front(), log.info.world_size,
                      log.steps.empty() ? 0 : log.steps.front().step, log.steps.size(), hash);
+}
+
+std::string origins_note(const std::vector<std::string>& names, const std::vector<runlog::Origin>& origins) {
+  std::vector<std::string> said;
+  for (const auto& [origin, what] :
+       {std::pair{runlog::Origin::replayed, "recorded compute, real communication"},
+        std::pair{runlog::Origin::simulated, "recorded compute, simulated communication"}}) {
+    std::string which;
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (origins[i] == origin) which += (which.empty() ? "" : ", ") + names[i];
+    if (!which.empty()) said.push_back(fmt::format("{} ({}): {}", name(origin), what, which));
+  }
+  if (said.empty()) return "";
+  return fmt::format("not all of the {} run{} measured; {}", names.size(), names.size() == 1 ? " was" : "s were",
+                     fmt::join(said, "; "));
 }
 
 std::vector<std::string> reading_notes(const std::vector<std::string>& names,

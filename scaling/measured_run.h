@@ -44,6 +44,10 @@ std::string to_text(const Difference& difference);
 /// What no other run has: where and when it started, and its step times.
 std::string identity_of(const runlog::Run& log);
 
+/// "of the 5 runs, 2 are replayed (recorded compute, real communication) and 1 is simulated: a.h5, b.h5, c.h5"; empty where
+/// all were measured. `names` and `origins` go together.
+std::string origins_note(const std::vector<std::string>& names, const std::vector<runlog::Origin>& origins);
+
 /// What a reader should know of how these runs were read, one line for each kind of thing: steps left out, slow starts,
 /// a batch that changes. `names` and `summaries` go together.
 std::vector<std::string> reading_notes(const std::vector<std::string>& names,

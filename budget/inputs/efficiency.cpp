@@ -56,6 +56,10 @@ Efficiency efficiency_of(const runlog::Run& run) {
   e.dtype = run.info.dtype;
   e.transport = run.info.transport;
   e.backend = run.info.backend;
+  e.origin = run.info.origin;
+  if (e.origin != runlog::Origin::measured)
+    e.source = fmt::format("{}{}{}", run.info.source_run, run.info.source_changes.empty() ? "" : "; ",
+                           run.info.source_changes);
   e.ranks = run.info.world_size;
   if (run.info.backend == "cpu") e.units_per_rank = std::max(1, run.info.threads_per_rank);
   e.global_batch = static_cast<double>(run.info.global_batch);
@@ -94,6 +98,9 @@ std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs) {
     summaries.push_back(run.summary);
   }
   auto notes = scaling::reading_notes(names, summaries);
+  std::vector<runlog::Origin> origins;
+  for (const auto& run : runs) origins.push_back(run.origin);
+  if (auto note = scaling::origins_note(names, origins); !note.empty()) notes.push_back(std::move(note));
   for (const auto& run : runs)
     if (!run.has_mfu())
       notes.push_back(fmt::format("mfu of run {}: {}", run.path, run.why_unknown));
@@ -140,6 +147,15 @@ void check_models(const std::vector<Efficiency>& runs) {
     }
 }
 
+Tag tag_of(runlog::Origin origin) {
+  switch (origin) {
+    case runlog::Origin::measured: return Tag::measured;
+    case runlog::Origin::replayed: return Tag::replayed;
+    case runlog::Origin::simulated: return Tag::simulated;
+  }
+  return Tag::assumed;
+}
+
 Number pooled_mfu(const std::vector<Efficiency>& runs) {
   Number mfu;
   for (const auto& run : runs) {
@@ -149,6 +165,7 @@ Number pooled_mfu(const std::vector<Efficiency>& runs) {
     mfu.low = first ? low : std::min(mfu.low, low);
     mfu.high = first ? high : std::max(mfu.high, high);
     mfu.inputs.push_back("run " + run.path);
+    mfu.tag = std::max(mfu.tag, tag_of(run.origin));
   }
   return mfu.as("1",
                 "lowest low and highest high of the runs' 90 % intervals of sum(model FLOPs) / (sum(step time) x "

@@ -22,6 +22,8 @@ namespace gpumonth::budget {
 struct Efficiency {
   std::string path;  ///< of the log
   std::string device_name, model_name, dtype, transport, backend;
+  runlog::Origin origin = runlog::Origin::measured;
+  std::string source;  ///< of one that was not measured: the logs whose compute it holds, and what was changed
   int ranks = 1;
   int units_per_rank = 1;   ///< what a rank works with: threads on a CPU, else 1; scaling is judged per unit
   double global_batch = 0;  ///< samples of a step, mean; as configured where no step counts
@@ -62,6 +64,9 @@ using Runs = std::vector<const Efficiency*>;
 std::vector<Runs> that_belong_together(const std::vector<Efficiency>& runs, bool (Efficiency::*wanted)() const);
 /// One name for two models is a mistake, whichever is meant: throws UserError that names both logs and what differs.
 void check_models(const std::vector<Efficiency>& runs);
+
+/// What follows from a run with this origin is.
+Tag tag_of(runlog::Origin origin);
 
 /// The MFU of several runs as one measured number: from the lowest low to the highest high of those that have
 /// one; of a run without an interval its MFU alone. Unknown where none has one.

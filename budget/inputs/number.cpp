@@ -10,7 +10,7 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr std::array kTagNames = {"measured", "published", "fitted", "simulated", "assumed"};
+constexpr std::array kTagNames = {"measured", "replayed", "published", "fitted", "simulated", "assumed"};
 
 Number combine(const Number& a, const Number& b, double low, double high) {
   Number out;

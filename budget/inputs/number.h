@@ -12,7 +12,7 @@ constexpr double kHoursPerDay = 24;
 constexpr double kTrainingFlopsPerForwardMac = 6;  ///< 2 FLOP a MAC, backward twice the forward pass
 
 /// From the strongest to the weakest.
-enum class Tag { measured, published, fitted, simulated, assumed };
+enum class Tag { measured, replayed, published, fitted, simulated, assumed };
 
 const char* name(Tag tag);
 /// Throws std::invalid_argument for another word.

@@ -46,9 +46,9 @@ void declare_number(config::Table& table, RawNumber& raw) {
   table.field("median", raw.median, number);
   table.field("high", raw.high, number);
   table.field("unit", raw.unit, {.one_of = {raw.key->unit}, .help = "unit of the number"});
-  table.field(
-      "tag", raw.tag,
-      {.one_of = {"measured", "published", "fitted", "simulated", "assumed"}, .help = "where the number comes from"});
+  table.field("tag", raw.tag,
+              {.one_of = {"measured", "replayed", "published", "fitted", "simulated", "assumed"},
+               .help = "where the number comes from"});
   table.field("source", raw.source, {.help = "who says so"});
   table.field("distribution", raw.distribution,
               {.one_of = shape_names(), .help = "of the range; left out: log-normal, of shares logit-normal"});

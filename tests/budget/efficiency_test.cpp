@@ -1,10 +1,12 @@
 #include "budget/inputs/efficiency.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
 #include "base/quantile.h"
 #include "scaling/bootstrap.h"
+#include "scaling/curve_of_runs.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
 
@@ -131,4 +133,25 @@ TEST_CASE("neighbouring steps that are alike widen the interval", "[statistics]"
   }
   const auto slow = scaling::bootstrap_ratio(work, together), fast = scaling::bootstrap_ratio(work, apart);
   CHECK(slow.high - slow.low > 2 * (fast.high - fast.low));
+}
+
+TEST_CASE("what follows from a replayed or simulated run says so", "[efficiency]") {
+  auto measured = tests::make_run(0.4, 1), replayed = tests::make_run(0.35, 2), simulated = tests::make_run(0.3, 4);
+  replayed.info.origin = runlog::Origin::replayed;
+  replayed.info.source_run = "one-gpu.h5";
+  replayed.info.source_changes = "compute x 0.5";
+  simulated.info.origin = runlog::Origin::simulated;
+  const auto a = budget::efficiency_of(measured), b = budget::efficiency_of(replayed),
+             c = budget::efficiency_of(simulated);
+  CHECK(budget::pooled_mfu({a}).tag == budget::Tag::measured);
+  CHECK(budget::pooled_mfu({a, b}).tag == budget::Tag::replayed);
+  CHECK(budget::pooled_mfu({a, b, c}).tag == budget::Tag::simulated);
+  CHECK(b.source == "one-gpu.h5; compute x 0.5");
+  const auto said = [](const std::vector<std::string>& notes, const std::string& what) {
+    return std::ranges::any_of(notes, [&](const auto& note) { return note.find(what) != note.npos; });
+  };
+  CHECK_FALSE(said(budget::reading_notes({a}), "measured;"));
+  CHECK(
+      said(budget::reading_notes({a, b, c}), "not all of the 3 runs were measured; replayed (recorded compute, real "));
+  CHECK(said(scaling::curve_of_runs({measured, replayed}).notes, "replayed (recorded compute, real communication): "));
 }

@@ -55,7 +55,7 @@ TEST_CASE("the JSON keeps its contract", "[json]") {
 
 TEST_CASE("every number has a provenance whose inputs are listed with tag and source", "[json]") {
   const json out = budget_json(tests::sora(), {budget::efficiency_of(tests::make_run(0.4))});
-  const std::set<std::string> tags = {"measured", "published", "fitted", "simulated", "assumed"};
+  const std::set<std::string> tags = {"measured", "replayed", "published", "fitted", "simulated", "assumed"};
   for (const auto& [key, input] : out["inputs"].items()) {
     INFO(key);
     CHECK(tags.count(input["tag"].get<std::string>()) == 1);
