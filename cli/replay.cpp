@@ -21,7 +21,7 @@ constexpr double kNotedLate = 0.005;
 struct Options {
   trainer::ReplayOptions replay;
   comm::CommOptions comm;
-  std::string reduce = "sum", stragglers = "on";
+  std::string reduce = "sum", stragglers = "on", compute = "sleep";
 };
 
 void print_result(const trainer::ReplayResult& result) {
@@ -44,6 +44,7 @@ void print_result(const trainer::ReplayResult& result) {
 int run(Options options) {
   options.replay.adds = options.reduce == "sum";
   options.replay.changes.stragglers = options.stragglers == "on";
+  if (options.compute == "busy") options.replay.compute = trainer::ComputeStandIn::busy;
   comm::Environment environment;
   const auto transport = environment.make_transport(options.comm);
   trainer::watch_stop_signals();
@@ -100,6 +101,12 @@ void add_replay(Command app) {
   command.add_option("--stragglers", options->stragglers, "off: every rank takes the recorded rank's time")
       .type_name("NAME")
       .is_member({"on", "off"})
+      .show_default();
+  command
+      .add_option("--compute", options->compute,
+                  "what a rank does meanwhile; busy: takes its core, as CPU ranks in training do")
+      .type_name("NAME")
+      .is_member({"sleep", "busy"})
       .show_default();
   command.add_option("--transport", options->comm.transport, "what gradients travel over; auto: self or mpi")
       .type_name("NAME")

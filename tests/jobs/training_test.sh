@@ -47,4 +47,20 @@ try 'never launched, and srun gives 0' 1 4 no "0 $lost" "0 $lost" "0 $lost" "0 $
 try 'never launched' 1 4 no "1 $lost" "1 $lost" "1 $lost" "1 $lost"
 try 'nothing was started, and the launcher gives 0' 1 1 no '0 '
 grep -q 'did not say that it was done' "$work/said" || fail "it does not say why: $(cat "$work/said")"
+
+# A replay that was stopped begins anew, and its log is the only one there.
+replay() {  # what the launcher says
+  local code=0
+  : >"$work/calls"
+  printf '%s\n' "$1" >"$work/script"
+  replay_to_end /bin/false 2 "$work/run" x.h5 --steps 5 2>"$work/said" || code=$?
+  echo "$code"
+}
+rm -rf "$work/run" && mkdir -p "$work/run" && : >"$work/run/run.h5"
+[[ $(replay '3 stopped by SIGUSR1 after step 4') == 3 ]] || fail "a stopped replay is not 3"
+[[ ! -e $work/run/run.h5 && ! -e $work/run/finished ]] || fail "a stopped replay left its log"
+: >"$work/run/run.h5"
+[[ $(replay '0 done: 5 steps replayed') == 0 && -e $work/run/finished ]] || fail "a replay that ends is not finished"
+: >"$work/run/run.h5"
+[[ $(replay '1 never called') == 0 && -e $work/run/run.h5 && ! -s $work/calls ]] || fail "a finished replay is repeated"
 echo "all as expected"

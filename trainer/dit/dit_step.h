@@ -28,7 +28,7 @@ class DitStep : public TrainingStep, public ResumableState {
 
   void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override {
     reducer_ = &reducer;
-    if (ranks.size() == 1) watch_buckets();
+    if (ranks.size() == 1 && bucket_marks_.empty()) watch_buckets();
     graph_.agree_by([&ranks](bool recorded) { return ranks.all_ranks(recorded); });
     if (!sharded || ranks.size() == 1) return;
     optimizer_.shard(reducer.owned(), ranks);

@@ -18,18 +18,18 @@ timespec monotonic(Alarm::Clock::time_point time) {
 
 }  // namespace
 
-Alarm::Alarm(bool spins) : spins_(spins) {
+Alarm::Alarm(Wait wait) : wait_(wait) {
   prctl(PR_SET_TIMERSLACK, 1000UL);  // ns; by default the kernel may end a sleep 50 us late
 }
 
 void Alarm::sleep_until(Clock::time_point time) const {
-  const Clock::time_point until = spins_ ? time - kSpin : time;
-  if (until > Clock::now()) {
+  const Clock::time_point until = wait_ == Wait::sleep_spin ? time - kSpin : time;
+  if (wait_ != Wait::busy && until > Clock::now()) {
     const timespec at = monotonic(until);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) == EINTR) {
     }
   }
-  if (!spins_) return;
+  if (wait_ == Wait::sleep) return;
   while (Clock::now() < time) {
   }
 }

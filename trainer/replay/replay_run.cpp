@@ -46,7 +46,7 @@ void require_new_log(const std::string& directory) {
 
 ReplayResult replay_run(const ReplayOptions& options, comm::Transport& transport) {
   const replay::Recording recording = recording_of(options.logs);
-  ReplayedStep step(recording, options.changes, options.seed, options.adds, transport);
+  ReplayedStep step(recording, options.changes, options.seed, options.adds, transport, options.compute);
   const RunConfig config = replay_config(options, recording, step, transport);
   const ResolvedRun resolved = resolve(config, transport);
   if (transport.ranks().rank() == 0) require_new_log(resolved.directory);

@@ -20,6 +20,7 @@ struct ReplayOptions {
   std::int64_t steps = 60;
   std::uint64_t seed = 1;
   bool adds = true;  ///< false: gradients are sent and not added
+  ComputeStandIn compute = ComputeStandIn::sleeps;
   replay::WhatIf changes;
   double most_late = kMostLate;  ///< for tests on busy machines
 };

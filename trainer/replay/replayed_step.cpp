@@ -54,6 +54,11 @@ bool has_own_core(comm::Communicator& ranks) {
   return static_cast<double>(std::count(all.begin(), all.end(), kernel)) <= cores;
 }
 
+Alarm::Wait waiting(ComputeStandIn compute, comm::Communicator& ranks) {
+  if (compute == ComputeStandIn::busy) return Alarm::Wait::busy;
+  return has_own_core(ranks) ? Alarm::Wait::sleep_spin : Alarm::Wait::sleep;
+}
+
 }  // namespace
 
 /// Samples that take the recorded time and hold nothing.
@@ -73,10 +78,10 @@ class ReplayedStep::RecordedData final : public Dataset {
 };
 
 ReplayedStep::ReplayedStep(const replay::Recording& recording, const replay::WhatIf& changes, std::uint64_t seed,
-                           bool adds, comm::Transport& transport)
+                           bool adds, comm::Transport& transport, ComputeStandIn compute)
     : recording_(recording), changes_(changes), steps_(recording, changes, seed), adds_(adds),
       ranks_(transport.ranks()), byte_scale_(total_scale(recording, changes)),
-      segments_(scaled(recording.segments, byte_scale_)), alarm_(has_own_core(transport.ranks())) {
+      segments_(scaled(recording.segments, byte_scale_)), alarm_(waiting(compute, transport.ranks())) {
   if (transport.name() == "nccl")
     user_error("replay over NCCL is not built: its waits would have to pass on the GPU. Use --transport mpi");
   std::int64_t size = 0;

@@ -1,5 +1,5 @@
 // A recorded training step in the place of the DiT's: every gradient bucket goes to the real reducer at its recorded ready
-// time, and for as long as the recorded compute took this rank sleeps.
+// time, and for as long as the recorded compute took this rank sleeps, or is busy with nothing.
 //
 //   start()   other   | forward            | backward: bucket, bucket, ... | wait for the reducer | update
 //   loading   data    |                                                                              (make_dataset())
@@ -17,6 +17,12 @@
 
 namespace gpumonth::trainer {
 
+/// What a rank does while recorded compute would run.
+enum class ComputeStandIn {
+  sleeps,  ///< as beside a GPU
+  busy,    ///< one thread computes nothing: communication shares the rank's core with it, as with CPU training
+};
+
 /// How late sleeps ended, of the rank that was latest.
 struct Lateness {
   double late_s = 0;  ///< a step in the mean
@@ -27,7 +33,7 @@ class ReplayedStep final : public TrainingStep {
  public:
   /// Collective. Host memory alone: UserError with transport "nccl". `adds`: false with --reduce none.
   ReplayedStep(const replay::Recording& recording, const replay::WhatIf& changes, std::uint64_t seed, bool adds,
-               comm::Transport& transport);
+               comm::Transport& transport, ComputeStandIn compute = ComputeStandIn::sleeps);
 
   /// Gradients of the recorded sizes times WhatIf::byte_scale, and half of that where they would travel in bf16, which
   /// host memory does not do. Buckets are planned of these, so their size is to be scaled by byte_scale() as well.

@@ -40,7 +40,7 @@ struct Source {
     ReplayOptions o;
     o.logs = {(folder / "source.h5").string()};
     o.directory = (folder / "out").string();
-    o.steps = 23;
+    o.steps = 33;
     o.changes.stragglers = false;
     o.most_late = INFINITY;  // this machine may be busy
     return o;
@@ -60,7 +60,7 @@ double least_of(const runlog::Run& run, Value value) {
 /// No sleep ends early, and of many some end in time, also where other programs want the cores.
 void check_time(double least_s, double recorded_s) {
   CHECK(least_s >= recorded_s - 1e-4);  // two threads read the clock
-  CHECK(least_s <= recorded_s + 2e-3);
+  CHECK(least_s <= recorded_s + 3e-3);
 }
 
 using S = runlog::StepRecord;
@@ -69,7 +69,7 @@ TEST_CASE("a replay's log has the recorded times, this launch's ranks and its so
   const Source source(samples::run(4));
   ReplayOptions options = source.options();
   const ReplayResult result = replay_run(options, transport());
-  CHECK(result.run.last_step == 23);
+  CHECK(result.run.last_step == 33);
   CHECK(result.run.checkpoint.empty());
   CHECK(result.lateness.share >= 0);
   if (ranks().rank() != 0) return;
@@ -84,7 +84,7 @@ TEST_CASE("a replay's log has the recorded times, this launch's ranks and its so
   CHECK(log.info.model_name == "dit-s-2");
   CHECK(log.info.world_size == ranks().size());
   CHECK(log.info.global_batch == 4 * ranks().size());
-  REQUIRE(log.steps.size() == 23);
+  REQUIRE(log.steps.size() == 33);
   CHECK(log.steps[0].samples == 4 * ranks().size());
   CHECK(log.steps[0].tokens == 16 * 4 * ranks().size());
   CHECK(log.steps[5].loss == 0);
@@ -94,13 +94,13 @@ TEST_CASE("a replay's log has the recorded times, this launch's ranks and its so
   check_time(least_of(log, [](const S& x) { return x.optimizer_s + x.data_s; }), 6e-3);
   const double step_s = least_of(log, [](const S& x) { return x.step_time_s - x.exposed_comm_s; });
   CHECK(step_s >= 46.04e-3);
-  CHECK(step_s <= 49e-3);  // with 0.5 ms of other_s
+  CHECK(step_s <= 50e-3);  // with 0.5 ms of other_s
 }
 
 TEST_CASE("buckets are handed over at their recorded times") {
   const Source source(samples::run(4));
   ReplayOptions options = source.options();
-  options.steps = 200;  // every tenth has its buckets logged
+  options.steps = 100;  // every tenth has its buckets logged
   replay_run(options, transport());
   if (ranks().rank() != 0) return;
   const runlog::Run log = source.log();
@@ -115,7 +115,7 @@ TEST_CASE("buckets are handed over at their recorded times") {
   const replay::ReadyTimes recorded = replay::ready_times({samples::run(4)}, samples::segments());
   for (std::size_t k = 0; k < plan.size(); ++k) {
     INFO("bucket " << k);
-    REQUIRE(ready[k].size() == 20);
+    REQUIRE(ready[k].size() == 10);
     check_time(*std::min_element(ready[k].begin(), ready[k].end()),
                10.04e-3 + 30e-3 * recorded.share[static_cast<std::size_t>(plan[k].last_segment)]);
   }
