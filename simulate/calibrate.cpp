@@ -78,9 +78,10 @@ void fit(const Level& level, const std::vector<Measured>& all, const Cluster& cl
   }
   const Eigen::VectorXd x = scaling::non_negative_least_squares(a, b);
   if (!(x[1] > 0))
-    user_error("--calibrate: no bandwidth {} follows from {} (sizes of {} bytes or more count): measure more and larger "
-               "sizes, as gpumonth comm --min-bytes 64k --max-bytes 256M does",
-               level.name, source, kSmallestBucketBytes);
+    user_error(
+        "--calibrate: no bandwidth {} follows from {} (sizes of {} bytes or more count): measure more and larger "
+        "sizes, as gpumonth comm --min-bytes 64k --max-bytes 256M does",
+        level.name, source, kSmallestBucketBytes);
   link.latency = measured(x[0], "s", source);
   link.bandwidth = measured(1 / x[1], "B/s", source);
   link.efficiency = measured(1, "1", "contained in the bandwidth");
@@ -119,9 +120,10 @@ Calibration calibrate(Cluster& cluster, const std::vector<runlog::Run>& logs) {
     several_gpus = several_gpus || (shape.hosts > 1 && shape.gpus_per_host > 1);
   }
   if (several_gpus && inside.empty())
-    user_error("--calibrate: {} is of several ranks on each host, and nothing says what these take among themselves: "
-               "measure one host alone, too",
-               between_paths.front());
+    user_error(
+        "--calibrate: {} is of several ranks on each host, and nothing says what these take among themselves: "
+        "measure one host alone, too",
+        between_paths.front());
   Calibration result;
   if (!inside_paths.empty()) {
     fit(kInside, inside, cluster, joined(inside_paths), cluster.inside);

@@ -14,9 +14,9 @@ constexpr std::int64_t kSmallestBucketBytes = 64 << 10;
 
 /// How well one level's latency and bandwidth explain what was measured.
 struct LevelFit {
-  int rows = 0;                ///< sizes x logs; 0: no log of this level, the cluster file's numbers stay
-  double median_error = 0;     ///< of |model / measured - 1|
-  double largest_error = 0;    ///< and the largest, at
+  int rows = 0;              ///< sizes x logs; 0: no log of this level, the cluster file's numbers stay
+  double median_error = 0;   ///< of |model / measured - 1|
+  double largest_error = 0;  ///< and the largest, at
   std::int64_t largest_bytes = 0;
 };
 

@@ -69,9 +69,10 @@ void declare(config::Table& root, Cluster& cluster, Words& words) {
                 {.one_of = {"measured", "published", "fitted", "assumed"}, .help = "where the number comes from"});
     table.field("source", quantity.source, {.help = "who says so"});
   }
-  root.table("topology").field("placement", words.placement,
-                               {.one_of = {kPlacements.begin(), kPlacements.end()},
-                                .help = "a job's hosts: as few leaves as possible, or each neighbour in another leaf"});
+  root.table("topology")
+      .field("placement", words.placement,
+             {.one_of = {kPlacements.begin(), kPlacements.end()},
+              .help = "a job's hosts: as few leaves as possible, or each neighbour in another leaf"});
   root.table("all_reduce")
       .field("algorithm", words.algorithm,
              {.one_of = {kAlgorithms.begin(), kAlgorithms.end()},
@@ -81,9 +82,10 @@ void declare(config::Table& root, Cluster& cluster, Words& words) {
 void check(const Key& key, const Quantity& quantity, const std::string& file) {
   const std::string name = fmt::format("{}.{}", key.table, key.name);
   if (!std::isfinite(quantity.value))
-    user_error("{}: {} is missing: write {} = {{ value = ..., unit = \"{}\", tag = \"published\", source = \"...\" }} "
-               "in [{}] ({})",
-               file, name, key.name, key.unit, key.table, key.help);
+    user_error(
+        "{}: {} is missing: write {} = {{ value = ..., unit = \"{}\", tag = \"published\", source = \"...\" }} "
+        "in [{}] ({})",
+        file, name, key.name, key.unit, key.table, key.help);
   if (quantity.unit.empty() || quantity.tag.empty() || quantity.source.empty())
     user_error("{}: {} needs unit, tag and source: say where {:g} {} comes from", file, name, quantity.value, key.unit);
   if (key.whole && quantity.value != std::floor(quantity.value))
@@ -114,9 +116,10 @@ Shape shape_of(const Cluster& cluster, int ranks) {
   if (ranks <= gpus) return {ranks, 1};
   const double most = cluster.hosts.value * gpus;
   if (ranks > most)
-    user_error("{} has {:.0f} hosts of {} GPUs and cannot hold {} ranks: give --ranks of at most {:.0f}, or raise "
-               "hosts.count (--set hosts.count.value=...)",
-               cluster.name, cluster.hosts.value, gpus, ranks, most);
+    user_error(
+        "{} has {:.0f} hosts of {} GPUs and cannot hold {} ranks: give --ranks of at most {:.0f}, or raise "
+        "hosts.count (--set hosts.count.value=...)",
+        cluster.name, cluster.hosts.value, gpus, ranks, most);
   if (ranks % gpus != 0)
     user_error("{} ranks do not fill hosts of {} GPUs ({}): give {} or {}", ranks, gpus, cluster.name,
                ranks - ranks % gpus, ranks - ranks % gpus + gpus);

@@ -46,8 +46,7 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   const replay::Stragglers stragglers(plan.changes.stragglers ? plan.recording.spread : replay::Spread{}, plan.seed);
   job.factors.reserve(static_cast<std::size_t>(plan.steps) * static_cast<std::size_t>(ranks));
   for (int s = 1; s <= plan.steps; ++s) {
-    job.steps.push_back(
-        work_of(unstretched(steps.at(s, 0), stragglers.factor(s, 0)), buckets, plan.recording.ready));
+    job.steps.push_back(work_of(unstretched(steps.at(s, 0), stragglers.factor(s, 0)), buckets, plan.recording.ready));
     for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(stragglers.factor(s, r)));
   }
   return job;
@@ -61,9 +60,10 @@ std::vector<std::string> notes(const Plan& plan) {
   std::vector<std::string> all;
   if (plan.recording.ready.estimated) all.push_back("ready times of buckets: " + plan.recording.ready.source);
   if (plan.recording.config.sharding != "none")
-    all.push_back(fmt::format("recorded with comm.sharding = \"{}\": simulated as all-reduces, which send as many bytes, "
-                              "and with the update's time as recorded",
-                              plan.recording.config.sharding));
+    all.push_back(
+        fmt::format("recorded with comm.sharding = \"{}\": simulated as all-reduces, which send as many bytes, "
+                    "and with the update's time as recorded",
+                    plan.recording.config.sharding));
   if (plan.changes.stragglers && plan.recording.spread.persistent == 0 && plan.recording.spread.per_step == 0)
     all.push_back("no stragglers: no log has steady steps of several ranks that would tell their spread");
   return all;

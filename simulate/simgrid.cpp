@@ -4,8 +4,6 @@
 // each rank and bucket 16,384 ranks took minutes.
 #include <fmt/format.h>
 #include <malloc.h>
-#include <simgrid/s4u.hpp>  // first: the next one needs it
-#include <simgrid/version.h>
 
 #include <algorithm>
 #include <array>
@@ -183,8 +181,7 @@ class Program {
 std::vector<double> to_numbers(const std::vector<SimulatedStep>& steps) {
   std::vector<double> numbers;
   for (const SimulatedStep& s : steps) {
-    numbers.insert(numbers.end(),
-                   {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.agreed_s, s.end_s});
+    numbers.insert(numbers.end(), {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.agreed_s, s.end_s});
     for (const auto& b : s.buckets) numbers.insert(numbers.end(), {b.ready_s, b.start_s, b.end_s});
   }
   return numbers;
@@ -203,7 +200,8 @@ std::vector<SimulatedStep> from_numbers(const std::vector<double>& numbers, std:
 
 std::vector<double> run(const Job& job) {
   std::array<char*, kArguments.size()> argv;
-  std::transform(kArguments.begin(), kArguments.end(), argv.begin(), [](const char* a) { return const_cast<char*>(a); });
+  std::transform(kArguments.begin(), kArguments.end(), argv.begin(),
+                 [](const char* a) { return const_cast<char*>(a); });
   int argc = static_cast<int>(argv.size());
   // Stacks as mappings of their own: only what is touched of them takes memory.
   mallopt(M_MMAP_THRESHOLD, 64 * 1024);
@@ -226,11 +224,7 @@ void check(const Job& job) {
 
 }  // namespace
 
-std::string simulator_name() {
-  int major = 0, minor = 0, patch = 0;
-  sg_version_get(&major, &minor, &patch);
-  return fmt::format("SimGrid {}.{}", major, minor);
-}
+std::string simulator_name() { return "SimGrid " GPUMONTH_SIMGRID_VERSION; }
 
 void require_simulator() {}
 

@@ -21,9 +21,9 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
   const std::string changes = replay::to_text(plan.changes);
   info.origin = runlog::Origin::simulated;
   info.source_run = fmt::format("{}", fmt::join(plan.recording.paths, ", "));
-  info.source_changes = fmt::format("{}{}{} ranks on {}; ready times of buckets {}", changes,
-                                    changes.empty() ? "" : "; ", job.shape.ranks(), cluster_words,
-                                    plan.recording.ready.estimated ? "estimated" : "measured");
+  info.source_changes =
+      fmt::format("{}{}{} ranks on {}; ready times of buckets {}", changes, changes.empty() ? "" : "; ",
+                  job.shape.ranks(), cluster_words, plan.recording.ready.estimated ? "estimated" : "measured");
   info.world_size = job.shape.ranks();
   info.global_batch = batch * job.shape.ranks();
   info.transport = "simulated";

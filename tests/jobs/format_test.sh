@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$1"
 formatter=$(type -P clang-format-14) || { echo "clang-format-14 is missing: jobs/install.sh test"; exit 1; }
-mapfile -t files < <(find base budget cli comm exchange machine model replay report runlog scaling tests trainer -name '*.cpp' -o -name '*.h' -o -name '*.cu')
+mapfile -t files < <(find base budget cli comm exchange machine model replay report runlog scaling simulate tests trainer -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 ((${#files[@]} > 400)) || { echo "only ${#files[@]} files were found below $PWD"; exit 1; }
 if [[ ${2:-} == --fix ]]; then  # only what changes is written: each written file is compiled again
   for file in "${files[@]}"; do
