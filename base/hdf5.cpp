@@ -11,7 +11,7 @@
 #include <cstring>
 #include <limits>
 
-#include "base/hdf5_storage.h"
+#include "base/hdf5/storage.h"
 
 namespace gpumonth::hdf5 {
 

@@ -31,7 +31,7 @@ class Dataset {
 
 /// `/latents` (N, C, [F,] H, W) and `/labels` (N), read by shard: only the rows asked for are loaded. Throws
 /// UserError where the file is missing, not HDF5, truncated, lacks a part of its data or the filter to read them
-/// (base/hdf5_storage.h), is of another shape than the model's, or labels are out of range.
+/// (base/hdf5/storage.h), is of another shape than the model's, or labels are out of range.
 std::unique_ptr<Dataset> open_latent_dataset(const std::filesystem::path& file, const model::ModelConfig& model);
 
 /// Moving shapes drawn straight in latent space, roughly unit variance, label = shape x direction class (modulo

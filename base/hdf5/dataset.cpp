@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "base/hdf5_storage.h"
+#include "base/hdf5/storage.h"
 
 namespace gpumonth::hdf5 {
 

@@ -7,8 +7,8 @@
 #include <set>
 #include <sstream>
 
-#include "base/hdf5_selection.h"
-#include "base/hdf5_storage.h"
+#include "base/hdf5/selection.h"
+#include "base/hdf5/storage.h"
 
 namespace gpumonth::hdf5::detail {
 

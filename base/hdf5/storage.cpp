@@ -1,4 +1,4 @@
-#include "base/hdf5_storage.h"
+#include "base/hdf5/storage.h"
 
 #include <algorithm>
 #include <cerrno>
