@@ -121,8 +121,9 @@ std::string origins_note(const std::vector<std::string>& names, const std::vecto
     if (!which.empty()) said.push_back(fmt::format("{} ({}): {}", name(origin), what, which));
   }
   if (said.empty()) return "";
-  return fmt::format("not all of the {} run{} measured; {}", names.size(), names.size() == 1 ? " was" : "s were",
-                     fmt::join(said, "; "));
+  const std::string which = fmt::format("{}", fmt::join(said, "; "));
+  if (names.size() == 1) return "the run was not measured; " + which;
+  return fmt::format("not all of the {} runs were measured; {}", names.size(), which);
 }
 
 std::vector<std::string> reading_notes(const std::vector<std::string>& names,
