@@ -6,7 +6,8 @@
 #   tests/bare_root.sh bookworm|noble       one of them
 #   ROOTS=DIR STEPS=60 tests/bare_root.sh   keeps the roots in DIR; optimizer steps per run (default 60)
 #
-# Needs root, debootstrap and about 3 GB in ROOTS or /tmp. On Debian nothing checks Ubuntu's signatures, as it has no keyring of theirs. A root that cannot be made is said; exit 77 when none could be.
+# Needs root, debootstrap and about 3 GB in ROOTS or /tmp. On Debian nothing checks Ubuntu's signatures, as it has no
+# keyring of theirs. A root that cannot be made is said; exit 77 when none could be.
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 steps=${STEPS:-60}
@@ -21,6 +22,7 @@ case "${1:-} $#" in
 esac
 
 roots=${ROOTS:-}
+[[ -z $roots ]] || mkdir -p "$roots"
 if [[ -z $roots ]]; then
   roots=$(mktemp -d)
   trap 'rm -rf --one-file-system "$roots"' EXIT
