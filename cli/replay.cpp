@@ -5,6 +5,7 @@
 
 #include "base/standard_output.h"
 #include "cli/commands.h"
+#include "cli/what_if.h"
 #include "comm/launch.h"
 #include "runlog/reader.h"
 #include "runlog/summary.h"
@@ -60,7 +61,6 @@ void add_replay(Command app) {
   Command command = app.add_command("replay", "a recorded run again, at any number of ranks: real communication");
   const auto options = std::make_shared<Options>();
   trainer::ReplayOptions& o = options->replay;
-  replay::WhatIf& changes = o.changes;
   command.add_option("RUN", o.logs, "run logs of one training, at one batch per rank or several")
       .required()
       .type_name("RUN.h5...");
@@ -73,35 +73,14 @@ void add_replay(Command app) {
       .type_name("N")
       .show_default();
   command
-      .add_option("--compute-scale", changes.compute_scale,
-                  "times forward, backward and update; 0.5: a GPU twice as fast")
-      .type_name("FACTOR")
-      .show_default();
-  command.add_option("--batch-per-rank", changes.batch_per_rank, "samples; without it as recorded")
-      .type_name("N")
-      .range(1, 1 << 24);
-  command.add_option("--bucket-mib", changes.bucket_mib, "size of a gradient bucket, MiB; without it as recorded")
-      .type_name("MIB")
-      .range(0.001, 16384.0);
-  command.add_option("--reduce-dtype", changes.reduce_dtype, "type of gradients on their way; without it as recorded")
-      .type_name("NAME")
-      .is_member({"fp32", "bf16"});
-  command.add_option("--sharding", changes.sharding, "optimizer: every rank updates its share; without it as recorded")
+      .add_option("--sharding", o.changes.sharding, "optimizer: every rank updates its share; without it as recorded")
       .type_name("NAME")
       .is_member({"none", "optimizer"});
-  command
-      .add_option("--byte-scale", changes.byte_scale,
-                  "times the bytes that gradients send: 0.001 with links 1,000 times as slow")
-      .type_name("FACTOR")
-      .show_default();
   command.add_option("--reduce", options->reduce, "none: gradients are sent and not added, which spares processor time")
       .type_name("NAME")
       .is_member({"sum", "none"})
       .show_default();
-  command.add_option("--stragglers", options->stragglers, "off: every rank takes the recorded rank's time")
-      .type_name("NAME")
-      .is_member({"on", "off"})
-      .show_default();
+  add_what_if_options(command, o.changes, options->stragglers);
   command
       .add_option("--compute", options->compute,
                   "what a rank does meanwhile; busy: takes its core, as CPU ranks in training do")

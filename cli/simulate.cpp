@@ -12,6 +12,8 @@
 #include "base/standard_output.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/what_if.h"
+#include "runlog/writer.h"
 #include "scaling/run_logs.h"
 #include "simulate/calibrate.h"
 #include "simulate/simulated_run.h"
@@ -134,6 +136,7 @@ simulate::Plan plan_of(const Options& options, Study& study) {
   auto [runs, notes] = scaling::read_run_logs(options.runs);
   simulate::Plan plan{replay::record(runs), options.changes, options.steps, options.seed};
   plan.changes.stragglers = options.stragglers == "on";
+  replay::check(plan.changes);
   for (auto& note : notes) study.notes.push_back(std::move(note));
   for (auto& note : simulate::notes(plan)) study.notes.push_back(std::move(note));
   return plan;
@@ -153,36 +156,9 @@ void run(const Options& options) {
   study.files = new_files(options.directory, ranks);
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     study.rows.push_back(simulate_run(plan, study.cluster, study.cluster_words, static_cast<int>(ranks[i])));
-    simulate::write(study.rows.back().run, study.files[i]);
+    runlog::write(study.files[i], study.rows.back().run);
   }
   options.json ? print_json(study) : print_text(study);
-}
-
-void add_changes(Command& command, Options& o) {
-  command
-      .add_option("--compute-scale", o.changes.compute_scale,
-                  "forward, backward and update take so many times as long: 0.5 is a GPU twice as fast")
-      .type_name("FACTOR")
-      .range(1e-6, 1e6);
-  command
-      .add_option("--batch-per-rank", o.changes.batch_per_rank,
-                  "samples of a rank and step instead of the recorded ones; times follow linearly")
-      .type_name("COUNT")
-      .range(1, 1'000'000'000);
-  command.add_option("--byte-scale", o.changes.byte_scale, "share of the gradients' bytes that is sent")
-      .type_name("SHARE")
-      .range(1e-9, 1.0);
-  command.add_option("--bucket-mib", o.changes.bucket_mib, "size of a gradient bucket instead of the recorded one, MiB")
-      .type_name("MIB")
-      .range(0.001, 16384.0);
-  command
-      .add_option("--reduce-dtype", o.changes.reduce_dtype, "type of gradients on the wire instead of the recorded one")
-      .type_name("TYPE")
-      .is_member({"fp32", "bf16"});
-  command.add_option("--stragglers", o.stragglers, "ranks differ as those of the log do, drawn anew for each rank")
-      .type_name("on|off")
-      .is_member({"on", "off"})
-      .show_default();
 }
 
 }  // namespace
@@ -219,7 +195,7 @@ void add_simulate(Command app) {
                   "latencies and bandwidths from these logs of gpumonth comm --log, not from the cluster file")
       .type_name("COMM.h5");
   command.add_option("--seed", o->seed, "of the drawn steps and stragglers").type_name("NUMBER").show_default();
-  add_changes(command, *o);
+  add_what_if_options(command, o->changes, o->stragglers);
   command.add_set_option(o->overrides);
   command.add_help_config_flag([] { return simulate::cluster_help(); });
   command.add_json_flag(o->json);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <set>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -65,7 +64,7 @@ class MllogWriter {
   }
 
   void write_header() {
-    const auto nodes = static_cast<int>(std::set(info_.hostnames.begin(), info_.hostnames.end()).size());
+    const int nodes = runlog::host_count(info_);
     point("submission_benchmark", info_.model_name);
     point("submission_platform", fmt::format("{}x{}", nodes, info_.device_name));
     point("origin", runlog::name(info_.origin));  // not MLPerf's: a replay or a simulation is no result

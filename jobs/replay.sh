@@ -19,12 +19,7 @@ here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source jobs/mpi_env.sh
 source jobs/training.sh
-
-fail() {
-  echo "replay.sh: $*" >&2
-  exit 2
-}
-usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+source jobs/sweeping.sh
 
 logs=() ranks='' repeats=3 steps=60 out=runs/replay gpumonth='' launch=${launch:-auto}
 while (($#)); do
@@ -42,32 +37,14 @@ while (($#)); do
 done
 ((${#logs[@]})) || fail "no run log; e.g. $0 runs/one-gpu/run.h5"
 for log in "${logs[@]}"; do [[ -r $log ]] || fail "$log cannot be read"; done
-for number in $ranks $repeats $steps; do
-  [[ $number =~ ^[1-9][0-9]*$ ]] || fail "'$number' is not a positive whole number"
-done
-if [[ -z $ranks ]]; then
-  most=${SLURM_NTASKS:-$(nproc)}
-  for ((n = 1; n <= most; n *= 2)); do ranks+="$n "; done
-fi
-if [[ -z $gpumonth ]]; then
-  gpumonth=$(ls -t build/*/gpumonth 2>/dev/null | head -n1)
-  [[ -n $gpumonth ]] || fail "no build/*/gpumonth: run jobs/quickstart.sh or jobs/build.sh cpu gpumonth first"
-fi
-[[ -x $gpumonth ]] || fail "$gpumonth is no program: give one with --gpumonth"
-mkdir -p "$out" 2>/dev/null && [[ -w $out ]] || fail "$out cannot be written: choose another with --out"
+# shellcheck disable=SC2086  # lists
+require_whole $ranks $repeats $steps
+set_defaults
 
-# What was asked for, so that two sweeps do not end up in one folder.
+# What was asked for.
 plan=$(printf '%s\n' "$(cat "${logs[@]}" | sha256sum)" "ranks $ranks" "steps $steps" "repeats $repeats" "$@")
-if [[ -e $out/plan && $plan != "$(cat "$out/plan")" ]]; then
-  fail "$out holds replays of other logs, ranks, steps or settings: choose another folder with --out, or remove it"
-fi
-printf '%s\n' "$plan" >"$out/plan"
-
-stopped=
-for signal in INT TERM HUP USR1 USR2; do
-  # shellcheck disable=SC2064  # the signal's name now
-  trap "stopped=$signal; stop_training USR1" $signal
-done
+keep_plan "$plan" "replays of other logs, ranks, steps or settings"
+stop_on_signals
 
 read -ra points <<<"$ranks"
 declare -i finished=0 total=$((${#points[@]} * repeats))
@@ -77,10 +54,7 @@ for ((r = 1; r <= repeats; ++r)); do
     already=; [[ -e $run/finished ]] && already=', was there'
     code=0
     [[ -n $stopped ]] || replay_to_end "$gpumonth" "$n" "$run" "${logs[@]}" --steps "$steps" --seed "$r" "$@" || code=$?
-    if [[ -n $stopped || $code == 3 ]]; then
-      echo "replay.sh: stopped by SIG${stopped:-USR1} with $finished of $total replays finished; the same command goes on" >&2
-      exit 3
-    fi
+    end_where_stopped "$code" "$finished" "$total" replays
     ((code == 0)) || fail "$n ranks, repeat $r, failed with code $code; all it said: $run/output"
     finished+=1
     echo "[$finished/$total] $n ranks repeat $r$already: $(grep -m1 -o '[0-9.]* samples/s, [0-9.]* [A-Z]*FLOP/s' "$run/output" || echo 'no steady steps')"

@@ -19,12 +19,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source jobs/mpi_env.sh
 source jobs/training.sh
-
-fail() {
-  echo "sweep.sh: $*" >&2
-  exit 2
-}
-usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+source jobs/sweeping.sh
 
 config='' ranks='' batch='' strong='' repeats=3 steps=60 every=20 out=runs/sweep gpumonth='' launch=${launch:-auto}
 extra=()
@@ -48,19 +43,9 @@ done
 [[ -n $config ]] || fail "no run file; e.g. $0 configs/runs/tiny.toml"
 [[ -r $config ]] || fail "$config cannot be read"
 [[ -n $batch$strong ]] || batch=8
-for number in $ranks $batch $strong $repeats $steps $every; do
-  [[ $number =~ ^[1-9][0-9]*$ ]] || fail "'$number' is not a positive whole number"
-done
-if [[ -z $ranks ]]; then
-  most=${SLURM_NTASKS:-$(nproc)}
-  for ((n = 1; n <= most; n *= 2)); do ranks+="$n "; done
-fi
-if [[ -z $gpumonth ]]; then
-  gpumonth=$(ls -t build/*/gpumonth 2>/dev/null | head -n1)
-  [[ -n $gpumonth ]] || fail "no build/*/gpumonth: run jobs/quickstart.sh or jobs/build.sh cpu gpumonth first"
-fi
-[[ -x $gpumonth ]] || fail "$gpumonth is no program: give one with --gpumonth"
-mkdir -p "$out" 2>/dev/null && [[ -w $out ]] || fail "$out cannot be written: choose another with --out"
+# shellcheck disable=SC2086  # lists
+require_whole $ranks $batch $strong $repeats $steps $every
+set_defaults
 
 # A rank has the same threads at every point, or more ranks would only mean fewer threads each.
 most=0
@@ -79,18 +64,10 @@ for n in $ranks; do
 done
 ((${#points[@]})) || fail "no point is left to measure"
 
-# What was asked for, so that two sweeps do not end up in one folder. The launcher and the order may change.
+# What was asked for; the launcher and the order may change.
 plan=$(printf '%s\n' "$(sha256sum <"$config")" "steps $steps" "${points[@]}" "${extra[@]}")
-if [[ -e $out/plan && $plan != "$(cat "$out/plan")" ]]; then
-  fail "$out holds a sweep with other points, steps or settings: choose another folder with --out, or remove it"
-fi
-printf '%s\n' "$plan" >"$out/plan"
-
-stopped=
-for signal in INT TERM HUP USR1 USR2; do
-  # shellcheck disable=SC2064  # the signal's name now
-  trap "stopped=$signal; stop_training USR1" $signal
-done
+keep_plan "$plan" "a sweep with other points, steps or settings"
+stop_on_signals
 
 declare -i finished=0 total=$((${#points[@]} * repeats))
 for ((r = 1; r <= repeats; ++r)); do
@@ -103,10 +80,7 @@ for ((r = 1; r <= repeats; ++r)); do
     code=0
     [[ -n $stopped ]] || train_to_end "$gpumonth" "$n" "$run" "$config" --set "batch.global=$global" \
       --set "run.steps=$steps" --set "checkpoint.every_steps=$every" --set "run.name=$name" "${extra[@]}" || code=$?
-    if [[ -n $stopped || $code == 3 ]]; then
-      echo "sweep.sh: stopped by SIG${stopped:-USR1} with $finished of $total runs finished; the same command goes on" >&2
-      exit 3
-    fi
+    end_where_stopped "$code" "$finished" "$total" runs
     ((code == 0)) || fail "$name, repeat $r, failed with code $code; all it said: $run/output"
     finished+=1
     echo "[$finished/$total] $name repeat $r$already: $(grep -m1 -o '[0-9.]* samples/s, [0-9.]* [A-Z]*FLOP/s' "$run/output" || echo 'no steady steps')"

@@ -45,4 +45,11 @@ std::int64_t attention_forward_macs(const ModelConfig& model) {
   return model.depth * 2 * T * T * model.hidden_size;
 }
 
+StepWork step_work(const ModelConfig& model, std::int64_t samples, bool recompute) {
+  StepWork work{samples * model.tokens(), static_cast<double>(train_flops(model)) * static_cast<double>(samples), 0};
+  work.hardware_flops = work.model_flops;
+  if (recompute) work.hardware_flops += static_cast<double>(recompute_flops(model)) * static_cast<double>(samples);
+  return work;
+}
+
 }  // namespace gpumonth::model

@@ -35,4 +35,11 @@ std::int64_t train_flops(const ModelConfig& model);    ///< per sample: 3 x forw
 std::int64_t recompute_flops(const ModelConfig& model);
 std::int64_t attention_forward_macs(const ModelConfig& model);  ///< per sample: the part quadratic in T
 
+/// What a training step of so many samples counts in the run log.
+struct StepWork {
+  std::int64_t tokens = 0;
+  double model_flops = 0, hardware_flops = 0;  ///< without and with what `recompute` computes again
+};
+StepWork step_work(const ModelConfig& model, std::int64_t samples, bool recompute);
+
 }  // namespace gpumonth::model

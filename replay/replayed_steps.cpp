@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/block_length.h"
-#include "base/error.h"
 #include "replay/draw.h"
 
 namespace gpumonth::replay {
@@ -48,15 +47,6 @@ const RecordedSteps& nearest(const std::vector<RecordedSteps>& logs, double batc
   });
 }
 
-void check(const WhatIf& c) {
-  if (!(c.compute_scale > 0 && c.compute_scale <= 1e6))
-    user_error("compute scale {}: give a number above 0; 0.5 is a GPU twice as fast", c.compute_scale);
-  if (!(c.byte_scale > 0 && c.byte_scale <= 1))
-    user_error("byte scale {}: give a number above 0 and at most 1; 0.001 with links 1,000 times as slow",
-               c.byte_scale);
-  if (c.batch_per_rank < 0) user_error("{} samples a rank: give a positive number", c.batch_per_rank);
-}
-
 }  // namespace
 
 ReplayedSteps::ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed)
@@ -85,13 +75,17 @@ ReplayedSteps::ReplayedSteps(const Recording& recording, const WhatIf& changes, 
 }
 
 StepTimes ReplayedSteps::at(std::int64_t step, int rank) const {
+  StepTimes times = drawn(step);
+  const double slower = factor(step, rank);
+  for (const Part part : kParts)
+    if (part != &StepTimes::other_s) times.*part *= slower;
+  return times;
+}
+
+StepTimes ReplayedSteps::drawn(std::int64_t step) const {
   const std::uint64_t length = usual_block(steps_.size()), number = static_cast<std::uint64_t>(step - 1);
   const double start = uniform(seed_, Purpose::block, number / length, 0) * static_cast<double>(steps_.size());
-  StepTimes times = steps_[(static_cast<std::size_t>(start) + number % length) % steps_.size()];
-  const double factor = stragglers_.factor(step, rank);
-  for (const Part part : kParts)
-    if (part != &StepTimes::other_s) times.*part *= factor;
-  return times;
+  return steps_[(static_cast<std::size_t>(start) + number % length) % steps_.size()];
 }
 
 StepTimes ReplayedSteps::mean() const {

@@ -18,8 +18,12 @@ class ReplayedSteps {
   ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed);
 
   std::int64_t batch_per_rank() const { return batch_per_rank_; }
-  /// Of step `step`, 1 the first, on a rank with its straggler's factor on all but other_s. Blocks of n^(1/3) recorded
-  /// steps follow each other, begun anywhere by (seed, block): the same on every rank, the same for the same seed.
+  /// Step `step`, 1 the first, without stragglers. Blocks of n^(1/3) recorded steps follow each other, begun anywhere by
+  /// (seed, block): the same on every rank, the same for the same seed.
+  StepTimes drawn(std::int64_t step) const;
+  /// How much slower than that a rank is, in all but other_s.
+  double factor(std::int64_t step, int rank) const { return stragglers_.factor(step, rank); }
+  /// drawn() on a rank with its factor().
   StepTimes at(std::int64_t step, int rank) const;
   /// Mean over the recorded steps, without stragglers.
   StepTimes mean() const;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "replay/recorded_config.h"
+
 namespace gpumonth::replay {
 
 struct WhatIf {
@@ -15,6 +17,11 @@ struct WhatIf {
   std::string sharding = {};        ///< none | optimizer; empty: as recorded
   bool stragglers = true;           ///< false: every rank takes the recorded rank's time
 };
+
+/// UserError: a number out of range, named by its option.
+void check(const WhatIf& changes);
+/// The recorded configuration with bucket size, wire type and sharding as changed.
+RecordedConfig changed(RecordedConfig config, const WhatIf& changes);
 
 /// "compute x 0.5; bytes x 0.001; buckets of 64 MiB": for the log's source_changes. Empty: nothing.
 std::string to_text(const WhatIf& changes);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <ranges>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -104,6 +105,11 @@ struct RunInfo {
   std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is
   std::string source_changes;        ///< and what was changed: "compute x 0.5; bytes x 0.001"; empty: nothing
 };
+
+/// How many hosts the ranks were on; 0 where the log names none.
+inline int host_count(const RunInfo& info) {
+  return static_cast<int>(std::set<std::string>(info.hostnames.begin(), info.hostnames.end()).size());
+}
 
 /// A run log in memory, as read.
 struct Run {

@@ -250,4 +250,14 @@ void Writer::close() {
 
 double Writer::cost_s() const { return impl_->cost_s; }
 
+void write(const std::filesystem::path& file, const Run& run) {
+  Writer writer(file, run.info, run.comm);
+  for (const auto& step : run.steps) writer.step(step);
+  writer.buckets(run.buckets);
+  const auto ranks = static_cast<std::size_t>(run.info.world_size);
+  for (std::size_t i = 0; i < run.rank_steps.size(); ++i)
+    writer.rank_times(run.rank_steps[i], std::span(run.rank_step_time_s).subspan(i * ranks, ranks));
+  writer.close();
+}
+
 }  // namespace gpumonth::runlog

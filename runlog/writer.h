@@ -36,4 +36,7 @@ class Writer {
   std::unique_ptr<Impl> impl_;
 };
 
+/// A run that exists in memory, whole. Throws UserError as Writer does.
+void write(const std::filesystem::path& file, const Run& run);
+
 }  // namespace gpumonth::runlog

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "base/error.h"
 #include "base/quantile.h"
@@ -22,8 +21,7 @@ struct Measured {
 
 Shape shape_of_log(const runlog::Run& log) {
   const int ranks = log.info.world_size;
-  const std::set<std::string> names(log.info.hostnames.begin(), log.info.hostnames.end());
-  const int hosts = std::max(1, static_cast<int>(names.size()));
+  const int hosts = std::max(1, runlog::host_count(log.info));
   if (ranks < 2) user_error("{}: --calibrate needs all-reduces of two ranks or more, and this log is of one", log.path);
   if (ranks % hosts != 0)
     user_error("{}: {} ranks on {} hosts are not as many on each: measure with equal hosts", log.path, ranks, hosts);

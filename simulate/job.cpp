@@ -8,16 +8,6 @@
 namespace gpumonth::simulate {
 namespace {
 
-std::vector<Bucket> buckets_of(const Plan& plan) {
-  const double mib = plan.changes.bucket_mib > 0 ? plan.changes.bucket_mib : plan.recording.config.bucket_mib;
-  return plan_buckets(plan.recording.segments, static_cast<std::int64_t>(mib * (1 << 20)));
-}
-
-double bytes_per_value(const Plan& plan) {
-  const std::string& type = plan.changes.reduce_dtype.empty() ? plan.recording.config.wire : plan.changes.reduce_dtype;
-  return (type == "bf16" ? 2 : 4) * plan.changes.byte_scale;
-}
-
 /// Without stragglers, whose factors a job holds apart.
 WorkStep work_of(const replay::StepTimes& times, const std::vector<Bucket>& buckets, const replay::ReadyTimes& ready) {
   WorkStep work{times.data_s, times.forward_s, times.backward_s, times.optimizer_s, times.other_s, {}};
@@ -26,34 +16,26 @@ WorkStep work_of(const replay::StepTimes& times, const std::vector<Bucket>& buck
   return work;
 }
 
-/// One rank without its straggler's factor.
-replay::StepTimes unstretched(replay::StepTimes times, double factor) {
-  for (double* part : {&times.data_s, &times.forward_s, &times.backward_s, &times.optimizer_s}) *part /= factor;
-  return times;
-}
-
 }  // namespace
 
 Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   Job job;
   job.cluster = cluster;
   job.shape = shape_of(cluster, ranks);
-  const std::vector<Bucket> buckets = buckets_of(plan);
-  const double size = bytes_per_value(plan);
+  const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
+  const std::vector<Bucket> buckets =
+      plan_buckets(plan.recording.segments, static_cast<std::int64_t>(config.bucket_mib * (1 << 20)));
+  const double size = (config.wire == "bf16" ? 2 : 4) * plan.changes.byte_scale;
   for (const Bucket& bucket : buckets)
     job.bucket_bytes.push_back(static_cast<std::int64_t>(size * static_cast<double>(bucket.range.count) + 0.5));
   const replay::ReplayedSteps steps(plan.recording, plan.changes, plan.seed);
-  const replay::Stragglers stragglers(plan.changes.stragglers ? plan.recording.spread : replay::Spread{}, plan.seed);
+  job.batch_per_rank = steps.batch_per_rank();
   job.factors.reserve(static_cast<std::size_t>(plan.steps) * static_cast<std::size_t>(ranks));
   for (int s = 1; s <= plan.steps; ++s) {
-    job.steps.push_back(work_of(unstretched(steps.at(s, 0), stragglers.factor(s, 0)), buckets, plan.recording.ready));
-    for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(stragglers.factor(s, r)));
+    job.steps.push_back(work_of(steps.drawn(s), buckets, plan.recording.ready));
+    for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(steps.factor(s, r)));
   }
   return job;
-}
-
-std::int64_t batch_per_rank(const Plan& plan) {
-  return replay::ReplayedSteps(plan.recording, plan.changes, plan.seed).batch_per_rank();
 }
 
 std::vector<std::string> notes(const Plan& plan) {

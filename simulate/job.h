@@ -22,9 +22,6 @@ struct Plan {
 /// cannot hold the ranks, and what replay::ReplayedSteps refuses.
 Job make_job(const Plan& plan, const Cluster& cluster, int ranks);
 
-/// Samples of one rank in one step.
-std::int64_t batch_per_rank(const Plan& plan);
-
 /// What a reader of the results should know: ready times that were estimated, sharding that is not simulated.
 std::vector<std::string> notes(const Plan& plan);
 

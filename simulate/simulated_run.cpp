@@ -8,7 +8,6 @@
 
 #include "model/flops.h"
 #include "runlog/summary.h"
-#include "runlog/writer.h"
 
 namespace gpumonth::simulate {
 namespace {
@@ -16,7 +15,7 @@ namespace {
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 /// Device, versions and configuration stay the recorded run's.
-runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& cluster_words, std::int64_t batch) {
+runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& cluster_words) {
   runlog::RunInfo info = plan.recording.info;
   const std::string changes = replay::to_text(plan.changes);
   info.origin = runlog::Origin::simulated;
@@ -25,7 +24,7 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
       fmt::format("{}{}{} ranks on {}; ready times of buckets {}", changes, changes.empty() ? "" : "; ",
                   job.shape.ranks(), cluster_words, plan.recording.ready.estimated ? "estimated" : "measured");
   info.world_size = job.shape.ranks();
-  info.global_batch = batch * job.shape.ranks();
+  info.global_batch = job.batch_per_rank * job.shape.ranks();
   info.transport = "simulated";
   info.library_versions["simulator"] = simulator_name();
   info.hostnames.clear();
@@ -61,11 +60,10 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   runlog::StepRecord r = record_of(work, factors[0], seen);
   r.step = static_cast<std::int64_t>(s) + 1;
   r.samples = run.info.global_batch;
-  r.tokens = r.samples * model.tokens();
-  r.model_flops = static_cast<double>(model::train_flops(model)) * static_cast<double>(r.samples);
-  r.hardware_flops = r.model_flops;
-  if (recompute)
-    r.hardware_flops += static_cast<double>(model::recompute_flops(model)) * static_cast<double>(r.samples);
+  const model::StepWork counted = model::step_work(model, r.samples, recompute);
+  r.tokens = counted.tokens;
+  r.model_flops = counted.model_flops;
+  r.hardware_flops = counted.hardware_flops;
   run.steps.push_back(r);
   for (std::size_t b = 0; b < seen.buckets.size(); ++b) {
     const auto& bucket = seen.buckets[b];
@@ -91,8 +89,7 @@ SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::s
   const Job job = make_job(plan, cluster, ranks);
   const Outcome outcome = simulate(job);
   SimulatedRun result;
-  const std::int64_t batch = batch_per_rank(plan);
-  result.run.info = info_of(plan, job, cluster_words, batch);
+  result.run.info = info_of(plan, job, cluster_words);
   for (std::size_t s = 0; s < job.steps.size(); ++s)
     add_step(result.run, job, s, outcome.steps[s], plan.recording.config.model, plan.recording.config.recompute);
   const runlog::Summary summary = runlog::summarize(result.run);
@@ -105,17 +102,6 @@ SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::s
   result.wall_s = outcome.wall_s;
   result.peak_bytes = outcome.peak_bytes;
   return result;
-}
-
-void write(const runlog::Run& run, const std::filesystem::path& file) {
-  runlog::Writer writer(file, run.info);
-  const auto ranks = static_cast<std::size_t>(run.info.world_size);
-  for (std::size_t s = 0; s < run.steps.size(); ++s) {
-    writer.rank_times(run.rank_steps[s], std::span(run.rank_step_time_s).subspan(s * ranks, ranks));
-    writer.step(run.steps[s]);
-  }
-  writer.buckets(run.buckets);
-  writer.close();
 }
 
 }  // namespace gpumonth::simulate

@@ -1,7 +1,6 @@
 // What a simulation says, as an ordinary run log with origin = "simulated", and in one line of a table.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "runlog/record.h"
@@ -21,8 +20,5 @@ struct SimulatedRun {
 
 /// Simulates the plan on so many ranks. `cluster_words`: how the cluster was described, for source_changes.
 SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::string& cluster_words, int ranks);
-
-/// Throws UserError where the file exists or cannot be written.
-void write(const runlog::Run& run, const std::filesystem::path& file);
 
 }  // namespace gpumonth::simulate

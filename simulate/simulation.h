@@ -21,6 +21,7 @@ struct WorkStep {
 struct Job {
   Cluster cluster;
   Shape shape;
+  std::int64_t batch_per_rank = 0;         ///< samples
   std::vector<std::int64_t> bucket_bytes;  ///< on the wire, in launch order
   std::vector<WorkStep> steps;             ///< the same on all ranks
   std::vector<float> factors;              ///< (steps, ranks), row-major; > 0

@@ -152,11 +152,10 @@ class Loop {
     r.step = s;
     r.start_time_s = seconds(run_start_, step_end_);
     r.samples = config_.batch.global;
-    r.tokens = r.samples * config_.model.tokens();
-    r.model_flops = static_cast<double>(model::train_flops(config_.model)) * static_cast<double>(r.samples);
-    r.hardware_flops = r.model_flops;
-    if (config_.run.recompute)
-      r.hardware_flops += static_cast<double>(model::recompute_flops(config_.model)) * static_cast<double>(r.samples);
+    const model::StepWork work = model::step_work(config_.model, r.samples, config_.run.recompute);
+    r.tokens = work.tokens;
+    r.model_flops = work.model_flops;
+    r.hardware_flops = work.hardware_flops;
     r.learning_rate = optimizer_.learning_rate = learning_rate(config_, s);
 
     transport_.set_context("step", s);

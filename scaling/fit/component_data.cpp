@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <set>
 
 #include "base/block_length.h"
 
@@ -12,8 +11,7 @@ namespace gpumonth::scaling {
 ComponentSums::ComponentSums(const runlog::Run& run) : busy_(static_cast<std::size_t>(run.info.world_size) + 1) {
   facts_.path = run.path;
   facts_.ranks = run.info.world_size;
-  const std::set<std::string> hosts(run.info.hostnames.begin(), run.info.hostnames.end());
-  facts_.hosts = std::max(1, static_cast<int>(hosts.size()));
+  facts_.hosts = std::max(1, runlog::host_count(run.info));
   for (const auto& s : run.steady()) {
     const double other_s = s.step_time_s - s.data_s - s.forward_s - s.backward_s - s.optimizer_s - s.exposed_comm_s;
     steps_.add(std::array{static_cast<double>(s.samples), s.step_time_s, s.data_s, s.forward_s + s.backward_s,

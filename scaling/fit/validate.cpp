@@ -30,7 +30,8 @@ bool is_weak(const ScalingCurve& curve) {
   return high->batch_per_rank <= 1.1 * low->batch_per_rank;
 }
 
-void forecast_curve(const ScalingCurve& curve, const FitOptions& options, std::vector<Forecast>& all) {
+void forecast_curve(const ScalingCurve& curve, const FitOptions& options, bool with_baselines,
+                    std::vector<Forecast>& all) {
   for (const Cut& cut : cuts(curve)) {
     const Fit fit = fit_curve(cut.train, options);
     for (const auto& g : cut.later) {
@@ -43,7 +44,8 @@ void forecast_curve(const ScalingCurve& curve, const FitOptions& options, std::v
       f.measured = g.samples_per_s;
       const Prediction p = fit.predict(g.ranks, g.batch_per_rank);
       f.method[0] = {p.samples_per_s, p.low, p.high};
-      for (int m = 1; m < kMethods; ++m) f.method[m].value = forecast(kBaselines[m - 1], cut.train, g.ranks);
+      for (int m = 1; m < (with_baselines ? kMethods : 1); ++m)
+        f.method[m].value = forecast(kBaselines[m - 1], cut.train, g.ranks);
     }
   }
 }
@@ -140,7 +142,7 @@ void compare_families(Validation& v) {
 void test_false_batches(const std::vector<ScalingCurve>& curves, const FitOptions& options, Validation& v) {
   for (int column = -1; column < static_cast<int>(false_batches().size()); ++column) {
     std::vector<Forecast> forecasts;
-    for (const auto& curve : with_false_batch(curves, column)) forecast_curve(curve, options, forecasts);
+    for (const auto& curve : with_false_batch(curves, column)) forecast_curve(curve, options, false, forecasts);
     if (forecasts.empty()) return;
     std::vector<const Forecast*> all;
     for (const auto& f : forecasts) all.push_back(&f);
@@ -163,7 +165,7 @@ Validation validate(const std::vector<ScalingCurve>& curves, const FitOptions& o
       ScalingCurve sorted = curve;
       sort(sorted);
       const std::size_t before = v.forecasts.size();
-      if (!curve.points.empty()) check(sorted), forecast_curve(sorted, options, v.forecasts);
+      if (!curve.points.empty()) check(sorted), forecast_curve(sorted, options, true, v.forecasts);
       few += v.forecasts.size() == before;
     }
   }

@@ -195,14 +195,7 @@ TEST_CASE("a collective that one rank alone captures, or with a buffer that it a
         EXPECT(cudaGraphInstantiate(&launchable, graph, 0) == cudaSuccess);
         EXPECT(cudaGraphLaunch(launchable, on.stream) == cudaSuccess);
       }
-      ncclResult_t error = ncclSuccess;
-      std::thread watch([&] {
-        error = wait_for_error(comm);
-        ncclCommAbort(comm);
-      });
-      on.wait();
-      watch.join();
-      EXPECT(error == ncclInvalidUsage);
+      EXPECT(abort_on_error(comm, on) == ncclInvalidUsage);
     });
     REQUIRE(codes == Codes(2, 0));
   }

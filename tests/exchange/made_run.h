@@ -53,13 +53,7 @@ inline runlog::Run made_run(int ranks = 2) {
 
 inline std::string write_run(const gpumonth::tests::TemporaryFolder& folder, const runlog::Run& run) {
   const auto file = folder.path() / run.path;
-  runlog::Writer writer(file, run.info);
-  for (const auto& step : run.steps) writer.step(step);
-  writer.buckets(run.buckets);
-  const auto ranks = static_cast<std::size_t>(run.info.world_size);
-  for (std::size_t row = 0; row < run.rank_steps.size(); ++row)
-    writer.rank_times(run.rank_steps[row], std::span(run.rank_step_time_s).subspan(row * ranks, ranks));
-  writer.close();
+  runlog::write(file, run);
   return file.string();
 }
 

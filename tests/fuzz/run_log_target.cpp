@@ -21,15 +21,10 @@
 namespace gpumonth::fuzz {
 namespace {
 
-std::string log_image(const std::string& name, const runlog::Run& run, const runlog::CommSweep& comm = {}) {
+std::string log_image(const std::string& name, runlog::Run run, const runlog::CommSweep& comm = {}) {
   const auto file = scratch_folder() / name;
-  runlog::Writer writer(file, run.info, comm);
-  for (const auto& step : run.steps) writer.step(step);
-  const auto ranks = static_cast<std::size_t>(run.info.world_size);
-  for (std::size_t i = 0; i < run.rank_steps.size(); ++i)
-    writer.rank_times(run.rank_steps[i], std::span(run.rank_step_time_s).subspan(i * ranks, ranks));
-  writer.buckets(run.buckets);
-  writer.close();
+  run.comm = comm;
+  runlog::write(file, run);
   return read_bytes(file);
 }
 

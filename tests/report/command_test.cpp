@@ -20,10 +20,7 @@ const std::string kScenario = tests::source_path("configs/scenarios/sora-2024.to
 std::string write_log(const tests::TemporaryFolder& folder, double mfu, int ranks) {
   const auto run = tests::make_run(mfu, ranks);
   const auto file = folder.path() / run.path;
-  runlog::Writer writer(file, run.info);
-  for (const auto& step : run.steps) writer.step(step);
-  writer.buckets(run.buckets);
-  writer.close();
+  runlog::write(file, run);
   return file.string();
 }
 

@@ -60,7 +60,7 @@ runlog::Run uneven_run(int ranks, bool ramp = false, unsigned seed = 1) {
 
 std::string write(const tests::TemporaryFolder& folder, const runlog::Run& run, const std::string& name) {
   const fs::path file = folder.path() / name;
-  runlog::samples::write(file, run);
+  runlog::write(file, run);
   return file.string();
 }
 

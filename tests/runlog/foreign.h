@@ -14,17 +14,6 @@
 
 namespace gpumonth::runlog::samples {
 
-/// Writes a run that exists in memory, also one whose values no run has.
-inline void write(const std::filesystem::path& file, const Run& run) {
-  Writer writer(file, run.info, run.comm);
-  for (const auto& step : run.steps) writer.step(step);
-  writer.buckets(run.buckets);
-  const auto ranks = static_cast<std::size_t>(run.info.world_size);
-  for (std::size_t i = 0; i < run.rank_steps.size(); ++i)
-    writer.rank_times(run.rank_steps[i], std::span(run.rank_step_time_s).subspan(i * ranks, ranks));
-  writer.close();
-}
-
 /// An open file that checks every call of HDF5.
 class Changed {
  public:

@@ -39,7 +39,7 @@ Run whole_run() {
 
 class Log {
  public:
-  Log() { samples::write(file_, whole_run()); }
+  Log() { runlog::write(file_, whole_run()); }
   samples::Changed changed() const { return samples::Changed(file_); }
   /// The message; empty where the log is read.
   std::string refusal() const {
@@ -136,7 +136,7 @@ TEST_CASE("a sweep that does not say of what is one of all-reduces, as logs had 
           "[foreign]") {
   const TemporaryFolder folder;
   const auto file = folder.path() / "sweep.h5";
-  samples::write(file, whole_run());
+  runlog::write(file, whole_run());
   CHECK(read(file).comm.operation == "all_gather");
   samples::Changed(file).without("operation", "/comm");
   CHECK(read(file).comm.operation == "all_reduce");

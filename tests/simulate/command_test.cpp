@@ -21,8 +21,8 @@ struct Recorded {
   std::string log = (folder.path() / "run.h5").string(), comm = (folder.path() / "comm.h5").string(),
               out = (folder.path() / "out").string();
   Recorded() {
-    tests::write_log(tests::sample_run(2), log);
-    tests::write_log(tests::comm_log("", 1, 2, [](double bytes) { return 2 * 80e-6 + bytes / 2e8; }), comm);
+    runlog::write(log, tests::sample_run(2));
+    runlog::write(comm, tests::comm_log("", 1, 2, [](double bytes) { return 2 * 80e-6 + bytes / 2e8; }));
   }
   std::string command(const std::string& cluster, const std::string& rest) const {
     return kBinary + " simulate " + log + " --cluster " + cluster + " -o " + out + " " + rest;
@@ -73,7 +73,7 @@ TEST_CASE("mistakes of simulate: one line, exit code 2, no log") {
   auto idle = tests::sample_run(2);
   for (auto& step : idle.steps) step.phase = runlog::Phase::warm_up;
   const std::string warm = (recorded.folder.path() / "warm.h5").string();
-  tests::write_log(idle, warm);
+  runlog::write(warm, idle);
   const std::string typo = recorded.folder.write("typo.toml", "[betwen]\n").string();
   const auto mistake = [&](const std::string& command, const std::string& says) {
     const auto result = run_command(command);

@@ -79,16 +79,6 @@ inline runlog::Run sample_run(int ranks) {
   return run;
 }
 
-inline void write_log(const runlog::Run& run, const std::filesystem::path& file) {
-  runlog::Writer writer(file, run.info, run.comm);
-  const auto ranks = static_cast<std::size_t>(run.info.world_size);
-  for (std::size_t s = 0; s < run.steps.size(); ++s) {
-    writer.rank_times(run.rank_steps[s], std::span(run.rank_step_time_s).subspan(s * ranks, ranks));
-    writer.step(run.steps[s]);
-  }
-  writer.close();
-}
-
 /// What `gpumonth comm` logs of all-reduces that take exactly `seconds(bytes)`, 8 B to 64 MiB.
 template <class Seconds>
 runlog::Run comm_log(const std::string& path, int gpus, int hosts, const Seconds& seconds) {

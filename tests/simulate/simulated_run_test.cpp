@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "runlog/reader.h"
+#include "runlog/writer.h"
 #include "scaling/curve_of_runs.h"
 #include "tests/catch.h"
 #include "tests/command.h"
@@ -64,7 +65,7 @@ TEST_CASE("a simulated run is a log that is read as simulated") {
   const SimulatedRun simulated = simulate_run(sample_plan(2), fast_cluster(), "a fast cluster", 16);
   CHECK(simulated.hosts == 4);
   CHECK(simulated.peak_bytes > 0);
-  write(simulated.run, folder.path() / "s.h5");
+  runlog::write(folder.path() / "s.h5", simulated.run);
   const runlog::Run run = runlog::read(folder.path() / "s.h5");
   CHECK(run.info.origin == runlog::Origin::simulated);
   CHECK(run.info.source_run == "sample.h5");

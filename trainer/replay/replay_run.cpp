@@ -16,7 +16,7 @@ replay::Recording recording_of(const std::vector<std::string>& files) {
 
 RunConfig replay_config(const ReplayOptions& options, const replay::Recording& recording, const ReplayedStep& step,
                         const comm::Transport& transport) {
-  const replay::WhatIf& changes = options.changes;
+  const replay::RecordedConfig changed = replay::changed(recording.config, options.changes);
   RunConfig c;
   c.model = recording.config.model;
   c.run.directory = options.directory;
@@ -29,8 +29,8 @@ RunConfig replay_config(const ReplayOptions& options, const replay::Recording& r
   c.run.recompute = recording.config.recompute;
   c.batch.global = step.batch_per_rank() * transport.ranks().size();
   c.comm.transport = transport.name();
-  c.comm.bucket_mib = (changes.bucket_mib > 0 ? changes.bucket_mib : recording.config.bucket_mib) * step.byte_scale();
-  c.comm.sharding = changes.sharding.empty() ? recording.config.sharding : changes.sharding;
+  c.comm.bucket_mib = changed.bucket_mib * step.byte_scale();
+  c.comm.sharding = changed.sharding;
   c.log.measure_gemm_peak = false;
   c.checkpoint.at_end = false;
   return c;

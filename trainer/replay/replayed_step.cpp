@@ -40,8 +40,7 @@ std::vector<Segment> scaled(const std::vector<Segment>& recorded, double scale) 
 }
 
 double total_scale(const replay::Recording& recording, const replay::WhatIf& changes) {
-  const std::string& dtype = changes.reduce_dtype.empty() ? recording.config.wire : changes.reduce_dtype;
-  return changes.byte_scale * (dtype == "bf16" ? 0.5 : 1);
+  return changes.byte_scale * (replay::changed(recording.config, changes).wire == "bf16" ? 0.5 : 1);
 }
 
 /// Ranks of one kernel, which tells hosts that are containers of one machine, share its cores.

@@ -36,7 +36,7 @@ fs::path recorded(
     void (*change)(runlog::Run&) = [](runlog::Run&) {}) {
   runlog::Run run = replay::samples::run();
   change(run);
-  runlog::samples::write(folder.path() / name, run);
+  runlog::write(folder.path() / name, run);
   return folder.path() / name;
 }
 

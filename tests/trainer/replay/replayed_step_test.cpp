@@ -30,7 +30,7 @@ struct Source {
   explicit Source(const runlog::Run& run) {
     if (ranks().rank() == 0) {
       own = std::make_unique<tests::TemporaryFolder>();
-      runlog::samples::write(own->path() / "source.h5", run);
+      runlog::write(own->path() / "source.h5", run);
     }
     folder = ranks().all_gather(own ? own->path().string() : "")[0];
   }

@@ -1,0 +1,31 @@
+#include "cli/what_if.h"
+
+namespace gpumonth::cli {
+
+void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers) {
+  command
+      .add_option("--compute-scale", changes.compute_scale,
+                  "times forward, backward and update; 0.5: a GPU twice as fast")
+      .type_name("FACTOR")
+      .show_default();
+  command.add_option("--batch-per-rank", changes.batch_per_rank, "samples; without it as recorded")
+      .type_name("N")
+      .range(1, 1 << 24);
+  command.add_option("--bucket-mib", changes.bucket_mib, "size of a gradient bucket, MiB; without it as recorded")
+      .type_name("MIB")
+      .range(0.001, 16384.0);
+  command.add_option("--reduce-dtype", changes.reduce_dtype, "type of gradients on their way; without it as recorded")
+      .type_name("NAME")
+      .is_member({"fp32", "bf16"});
+  command
+      .add_option("--byte-scale", changes.byte_scale,
+                  "times the bytes that gradients send: 0.001 with links 1,000 times as slow")
+      .type_name("FACTOR")
+      .show_default();
+  command.add_option("--stragglers", stragglers, "off: every rank takes the recorded rank's time")
+      .type_name("NAME")
+      .is_member({"on", "off"})
+      .show_default();
+}
+
+}  // namespace gpumonth::cli

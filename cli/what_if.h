@@ -1,0 +1,12 @@
+// What `replay` and `simulate` may change of a recorded run, as options.
+#pragma once
+
+#include "cli/command.h"
+#include "replay/what_if.h"
+
+namespace gpumonth::cli {
+
+/// All but sharding, which a simulation lacks. Both outlive the command; `stragglers` becomes "on" or "off".
+void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers);
+
+}  // namespace gpumonth::cli
