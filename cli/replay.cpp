@@ -44,7 +44,7 @@ void print_result(const trainer::ReplayResult& result) {
 /// The exit code; only rank 0 has kStopped, as in train.
 int run(Options options) {
   options.replay.adds = options.reduce == "sum";
-  options.replay.changes.stragglers = options.stragglers == "on";
+  replay::set_stragglers(options.replay.changes, options.stragglers);
   if (options.compute == "busy") options.replay.compute = trainer::ComputeStandIn::busy;
   comm::Environment environment;
   const auto transport = environment.make_transport(options.comm);

@@ -135,7 +135,7 @@ void print_json(const Study& study) {
 simulate::Plan plan_of(const Options& options, Study& study) {
   auto [runs, notes] = scaling::read_run_logs(options.runs);
   simulate::Plan plan{replay::record(runs), options.changes, options.steps, options.seed};
-  plan.changes.stragglers = options.stragglers == "on";
+  replay::set_stragglers(plan.changes, options.stragglers);
   replay::check(plan.changes);
   for (auto& note : notes) study.notes.push_back(std::move(note));
   for (auto& note : simulate::notes(plan)) study.notes.push_back(std::move(note));

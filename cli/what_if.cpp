@@ -22,9 +22,11 @@ void add_what_if_options(Command& command, replay::WhatIf& changes, std::string&
                   "times the bytes that gradients send: 0.001 with links 1,000 times as slow")
       .type_name("FACTOR")
       .show_default();
-  command.add_option("--stragglers", stragglers, "off: every rank takes the recorded rank's time")
-      .type_name("NAME")
-      .is_member({"on", "off"})
+  command
+      .add_option("--stragglers", stragglers,
+                  "on: as recorded; off: every rank takes the recorded rank's time; 0.02,0.01: shares of a step, "
+                  "between ranks and from step to step")
+      .type_name("on|off|SHARE,SHARE")
       .show_default();
 }
 

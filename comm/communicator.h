@@ -11,6 +11,14 @@
 
 namespace gpumonth::comm {
 
+/// What a replay sends in the place of gradients.
+struct StandIn {
+  /// False: values are sent as for a sum, and no sums need come out. Host memory alone makes use of it: there additions
+  /// take time of cores that may have to play many hosts.
+  bool adds = true;
+  double byte_scale = 1;  ///< n values stand for n / byte_scale, and travel by the algorithm that those would take
+};
+
 /// Collectives are called in the same order on every rank and block until done; a broken call prints
 /// `[rank 3/8 node07] MPI_Allreduce: <text> at file:line - hint` and ends the job (MPI_Abort), never returns.
 /// Sums are the same bits on every rank that gets them. Where values are made of shares, one a rank and in rank order,
@@ -26,8 +34,9 @@ class Communicator {
   /// Sums in place over all ranks, accumulated in fp32 (double for the second).
   virtual void all_reduce_sum(std::span<float> values) = 0;
   virtual void all_reduce_sum(std::span<double> values) = 0;
-  /// Sends what all_reduce_sum() of `values` sends between hosts and adds nothing: `values` are undefined afterwards.
-  virtual void send_as_all_reduce(std::span<float> values) { all_reduce_sum(values); }
+  /// As all_reduce_sum() of what `values` stand for; between hosts, where nothing is added, `values` are undefined
+  /// afterwards.
+  virtual void all_reduce_in_place_of(std::span<float> values, const StandIn&) { all_reduce_sum(values); }
   /// The sum over all ranks of this rank's share, in place; the other shares are undefined afterwards.
   virtual void reduce_scatter_sum(std::span<float> values) = 0;
   /// Every rank's own share, to all ranks, in place.

@@ -27,9 +27,7 @@ struct Launch;
 struct ReducerOptions {
   bool bf16_wire = false;        ///< comm.wire = "bf16"; "nccl" only
   bool shard_optimizer = false;  ///< comm.sharding = "optimizer": owned() and gather() of gradient_reducer.h
-  /// False, for a replay: gradients are sent as for a sum, and no sums need come out. Host memory alone makes use of it:
-  /// there additions take time of cores that may have to play many hosts.
-  bool adds = true;
+  StandIn stand_in = {};         ///< a replay's
 };
 
 class Transport {

@@ -50,7 +50,7 @@ const RecordedSteps& nearest(const std::vector<RecordedSteps>& logs, double batc
 }  // namespace
 
 ReplayedSteps::ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed)
-    : seed_(seed), stragglers_(changes.stragglers ? recording.spread : Spread{}, seed) {
+    : seed_(seed), stragglers_(spread_of(changes, recording.spread), seed) {
   check(changes);
   const double wanted =
       changes.batch_per_rank > 0 ? static_cast<double>(changes.batch_per_rank) : recording.logs.front().batch_per_rank;

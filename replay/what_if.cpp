@@ -6,8 +6,29 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace gpumonth::replay {
+
+void set_stragglers(WhatIf& changes, std::string_view text) {
+  changes.stragglers = text != "off";
+  if (text == "on" || text == "off") return;
+  const auto items = split_list(text, "--stragglers");
+  std::vector<double> shares;
+  for (const std::string_view item : items)
+    if (const auto share = parse_number(item); share && *share >= 0 && *share <= 0.5) shares.push_back(*share);
+  if (items.size() != 2 || shares.size() != 2)
+    user_error(
+        "stragglers \"{}\" (--stragglers): give on, off, or two shares of a step from 0 to 0.5, between ranks and from "
+        "step to step; 0.02,0.01 are 2 % and 1 %",
+        text);
+  changes.spread = Spread{shares[0], shares[1]};
+}
+
+Spread spread_of(const WhatIf& changes, const Spread& recorded) {
+  if (!changes.stragglers) return {};
+  return changes.spread.value_or(recorded);
+}
 
 void check(const WhatIf& c) {
   if (!(c.compute_scale >= 1e-6 && c.compute_scale <= 1e6))
@@ -35,6 +56,9 @@ std::string to_text(const WhatIf& c) {
   if (!c.reduce_dtype.empty()) said.push_back(fmt::format("gradients travel in {}", c.reduce_dtype));
   if (!c.sharding.empty()) said.push_back(fmt::format("sharding {}", c.sharding));
   if (!c.stragglers) said.push_back("no stragglers");
+  if (c.stragglers && c.spread)
+    said.push_back(fmt::format("stragglers of {:.3g} % between ranks and {:.3g} % from step to step, assumed",
+                               1e2 * c.spread->persistent, 1e2 * c.spread->per_step));
   return fmt::format("{}", fmt::join(said, "; "));
 }
 

@@ -2,21 +2,31 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "replay/recorded_config.h"
+#include "replay/stragglers.h"
 
 namespace gpumonth::replay {
 
 struct WhatIf {
-  double compute_scale = 1;         ///< of forward, backward and update: 0.5 is a GPU twice as fast
-  std::int64_t batch_per_rank = 0;  ///< samples; 0: as recorded
-  double byte_scale = 1;            ///< of what gradients send: 0.001 with links 1,000 times as slow
-  double bucket_mib = 0;            ///< before byte_scale; 0: as recorded
-  std::string reduce_dtype = {};    ///< fp32 | bf16; empty: as recorded
-  std::string sharding = {};        ///< none | optimizer; empty: as recorded
-  bool stragglers = true;           ///< false: every rank takes the recorded rank's time
+  double compute_scale = 1;           ///< of forward, backward and update: 0.5 is a GPU twice as fast
+  std::int64_t batch_per_rank = 0;    ///< samples; 0: as recorded
+  double byte_scale = 1;              ///< of what gradients send: 0.001 with links 1,000 times as slow
+  double bucket_mib = 0;              ///< before byte_scale; 0: as recorded
+  std::string reduce_dtype = {};      ///< fp32 | bf16; empty: as recorded
+  std::string sharding = {};          ///< none | optimizer; empty: as recorded
+  bool stragglers = true;             ///< false: every rank takes the recorded rank's time
+  std::optional<Spread> spread = {};  ///< of the stragglers, in place of the recorded: one GPU's log tells none
 };
+
+/// "on", "off", or the spread itself as shares of a step, between ranks and from step to step: "0.02,0.01". UserError
+/// otherwise.
+void set_stragglers(WhatIf& changes, std::string_view text);
+/// What stragglers are drawn with.
+Spread spread_of(const WhatIf& changes, const Spread& recorded);
 
 /// UserError: a number out of range, named by its option.
 void check(const WhatIf& changes);

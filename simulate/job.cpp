@@ -46,8 +46,11 @@ std::vector<std::string> notes(const Plan& plan) {
         fmt::format("recorded with comm.sharding = \"{}\": simulated as all-reduces, which send as many bytes, "
                     "and with the update's time as recorded",
                     plan.recording.config.sharding));
-  if (plan.changes.stragglers && plan.recording.spread.persistent == 0 && plan.recording.spread.per_step == 0)
-    all.push_back("no stragglers: no log has steady steps of several ranks that would tell their spread");
+  if (plan.changes.stragglers && !plan.changes.spread && plan.recording.spread.persistent == 0 &&
+      plan.recording.spread.per_step == 0)
+    all.push_back(
+        "no stragglers: no log has steady steps of several ranks that would tell their spread; --stragglers 0.02,0.01 "
+        "assumes one");
   return all;
 }
 

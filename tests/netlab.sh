@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Hosts out of network namespaces on this machine, joined by a bridge, every link shaped to RATE. Root, iproute2.
 #   netlab.sh can               exit 0 where namespaces work here, else 1 and one line why not
-#   netlab.sh up N RATE         e.g. netlab.sh up 3 2gbit
+#   netlab.sh up N RATE [BURST [MTU]]   e.g. netlab.sh up 3 2gbit. BURST, 256kb, passes at once after a pause: on slow links
+#                               that stand for fast ones a packet or two, or small buckets never meet the rate. MTU: 1500
 #   netlab.sh mpirun N CMD...   one rank on each of hosts 1..N, TCP over the shaped links; extra options in MPIRUN_ARGS
 #   netlab.sh on H CMD...       a command on host H
 #   netlab.sh link H up|down    pulls or plugs the cable of host H
@@ -24,17 +25,18 @@ can)
   ip netns del gpumonth-try
   [ $ok = 0 ] || { echo "the kernel refuses veth links or tc tbf"; exit 1; } ;;
 up)
-  n=$2 rate=$3
+  n=$2 rate=$3 burst=${4:-256kb} mtu=${5:-1500}
   ip netns add $switch
   ip -n $switch link add br0 type bridge; ip -n $switch link set br0 up
   for i in $(seq 1 "$n"); do
     ip netns add $prefix$i
     ip link add eth0 netns $prefix$i type veth peer name p$i netns $switch
     ip -n $prefix$i addr add $net.$i/24 dev eth0
+    ip -n $prefix$i link set eth0 mtu "$mtu"; ip -n $switch link set p$i mtu "$mtu"
     ip -n $prefix$i link set eth0 up; ip -n $prefix$i link set lo up
     ip -n $switch link set p$i master br0 up
-    tc -n $prefix$i qdisc add dev eth0 root tbf rate "$rate" burst 256kb latency 100ms  # outgoing
-    tc -n $switch qdisc add dev p$i root tbf rate "$rate" burst 256kb latency 100ms     # incoming
+    tc -n $prefix$i qdisc add dev eth0 root tbf rate "$rate" burst "$burst" latency 100ms  # outgoing
+    tc -n $switch qdisc add dev p$i root tbf rate "$rate" burst "$burst" latency 100ms     # incoming
   done ;;
 agent)  # mpirun's "ssh": HOST COMMAND...
   h=${2##*.}; shift 2
@@ -52,5 +54,5 @@ down)
   for h in $(hosts); do ip netns pids $prefix"$h" | xargs -r kill -9 2>/dev/null || true; ip netns del $prefix"$h"; done
   ip netns del $switch 2>/dev/null || true
   rm -rf "$state" ;;
-*) sed -n 2,8p "$0"; exit 2 ;;
+*) sed -n 2,9p "$0"; exit 2 ;;
 esac

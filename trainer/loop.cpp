@@ -115,7 +115,7 @@ class Loop {
   comm::ReducerOptions reducer_options() const {
     return {.bf16_wire = config_.comm.wire == "bf16",
             .shard_optimizer = config_.comm.sharding == "optimizer" && !(state_ && state_->shared()),
-            .adds = step_.needs_sums()};
+            .stand_in = step_.stand_in()};
   }
 
   std::unique_ptr<Dataset> make_dataset() const {

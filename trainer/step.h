@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "comm/gradient_reducer.h"
 #include "runlog/record.h"
 #include "trainer/data/batch.h"
@@ -53,8 +54,8 @@ class TrainingStep {
   virtual ResumableState* state() { return nullptr; }
   /// Its own source of samples; null: the one that the configuration names. Called once.
   virtual std::unique_ptr<Dataset> make_dataset() { return nullptr; }
-  /// False: gradients need only be sent (ReducerOptions::adds).
-  virtual bool needs_sums() const { return true; }
+  /// What its gradients are (ReducerOptions::stand_in).
+  virtual comm::StandIn stand_in() const { return {}; }
   /// Says in the log what the configuration does not know of this step.
   virtual void describe(runlog::RunInfo&) const {}
 };

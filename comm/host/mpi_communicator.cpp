@@ -106,11 +106,11 @@ void MpiCommunicator::all_reduce_sum(std::span<float> values) {
   wait(request);
 }
 
-void MpiCommunicator::send_as_all_reduce(std::span<float> values) {
-  if (shared_ || values.size() < kSmallest)
-    return all_reduce_sum(values);  // where adding is the sending, or is nothing
+void MpiCommunicator::all_reduce_in_place_of(std::span<float> values, const StandIn& stand_in) {
+  const bool round_the_ring = static_cast<double>(values.size()) >= stand_in.byte_scale * double{kSmallest};
+  if (shared_ || !round_the_ring) return all_reduce_sum(values);  // where adding is the sending, or is nothing
   const Watchdog::Guard guard(*watchdog_, channel_, "all-reduce", static_cast<std::int64_t>(values.size_bytes()));
-  ring_->send_only(values);
+  stand_in.adds ? ring_->sum(values) : ring_->send_only(values);
 }
 
 void MpiCommunicator::all_reduce_sum(std::span<double> values) {

@@ -25,7 +25,7 @@ class MpiCommunicator final : public Communicator {
   std::string description() const override;
   void all_reduce_sum(std::span<float> values) override;
   void all_reduce_sum(std::span<double> values) override;
-  void send_as_all_reduce(std::span<float> values) override;
+  void all_reduce_in_place_of(std::span<float> values, const StandIn& stand_in) override;
   void reduce_scatter_sum(std::span<float> values) override;
   void all_gather(std::span<float> values) override;
   void all_to_all(std::span<const float> sent, std::span<float> received) override;

@@ -25,7 +25,7 @@ struct ThreadReducer::Impl {
   Impl(Transport& over, float* buffer, std::vector<Segment> all, std::int64_t bucket_bytes,
        const ReducerOptions& options)
       : transport(over), gradients(buffer), segments(std::move(all)), buckets(plan_buckets(segments, bucket_bytes)),
-        sharded(options.shard_optimizer && over.ranks().size() > 1), adds(options.adds),
+        sharded(options.shard_optimizer && over.ranks().size() > 1), stand_in(options.stand_in),
         owned(sharded ? owned_segments(buckets, over.ranks().rank(), over.ranks().size()) : merged(segments)) {
     if (options.bf16_wire)
       user_error("comm.wire = \"bf16\" needs comm.transport = \"nccl\", not \"{}\": use comm.wire = \"fp32\"",
@@ -162,7 +162,7 @@ struct ThreadReducer::Impl {
       times[b].start_s = seconds_since(step_start);
       const std::span<float> values(gradients + buckets[b].range.offset,
                                     static_cast<std::size_t>(buckets[b].range.count));
-      adds ? communicator->all_reduce_sum(values) : communicator->send_as_all_reduce(values);
+      communicator->all_reduce_in_place_of(values, stand_in);
       times[b].end_s = seconds_since(step_start);
       inside_s += times[b].end_s - times[b].start_s;
     }
@@ -192,7 +192,8 @@ struct ThreadReducer::Impl {
   float* gradients;
   std::vector<Segment> segments;
   std::vector<Bucket> buckets;
-  bool sharded, adds;
+  bool sharded;
+  StandIn stand_in;
   std::vector<Segment> owned;
   std::vector<bool> launches;                  // by segment: it is the last of a bucket
   std::unique_ptr<Communicator> communicator;  // null with one rank

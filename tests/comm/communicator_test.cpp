@@ -79,9 +79,11 @@ TEST_CASE("so are sums by MPI messages, as between hosts") {
 TEST_CASE("what is only sent is not added") {
   MpiTransport over_messages(60, false);
   Communicator& comm = over_messages.ranks();
-  for (const std::size_t size : {8192, 65536, 1000003}) {
-    std::vector<float> values(size, std::ldexp(1.0f, comm.rank()));  // a sum of several is no power of two
-    comm.send_as_all_reduce(values);
+  // what stands for enough goes round the ring however small it is, and only there nothing is added
+  for (const auto& [size, scale] : {std::pair{8192, 1.0}, {65536, 1.0}, {1000003, 1.0}, {9, 1e-3}, {2, 1e-4}}) {
+    std::vector<float> values(static_cast<std::size_t>(size),
+                              std::ldexp(1.0f, comm.rank()));  // a sum of several is no power of two
+    comm.all_reduce_in_place_of(values, {.adds = false, .byte_scale = scale});
     int exponent = 0;
     const auto added =
         std::count_if(values.begin(), values.end(), [&](float value) { return std::frexp(value, &exponent) != 0.5f; });
@@ -92,6 +94,9 @@ TEST_CASE("what is only sent is not added") {
   }
   std::vector<float> more(100000);
   check_sums(comm, more);  // the ring is as it was
+  std::vector<float> little(100, std::ldexp(1.0f, comm.rank()));
+  comm.all_reduce_in_place_of(little, {.adds = false});  // too little for the ring: added
+  CHECK(little == std::vector<float>(100, std::ldexp(1.0f, comm.size()) - 1));
 }
 
 TEST_CASE("ranks of one host share memory") {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # jobs/sweep.sbatch and jobs/train.sbatch on a real Slurm of two nodes (network namespaces on this machine): a sweep that
-# is requeued in the middle and goes on, a training job that is signalled and resumes without losing a step, and the same
-# sweep through jobs/sweep.sh. Exit 77 where namespaces or Slurm are missing.
+# is requeued in the middle and goes on, the same sweep through jobs/sweep.sh, a training job that is signalled and resumes
+# without losing a step, and a sweep of replays that is signalled, requeued and completed. Exit 77 where namespaces or Slurm are missing.
 #   slurm_test.sh GPUMONTH
 set -euo pipefail
 gpumonth=$(readlink -f "$1")
@@ -92,4 +92,22 @@ exists "$work/train/finished" || fail "the run is not finished"
 [[ $(steps_of "$work/train") == "$(seq 400)" ]] || fail "steps are missing from its logs"
 grep -q '^stopped by SIGUSR1' "$work/train.out" || fail "it did not say that it was stopped"
 grep -q '^done: 400 steps' "$work/train.out" || fail "it did not say that it was done"
+
+echo "== replays of its log, signalled as before a preemption"
+job=$(submit replay jobs/replay.sbatch "$work/local/weak-b8-n1-r1/run.h5" --ranks "1 2" --repeats 2 --steps 150 --gpumonth "$gpumonth" \
+  --out "$work/replay")
+wait_for 60 "the second replay" exists "$work/replay/n2-r1/run.h5"
+exists "$work/replay/n1-r1/finished" || fail "the second replay began before the first was over"
+on_slurm scancel --signal=USR1 --batch "$job"
+wait_for 60 "the job back in the queue" is_pending "$job"
+! exists "$work/replay/n2-r2/finished" || fail "the replays were over before the signal"
+start_now "$job"
+wait_for 180 "the end of the replays" is_complete "$job"
+grep -q 'back into the queue' "$work/replay.out" || fail "it did not say that it was stopped"
+grep -q '1 ranks repeat 1, was there' "$work/replay.out" || fail "a finished replay was repeated"
+for run in n1-r1 n2-r1 n1-r2 n2-r2; do
+  [[ $(steps_of "$work/replay/$run") == "$(seq 150)" ]] || fail "$run: steps are missing from its log"
+  h5dump -a /origin "$work/replay/$run/run.h5" | grep -q '"replayed"' || fail "$run does not say that it was replayed"
+done
+[[ $(cut -d, -f1 "$work/replay/curve.csv" | tail -n +2 | sort -n | xargs) == "1 1 2 2" ]] || fail "the curve: $(cat "$work/replay/curve.csv")"
 echo "all as expected"

@@ -11,6 +11,7 @@
 
 using namespace gpumonth;
 using namespace gpumonth::replay;
+using gpumonth::tests::contains;
 
 namespace {
 
@@ -98,4 +99,27 @@ TEST_CASE("what was put into a log's ranks is found again") {
   CHECK(off.at(5, 63).backward_s == 30e-3);
   CHECK(on.at(5, 0).backward_s != on.at(5, 1).backward_s);
   CHECK(on.at(5, 0).other_s == off.at(5, 0).other_s);
+}
+
+TEST_CASE("one GPU's log has no spread; one that is given is drawn") {
+  const Recording recording = record({samples::run()});
+  REQUIRE(recording.spread.persistent == 0);
+  WhatIf changes;
+  set_stragglers(changes, " 0.03, 0.01 ");
+  const ReplayedSteps steps(recording, changes, 3);
+  double mean = 0, square = 0;
+  constexpr int kRanks = 4000;
+  for (int r = 0; r < kRanks; ++r) {
+    const double factor = steps.factor(1, r);
+    mean += factor / kRanks;
+    square += factor * factor / kRanks;
+  }
+  CHECK(mean == Approx(1).margin(0.002));
+  CHECK(std::sqrt(square - mean * mean) == Approx(std::hypot(0.03, 0.01)).epsilon(0.05));
+  CHECK(to_text(changes) == "stragglers of 3 % between ranks and 1 % from step to step, assumed");
+
+  set_stragglers(changes, "off");
+  CHECK(ReplayedSteps(recording, changes, 3).factor(1, 7) == 1);
+  for (const char* wrong : {"yes", "0.02", "0.02,0.01,0", "2,1", "-0.1,0", ""})
+    CHECK_THROWS_WITH(set_stragglers(changes, wrong), contains("give on, off, or two shares"));
 }

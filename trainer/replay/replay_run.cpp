@@ -52,7 +52,7 @@ ReplayResult replay_run(const ReplayOptions& options, comm::Transport& transport
   if (transport.ranks().rank() == 0) require_new_log(resolved.directory);
   ReplayResult result;
   result.ready_source = recording.ready.source;
-  if (options.changes.stragglers) result.spread = recording.spread;
+  result.spread = replay::spread_of(options.changes, recording.spread);
   result.run = train(config, resolved, transport, step);
   result.lateness = step.lateness(config.log.steady_after);
   if (result.lateness.share <= options.most_late) return result;

@@ -48,7 +48,7 @@ class ReplayedStep final : public TrainingStep {
   /// Nothing is trained: loss and gradient norm are 0.
   StepResult finish() override;
   std::unique_ptr<Dataset> make_dataset() override;  ///< samples of nothing, in the recorded time
-  bool needs_sums() const override { return adds_; }
+  comm::StandIn stand_in() const override { return {adds_, byte_scale_}; }
   void describe(runlog::RunInfo& info) const override;  ///< whose compute this is
 
   /// Collective, the same on every rank. Of the steps after the first `warm_up`, or of all where there are no more.
