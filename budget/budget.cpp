@@ -102,6 +102,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   const Sample sample = training ? training->sample : drawn_sample(uncertain_inputs(s, utilisation, nullptr, 1));
   budget.rungs =
       climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample), on_gpus});
+  budget.data = data_rules(s, sample, on_gpus, budget.rungs);
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
   for (auto& group : {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
                       inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),

@@ -15,6 +15,7 @@
 #include "budget/ladder/ladder.h"
 #include "budget/plan/scaling_basis.h"
 #include "budget/plan/sweep.h"
+#include "budget/results/data_rules.h"
 #include "budget/results/lines.h"
 #include "scaling/fit/fit.h"
 
@@ -41,6 +42,7 @@ struct Budget {
   std::vector<std::string> notes;       ///< what is unknown or left out, and why
   std::map<std::string, Input> fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
   std::optional<ScalingBasis> basis;    ///< where the efficiency on many GPUs comes from; nothing: it is not known
+  std::optional<DataRules> data;        ///< the same by both rules of the data; nothing: one of them is not known
   std::vector<SweepRow> sweep;
   std::vector<InputShare> months_shares, usd_shares;  ///< of GPU-months and money, the most important first
 };

@@ -68,7 +68,7 @@ void add_budget(Command app) {
       "  gpumonth budget configs/scenarios/sora-2024.toml --runs runs/*/run.h5\n"
       "  gpumonth budget configs/scenarios/sora-2024.toml --gpus 512,1024,2048,4096,8192,16384\n"
       "  gpumonth budget --backtest\n"
-      "  gpumonth budget configs/scenarios/sora-2024.toml --set training.data_factor=3..6 --set "
+      "  gpumonth budget configs/scenarios/sora-2024.toml --set data.overtraining=2..8 --set "
       "cost.gpus=4096");
   command.add_option("scenario", options->scenario, "scenario file, see configs/scenarios/").type_name("SCENARIO.toml");
   command.add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")

@@ -22,8 +22,10 @@ std::vector<LayerFlops> layer_flops(const ModelConfig& model) {
   };
 }
 
-std::int64_t forward_macs(const ModelConfig& model) {
-  const std::int64_t T = model.tokens(), L = model.depth, h = model.hidden_size, m = model.mlp_hidden();
+std::int64_t forward_macs(const ModelConfig& model) { return forward_macs(model, model.tokens()); }
+
+std::int64_t forward_macs(const ModelConfig& model, std::int64_t tokens) {
+  const std::int64_t T = tokens, L = model.depth, h = model.hidden_size, m = model.mlp_hidden();
   const std::int64_t block = 4 * T * h * h + 2 * T * h * m + 2 * T * T * h + 6 * h * h;
   const std::int64_t embed = T * model.patch_in() * h + kFrequencyEmbeddingSize * h + h * h;
   const std::int64_t final_layer = 2 * h * h + T * model.patch_out() * h;

@@ -27,7 +27,9 @@ struct LayerFlops {
 /// Every kind of layer in the order of the forward pass.
 std::vector<LayerFlops> layer_flops(const ModelConfig& model);
 
-std::int64_t forward_macs(const ModelConfig& model);   ///< per sample
+std::int64_t forward_macs(const ModelConfig& model);  ///< per sample
+/// Per sample of so many tokens, whatever the size of the model's own samples.
+std::int64_t forward_macs(const ModelConfig& model, std::int64_t tokens);
 std::int64_t forward_flops(const ModelConfig& model);  ///< per sample: 2 x MACs
 std::int64_t train_flops(const ModelConfig& model);    ///< per sample: 3 x forward
 /// Per sample: what a training step computes a second time with recompute, all blocks but the last two (their

@@ -11,7 +11,21 @@ bool has_samples(const Scenario& s) {
   return s.has("training.samples") || s.has_all({"training.base_batch", "training.base_steps", "training.data_factor"});
 }
 
-bool has_compute(const Scenario& s) { return has_samples(s) || has_published_compute(s); }
+bool has_compute(const Scenario& s) { return s.is_by_law() || has_samples(s) || has_published_compute(s); }
+
+Number years_of_video(const Scenario& s) {
+  constexpr double kSecondsPerYear = 365.25 * kSecondsPerDay;
+  const Inputs<Number> in(s);
+  if (!has_samples(s) || !s.has("video.clip_length") || !(video_share(in).high > 0)) return {};
+  return (samples_seen(in) * video_share(in) * s.at("video.clip_length") / kSecondsPerYear)
+      .as("year", "samples x video share x clip length");
+}
+
+const char* critical_batch_key(const Scenario& s) {
+  const bool clips = s.model.is_video() && video_share(Inputs<Number>(s)).high > 0;
+  if (clips && s.has("batch.critical_clips")) return "batch.critical_clips";
+  return s.has("batch.critical") ? "batch.critical" : nullptr;
+}
 
 Number reached_utilisation(const Scenario& s, const std::vector<Efficiency>& runs) {
   const Number measured = pooled_mfu(runs);

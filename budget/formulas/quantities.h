@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "budget/formulas/data.h"
 #include "budget/formulas/inputs.h"
 #include "budget/inputs/efficiency.h"
 #include "model/flops.h"
@@ -19,6 +20,12 @@ bool has_published_compute(const Scenario& scenario);
 bool has_samples(const Scenario& scenario);
 /// Whether the scenario says enough for a compute: samples, or a published base.
 bool has_compute(const Scenario& scenario);
+
+/// Of the clips among samples_seen(); unknown where there are none, or of no known length.
+Number years_of_video(const Scenario& scenario);
+
+/// The key of the critical batch that counts: in clips where the samples are such; nullptr where it is not known.
+const char* critical_batch_key(const Scenario& scenario);
 
 /// Model FLOPs over peak: of the runs, else of the recipe's own benchmark, else as published.
 Number reached_utilisation(const Scenario& scenario, const std::vector<Efficiency>& runs);
@@ -94,9 +101,16 @@ V counted_compute(const Inputs<V>& in) {
                "samples x (share x 6 MACs(clip) + (1 - share) x 6 MACs(image))");
 }
 
-/// Of those three the last that the scenario has the inputs of.
+/// Samples that the chosen rule of the data (training.data) trains on.
+template <class V>
+V samples_trained(const Inputs<V>& in) {
+  return in.scenario().is_by_law() ? law_samples(in) : samples_seen(in);
+}
+
+/// By law where training.data says so; else of the three above the last that the scenario has the inputs of.
 template <class V>
 V compute(const Inputs<V>& in) {
+  if (in.scenario().is_by_law()) return law_compute(in);
   if (has_samples(in.scenario())) return counted_compute(in);
   return in.has("training.flops_per_operation") ? published_flops(in) : published_compute(in);
 }

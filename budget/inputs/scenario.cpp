@@ -12,13 +12,14 @@
 
 #include "base/error.h"
 #include "base/shipped.h"
+#include "budget/inputs/scenario_data.h"
 #include "budget/inputs/scenario_numbers.h"
 
 namespace gpumonth::budget {
 namespace {
 
 /// Tables that can be taken from a file that scenarios share: [goodput] from = "../published/goodput.toml".
-constexpr std::array kSharedTables = {"scaling", "batch", "goodput", "cost", "utilisation"};
+constexpr std::array kSharedTables = {"scaling", "batch", "goodput", "cost", "utilisation", "data"};
 
 /// What a scenario may have several of.
 struct ListKind {
@@ -83,6 +84,15 @@ void declare_curve(config::Table& table, CurveReference& curve) {
   table.field("curve_name", curve.name, {.help = "which curve of the CSV, where it holds several"});
 }
 
+void declare_data(config::Table& root, DataReference& data) {
+  root.table("training")
+      .field("data", data.rule,
+             {.one_of = {"article", "law"},
+              .help = "what the budget trains on; article: the samples said here; law: the tokens of [data]"});
+  root.table("data").field("laws", data.laws, {.help = "file of scaling laws, relative to this file"});
+  root.table("data").field("curriculum", data.curriculum, {.help = "file of stages, relative to this file"});
+}
+
 void declare(Raw& raw, Scenario& scenario) {
   raw.root.field("title", scenario.title, {.help = "one line"});
   raw.root.field("summary", scenario.summary, {.help = "what is estimated, and who did"});
@@ -97,6 +107,7 @@ void declare(Raw& raw, Scenario& scenario) {
   raw.root.table("model_source").field("source", raw.model_source, {.help = "who says that this is the model"});
   declare_plan(raw.root.table("plan"), scenario.plan);
   declare_curve(raw.root.table("scaling"), scenario.curve);
+  declare_data(raw.root, scenario.data);
   for (std::size_t i = 0; i < kSharedTables.size(); ++i)
     raw.root.table(kSharedTables[i]).field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
   for (const auto& key : scenario_keys()) {
@@ -210,16 +221,8 @@ void add_hardware_and_model(Scenario& s, const Raw& raw, const std::vector<std::
   s.inputs["model"] = plain_input("model", 1, "1", model_tag, model_source);
 }
 
-/// A curve's path counts from the scenario, where it is not found there from the working folder (--set).
 void find_curve(Scenario& s) {
-  namespace fs = std::filesystem;
-  if (s.curve.file.empty()) return;
-  const fs::path beside = (fs::path(s.path).parent_path() / s.curve.file).lexically_normal();
-  if (fs::path(s.curve.file).is_relative() && (fs::exists(beside) || !fs::exists(s.curve.file)))
-    s.curve.file = beside.string();
-  if (!fs::exists(s.curve.file))
-    user_error("{}: scaling.curve: no such file {}: give the path of a CSV, relative to the scenario", s.path,
-               s.curve.file);
+  if (!s.curve.file.empty()) s.curve.file = file_beside(s, s.curve.file, "scaling.curve", "CSV");
 }
 
 /// A clip's latent frames are the model's frames.
@@ -240,6 +243,10 @@ void set_frames(Scenario& s) {
 
 bool Scenario::has_all(std::initializer_list<const char*> keys) const {
   return std::all_of(keys.begin(), keys.end(), [this](const char* key) { return has(key); });
+}
+
+bool Scenario::has_law() const {
+  return curriculum && has_all({"data.optimal_tokens", "data.overtraining"}) && !has("training.flop_per_sample");
 }
 
 Number Scenario::at(const std::string& key) const {
@@ -271,6 +278,7 @@ Scenario load_scenario(const std::filesystem::path& named, const std::vector<std
   set_frames(scenario);
   find_curve(scenario);
   model::validate(scenario.model);
+  set_data(scenario);
   return scenario;
 }
 

@@ -7,11 +7,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "budget/inputs/curriculum.h"
+#include "budget/inputs/data_laws.h"
 #include "budget/inputs/distribution.h"
 #include "budget/inputs/memory_plan.h"
 #include "budget/inputs/number.h"
@@ -50,6 +53,13 @@ struct CurveReference {
   std::string choice = "auto";  ///< "runs" or "curve" goes first; auto: runs as far as they reach
 };
 
+/// What decides how much the model is trained on.
+struct DataReference {
+  std::string rule = "article";  ///< training.data: "article", the samples of [training]; "law", the tokens of [data]
+  std::string laws;              ///< file of budget/inputs/data_laws.h, relative to the scenario; empty: none
+  std::string curriculum;        ///< file of budget/inputs/curriculum.h; empty: none
+};
+
 /// An entry of a list. Its numbers are inputs like all others: input("video") names the one of its key `video`.
 struct ListEntry {
   std::string list, id, name;  ///< "uploads"; in JSON and for --set; for people
@@ -68,9 +78,14 @@ struct Scenario {
   std::map<std::string, Input> inputs;  ///< by key; only those that the scenario gives
   MemoryPlan plan;
   CurveReference curve;
+  DataReference data;
+  std::vector<DataLaw> laws;             ///< those of data.laws
+  std::optional<Curriculum> curriculum;  ///< that of data.curriculum
 
   bool has(const std::string& key) const { return inputs.contains(key); }
   bool has_all(std::initializer_list<const char*> keys) const;
+  bool has_law() const;  ///< whether it says enough for tokens by law, whichever rule is chosen
+  bool is_by_law() const { return data.rule == "law"; }  ///< training.data: then it has_law()
   /// The number under `key`; unknown (NaN) where the scenario does not give it. std::logic_error: no such key.
   Number at(const std::string& key) const;
 };

@@ -21,6 +21,8 @@ constexpr ScenarioKey kKeys[] = {
     {"video.clip_length", "s", 0.01, 7200, kOptional, kDrawn, "length of a training and sampling clip", kMilli},
     {"video.frame_rate", "1/s", 0.1, 1000, kOptional, kDrawn, "frames per second before the autoencoder"},
     {"video.temporal_compression", "1", 1, 1000, kOptional, kDrawn, "frames per latent frame"},
+    {"video.spatial_compression", "1", 1, 1000, kOptional, kNotDrawn,
+     "pixels per latent pixel along an edge, for the stages of data.curriculum"},
     {"video.share", "1", 0, 1, kOptional, kDrawn, "share of the training samples that are clips; the rest are images",
      kPerCent},
 
@@ -40,6 +42,10 @@ constexpr ScenarioKey kKeys[] = {
     {"training.flop_per_sample", "FLOP", 1e6, 1e22, kOptional, kDrawn,
      "training FLOP of one sample, where the model is no DiT and cannot be counted", kGiga},
 
+    {"data.optimal_tokens", "token", 1, 1e24, kOptional, kDrawn,
+     "tokens that scaling laws call optimal, at the model's size; left out: from data.laws", kBillions},
+    {"data.overtraining", "1", 1e-3, 1e6, kOptional, kDrawn, "over-training: tokens seen over the optimal ones"},
+
     {"utilisation.published_mfu", "1", 0.001, 1, kRequired, kNotDrawn,
      "model FLOPs over peak FLOPs, where nothing was measured", kPerCent},
     {"utilisation.gpu_seconds", "GPU-s/sample", 1e-9, 1e6, kOptional, kNotDrawn,
@@ -57,6 +63,8 @@ constexpr ScenarioKey kKeys[] = {
 
     {"batch.critical", "sample", 1, 1e12, kOptional, kDrawn,
      "critical batch: there twice the samples of a small batch are needed"},
+    {"batch.critical_clips", "clip", 1, 1e12, kOptional, kDrawn,
+     "critical batch in clips: the same where samples are clips, then instead of batch.critical"},
     {"batch.base", "sample", 1, 1e12, kOptional, kDrawn,
      "batch for which the samples seen are meant; else training.base_batch"},
 

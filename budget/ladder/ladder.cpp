@@ -6,9 +6,10 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted, measured_mfu, scaling, goodput};
-constexpr std::array kRungNames = {"as-published", "flops-counted", "attention-counted",
-                                   "measured-mfu", "scaling",       "goodput"};
+constexpr RungFunction kRungs[] = {as_published, flops_counted, attention_counted, data, measured_mfu,
+                                   scaling,      goodput};
+constexpr std::array kRungNames = {"as-published", "flops-counted", "attention-counted", "data", "measured-mfu",
+                                   "scaling",      "goodput"};
 
 }  // namespace
 

@@ -17,7 +17,7 @@
 namespace gpumonth::budget {
 
 /// In the order in which the ladder climbs them.
-enum class RungId { as_published, flops_counted, attention_counted, measured_mfu, scaling, goodput };
+enum class RungId { as_published, flops_counted, attention_counted, data, measured_mfu, scaling, goodput };
 
 const char* name(RungId id);  ///< "as-published": in text and JSON
 
@@ -70,6 +70,7 @@ using RungFunction = std::optional<Rung> (*)(const LadderContext&, const Rung* b
 std::optional<Rung> as_published(const LadderContext& context, const Rung* before);
 std::optional<Rung> flops_counted(const LadderContext& context, const Rung* before);
 std::optional<Rung> attention_counted(const LadderContext& context, const Rung* before);
+std::optional<Rung> data(const LadderContext& context, const Rung* before);
 std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* before);
 std::optional<Rung> scaling(const LadderContext& context, const Rung* before);
 std::optional<Rung> goodput(const LadderContext& context, const Rung* before);

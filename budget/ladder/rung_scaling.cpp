@@ -11,10 +11,12 @@ namespace {
 
 std::string batch_text(const Scenario& s, const TrainingPlan& training) {
   const double batch = training.simulation.global_batch();
-  if (!s.has("batch.critical")) return fmt::format("batch {}", grouped(batch));
+  const char* key = critical_batch_key(s);
+  if (key == nullptr) return fmt::format("batch {}", grouped(batch));
+  const Number critical = s.at(key);
   const Number factor = drawn(training.outcome.samples_factor, {}, "1", "");
-  return fmt::format("batch {} against a critical one of {}: {} x the samples", grouped(batch),
-                     range_text(s.at("batch.critical"), grouped), range_text(factor, compact));
+  return fmt::format("batch {} against a critical one of {} {}s: {} x the samples", grouped(batch),
+                     range_text(critical, grouped), critical.unit, range_text(factor, compact));
 }
 
 std::string memory_text(const Scenario& s, const TrainingPlan& training) {
@@ -80,8 +82,8 @@ Number basis_provenance(const ScalingBasis& basis) {
 Number provenance(const Scenario& s, const TrainingPlan& training) {
   Number from = training.basis != nullptr ? basis_provenance(*training.basis) : exactly(1);
   for (const char* key :
-       {"scaling.reference_gpus", "scaling.transfer", "step.bandwidth", "batch.critical", "batch.base"})
-    if (s.has(key)) from = from * s.at(key);
+       {"scaling.reference_gpus", "scaling.transfer", "step.bandwidth", critical_batch_key(s), "batch.base"})
+    if (key != nullptr && s.has(key)) from = from * s.at(key);
   return from;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "base/quantile.h"
 #include "budget/formulas/costs.h"
@@ -79,7 +80,7 @@ bool Simulation::has_step() const {
 Column Simulation::step_factor(const Inputs<Column>& in, const Outcome& out) const {
   if (!has_step()) return in.constant(1);
   const auto n = static_cast<double>(gpus_);
-  const Column flop = out.compute_flop / samples_seen(in) * (global_batch() / n);  // of a GPU, per step
+  const Column flop = out.compute_flop / samples_trained(in) * (global_batch() / n);  // of a GPU, per step
   const Column products_s = flop / (scenario_.hardware.peak_flops_per_s * out.utilisation);
   const double shards = plan_.sharding == "none" ? 1 : n;
   const double update_s = kUpdateBytes * parameters_ / shards / scenario_.hardware.memory_bandwidth_bytes_per_s;
@@ -100,10 +101,12 @@ void Simulation::add_scaling(const Inputs<Column>& in, Outcome& out) const {
   out.step_factor = step_factor(in, out);
   out.efficiency = curve_efficiency(in) / (extra_recompute() * out.step_factor);
   out.samples_factor = in.constant(1);
-  if (s.has("batch.critical")) {
-    const Column critical = in.at("batch.critical");
-    // The samples are meant for the base batch; where that is not known, for one far below the critical one.
-    const char* base = s.has("batch.base") ? "batch.base" : "training.base_batch";
+  if (const char* key = critical_batch_key(s)) {
+    const Column critical = in.at(key);
+    // The samples are meant for the base batch; where that is not known, for one far below the critical one. The base
+    // model's batch is one of images and says nothing of clips.
+    const bool images = std::string_view(key) == "batch.critical";
+    const char* base = s.has("batch.base") || !images ? "batch.base" : "training.base_batch";
     const Column base_factor = s.has(base) ? Column(1 + in.at(base) / critical) : in.constant(1);
     out.samples_factor = samples_over_minimum(global_batch(), critical) / base_factor;
   }

@@ -56,6 +56,14 @@ Json rung_json(const Budget& budget, const Rung& rung) {
   return out;
 }
 
+Json data_json(const DataRules& data) {
+  const auto spread = [](const Spread& s) { return Json{{"low", s.low}, {"median", s.median}, {"high", s.high}}; };
+  Json out{{"rule", data.chosen}, {"rung", data.rung}, {"why", data.why}};
+  for (const auto& side : data.sides)
+    out[side.rule] = {{"compute_flop", spread(side.compute_flop)}, {"gpu_months", spread(side.gpu_months)}};
+  return out;
+}
+
 Json run_json(const Efficiency& run, Json& notes) {
   Json out{{"path", run.path},
            {"device_name", run.device_name},
@@ -177,6 +185,7 @@ std::string to_json_text(const Budget& budget) {
     for (std::size_t i = 0; i < std::min<std::size_t>(3, budget.months_shares.size()); ++i)
       out["most_important"].push_back(budget.months_shares[i].share.input);
   }
+  if (budget.data) out["data"] = data_json(*budget.data);
   if (!budget.sweep.empty()) out["sweep"] = sweep_json(budget.sweep);
   out["runs"] = Json::array();
   for (const auto& run : budget.runs) out["runs"].push_back(run_json(run, notes));

@@ -44,6 +44,20 @@ void add_ladder(std::string& out, const Budget& budget) {
     out += fmt::format("Median of the last rung: {} GPU-months\n", grouped(before->draws.median));
 }
 
+void add_data(std::string& out, const Budget& budget) {
+  if (!budget.data) return;
+  const DataRules& data = *budget.data;
+  add_heading(out,
+              fmt::format("{:<44}{:>16}{:>24}", fmt::format("By either rule of the data, GPU-months ({})", data.rung),
+                          "median", "90 % of the draws"));
+  for (const auto& side : data.sides)
+    out += fmt::format("training.data = {:<28}{:>16}{:>24}{}\n", fmt::format("\"{}\"", side.rule),
+                       grouped(side.gpu_months.median),
+                       fmt::format("{} .. {}", grouped(side.gpu_months.low), grouped(side.gpu_months.high)),
+                       side.rule == data.chosen ? "   chosen" : "");
+  for (const auto& line : wrap(data.why, kWidth)) out += line + "\n";
+}
+
 /// "7.6 M images", "5.04 min per H100-hour"; `device` is the first word of the device's name.
 std::string value_text(const Number& number, const std::string& device) {
   const bool flop = number.unit == "FLOP" || number.unit == "MAC";
@@ -102,6 +116,7 @@ std::string to_text(const Budget& budget) {
   out += fmt::format("{}\n{}, {} TFLOP/s dense bf16; a GPU-month has {} days\n", s.path, s.hardware.name,
                      s.hardware.peak_flops_per_s / 1e12, range_text(s.at("time.days_per_month"), compact));
   add_ladder(out, budget);
+  add_data(out, budget);
   if (!budget.runs.empty()) add_runs(out, budget);
   out += sweep_text(budget) + shares_text(budget);
   for (const auto& group : budget.groups) add_group(out, group, budget);

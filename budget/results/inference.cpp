@@ -61,6 +61,12 @@ void add_counted(const Scenario& s, const Rung* counted, Group& group) {
                            (counted->compute / (clip / clip_minutes(s))).as("min", "training / inference compute")});
 }
 
+/// What the training takes, counted and by the chosen rule of the data.
+const Rung* counted_training(const std::vector<Rung>& rungs) {
+  const Rung* data = find(rungs, RungId::data);
+  return data != nullptr ? data : find(rungs, RungId::attention_counted);
+}
+
 }  // namespace
 
 Number image_inference(const Scenario& s) {
@@ -86,8 +92,7 @@ Group inference_group(const Scenario& s, const std::vector<Rung>& rungs, std::ve
   else
     notes.push_back("inference: nothing as published, inference.image_step or sampling_steps is not given");
   if (clip_inference(s).known()) add_clip(s, find(rungs, RungId::as_published), group);
-  if (s.has_all({"video.clip_length", "inference.sampling_steps"}))
-    add_counted(s, find(rungs, RungId::attention_counted), group);
+  if (s.has_all({"video.clip_length", "inference.sampling_steps"})) add_counted(s, counted_training(rungs), group);
   return group;
 }
 

@@ -1,6 +1,7 @@
 // The training on N GPUs, number by number.
 #include <fmt/format.h>
 
+#include "budget/formulas/quantities.h"
 #include "budget/plan/training_plan.h"
 #include "budget/results/lines.h"
 
@@ -50,9 +51,9 @@ Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const Traini
   Number batch = gpus.as("sample", "replicas x plan.batch_per_replica");
   batch.low = batch.high = training->simulation.global_batch();
   group.lines.push_back({"global_batch", "batch of a step", batch});
-  if (s.has("batch.critical") && training->simulation.has_scaling())
+  if (const char* key = critical_batch_key(s); key != nullptr && training->simulation.has_scaling())
     group.lines.push_back({"samples_factor", "samples needed against a small batch",
-                           drawn(out.samples_factor, gpus * s.at("batch.critical"), "1", "McCandlish et al. 2018")});
+                           drawn(out.samples_factor, gpus * s.at(key), "1", "McCandlish et al. 2018")});
   add_memory(s, *training, group);
   if (const Rung* scaling = find(rungs, RungId::scaling); scaling != nullptr && training->basis != nullptr)
     group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", training->basis->reference),

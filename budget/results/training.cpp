@@ -29,6 +29,12 @@ Group training_group(const Scenario& s, std::vector<std::string>& notes) {
                            (s.at("training.parameters") / s.at("training.base_parameters")).as("1", "ratio")});
   if (has_samples(s))
     group.lines.push_back({"samples_seen", "samples seen by the model that is estimated", samples_seen(in)});
+  if (s.has_law()) {
+    group.lines.push_back({"law_tokens", "tokens by scaling laws and over-training", law_tokens(in)});
+    group.lines.push_back({"law_samples", "  in samples of the curriculum", law_samples(in)});
+    group.lines.push_back(
+        {"law_flops_per_token", "  FLOP to train on one, mean over its stages", law_flops_per_token(in)});
+  }
   return group;
 }
 

@@ -55,14 +55,14 @@ TEST_CASE("measured-mfu divides by the runs' MFU", "[ladder]") {
   const auto one = budget::efficiency_of(tests::make_run(0.4, 1)),
              two = budget::efficiency_of(tests::make_run(0.25, 2));
   const auto b = budget::make_budget(tests::sora(), {one, two});
-  const auto& before = b.rungs[2].gpu_months;
-  const auto& rung = b.rungs[3];
+  const auto& before = b.rungs[3].gpu_months;
+  const auto& rung = b.rungs[4];
   CHECK(rung.id == budget::RungId::measured_mfu);
   CHECK(rung.gpu_months.low == Approx(before.low / 0.4));
   CHECK(rung.gpu_months.high == Approx(before.high / 0.25));
   CHECK_THAT(rung.replacement, contains("measured (run run-1.h5, run run-2.h5 on Some CPU)"));
   const auto three = budget::efficiency_of(tests::make_run(0.4, 4));
-  CHECK_THAT(budget::make_budget(tests::sora(), {one, two, three}).rungs[3].replacement,
+  CHECK_THAT(budget::make_budget(tests::sora(), {one, two, three}).rungs[4].replacement,
              contains("measured (3 run logs on Some CPU)"));
   CHECK_THAT(rung.replacement, contains("carried over to the H100 SXM's datasheet peak (assumed)"));
   CHECK(rung.gpu_months.tag == budget::Tag::assumed);
@@ -70,9 +70,9 @@ TEST_CASE("measured-mfu divides by the runs' MFU", "[ladder]") {
 
 TEST_CASE("without runs the published utilisation stands in", "[ladder]") {
   const auto b = budget::make_budget(tests::sora(), {});
-  CHECK(b.rungs[3].gpu_months.low == Approx(b.rungs[2].gpu_months.low / 0.48));
-  CHECK(b.rungs[3].gpu_months.high == Approx(b.rungs[2].gpu_months.high / 0.33));
-  CHECK(b.rungs[3].inputs == std::vector<std::string>{"utilisation.published_mfu"});
+  CHECK(b.rungs[4].gpu_months.low == Approx(b.rungs[3].gpu_months.low / 0.48));
+  CHECK(b.rungs[4].gpu_months.high == Approx(b.rungs[3].gpu_months.high / 0.33));
+  CHECK(b.rungs[4].inputs == std::vector<std::string>{"utilisation.published_mfu"});
 }
 
 TEST_CASE("an H100's own MFU is not carried over", "[ladder]") {
@@ -82,8 +82,8 @@ TEST_CASE("an H100's own MFU is not carried over", "[ladder]") {
   run.info.peak_flops_per_s = 100e9;
   run.info.peak_source = "datasheet";
   const auto b = budget::make_budget(tests::sora(), {budget::efficiency_of(run)});
-  CHECK(b.rungs[3].inputs == std::vector<std::string>{"run run-1.h5"});
-  CHECK(b.rungs[3].replacement.find("carried over") == std::string::npos);
+  CHECK(b.rungs[4].inputs == std::vector<std::string>{"run run-1.h5"});
+  CHECK(b.rungs[4].replacement.find("carried over") == std::string::npos);
 }
 
 TEST_CASE("images alone: DiT-XL/2 at 256 px", "[ladder]") {
@@ -114,7 +114,8 @@ TEST_CASE("a scenario of one's own needs no published estimate", "[ladder]") {
 }
 
 TEST_CASE("every rung has 90 % of the same draws, within its ends", "[ladder]") {
-  const auto b = budget::make_budget(tests::sora(), {});
+  const std::vector<std::string> article{"training.data=article"};
+  const auto b = budget::make_budget(tests::sora(article), {});
   for (const auto& rung : b.rungs) {
     INFO(name(rung.id));
     CHECK(rung.gpu_months.low <= rung.draws.low);
@@ -128,11 +129,11 @@ TEST_CASE("every rung has 90 % of the same draws, within its ends", "[ladder]") 
   CHECK(b.rungs[1].draws.low == 2 * b.rungs[0].draws.low);  // draw by draw
   // With the MFU two log-normal factors: their logarithms' spreads add as squares.
   const auto half_width = [](double low, double high) { return 0.5 * std::log(high / low); };
-  CHECK(half_width(b.rungs[3].draws.low, b.rungs[3].draws.high) ==
+  CHECK(half_width(b.rungs[4].draws.low, b.rungs[4].draws.high) ==
         Approx(std::hypot(half_width(4, 10), half_width(0.33, 0.48))).epsilon(0.02));
-  const auto other_gpus = budget::make_budget(tests::sora(), {}, {.gpus = {512}});
-  const auto no_gpus = budget::make_budget(tests::sora({"cost.gpus=1000..2000"}), {});
-  for (std::size_t i = 0; i < 4; ++i) {
+  const auto other_gpus = budget::make_budget(tests::sora(article), {}, {.gpus = {512}});
+  const auto no_gpus = budget::make_budget(tests::sora({"training.data=article", "cost.gpus=1000..2000"}), {});
+  for (std::size_t i = 0; i < 5; ++i) {
     CHECK(other_gpus.rungs[i].draws.high == b.rungs[i].draws.high);
     CHECK(no_gpus.rungs[i].draws.high == b.rungs[i].draws.high);
   }

@@ -30,7 +30,7 @@ void check(const budget::Number& n, double low, double high, double tolerance) {
 
 TEST_CASE("the estimate of 2024 reproduces", "[sora]") {
   const auto b = budget::make_budget(tests::sora(), {});
-  REQUIRE(b.rungs.size() == 6);
+  REQUIRE(b.rungs.size() == 7);
   check(b.rungs[0].compute, 1.08e25, 2.70e25, 1e-12);
   check(b.rungs[0].gpu_months, 4211, 10528, 1e-4);
   check(line(b, "training", "base_gpu_months"), 0.39, 0.39, 3e-3);
@@ -69,7 +69,7 @@ TEST_CASE("the terminal shows them", "[sora]") {
                            "7.6 M images", "89 k", "124.6 k", "712 k", "720 k", "997 k"}) {
     CHECK_THAT(text, contains(part));
   }
-  for (const char* part : {"scaling ", "goodput ", "training.data_factor (", "On 4096 GPUs: full sharding"})
+  for (const char* part : {"scaling ", "goodput ", "data.overtraining (", "On 4096 GPUs: full sharding"})
     CHECK_THAT(text, contains(part));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {

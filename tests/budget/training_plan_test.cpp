@@ -64,32 +64,34 @@ budget::Sample ends(const budget::Scenario& s, bool high) {
 }  // namespace
 
 TEST_CASE("the draws' formulas are the ladder's", "[training-plan]") {
-  for (const auto& overrides : std::vector<std::vector<std::string>>{{"scaling.curve="},
-                                                                     {"scaling.curve=", "video.share=0.2..0.9"},
-                                                                     {"scaling.curve=", "training.samples=1e9..2e9"}}) {
+  for (const auto& overrides : std::vector<std::vector<std::string>>{
+           {"scaling.curve="},
+           {"scaling.curve=", "video.share=0.2..0.9"},
+           {"scaling.curve=", "training.data=article", "training.samples=1e9..2e9"}}) {
     const auto s = tests::sora(overrides);
     std::vector<std::string> notes;
     const auto utilisation = budget::reached_utilisation(s, {});
     const auto training = budget::make_training_plan(s, utilisation, nullptr, 4096, notes);
     const auto b = budget::make_budget(s, {});
     const auto low = training.simulation.evaluate(ends(s, false)), high = training.simulation.evaluate(ends(s, true));
-    CHECK(low.compute_flop[0] == Approx(b.rungs[2].compute.low));
-    CHECK(high.compute_flop[0] == Approx(b.rungs[2].compute.high));
-    CHECK(low.measured_months[0] == Approx(b.rungs[3].gpu_months.low));
-    CHECK(high.measured_months[0] == Approx(b.rungs[3].gpu_months.high));
+    CHECK(low.compute_flop[0] == Approx(rung(b, RungId::data).compute.low));
+    CHECK(high.compute_flop[0] == Approx(rung(b, RungId::data).compute.high));
+    CHECK(low.measured_months[0] == Approx(rung(b, RungId::measured_mfu).gpu_months.low));
+    CHECK(high.measured_months[0] == Approx(rung(b, RungId::measured_mfu).gpu_months.high));
   }
 }
 
 TEST_CASE("with one uncertain factor the draws' 90 % is its range", "[training-plan]") {
-  const auto b = budget::make_budget(
-      tests::sora({"scaling.curve=", "utilisation.published_mfu=0.4", "goodput.failure_rate=1e-5",
-                   "goodput.checkpoint=30", "goodput.restart=600", "goodput.other_stops=0.1", "batch.critical=5000"}),
-      {});
+  const auto b =
+      budget::make_budget(tests::sora({"training.data=article", "scaling.curve=", "utilisation.published_mfu=0.4",
+                                       "goodput.failure_rate=1e-5", "goodput.checkpoint=30", "goodput.restart=600",
+                                       "goodput.other_stops=0.1", "batch.critical_clips=5000"}),
+                          {});
   const auto& last = rung(b, RungId::goodput);
   const double goodput = line(b, "goodput").low;
   // Latin hypercube: quantiles of one factor are exact to a slice, 1 / 16,384 of the probability.
-  CHECK(last.gpu_months.low == Approx(b.rungs[3].gpu_months.low / goodput).epsilon(2e-3));
-  CHECK(last.gpu_months.high == Approx(b.rungs[3].gpu_months.high / goodput).epsilon(2e-3));
+  CHECK(last.gpu_months.low == Approx(rung(b, RungId::measured_mfu).gpu_months.low / goodput).epsilon(2e-3));
+  CHECK(last.gpu_months.high == Approx(rung(b, RungId::measured_mfu).gpu_months.high / goodput).epsilon(2e-3));
   CHECK(last.draws.median == Approx(std::sqrt(last.gpu_months.low * last.gpu_months.high)).epsilon(2e-3));
   REQUIRE(b.months_shares.size() == 1);
   CHECK(b.months_shares[0].share.input == "training.data_factor");
@@ -166,20 +168,21 @@ TEST_CASE("a curve whose batch per GPU falls says so, in the ladder and between 
   CHECK(std::none_of(b.notes.begin(), b.notes.end(),
                      [](const std::string& note) { return note.find("from 1,024 to 2,048") != std::string::npos; }));
   const auto alone = budget::make_budget(tests::sora({"cost.gpus=4096"}), {});
-  CHECK_THAT(alone.rungs[4].replacement, contains("its batch per GPU falls from 4 on 512 to 0.5 here"));
+  CHECK_THAT(rung(alone, RungId::scaling).replacement, contains("its batch per GPU falls from 4 on 512 to 0.5 here"));
   const auto few = budget::make_budget(tests::sora({"cost.gpus=1024"}), {});
-  CHECK_THAT(few.rungs[4].replacement, !contains("batch per GPU falls"));
+  CHECK_THAT(rung(few, RungId::scaling).replacement, !contains("batch per GPU falls"));
 }
 
 TEST_CASE("more GPUs mean a larger batch and more samples", "[training-plan]") {
-  const auto b = budget::make_budget(tests::sora({"batch.critical=2048", "batch.base=1"}), {}, {.gpus = {512, 16384}});
+  const auto b =
+      budget::make_budget(tests::sora({"batch.critical_clips=2048", "batch.base=1"}), {}, {.gpus = {512, 16384}});
   CHECK(b.sweep[0].samples_factor.low == Approx((1 + 64 / 2048.) / (1 + 1 / 2048.)));
   CHECK(b.sweep[1].samples_factor.low == Approx(2 / (1 + 1 / 2048.)));
 }
 
 TEST_CASE("without a number of GPUs the ladder ends before scaling", "[training-plan]") {
   const auto b = budget::make_budget(tests::sora({"cost.gpus=1000..2000"}), {});
-  CHECK(b.rungs.size() == 4);
+  CHECK(b.rungs.size() == 5);
   CHECK_THAT(b.notes.back(), contains("scaling, goodput: left out"));
 }
 

@@ -49,7 +49,7 @@ TEST_CASE("gpumonth budget --gpus and --backtest", "[command]") {
   CHECK(out["sweep"][2]["gpus"] == 16384);
   CHECK(out["sweep"][2]["days"]["median"] < out["sweep"][0]["days"]["median"]);
   const auto one = nlohmann::json::parse(run_command(kBinary + " budget " + kScenario + " --json --gpus 512").out);
-  CHECK(one["rungs"][5]["median"].get<double>() == Approx(out["sweep"][0]["gpu_months"]["median"].get<double>()));
+  CHECK(one["rungs"].back()["median"].get<double>() == Approx(out["sweep"][0]["gpu_months"]["median"].get<double>()));
   const auto recipe = tests::source_path("configs/published/recipes/opensora2-s1.toml");
   const auto tested = run_command(kBinary + " budget --json --backtest " + recipe);
   REQUIRE(tested.exit_code == 0);
