@@ -69,10 +69,10 @@ void hold_layers(const Budget& budget, ScalingBasis& basis) {
 void note_recompute(Budget& budget) {
   const Scenario& s = budget.scenario;
   if (budget.basis || budget.layers || !pooled_mfu(budget.runs).known() || !(plan_overhead(s, s.plan) > 1)) return;
-  budget.notes.push_back(
-      fmt::format("recompute: the plan computes {} again, x {:.3g} the FLOPs, and nothing says what that costs beside the "
-                  "runs' MFU: name a curve (scaling.curve) or give runs on two or more rank counts",
-                  keeps_attention(s.plan) ? "its linear layers" : "its blocks", plan_overhead(s, s.plan)));
+  budget.notes.push_back(fmt::format(
+      "recompute: the plan computes {} again, x {:.3g} the FLOPs, and nothing says what that costs beside the "
+      "runs' MFU: name a curve (scaling.curve) or give runs on two or more rank counts",
+      keeps_attention(s.plan) ? "its linear layers" : "its blocks", plan_overhead(s, s.plan)));
 }
 
 void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
@@ -130,13 +130,13 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   }
   const TrainingPlan* on_gpus = training ? &*training : nullptr;
   const Sample sample = training ? training->sample : drawn_sample(uncertain_inputs(s, utilisation, nullptr, 1));
-  budget.rungs =
-      climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample), on_gpus,
-             budget.layers ? &*budget.layers : nullptr});
+  budget.rungs = climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample),
+                        on_gpus, budget.layers ? &*budget.layers : nullptr});
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
-  for (auto& group : {layers_group(budget.layers ? &*budget.layers : nullptr), plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
-                      inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
-                      demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
+  for (auto& group :
+       {layers_group(budget.layers ? &*budget.layers : nullptr), plan_group(s, budget.rungs, on_gpus),
+        training_group(s, budget.notes), inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
+        demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
 }

@@ -64,7 +64,8 @@ void declare(config::Table& table, Hardware& hardware) {
   table.field("power_w", hardware.power_w,
               {.unit = "W", .min = 20, .max = 5e4, .help = "board power limit", .slips = {1e3, 1e-3}});
   const auto rate = [&table](const char* key, double& value, const char* help) {
-    table.field(key, value, {.unit = "FLOP/s", .min = 1e12, .max = 2e17, .help = help, .slips = {1e12, 1e3, 1e-3, 1e15}});
+    table.field(key, value,
+                {.unit = "FLOP/s", .min = 1e12, .max = 2e17, .help = help, .slips = {1e12, 1e3, 1e-3, 1e15}});
   };
   rate("products_flops_per_s", hardware.products_flops_per_s, "large bf16 matrix products, best published kernels");
   rate("attention_forward_flops_per_s", hardware.attention_forward_flops_per_s, "attention forward, best published");

@@ -24,7 +24,7 @@ struct Hardware {
   double attention_forward_flops_per_s = std::numeric_limits<double>::quiet_NaN();
   double attention_backward_flops_per_s = std::numeric_limits<double>::quiet_NaN();
   std::string kernels_source;  ///< where these rates stand
-  std::string source;                                                              ///< where these numbers stand
+  std::string source;          ///< where these numbers stand
 };
 
 void declare(config::Table& table, Hardware& hardware);

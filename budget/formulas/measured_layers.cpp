@@ -53,12 +53,17 @@ Number as_number(const LayerUtilisation& utilisation, const MeasuredLayers& laye
     number.tag = std::max(number.tag, tag_of(log.origin));
   }
   if (layers.carried_over) number = number * carried_over();
-  return number.as("1", "model FLOPs / (seconds of the blocks, a T + b T^2, x peak), harmonic mean by FLOPs over lengths");
+  return number.as("1",
+                   "model FLOPs / (seconds of the blocks, a T + b T^2, x peak), harmonic mean by FLOPs over lengths");
 }
 
 MeasuredLayers evaluated(const Scenario& s, LayerFit fit) {
-  MeasuredLayers layers{.fit = std::move(fit), .lengths = training_lengths(s), .mfu = {}, .utilisation = {},
-                        .without_recompute = {}, .carried_over = false};
+  MeasuredLayers layers{.fit = std::move(fit),
+                        .lengths = training_lengths(s),
+                        .mfu = {},
+                        .utilisation = {},
+                        .without_recompute = {},
+                        .carried_over = false};
   layers.carried_over = model::match({s.hardware}, layers.fit.logs.front().device_name) == nullptr;
   const auto at = [&](const std::string& recompute, const LengthShares& lengths) {
     return as_number(utilisation_at(layers.fit, s.model, s.hardware.peak_flops_per_s, recompute, lengths), layers);
@@ -73,9 +78,10 @@ std::string fit_note(const MeasuredLayers& layers, const LeftOut& left_out) {
   std::string note = layers.fit.has_residual
                          ? fmt::format("layers as measured: {} lengths, residuals are within {:.1f} % (90 %)",
                                        layers.fit.lengths, 100 * layers.fit.model_error)
-                         : fmt::format("layers as measured: of two lengths there is no residual: {:.0f} % are assumed for "
-                                       "what a T + b T^2 leaves out; a log at a third length would say",
-                                       100 * layers.fit.model_error);
+                         : fmt::format(
+                               "layers as measured: of two lengths there is no residual: {:.0f} % are assumed for "
+                               "what a T + b T^2 leaves out; a log at a third length would say",
+                               100 * layers.fit.model_error);
   if (!left_out.empty()) note += ". Left out: " + to_text(left_out);
   return note;
 }
@@ -90,8 +96,7 @@ LengthShares training_lengths(const Scenario& s) {
   const double clips = share * clip_training_flops(in).low, images = (1 - share) * image_training_flops(in).low;
   LengthShares lengths;
   if (clips > 0) lengths.push_back({"clip", clips / (clips + images), tokens});
-  if (images > 0)
-    lengths.push_back({"image", images / (clips + images), static_cast<double>(image_model(s).tokens())});
+  if (images > 0) lengths.push_back({"image", images / (clips + images), static_cast<double>(image_model(s).tokens())});
   return lengths;
 }
 

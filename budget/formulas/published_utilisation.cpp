@@ -59,17 +59,18 @@ void bound_by_kernels(Scenario& s, std::vector<std::string>& notes) {
   const std::string recompute = published_recompute(s);
   const double ceiling = kernel_ceiling(s.hardware, s.model, recompute, lengths);
   if (!(input.number.high > ceiling)) return;
-  const std::string why = fmt::format(
-      "{} = {} is more than kernels can do on samples of {} tokens {}: {:.1f} % of the {}'s peak", kPublished,
-      range_text(input.number, percent), grouped(lengths.front().tokens), with_words(recompute), 100 * ceiling,
-      s.hardware.name);
+  const std::string why =
+      fmt::format("{} = {} is more than kernels can do on samples of {} tokens {}: {:.1f} % of the {}'s peak",
+                  kPublished, range_text(input.number, percent), grouped(lengths.front().tokens), with_words(recompute),
+                  100 * ceiling, s.hardware.name);
   if (!s.has("disclosed.gpu_hours") || input.number.low >= ceiling) {
     const double allowed = std::floor(1000 * ceiling) / 1000;
-    user_error("{}: {} ({}): say {}what it was reached with in utilisation.tokens and utilisation.recompute, or lower it, as "
-               "with --set {}={:g}{}",
-               s.path, why, s.hardware.kernels_source,
-               recompute == "full" ? "plan.recompute = \"linear\" where attention's outputs are kept, or " : "", kPublished,
-               std::min(input.number.low, allowed), input.number.low < allowed ? fmt::format("..{:g}", allowed) : "");
+    user_error(
+        "{}: {} ({}): say {}what it was reached with in utilisation.tokens and utilisation.recompute, or lower it, as "
+        "with --set {}={:g}{}",
+        s.path, why, s.hardware.kernels_source,
+        recompute == "full" ? "plan.recompute = \"linear\" where attention's outputs are kept, or " : "", kPublished,
+        std::min(input.number.low, allowed), input.number.low < allowed ? fmt::format("..{:g}", allowed) : "");
   }
   notes.push_back(why + "; the range of its kind of device is cut there");
   input.number.high = ceiling;

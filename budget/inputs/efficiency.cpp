@@ -157,7 +157,8 @@ void check_models(const std::vector<Efficiency>& runs) {
   const auto groups = that_belong_together(runs, &Efficiency::has_steps);
   for (const auto& a : groups)
     for (const auto& b : groups) {
-      if (a.front()->model_name != b.front()->model_name || is_other_length(a.front()->facts, b.front()->facts)) continue;
+      if (a.front()->model_name != b.front()->model_name || is_other_length(a.front()->facts, b.front()->facts))
+        continue;
       if (const auto differs = scaling::model_difference(a.front()->facts, b.front()->facts))
         user_error("{} and {} do not belong on one curve: {}; give them apart", a.front()->path, b.front()->path,
                    to_text(*differs));

@@ -45,8 +45,8 @@ struct Efficiency {
   double step_mfu_median = std::numeric_limits<double>::quiet_NaN();
   double step_mfu_p95 = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> forward_s, backward_s;  ///< by step that counts: per sample of a rank (layer_logs.h)
-  double hardware_over_model_flops = 1;  ///< above 1: the run recomputed activations
-  std::string why_unknown;               ///< why there is no MFU; empty where there is
+  double hardware_over_model_flops = 1;       ///< above 1: the run recomputed activations
+  std::string why_unknown;                    ///< why there is no MFU; empty where there is
 
   bool has_steps() const { return steps > 0; }
   bool has_mfu() const { return why_unknown.empty(); }

@@ -129,15 +129,17 @@ LayerFit fit_layers(std::vector<LayerLog> logs) {
   }
   fit.lengths = lengths.size();
   if (fit.lengths < 2)
-    user_error("{}: one length of samples says nothing of how a block's time grows: add a log of the same model with "
-               "other frames or another input_size",
-               names_of(fit.logs));
+    user_error(
+        "{}: one length of samples says nothing of how a block's time grows: add a log of the same model with "
+        "other frames or another input_size",
+        names_of(fit.logs));
   fit.times = fit_points(forward, all);
   const auto& [a, b] = fit.times.all;
   if (!(a > 0) || !(b > 0))
-    user_error("{}: the times of a block do not grow as a T + b T^2 (a = {:.3g} s, b = {:.3g} s): measure at lengths that "
-               "lie further apart, on an idle machine",
-               names_of(fit.logs), a, b);
+    user_error(
+        "{}: the times of a block do not grow as a T + b T^2 (a = {:.3g} s, b = {:.3g} s): measure at lengths that "
+        "lie further apart, on an idle machine",
+        names_of(fit.logs), a, b);
   fit.draws = bootstrapped(fit.logs);
   fit.has_residual = fit.lengths > 2;
   fit.model_error = fit.has_residual ? error_of_residuals(all, fit.times.all) : kStatedModelError;

@@ -30,12 +30,12 @@ struct LayerTimes {
 constexpr double kStatedModelError = 0.05;
 
 struct LayerFit {
-  std::vector<LayerLog> logs;      ///< in the order of their tokens
-  LayerTimes times;                ///< of the medians
-  std::vector<LayerTimes> draws;   ///< of bootstrapped medians
-  std::size_t lengths = 0;         ///< different ones
-  double model_error = 0;          ///< half width of the 90 % interval of log(seconds) beside the draws'
-  bool has_residual = false;       ///< model_error is from residuals; else it is the stated one
+  std::vector<LayerLog> logs;     ///< in the order of their tokens
+  LayerTimes times;               ///< of the medians
+  std::vector<LayerTimes> draws;  ///< of bootstrapped medians
+  std::size_t lengths = 0;        ///< different ones
+  double model_error = 0;         ///< half width of the 90 % interval of log(seconds) beside the draws'
+  bool has_residual = false;      ///< model_error is from residuals; else it is the stated one
 };
 
 /// Least squares of the relative errors of the logs' median steps. Throws UserError: fewer than two lengths; a or b not

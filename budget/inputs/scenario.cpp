@@ -63,10 +63,11 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
   table.field("sharding", plan.sharding,
               {.one_of = {"auto", "none", "optimizer", "full"},
                .help = "what the GPUs split among them; auto: the least that fits in the memory"});
-  table.field("recompute", plan.recompute,
-              {.one_of = {"none", "linear", "full"},
-               .same_as = {{"true", "full"}, {"false", "none"}},
-               .help = "what backward computes again: linear: all but attention, whose outputs are kept; full: whole blocks"});
+  table.field(
+      "recompute", plan.recompute,
+      {.one_of = {"none", "linear", "full"},
+       .same_as = {{"true", "full"}, {"false", "none"}},
+       .help = "what backward computes again: linear: all but attention, whose outputs are kept; full: whole blocks"});
   table.field("replica_gpus", plan.replica_gpus,
               {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
   table.field("batch_per_replica", plan.batch_per_replica,

@@ -1,5 +1,6 @@
-// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs; without any from a benchmark that
-// the scenario has of this training, or from what others have published.
+// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs, layer by layer where they are of the scenario's
+// blocks at several lengths; without any from a benchmark that the scenario has of this training, or from what others have
+// published.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,10 +40,9 @@ std::string what_was_measured(const LadderContext& context, const Number& mfu) {
 
 std::string what_layers_say(const Scenario& s, const MeasuredLayers& layers) {
   const LayerFit& fit = layers.fit;
-  std::string text =
-      fmt::format("{} of the datasheet peak: a block's seconds a T + b T^2, measured at {} ({} run logs on {})",
-                  range_text(layers.utilisation, percent), measured_lengths(fit), fit.logs.size(),
-                  fit.logs.front().device_name);
+  std::string text = fmt::format(
+      "{} of the datasheet peak: a block's seconds a T + b T^2, measured at {} ({} run logs on {})",
+      range_text(layers.utilisation, percent), measured_lengths(fit), fit.logs.size(), fit.logs.front().device_name);
   for (std::size_t i = 0; i < layers.lengths.size(); ++i)
     text += fmt::format("{} {} at the {} tokens of a {}", i == 0 ? ":" : ",", range_text(layers.mfu[i], percent),
                         grouped(layers.lengths[i].tokens), layers.lengths[i].id);

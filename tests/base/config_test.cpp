@@ -127,8 +127,10 @@ TEST_CASE("a word that a key once held, a boolean included, stands for one of it
   }
   config::load_text(root, "", "run.toml", {"kind=true"});
   CHECK(kind == "all");
-  CHECK_THROWS_WITH(config::load_text(root, "kind = 1", "run.toml"), tests::contains("expects a string, got an integer"));
-  CHECK_THROWS_WITH(config::load_text(root, "kind = \"some\"", "run.toml"), tests::contains("is not one of: none, all"));
+  CHECK_THROWS_WITH(config::load_text(root, "kind = 1", "run.toml"),
+                    tests::contains("expects a string, got an integer"));
+  CHECK_THROWS_WITH(config::load_text(root, "kind = \"some\"", "run.toml"),
+                    tests::contains("is not one of: none, all"));
 }
 
 TEST_CASE("a number out of range says the bound and the unit") {

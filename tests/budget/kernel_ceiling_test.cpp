@@ -38,7 +38,8 @@ TEST_CASE("recompute in FLOPs at a clip's length: 5 or 31 % more", "[ceiling][re
   for (const char* recompute : {"none", "linear", "full"}) {
     auto plan = s.plan;
     plan.recompute = recompute;
-    CHECK(budget::plan_overhead(s, plan) == Approx(budget::recompute_overhead(s.model, recompute, 184320)).epsilon(1e-3));
+    CHECK(budget::plan_overhead(s, plan) ==
+          Approx(budget::recompute_overhead(s.model, recompute, 184320)).epsilon(1e-3));
   }
 }
 
@@ -58,25 +59,26 @@ TEST_CASE("a utilisation above what kernels can do is refused with the ceiling",
 }
 
 TEST_CASE("what was measured is not refused", "[ceiling]") {
-  CHECK_NOTHROW(budget::make_budget(tests::sora({"plan.recompute=full"}), {budget::efficiency_of(tests::make_run(0.6))}));
+  CHECK_NOTHROW(
+      budget::make_budget(tests::sora({"plan.recompute=full"}), {budget::efficiency_of(tests::make_run(0.6))}));
 }
 
 TEST_CASE("a published utilisation knows its length and its recompute", "[ceiling]") {
   const std::vector<std::string> plain = {"utilisation.published_mfu=0.4"};
   CHECK(budget::utilisation_here(tests::sora(plain)).low == 0.4);
   // With full recompute 0.4 of the 42.4 % were reached; the same share of the 51.0 %.
-  const auto full = budget::utilisation_here(tests::sora({"utilisation.published_mfu=0.4", "utilisation.recompute=full"}));
+  const auto full =
+      budget::utilisation_here(tests::sora({"utilisation.published_mfu=0.4", "utilisation.recompute=full"}));
   CHECK(full.low == Approx(0.4 * ceiling("linear") / ceiling("full")));
   CHECK(full.tag == budget::Tag::assumed);
   // At 8,192 tokens more is possible than on a clip.
-  const auto at = budget::utilisation_here(tests::sora(
-      {"utilisation.published_mfu=0.4", "utilisation.tokens=8192", "utilisation.recompute=none"}));
+  const auto at = budget::utilisation_here(
+      tests::sora({"utilisation.published_mfu=0.4", "utilisation.tokens=8192", "utilisation.recompute=none"}));
   CHECK(at.low < 0.4 * 0.51 / 0.53);
   CHECK(at.low > 0.25);
   // 60 % are possible at 8,192 tokens, and nowhere near on a clip.
-  const auto b = budget::make_budget(tests::sora({"utilisation.published_mfu=0.5..0.6", "utilisation.tokens=8192",
-                                                  "utilisation.recompute=none"}),
-                                     {});
+  const auto b = budget::make_budget(
+      tests::sora({"utilisation.published_mfu=0.5..0.6", "utilisation.tokens=8192", "utilisation.recompute=none"}), {});
   const auto& rung = *find(b.rungs, budget::RungId::measured_mfu);
   CHECK(rung.utilisation.high < ceiling("linear"));
   CHECK(rung.gpu_months.low <= rung.draws.low * (1 + 1e-12));

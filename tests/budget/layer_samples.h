@@ -13,9 +13,9 @@
 namespace gpumonth::tests {
 
 struct PlantedLayers {
-  double a = 4e-6, b = 1.5e-10;          ///< s per token and per square of tokens: one block, forward and backward
-  double forward_share = 1.0 / 3;        ///< of both
-  double noise = 0;                      ///< steps alternate by this share up and down, in pairs
+  double a = 4e-6, b = 1.5e-10;    ///< s per token and per square of tokens: one block, forward and backward
+  double forward_share = 1.0 / 3;  ///< of both
+  double noise = 0;                ///< steps alternate by this share up and down, in pairs
   std::string device = "NVIDIA H200", dtype = "bf16";
   int hidden_size = 6144, num_heads = 48, depth = 2, steps = 43;
 };
@@ -31,9 +31,9 @@ inline runlog::Run layer_run(int frames, const PlantedLayers& planted = {}) {
   model.frames = frames;
   run.path = fmt::format("w{}-d{}-f{}.h5", model.hidden_size, model.depth, frames);
   run.info.model_name = fmt::format("w{}-d{}-f{}", model.hidden_size, model.depth, frames);
-  run.info.config_toml =
-      fmt::format("[model]\ninput_size = 64\nhidden_size = {}\nnum_heads = {}\ndepth = {}\nframes = {}\n\n[run]\nsteps = 9\n",
-                  model.hidden_size, model.num_heads, model.depth, frames);
+  run.info.config_toml = fmt::format(
+      "[model]\ninput_size = 64\nhidden_size = {}\nnum_heads = {}\ndepth = {}\nframes = {}\n\n[run]\nsteps = 9\n",
+      model.hidden_size, model.num_heads, model.depth, frames);
   run.info.backend = "cuda";
   run.info.dtype = planted.dtype;
   run.info.device_name = planted.device;

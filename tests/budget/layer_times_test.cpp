@@ -212,8 +212,8 @@ TEST_CASE("one length, the same length twice, and times that fall", "[layers]") 
   const auto one = budget::make_budget(tests::sora(), tests::efficiencies({layer_run(8)}));
   CHECK_THAT(notes_of(one), contains("its blocks were measured at one length"));
   CHECK_THAT(find(one.rungs, budget::RungId::measured_mfu)->replacement, contains("run w6144-d2-f8.h5"));
-  const auto falling = budget::make_budget(
-      tests::sora(), tests::efficiencies({layer_run(8), layer_run(32, {.a = 1e-6, .b = 1e-11})}));
+  const auto falling =
+      budget::make_budget(tests::sora(), tests::efficiencies({layer_run(8), layer_run(32, {.a = 1e-6, .b = 1e-11})}));
   CHECK_FALSE(falling.layers.has_value());
   CHECK_THAT(notes_of(falling), contains("do not grow"));
 }
