@@ -58,12 +58,7 @@ Number as_number(const LayerUtilisation& utilisation, const MeasuredLayers& laye
 }
 
 MeasuredLayers evaluated(const Scenario& s, LayerFit fit) {
-  MeasuredLayers layers{.fit = std::move(fit),
-                        .lengths = training_lengths(s),
-                        .mfu = {},
-                        .utilisation = {},
-                        .without_recompute = {},
-                        .carried_over = false};
+  MeasuredLayers layers{.fit = std::move(fit), .lengths = training_lengths(s)};
   layers.carried_over = model::match({s.hardware}, layers.fit.logs.front().device_name) == nullptr;
   const auto at = [&](const std::string& recompute, const LengthShares& lengths) {
     return as_number(utilisation_at(layers.fit, s.model, s.hardware.peak_flops_per_s, recompute, lengths), layers);
@@ -72,6 +67,18 @@ MeasuredLayers evaluated(const Scenario& s, LayerFit fit) {
   layers.utilisation = at(s.plan.recompute, layers.lengths);
   layers.without_recompute = at("none", layers.lengths);
   return layers;
+}
+
+/// Nothing, and why, where the logs' times are none of a block.
+std::optional<MeasuredLayers> fitted(const Scenario& s, const std::vector<LayerLog>& logs, std::string& why) {
+  try {
+    MeasuredLayers layers = evaluated(s, fit_layers(logs));
+    if (layers.without_recompute.low < 1) return layers;
+    why = "its blocks exceed the peak, which is not this machine's";
+  } catch (const UserError& error) {
+    why = error.what();
+  }
+  return std::nullopt;
 }
 
 std::string fit_note(const MeasuredLayers& layers, const LeftOut& left_out) {
@@ -118,16 +125,12 @@ std::optional<MeasuredLayers> measured_layers(const Scenario& s, const std::vect
   for (const auto& log : logs)
     if (!is_chosen(log)) left_out[fmt::format("{} on {} ranks", log.device_name, log.ranks)].push_back(log.path);
   std::string why = chosen.empty() ? "no log is of the scenario's blocks" : "its blocks were measured at one length";
-  if (lengths_of(chosen) >= 2) try {
-      MeasuredLayers layers = evaluated(s, fit_layers(chosen));
-      if (layers.utilisation.low < 1) {
-        notes.push_back(fit_note(layers, left_out));
-        return layers;
-      }
-      why = "their blocks exceed the peak: it is not this machine's";
-    } catch (const UserError& error) {
-      why = error.what();
+  if (lengths_of(chosen) >= 2) {
+    if (auto layers = fitted(s, chosen, why)) {
+      notes.push_back(fit_note(*layers, left_out));
+      return layers;
     }
+  }
   std::string note = "layers as measured: none, " + why + ", and the MFU of the runs is carried over to any length";
   if (!left_out.empty()) note += ": " + to_text(left_out);
   notes.push_back(note);

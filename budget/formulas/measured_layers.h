@@ -1,5 +1,5 @@
-// The utilisation of the scenario's training from layers as measured: which of the logs are of its blocks, their fit, and
-// what it says at each length of samples that the training has.
+// The utilisation of the scenario's training from layers as measured: which of the logs are of its blocks, their fit,
+// and what it says at each length of samples that the training has.
 #pragma once
 
 #include <optional>
@@ -16,16 +16,16 @@ namespace gpumonth::budget {
 LengthShares training_lengths(const Scenario& scenario);
 
 struct MeasuredLayers {
-  LayerFit fit;
-  LengthShares lengths;
-  std::vector<Number> mfu;    ///< at each of them, with the plan's recompute
-  Number utilisation;         ///< of the training
-  Number without_recompute;   ///< the same where nothing is computed again
-  bool carried_over = false;  ///< to a device of the same peak
+  LayerFit fit = {};
+  LengthShares lengths = {};
+  std::vector<Number> mfu = {};   ///< at each of them, with the plan's recompute
+  Number utilisation = {};        ///< of the training
+  Number without_recompute = {};  ///< the same where nothing is computed again
+  bool carried_over = false;      ///< to a device of the same peak
 };
 
-/// Nothing where the logs hold no two lengths of the scenario's blocks; a note then says why not, naming every log that is
-/// of other ones. With a fit, a note names every log that is left out of it.
+/// Nothing where the logs hold no two lengths of the scenario's blocks; a note then says why not, naming every log that
+/// is of other ones. With a fit, a note names every log that is left out of it.
 std::optional<MeasuredLayers> measured_layers(const Scenario& scenario, const std::vector<Efficiency>& runs,
                                               std::vector<std::string>& notes);
 

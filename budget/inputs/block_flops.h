@@ -1,5 +1,6 @@
-// Work of one block in training, by its two kinds of layers: what grows with the tokens and what with their square. adaLN,
-// once a sample, is neglected (1 / 2T of the linear layers), and so are the embeddings and the final layer around the blocks.
+// Work of one block in training, by its two kinds of layers: what grows with the tokens and what with their square.
+// adaLN, once a sample, is neglected (1 / 2T of the linear layers), and so are the embeddings and the final layer
+// around the blocks.
 #pragma once
 
 #include "budget/inputs/memory_plan.h"
@@ -22,8 +23,8 @@ inline double recomputed_blocks(const model::ModelConfig& model) {
   return model.depth > 2 ? (model.depth - 2.0) / model.depth : 0;
 }
 
-/// What a part of a step costs, FLOP or seconds, with what is computed again. `forward` and `all` (forward and backward):
-/// of the same block.
+/// What a part of a step costs, FLOP or seconds, with what is computed again. `forward` and `all` (forward and
+/// backward): of the same block.
 template <class Parts>
 double with_recompute(const Parts& forward, const Parts& all, const std::string& recompute, double blocks) {
   const double again = recompute == "none"     ? 0

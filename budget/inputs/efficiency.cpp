@@ -46,8 +46,8 @@ void derive_mfu(const std::vector<double>& flops, const std::vector<double>& sec
   e.mfu_high = std::max(e.mfu, interval.high / all_ranks_peak);
 }
 
-/// One model at another length of samples, as both configurations say: other frames or another input_size, and with them at
-/// most another depth. Layers are measured so (layer_times.h).
+/// One model at another length of samples, as both configurations say: other frames or another input_size, and with
+/// them at most another depth. Layers are measured so (layer_times.h).
 bool is_other_length(const scaling::RunFacts& a, const scaling::RunFacts& b) {
   bool other_length = false;
   for (const auto& [key, value] : a.model_keys) {

@@ -63,7 +63,8 @@ std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs);
 using Runs = std::vector<const Efficiency*>;
 /// The wanted ones, in groups that belong on one curve each, in their order.
 std::vector<Runs> that_belong_together(const std::vector<Efficiency>& runs, bool (Efficiency::*wanted)() const);
-/// One name for two models is a mistake, whichever is meant, but for one model at several lengths of samples: throws UserError that names both logs and what differs.
+/// One name for two models is a mistake, whichever is meant, but for one model at several lengths of samples: throws
+/// UserError that names both logs and what differs.
 void check_models(const std::vector<Efficiency>& runs);
 
 /// What follows from a run with this origin is.

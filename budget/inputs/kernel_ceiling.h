@@ -1,5 +1,5 @@
-// The utilisation that no training exceeds: its blocks' products and attention at the rates of the best published kernels,
-// and nothing else in between. docs/method.md, "What kernels allow".
+// The utilisation that no training exceeds: its blocks' products and attention at the rates of the best published
+// kernels, and nothing else in between. docs/method.md, "What kernels allow".
 #pragma once
 
 #include <optional>

@@ -5,7 +5,6 @@
 // for forward alone (what recompute repeats) and for forward and backward. docs/method.md, "Layers as measured".
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -21,7 +20,7 @@ struct LayerCoefficients {
 };
 
 struct LayerTimes {
-  LayerCoefficients forward, all;  ///< all: forward and backward
+  LayerCoefficients forward = {}, all = {};  ///< all: forward and backward
 };
 
 /// Half width of the 90 % interval of what a T + b T^2 leaves out, where two lengths leave nothing to judge it by: the
@@ -30,12 +29,12 @@ struct LayerTimes {
 constexpr double kStatedModelError = 0.05;
 
 struct LayerFit {
-  std::vector<LayerLog> logs;     ///< in the order of their tokens
-  LayerTimes times;               ///< of the medians
-  std::vector<LayerTimes> draws;  ///< of bootstrapped medians
-  std::size_t lengths = 0;        ///< different ones
-  double model_error = 0;         ///< half width of the 90 % interval of log(seconds) beside the draws'
-  bool has_residual = false;      ///< model_error is from residuals; else it is the stated one
+  std::vector<LayerLog> logs = {};     ///< in the order of their tokens
+  LayerTimes times = {};               ///< of the medians
+  std::vector<LayerTimes> draws = {};  ///< of bootstrapped medians
+  std::size_t lengths = 0;             ///< different ones
+  double model_error = 0;              ///< half width of the 90 % interval of log(seconds) beside the draws'
+  bool has_residual = false;           ///< model_error is from residuals; else it is the stated one
 };
 
 /// Least squares of the relative errors of the logs' median steps. Throws UserError: fewer than two lengths; a or b not
@@ -46,7 +45,8 @@ LayerFit fit_layers(std::vector<LayerLog> logs);
 struct LayerUtilisation {
   double middle = 0, low = 0, high = 0;  ///< low, high: 90 % of the draws, widened by the model error
 };
-/// Model FLOPs over `peak_flops_per_s` of a training of samples of these lengths; `recompute`: "none", "linear", "full".
+/// Model FLOPs over `peak_flops_per_s` of a training of samples of these lengths; `recompute`: "none", "linear",
+/// "full".
 LayerUtilisation utilisation_at(const LayerFit& fit, const model::ModelConfig& model, double peak_flops_per_s,
                                 const std::string& recompute, const LengthShares& lengths);
 

@@ -1,6 +1,6 @@
-// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs, layer by layer where they are of the scenario's
-// blocks at several lengths; without any from a benchmark that the scenario has of this training, or from what others have
-// published.
+// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs, layer by layer where they are of the
+// scenario's blocks at several lengths; without any from a benchmark that the scenario has of this training, or from
+// what others have published.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Layers as measured, number by number: their fit, and the MFU at every length of samples.
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "base/format.h"
 #include "base/quantile.h"
