@@ -72,10 +72,9 @@ void add_budget(Command app) {
       "cost.gpus=4096");
   command.add_option("scenario", options->scenario, "scenario file, see configs/scenarios/").type_name("SCENARIO.toml");
   command
-      .add_option(
-          "--runs", options->runs,
-          "run logs whose MFU is taken, or whose layers, where they are of the scenario's width at two lengths of samples or more; "
-          "without: the published one")
+      .add_option("--runs", options->runs,
+                  "run logs whose MFU is taken, or whose layers where they are of the scenario's width at two lengths; "
+                  "without: the published one")
       .type_name("RUN.h5");
   command.add_gpus_option(options->gpus);
   command.add_set_option(options->overrides);

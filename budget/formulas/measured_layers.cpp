@@ -70,7 +70,7 @@ MeasuredLayers evaluated(const Scenario& s, LayerFit fit) {
 }
 
 /// Nothing, and why, where the logs' times are none of a block.
-std::optional<MeasuredLayers> fitted(const Scenario& s, const std::vector<LayerLog>& logs, std::string& why) {
+std::optional<MeasuredLayers> layers_of(const Scenario& s, const std::vector<LayerLog>& logs, std::string& why) {
   try {
     MeasuredLayers layers = evaluated(s, fit_layers(logs));
     if (layers.without_recompute.low < 1) return layers;
@@ -126,7 +126,7 @@ std::optional<MeasuredLayers> measured_layers(const Scenario& s, const std::vect
     if (!is_chosen(log)) left_out[fmt::format("{} on {} ranks", log.device_name, log.ranks)].push_back(log.path);
   std::string why = chosen.empty() ? "no log is of the scenario's blocks" : "its blocks were measured at one length";
   if (lengths_of(chosen) >= 2) {
-    if (auto layers = fitted(s, chosen, why)) {
+    if (auto layers = layers_of(s, chosen, why)) {
       notes.push_back(fit_note(*layers, left_out));
       return layers;
     }
