@@ -32,6 +32,8 @@ struct Field {
   std::vector<std::string> one_of = {};                   ///< the allowed strings; empty: any
   /// What others call one of them, lower case: {"gpu", "cuda"}. Named where it is meant, but not accepted.
   std::vector<std::pair<std::string, std::string>> also_called = {};
+  /// Words that stand for one of them and are accepted, {"true", "full"}: what the key once held, a boolean included.
+  std::vector<std::pair<std::string, std::string>> same_as = {};
   std::string help = "";
   /// Factors to this unit from those that people type instead (1e12: tera; 0.01: per cent), the likeliest first.
   std::vector<double> slips = {};

@@ -124,8 +124,15 @@ std::string meant(const std::string& word, const Field& field) {
 }
 
 void set(const Place& p, std::string& target, const toml::node& node) {
-  const auto value = node.value_exact<std::string>();
+  auto value = node.value_exact<std::string>();
+  const auto& same_as = p.entry.description.same_as;
+  if (const auto flag = node.value_exact<bool>(); flag && !same_as.empty()) value = *flag ? "true" : "false";
   if (!value) wrong_type(p, node);
+  for (const auto& [word, choice] : same_as)
+    if (word == *value) {
+      target = choice;
+      return;
+    }
   const auto& allowed = p.entry.description.one_of;
   if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), *value) == allowed.end()) {
     const std::string near = meant(*value, p.entry.description);

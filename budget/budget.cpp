@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "budget/formulas/published_utilisation.h"
 #include "budget/formulas/quantities.h"
 #include "budget/plan/training_plan.h"
 
@@ -45,6 +46,33 @@ void check_benchmark(const Scenario& s) {
 std::optional<std::int64_t> planned_gpus(const Scenario& s) {
   if (!s.has("cost.gpus") || s.at("cost.gpus").is_range()) return std::nullopt;
   return std::llround(s.at("cost.gpus").low);
+}
+
+/// The published one is bounded by what kernels allow, where nothing better is given.
+Number choose_utilisation(Budget& budget) {
+  budget.layers = measured_layers(budget.scenario, budget.runs, budget.notes);
+  if (budget.layers) return budget.layers->utilisation;
+  if (!pooled_mfu(budget.runs).known() && !budget.scenario.has("utilisation.gpu_seconds"))
+    bound_by_kernels(budget.scenario, budget.notes);
+  return reached_utilisation(budget.scenario, budget.runs);
+}
+
+/// Layers hold on one GPU's work, communication apart, with what the scenario's plan computes again.
+void hold_layers(const Budget& budget, ScalingBasis& basis) {
+  if (!budget.layers) return;
+  basis.utilisation = budget.layers->utilisation;
+  basis.recompute = plan_overhead(budget.scenario, budget.scenario.plan);
+  if (!basis.is_of_runs) basis.reference = budget.layers->fit.logs.front().ranks;
+}
+
+/// Only the rung `scaling` corrects a measured utilisation for what the plan computes again.
+void note_recompute(Budget& budget) {
+  const Scenario& s = budget.scenario;
+  if (budget.basis || budget.layers || !pooled_mfu(budget.runs).known() || !(plan_overhead(s, s.plan) > 1)) return;
+  budget.notes.push_back(fmt::format(
+      "recompute: the plan computes {} again, x {:.3g} the FLOPs, and nothing says what that costs beside the "
+      "runs' MFU: name a curve (scaling.curve) or give runs on two or more rank counts",
+      keeps_attention(s.plan) ? "its linear layers" : "its blocks", plan_overhead(s, s.plan)));
 }
 
 void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
@@ -89,9 +117,11 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   const auto gpus = planned_gpus(s);
   std::optional<ScalingBasis>& basis = budget.basis;
   std::optional<TrainingPlan> training;
-  const Number utilisation = reached_utilisation(s, runs);
+  const Number utilisation = choose_utilisation(budget);
   if (gpus && has_compute(s)) {
     basis = scaling_basis(s, runs, *gpus, options.components, budget.notes);
+    note_recompute(budget);
+    if (basis) hold_layers(budget, *basis);
     if (basis) add_fitted_inputs(budget, *basis);
     training.emplace(make_training_plan(s, utilisation, basis ? &*basis : nullptr, *gpus, budget.notes));
     add_shares(budget, *training);
@@ -100,13 +130,14 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   }
   const TrainingPlan* on_gpus = training ? &*training : nullptr;
   const Sample sample = training ? training->sample : drawn_sample(uncertain_inputs(s, utilisation, nullptr, 1));
-  budget.rungs =
-      climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample), on_gpus});
+  budget.rungs = climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample),
+                        on_gpus, budget.layers ? &*budget.layers : nullptr});
   budget.data = data_rules(s, sample, on_gpus, budget.rungs);
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
-  for (auto& group : {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
-                      inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
-                      demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
+  for (auto& group :
+       {layers_group(budget.layers ? &*budget.layers : nullptr), plan_group(s, budget.rungs, on_gpus),
+        training_group(s, budget.notes), inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
+        demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
 }

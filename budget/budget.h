@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "budget/formulas/measured_layers.h"
 #include "budget/inputs/efficiency.h"
 #include "budget/inputs/monte_carlo.h"
 #include "budget/inputs/scenario.h"
@@ -38,11 +39,12 @@ struct Budget {
   Scenario scenario;
   std::vector<Efficiency> runs;
   std::vector<Rung> rungs;
-  std::vector<Group> groups;            ///< training, inference, outputs, demand, cost; empty ones are left out
-  std::vector<std::string> notes;       ///< what is unknown or left out, and why
-  std::map<std::string, Input> fitted;  ///< inputs that are neither in the scenario nor runs: the scaling curve
-  std::optional<ScalingBasis> basis;    ///< where the efficiency on many GPUs comes from; nothing: it is not known
-  std::optional<DataRules> data;        ///< the same by both rules of the data; nothing: one of them is not known
+  std::vector<Group> groups;             ///< training, inference, outputs, demand, cost; empty ones are left out
+  std::vector<std::string> notes;        ///< what is unknown or left out, and why
+  std::map<std::string, Input> fitted;   ///< inputs that are neither in the scenario nor runs: the scaling curve
+  std::optional<MeasuredLayers> layers;  ///< where the run logs have two lengths of the scenario's blocks
+  std::optional<ScalingBasis> basis;     ///< where the efficiency on many GPUs comes from; nothing: it is not known
+  std::optional<DataRules> data;         ///< the same by both rules of the data; nothing: one of them is not known
   std::vector<SweepRow> sweep;
   std::vector<InputShare> months_shares, usd_shares;  ///< of GPU-months and money, the most important first
 };

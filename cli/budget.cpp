@@ -71,7 +71,10 @@ void add_budget(Command app) {
       "  gpumonth budget configs/scenarios/sora-2024.toml --set data.overtraining=2..8 --set "
       "cost.gpus=4096");
   command.add_option("scenario", options->scenario, "scenario file, see configs/scenarios/").type_name("SCENARIO.toml");
-  command.add_option("--runs", options->runs, "run logs whose MFU is taken; without: the published one")
+  command
+      .add_option("--runs", options->runs,
+                  "run logs whose MFU is taken, or whose layers where they are of the scenario's width at two lengths; "
+                  "without: the published one")
       .type_name("RUN.h5");
   command.add_gpus_option(options->gpus);
   command.add_set_option(options->overrides);

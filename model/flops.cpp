@@ -36,10 +36,10 @@ std::int64_t forward_flops(const ModelConfig& model) { return 2 * forward_macs(m
 
 std::int64_t train_flops(const ModelConfig& model) { return 3 * forward_flops(model); }
 
-std::int64_t recompute_flops(const ModelConfig& model) {
+std::int64_t recompute_flops(const ModelConfig& model, bool keep_attention) {
   const std::int64_t T = model.tokens(), h = model.hidden_size, m = model.mlp_hidden();
   const std::int64_t again = model.depth > 2 ? model.depth - 2 : 0;
-  return 2 * again * (4 * T * h * h + 2 * T * h * m + 2 * T * T * h);
+  return 2 * again * (4 * T * h * h + 2 * T * h * m + (keep_attention ? 0 : 2 * T * T * h));
 }
 
 std::int64_t attention_forward_macs(const ModelConfig& model) {

@@ -34,7 +34,8 @@ std::int64_t forward_flops(const ModelConfig& model);  ///< per sample: 2 x MACs
 std::int64_t train_flops(const ModelConfig& model);    ///< per sample: 3 x forward
 /// Per sample: what a training step computes a second time with recompute, all blocks but the last two (their
 /// activations are still there when backward begins); adaLN is kept. Hardware FLOPs = train_flops + this.
-std::int64_t recompute_flops(const ModelConfig& model);
+/// `keep_attention`: attention's outputs are kept too, and only the linear layers are computed again.
+std::int64_t recompute_flops(const ModelConfig& model, bool keep_attention = false);
 std::int64_t attention_forward_macs(const ModelConfig& model);  ///< per sample: the part quadratic in T
 
 /// What a training step of so many samples counts in the run log.

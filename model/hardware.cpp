@@ -63,6 +63,15 @@ void declare(config::Table& table, Hardware& hardware) {
                .slips = {1e9, 1e12, 1e3, 1e-3}});
   table.field("power_w", hardware.power_w,
               {.unit = "W", .min = 20, .max = 5e4, .help = "board power limit", .slips = {1e3, 1e-3}});
+  const auto rate = [&table](const char* key, double& value, const char* help) {
+    table.field(key, value,
+                {.unit = "FLOP/s", .min = 1e12, .max = 2e17, .help = help, .slips = {1e12, 1e3, 1e-3, 1e15}});
+  };
+  rate("products_flops_per_s", hardware.products_flops_per_s, "large bf16 matrix products, best published kernels");
+  rate("attention_forward_flops_per_s", hardware.attention_forward_flops_per_s, "attention forward, best published");
+  rate("attention_backward_flops_per_s", hardware.attention_backward_flops_per_s,
+       "attention backward, best published, of work counted as twice forward");
+  table.field("kernels_source", hardware.kernels_source, {.help = "where the rates of kernels stand"});
   table.field("source", hardware.source, {.help = "where these numbers stand"});
 }
 

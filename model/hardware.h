@@ -18,7 +18,13 @@ struct Hardware {
   double memory_gb = std::numeric_limits<double>::quiet_NaN();         ///< 1e9 bytes
   double memory_bandwidth_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< reads and writes together
   double power_w = std::numeric_limits<double>::quiet_NaN();                       ///< board power limit
-  std::string source;                                                              ///< where these numbers stand
+  /// What the best published kernels reach at head size 128 and long sequences; NaN: not known, nothing is bounded by
+  /// it. Attention's backward in counted work, twice forward's, which recomputes the scores beside it.
+  double products_flops_per_s = std::numeric_limits<double>::quiet_NaN();
+  double attention_forward_flops_per_s = std::numeric_limits<double>::quiet_NaN();
+  double attention_backward_flops_per_s = std::numeric_limits<double>::quiet_NaN();
+  std::string kernels_source;  ///< where these rates stand
+  std::string source;          ///< where these numbers stand
 };
 
 void declare(config::Table& table, Hardware& hardware);

@@ -54,6 +54,7 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
   const std::int64_t per_token = batch * model.tokens();
   const std::int64_t per_token_block =
       per_token * (layout.recompute || !backward ? std::min(2, model.depth) : model.depth);
+  const std::int64_t attention_kept = layout.keep_attention && backward ? per_token * model.depth : per_token_block;
   const auto add = [&parts](const char* what, std::int64_t bytes) {
     parts.push_back({MemoryKind::activations, what, bytes});
   };
@@ -62,8 +63,8 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
   add("LayerNorm mean and 1/sigma", per_token_block * 4 * kFp32);
   add("modulated LayerNorm outputs", per_token_block * 2 * E * h);
   add("qkv", per_token_block * 3 * E * h);
-  add("attention output", per_token_block * E * h);
-  add("attention log-sum-exp", per_token_block * kFp32 * model.num_heads);
+  add("attention output", attention_kept * E * h);
+  add("attention log-sum-exp", attention_kept * kFp32 * model.num_heads);
   add("proj and fc2 outputs", per_token_block * 2 * E * h);
   add("fc1 before and after GELU", per_token_block * 2 * E * mlp);
   add("input patches", per_token * E * model.patch_in());

@@ -30,6 +30,7 @@ struct MemoryLayout {
   std::int64_t weight_ranks = 1;  ///< ranks that hold master weights and packed weights in common (CPU ranks of a host)
   std::int64_t optimizer_ranks = 1;  ///< ranks that hold moments and EMA in common, or a shard each
   bool recompute = false;            ///< blocks keep their input only; two sets of the rest take turns
+  bool keep_attention = false;       ///< with recompute: attention's output and log-sum-exp of every block are kept
   Use use = Use::training;
 };
 

@@ -103,6 +103,7 @@ std::string caution(const budget::Budget& budget) {
   std::string device;
   for (const auto& run : budget.runs)
     if (run.has_mfu()) device = run.device_name;
+  if (budget.layers) device = budget.layers->carried_over ? budget.layers->fit.logs.front().device_name : "";
   if (device.empty() || !budget::is_carried_over(budget.runs, budget.scenario.hardware)) return "";
   return fmt::format(
       "<p class=\"caution\">The utilisation was measured on {} and is carried over to the {}. Measure there "

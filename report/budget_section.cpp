@@ -145,7 +145,7 @@ std::string numbers_section(const budget::Budget& budget) {
   out += html::figure(outputs_figure(budget),
                       "FLOP to make one output, logarithmic. As published: the article's operations, which "
                       "are multiply-adds for the DiT. Counted: 2 FLOP per multiply-add, and attention.");
-  for (const char* id : {"cost", "plan", "training", "inference", "demand"})
+  for (const char* id : {"cost", "plan", "layers", "training", "inference", "demand"})
     for (const auto& group : budget.groups)
       if (group.id == id) out += group_html(budget, group);
   out += "<details><summary>Every input with its source</summary>\n" + inputs_html(budget) + "</details>\n";

@@ -1,5 +1,7 @@
 #include "budget/formulas/quantities.h"
 
+#include "budget/formulas/published_utilisation.h"
+
 namespace gpumonth::budget {
 
 bool has_published_compute(const Scenario& s) {
@@ -33,7 +35,7 @@ Number reached_utilisation(const Scenario& s, const std::vector<Efficiency>& run
   if (s.has_all({"utilisation.gpu_seconds", "training.flop_per_sample"}))
     return (s.at("training.flop_per_sample") / (s.at("utilisation.gpu_seconds") * s.at("hardware.peak_flops_per_s")))
         .as("1", "FLOP per sample / (GPU-seconds per sample x peak)");
-  return s.at("utilisation.published_mfu");
+  return utilisation_here(s);
 }
 
 model::ModelConfig image_model(const Scenario& s) {

@@ -46,6 +46,20 @@ void derive_mfu(const std::vector<double>& flops, const std::vector<double>& sec
   e.mfu_high = std::max(e.mfu, interval.high / all_ranks_peak);
 }
 
+/// One model at another length of samples, as both configurations say: other frames or another input_size, and with
+/// them at most another depth. Layers are measured so (layer_times.h).
+bool is_other_length(const scaling::RunFacts& a, const scaling::RunFacts& b) {
+  bool other_length = false;
+  for (const auto& [key, value] : a.model_keys) {
+    const auto found = b.model_keys.find(key);
+    if (found == b.model_keys.end()) return false;
+    if (found->second == value) continue;
+    if (key != "frames" && key != "input_size" && key != "depth") return false;
+    other_length = other_length || key != "depth";
+  }
+  return other_length;
+}
+
 }  // namespace
 
 Efficiency efficiency_of(const runlog::Run& run) {
@@ -74,6 +88,9 @@ Efficiency efficiency_of(const runlog::Run& run) {
   for (const auto& step : run.steady()) {
     seconds.push_back(step.step_time_s);
     flops.push_back(step.model_flops);
+    const double samples_per_rank = static_cast<double>(step.samples) / e.ranks;
+    e.forward_s.push_back(step.forward_s / samples_per_rank);
+    e.backward_s.push_back(step.backward_s / samples_per_rank);
   }
   e.global_batch = e.summary.batch();
   e.step_median_s = quantile(seconds, 0.5);
@@ -140,7 +157,8 @@ void check_models(const std::vector<Efficiency>& runs) {
   const auto groups = that_belong_together(runs, &Efficiency::has_steps);
   for (const auto& a : groups)
     for (const auto& b : groups) {
-      if (a.front()->model_name != b.front()->model_name) continue;
+      if (a.front()->model_name != b.front()->model_name || is_other_length(a.front()->facts, b.front()->facts))
+        continue;
       if (const auto differs = scaling::model_difference(a.front()->facts, b.front()->facts))
         user_error("{} and {} do not belong on one curve: {}; give them apart", a.front()->path, b.front()->path,
                    to_text(*differs));

@@ -44,8 +44,9 @@ struct Efficiency {
   double step_mfu_p5 = std::numeric_limits<double>::quiet_NaN();  ///< spread of single steps, 5 % .. 95 %
   double step_mfu_median = std::numeric_limits<double>::quiet_NaN();
   double step_mfu_p95 = std::numeric_limits<double>::quiet_NaN();
-  double hardware_over_model_flops = 1;  ///< above 1: the run recomputed activations
-  std::string why_unknown;               ///< why there is no MFU; empty where there is
+  std::vector<double> forward_s, backward_s;  ///< by step that counts: per sample of a rank (layer_logs.h)
+  double hardware_over_model_flops = 1;       ///< above 1: the run recomputed activations
+  std::string why_unknown;                    ///< why there is no MFU; empty where there is
 
   bool has_steps() const { return steps > 0; }
   bool has_mfu() const { return why_unknown.empty(); }
@@ -62,7 +63,8 @@ std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs);
 using Runs = std::vector<const Efficiency*>;
 /// The wanted ones, in groups that belong on one curve each, in their order.
 std::vector<Runs> that_belong_together(const std::vector<Efficiency>& runs, bool (Efficiency::*wanted)() const);
-/// One name for two models is a mistake, whichever is meant: throws UserError that names both logs and what differs.
+/// One name for two models is a mistake, whichever is meant, but for one model at several lengths of samples: throws
+/// UserError that names both logs and what differs.
 void check_models(const std::vector<Efficiency>& runs);
 
 /// What follows from a run with this origin is.

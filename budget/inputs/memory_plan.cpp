@@ -12,10 +12,11 @@ namespace gpumonth::budget {
 namespace {
 
 constexpr std::array kSharding = {"none", "optimizer", "full"};
+constexpr std::array kRecompute = {"none", "linear", "full"};
 constexpr int kMostReplicaGpus = 64;
 
-std::size_t level(const std::string& sharding) {
-  return static_cast<std::size_t>(std::find(kSharding.begin(), kSharding.end(), sharding) - kSharding.begin());
+std::size_t level(const std::array<const char*, 3>& levels, const std::string& name) {
+  return static_cast<std::size_t>(std::find(levels.begin(), levels.end(), name) - levels.begin());
 }
 
 /// bf16 weights and fp32 gradients of two blocks: the one at work, and the next on its way.
@@ -25,9 +26,9 @@ double gathered_bytes(const model::ModelConfig& model) {
 }
 
 /// Another plan that may fit, or nothing where a change is not one: fewer options, the same ones.
-MemoryPlan changed(MemoryPlan plan, std::size_t sharding, bool recompute, int batch, int replica_gpus) {
+MemoryPlan changed(MemoryPlan plan, std::size_t sharding, std::size_t recompute, int batch, int replica_gpus) {
   plan.sharding = kSharding[sharding];
-  plan.recompute = recompute;
+  plan.recompute = kRecompute[recompute];
   plan.batch_per_replica = batch;
   plan.replica_gpus = replica_gpus;
   return plan;
@@ -35,15 +36,19 @@ MemoryPlan changed(MemoryPlan plan, std::size_t sharding, bool recompute, int ba
 
 }  // namespace
 
+bool recomputes(const MemoryPlan& plan) { return plan.recompute != "none"; }
+
+bool keeps_attention(const MemoryPlan& plan) { return plan.recompute == "linear"; }
+
 std::string describe(const MemoryPlan& plan) {
   std::string text = plan.sharding == "none" ? "no sharding" : plan.sharding + " sharding";
-  if (plan.recompute) text += ", recompute";
+  if (recomputes(plan)) text += keeps_attention(plan) ? ", recompute of linear layers" : ", recompute";
   return text + fmt::format(", {} sample{} per {}", plan.batch_per_replica, plan.batch_per_replica == 1 ? "" : "s",
                             plan.replica_gpus == 1 ? "GPU" : fmt::format("{} GPUs", plan.replica_gpus));
 }
 
 MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus) {
-  model::MemoryLayout layout{.packed = false, .recompute = plan.recompute};
+  model::MemoryLayout layout{.packed = false, .recompute = recomputes(plan), .keep_attention = keeps_attention(plan)};
   if (plan.sharding != "none") layout.weight_ranks = layout.optimizer_ranks = gpus;
   MemoryNeed need;
   for (const auto& part : model::memory_parts(model, plan.batch_per_replica, model::Dtype::bf16, layout)) {
@@ -62,11 +67,11 @@ MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, 
 std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
                                        double bytes) {
   const double room = bytes * (1 - plan.memory_reserve);
-  const std::size_t first_level = plan.sharding == "auto" ? 0 : level(plan.sharding);
+  const std::size_t first_level = plan.sharding == "auto" ? 0 : level(kSharding, plan.sharding);
   for (int replica = plan.replica_gpus; replica <= std::max(kMostReplicaGpus, plan.replica_gpus); replica *= 2) {
     if (gpus % replica != 0) continue;
     for (int batch = plan.batch_per_replica; batch >= 1; batch /= 2)
-      for (const bool recompute : {plan.recompute, true})
+      for (std::size_t recompute = level(kRecompute, plan.recompute); recompute < kRecompute.size(); ++recompute)
         for (std::size_t sharding = first_level; sharding < kSharding.size(); ++sharding) {
           const MemoryPlan next = changed(plan, sharding, recompute, batch, replica);
           if (memory_need(model, next, gpus).total() <= room) return next;

@@ -18,11 +18,16 @@ namespace gpumonth::budget {
 
 struct MemoryPlan {
   std::string sharding = "auto";  ///< "none", "optimizer", "full"; auto: fitting_plan chooses
-  bool recompute = false;         ///< of a block only its input is kept
+  /// What backward computes again: "none"; "linear": a block keeps its input, attention's output and log-sum-exp;
+  /// "full": its input alone
+  std::string recompute = "none";
   int replica_gpus = 1;
   int batch_per_replica = 1;    ///< samples per step
   double memory_reserve = 0.1;  ///< share of the memory that the plan must leave free
 };
+
+bool recomputes(const MemoryPlan& plan);
+bool keeps_attention(const MemoryPlan& plan);  ///< recompute = "linear"
 
 /// "full sharding, recompute, 1 sample per 8 GPUs".
 std::string describe(const MemoryPlan& plan);
@@ -38,7 +43,7 @@ struct MemoryNeed {
 MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus);
 
 /// The plan nearest to `plan` that needs at most `bytes` per GPU, reserve left free; nothing where none does.
-/// Tried in this order: more sharding, recompute, smaller batches, more GPUs per replica (powers of two that
+/// Tried in this order: more sharding, more recompute, smaller batches, more GPUs per replica (powers of two that
 /// divide `gpus`, to 64).
 std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
                                        double bytes);

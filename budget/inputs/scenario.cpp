@@ -64,7 +64,11 @@ void declare_plan(config::Table& table, MemoryPlan& plan) {
   table.field("sharding", plan.sharding,
               {.one_of = {"auto", "none", "optimizer", "full"},
                .help = "what the GPUs split among them; auto: the least that fits in the memory"});
-  table.field("recompute", plan.recompute, {.help = "activations inside blocks are computed a second time"});
+  table.field(
+      "recompute", plan.recompute,
+      {.one_of = {"none", "linear", "full"},
+       .same_as = {{"true", "full"}, {"false", "none"}},
+       .help = "what backward computes again: linear: all but attention, whose outputs are kept; full: whole blocks"});
   table.field("replica_gpus", plan.replica_gpus,
               {.unit = "GPU", .min = 1, .max = 4096, .help = "GPUs that split the tokens of the same samples"});
   table.field("batch_per_replica", plan.batch_per_replica,
@@ -108,6 +112,10 @@ void declare(Raw& raw, Scenario& scenario) {
   declare_plan(raw.root.table("plan"), scenario.plan);
   declare_curve(raw.root.table("scaling"), scenario.curve);
   declare_data(raw.root, scenario.data);
+  raw.root.table("utilisation")
+      .field("recompute", scenario.utilisation_recompute,
+             {.one_of = {"", "none", "linear", "full"},
+              .help = "what published_mfu was reached with; left out: what the plan computes again"});
   for (std::size_t i = 0; i < kSharedTables.size(); ++i)
     raw.root.table(kSharedTables[i]).field("from", raw.from[i], {.help = "a file whose table of this name is taken"});
   for (const auto& key : scenario_keys()) {

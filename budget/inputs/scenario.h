@@ -77,6 +77,7 @@ struct Scenario {
   model::ModelConfig model;             ///< the model that is counted; frames follow from [video]
   std::map<std::string, Input> inputs;  ///< by key; only those that the scenario gives
   MemoryPlan plan;
+  std::string utilisation_recompute;  ///< what the published utilisation was reached with; empty: with the plan's
   CurveReference curve;
   DataReference data;
   std::vector<DataLaw> laws;             ///< those of data.laws

@@ -48,6 +48,8 @@ constexpr ScenarioKey kKeys[] = {
 
     {"utilisation.published_mfu", "1", 0.001, 1, kRequired, kNotDrawn,
      "model FLOPs over peak FLOPs, where nothing was measured", kPerCent},
+    {"utilisation.tokens", "token", 1, 1e9, kOptional, kNotDrawn,
+     "tokens of the samples with which published_mfu was reached; left out: as many as here"},
     {"utilisation.gpu_seconds", "GPU-s/sample", 1e-9, 1e6, kOptional, kNotDrawn,
      "GPU-seconds per sample of a benchmark of this very training; goes before published_mfu"},
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "budget/formulas/inputs.h"
+#include "budget/formulas/measured_layers.h"
 #include "budget/formulas/quantities.h"
 #include "budget/inputs/efficiency.h"
 #include "budget/inputs/number.h"
@@ -45,6 +46,7 @@ struct LadderContext {
   const Inputs<Number>& ends;              ///< with the utilisation that is reached
   const Inputs<Column>& draws;             ///< the training plan's, where there is one
   const TrainingPlan* training = nullptr;  ///< the training on N GPUs; nullptr: N is not given, or no utilisation
+  const MeasuredLayers* layers = nullptr;  ///< where the utilisation is of layers as measured; else nullptr
 };
 
 /// What a formula of a rung gives.

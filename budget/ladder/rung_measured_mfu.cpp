@@ -1,5 +1,6 @@
-// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs; without any from a benchmark that
-// the scenario has of this training, or from what others have published.
+// Rung 4: nobody reaches 100 % of the peak. The share comes from run logs, layer by layer where they are of the
+// scenario's blocks at several lengths; without any from a benchmark that the scenario has of this training, or from
+// what others have published.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -37,6 +38,19 @@ std::string what_was_measured(const LadderContext& context, const Number& mfu) {
   return text;
 }
 
+std::string what_layers_say(const Scenario& s, const MeasuredLayers& layers) {
+  const LayerFit& fit = layers.fit;
+  std::string text = fmt::format(
+      "{} of the datasheet peak: a block's seconds a T + b T^2, measured at {} ({} run logs on {})",
+      range_text(layers.utilisation, percent), measured_lengths(fit), fit.logs.size(), fit.logs.front().device_name);
+  for (std::size_t i = 0; i < layers.lengths.size(); ++i)
+    text += fmt::format("{} {} at the {} tokens of a {}", i == 0 ? ":" : ",", range_text(layers.mfu[i], percent),
+                        grouped(layers.lengths[i].tokens), layers.lengths[i].id);
+  if (s.plan.recompute != "none") text += fmt::format(", with recompute = \"{}\"", s.plan.recompute);
+  if (layers.carried_over) text += fmt::format("; carried over to the {}, same peak (assumed)", s.hardware.name);
+  return text;
+}
+
 }  // namespace
 
 std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* before) {
@@ -53,7 +67,9 @@ std::optional<Rung> measured_mfu(const LadderContext& context, const Rung* befor
   rung.replaces = fmt::format("{} of the peak is reached", range_text(before->utilisation, percent));
   rung.replacement =
       fmt::format("{} MFU, as others have published; give run logs with --runs", range_text(mfu, percent));
-  if (measured.known())
+  if (context.layers != nullptr)
+    rung.replacement = what_layers_say(s, *context.layers);
+  else if (measured.known())
     rung.replacement = what_was_measured(context, measured);
   else if (s.has("utilisation.gpu_seconds"))
     rung.replacement = fmt::format("{} MFU: {} GPU-seconds per sample in a benchmark of this training",

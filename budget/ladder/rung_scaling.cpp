@@ -3,6 +3,8 @@
 //   GPU-months = measured-mfu's x samples(batch) / efficiency(N), per draw
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/format.h"
 #include "budget/ladder/ladder.h"
 
@@ -43,7 +45,7 @@ std::string curve_text(const TrainingPlan& training) {
                                  grouped(static_cast<double>(all.front().ranks)), grouped(static_cast<double>(most)),
                                  beyond > 1 ? fmt::format(", extrapolated x {:.3g}", beyond) : "");
   text += batch_step(basis.fit.curve(), training.gpus);
-  if (training.simulation.extra_recompute() > 1)
+  if (std::abs(training.simulation.extra_recompute() - 1) > 1e-3)
     text += fmt::format("; x {:.3g} time for recompute", training.simulation.extra_recompute());
   if (!basis.carried.empty()) text += fmt::format("; carried over (assumed): {}", basis.carried);
   return text;

@@ -21,6 +21,15 @@ bool is_drawn(const std::string& input) {
   return key != nullptr && key->drawn;
 }
 
+/// Of a published utilisation that is brought to other lengths and recompute.
+Distribution scaled(Distribution d, double factor) {
+  if (factor == 1) return d;
+  d.low *= factor;
+  d.median *= factor;
+  d.high = std::min(1.0, d.high * factor);
+  return d;
+}
+
 }  // namespace
 
 std::vector<UncertainInput> uncertain_inputs(const Scenario& s, const Number& utilisation, const ScalingBasis* basis,
@@ -32,12 +41,18 @@ std::vector<UncertainInput> uncertain_inputs(const Scenario& s, const Number& ut
   Distribution d = distribution_of(utilisation.low, utilisation.high, 0, 1);
   for (const auto& [key, input] : s.inputs)  // a scenario's own utilisation brings its own distribution
     if (key == "utilisation.published_mfu" && utilisation.inputs == std::vector<std::string>{key})
-      d = input.distribution;
+      d = scaled(input.distribution, utilisation.low / input.number.low);
   inputs.push_back({kUtilisationInput, [d](double u) { return d.quantile(u); }});
   if (basis != nullptr)
     inputs.push_back({kEfficiencyInput,
                       [draws = efficiency_draws(*basis, gpus)](double u) { return quantile_of_sorted(draws, u); }});
   return inputs;
+}
+
+double plan_overhead(const Scenario& s, const MemoryPlan& plan) {
+  if (!recomputes(plan) || s.has("training.flop_per_sample")) return 1;
+  return 1 + static_cast<double>(model::recompute_flops(s.model, keeps_attention(plan))) /
+                 static_cast<double>(model::train_flops(s.model));
 }
 
 Sample drawn_sample(const std::vector<UncertainInput>& inputs) {
@@ -63,11 +78,8 @@ double Simulation::global_batch() const {
 }
 
 double Simulation::extra_recompute() const {
-  if (basis_ == nullptr || !(basis_->recompute > 0) || !plan_.recompute || scenario_.has("training.flop_per_sample"))
-    return 1;
-  const double plan = 1 + static_cast<double>(model::recompute_flops(scenario_.model)) /
-                              static_cast<double>(model::train_flops(scenario_.model));
-  return std::max(1.0, plan / basis_->recompute);
+  if (basis_ == nullptr || !(basis_->recompute > 0) || scenario_.has("training.flop_per_sample")) return 1;
+  return plan_overhead(scenario_, plan_) / basis_->recompute;
 }
 
 bool Simulation::has_step() const {

@@ -41,6 +41,9 @@ struct Outcome {
   Column days, usd, board_mwh, building_mwh;
 };
 
+/// Hardware over model FLOPs of the scenario's clips by this plan; 1 where they are not counted.
+double plan_overhead(const Scenario& scenario, const MemoryPlan& plan);
+
 /// The model that turns draws into an outcome, for one number of GPUs.
 class Simulation {
  public:

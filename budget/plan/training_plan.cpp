@@ -21,7 +21,7 @@ void add_once(std::vector<std::string>& notes, const std::string& note) {
 std::string changes(const MemoryPlan& from, const MemoryPlan& to) {
   std::string text;
   if (to.sharding != from.sharding) text += " --set plan.sharding=" + to.sharding;
-  if (to.recompute != from.recompute) text += " --set plan.recompute=true";
+  if (to.recompute != from.recompute) text += " --set plan.recompute=" + to.recompute;
   if (to.batch_per_replica != from.batch_per_replica)
     text += fmt::format(" --set plan.batch_per_replica={}", to.batch_per_replica);
   if (to.replica_gpus != from.replica_gpus) text += fmt::format(" --set plan.replica_gpus={}", to.replica_gpus);

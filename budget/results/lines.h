@@ -37,6 +37,8 @@ Group demand_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// Days, money and energy of the last rung; 90 % of the draws where it is one of `training` (may be nullptr).
 Group cost_group(const Scenario& scenario, const std::vector<Rung>& rungs, const TrainingPlan* training,
                  std::vector<std::string>& notes);
+/// The fit of measured layers, and the MFU that it gives at each length of samples. Empty for nullptr.
+Group layers_group(const MeasuredLayers* layers);
 /// The training on N GPUs: memory, batch, efficiency, failures. Empty without them.
 Group plan_group(const Scenario& scenario, const std::vector<Rung>& rungs, const TrainingPlan* training);
 

@@ -116,6 +116,23 @@ TEST_CASE("a wrong type says what is expected and what stands there") {
   CHECK(error_of("[inner]\nfrom = 3\n") == "run.toml:2: 'inner.from' expects a string, got an integer");
 }
 
+TEST_CASE("a word that a key once held, a boolean included, stands for one of its choices") {
+  std::string kind = "none";
+  config::Table root;
+  root.field("kind", kind, {.one_of = {"none", "all"}, .same_as = {{"true", "all"}, {"false", "none"}}});
+  for (const auto& [text, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"kind = true", "all"}, {"kind = false", "none"}, {"kind = \"all\"", "all"}, {"kind = \"true\"", "all"}}) {
+    config::load_text(root, text, "run.toml");
+    CHECK(kind == expected);
+  }
+  config::load_text(root, "", "run.toml", {"kind=true"});
+  CHECK(kind == "all");
+  CHECK_THROWS_WITH(config::load_text(root, "kind = 1", "run.toml"),
+                    tests::contains("expects a string, got an integer"));
+  CHECK_THROWS_WITH(config::load_text(root, "kind = \"some\"", "run.toml"),
+                    tests::contains("is not one of: none, all"));
+}
+
 TEST_CASE("a number out of range says the bound and the unit") {
   CHECK(error_of("[inner]\ncount = 0\n") == "run.toml:2: 'inner.count' = 0 samples is too small: at least 1 samples");
   CHECK(error_of("[inner]\nrate = 1.5\n") == "run.toml:2: 'inner.rate' = 1.5 s is too large: at most 1 s");

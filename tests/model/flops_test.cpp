@@ -88,4 +88,6 @@ TEST_CASE("recompute repeats the blocks' layers but for the last two blocks") {
   for (const auto& layer : layer_flops(model))
     if (layer.name.starts_with("blocks.") && layer.name != "blocks.adaLN") blocks += 2 * layer.forward_macs;
   CHECK(recompute_flops(model) * model.depth == blocks * (model.depth - 2));
+  const std::int64_t attention = 2 * attention_forward_macs(model);
+  CHECK(recompute_flops(model, true) * model.depth == (blocks - attention) * (model.depth - 2));
 }
