@@ -72,6 +72,13 @@ constexpr ScenarioKey kKeys[] = {
      kGiga},
     {"inference.sampling_steps", "1", 1, 1e5, kOptional, kDrawn, "denoising steps per output"},
     {"inference.few_steps", "1", 1, 1e5, kOptional, kDrawn, "denoising steps of a distilled sampler"},
+    {"inference.steps", "1", 1, 1e5, kOptional, kDrawn, "denoising steps of samplers in use today"},
+    {"inference.forwards_per_step", "1", 1, 10, kOptional, kDrawn,
+     "forward passes per denoising step: 2 with guidance, unless that is distilled"},
+    {"inference.utilisation", "1", 0.001, 1, kOptional, kDrawn, "model FLOPs over peak FLOPs while sampling", kPerCent},
+    {"inference.decode_share", "1", 0, 100, kOptional, kDrawn, "time of the decoder over that of denoising", kPerCent},
+    {"inference.multi_gpu_loss", "1", 0, 100, kOptional, kDrawn,
+     "GPU-seconds of sampling on several GPUs over those on one, less 1", kPerCent},
 
     {"outputs.*.tokens", "token", 1, 1e12, kOptional, kDrawn, "output of a language model to compare with"},
     {"outputs.*.parameters", "parameter", 1e4, 1e15, kOptional, kDrawn, "its active parameters per token", kBillions},
