@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "budget/formulas/quantities.h"
 #include "budget/plan/training_plan.h"
+#include "budget/plan/transfer.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -54,6 +55,14 @@ void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
   if (basis.carried.empty()) return;
   fitted.tag = Tag::assumed;
   budget.fitted[kScalingCarriedOver] = {fitted, basis.carried, {}};
+  if (!draws_transfer(budget.scenario, &basis)) return;
+  fitted.low = kTransferLow;
+  fitted.high = kTransferHigh;
+  budget.fitted[kTransferInput] = {fitted,
+                                   has_transfer_rule(budget.scenario, &basis)
+                                       ? "half to twice what parameters per FLOP of a GPU's step are here over there"
+                                       : "half to twice the time that the runs lost: nobody knows this machine's links",
+                                   {}};
 }
 
 std::vector<InputShare> shares_of(const Scenario& s, const TrainingPlan& training, const Column Outcome::*result) {
@@ -63,6 +72,7 @@ std::vector<InputShare> shares_of(const Scenario& s, const TrainingPlan& trainin
     if (!(share.total > kLeastShare)) continue;
     Tag tag = share.input == kUtilisationInput ? training.utilisation.tag : Tag::fitted;
     if (share.input == kEfficiencyInput && !training.basis->carried.empty()) tag = Tag::assumed;
+    if (share.input == kTransferInput) tag = Tag::assumed;
     if (s.has(share.input)) tag = s.at(share.input).tag;
     shares.push_back({std::move(share), tag});
   }
@@ -104,7 +114,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
       climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample), on_gpus});
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
   for (auto& group : {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
-                      inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
+                      inference_group(s, Inputs<Column>(s, sample), budget.rungs, budget.notes), outputs_group(s, budget.notes),
                       demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
