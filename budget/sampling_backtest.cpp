@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <deque>
+#include <map>
 
 #include "base/error.h"
 #include "base/format.h"

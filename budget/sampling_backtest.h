@@ -26,7 +26,7 @@ double forward_flops(const SamplerModel& model);
 struct SamplingRow {
   std::string name, hardware, source;  ///< hardware: the stem of a file in configs/hardware
   double gpus = 1;
-  SamplerModel model;
+  SamplerModel model = {};
   double steps = 0, forwards_per_step = 1;
   int includes_decoder = -1;  ///< 1, 0, or -1: not said, taken as 1
   double seconds = 0;         ///< disclosed, of one output

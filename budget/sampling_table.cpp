@@ -32,7 +32,7 @@ constexpr SamplingColumn kSamplingColumns[] = {
     {"includes_decoder", -1, 1, [](SamplingRow& r, double x) { r.includes_decoder = static_cast<int>(x); }},
     {"seconds", 1e-6, 1e8, [](SamplingRow& r, double x) { r.seconds = x; }}};
 
-constexpr const char* kHeader =
+constexpr const char* kSamplingHeader =
     "name,hardware,gpus,layers,width,mlp_width,context_tokens,tokens,gated_mlp,steps,forwards_per_step,"
     "includes_decoder,seconds,source";
 
@@ -42,11 +42,11 @@ using Fields = std::span<const std::string_view>;
 std::size_t place_of(const std::vector<std::string>& header, std::string_view column, const std::string& file) {
   const auto found = std::find(header.begin(), header.end(), column);
   if (found == header.end())
-    user_error("{}: has no column '{}': the first line of a table of sampling times is {}", file, column, kHeader);
+    user_error("{}: has no column '{}': the first line of a table of sampling times is {}", file, column, kSamplingHeader);
   return static_cast<std::size_t>(found - header.begin());
 }
 
-SamplingRow row_of(Fields fields, const std::vector<std::string>& header, const std::string& where,
+SamplingRow sampling_row(Fields fields, const std::vector<std::string>& header, const std::string& where,
                    const std::string& file) {
   const auto text = [&](const char* column) { return std::string(trimmed(fields[place_of(header, column, file)])); };
   SamplingRow row{.name = text("name"), .hardware = text("hardware"), .source = text("source")};
@@ -83,9 +83,9 @@ std::vector<SamplingRow> read_sampling_csv(const std::filesystem::path& path) {
     if (fields.size() != header.size())
       user_error("{}: {} fields where the header names {}: quote a field that has a comma in it", where, fields.size(),
                  header.size());
-    rows.push_back(row_of(fields, header, where, file));
+    rows.push_back(sampling_row(fields, header, where, file));
   }
-  if (rows.empty()) user_error("{}: is no table of sampling times: it needs the header {} and rows", file, kHeader);
+  if (rows.empty()) user_error("{}: is no table of sampling times: it needs the header {} and rows", file, kSamplingHeader);
   return rows;
 }
 

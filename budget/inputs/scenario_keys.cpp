@@ -58,7 +58,7 @@ constexpr ScenarioKey kKeys[] = {
     {"scaling.stragglers", "1", 0, 0.99, kOptional, kDrawn,
      "share of a step on the curve that waits for slow GPUs: of what is lost there, carried over as it is", kPerCent},
 
-    {"plan.imbalance", "1", 0, 100, kOptional, kDrawn,
+    {"plan.imbalance", "1", 0, 10, kOptional, kDrawn,
      "time of a step of images and clips over that of its average replica, less 1", kPerCent},
 
     {"step.bandwidth", "B/s", 1e7, 1e14, kOptional, kDrawn,
@@ -90,8 +90,8 @@ constexpr ScenarioKey kKeys[] = {
     {"inference.forwards_per_step", "1", 1, 10, kOptional, kDrawn,
      "forward passes per denoising step: 2 with guidance, unless that is distilled"},
     {"inference.utilisation", "1", 0.001, 1, kOptional, kDrawn, "model FLOPs over peak FLOPs while sampling", kPerCent},
-    {"inference.decode_share", "1", 0, 100, kOptional, kDrawn, "time of the decoder over that of denoising", kPerCent},
-    {"inference.multi_gpu_loss", "1", 0, 100, kOptional, kDrawn,
+    {"inference.decode_share", "1", 0, 10, kOptional, kDrawn, "time of the decoder over that of denoising", kPerCent},
+    {"inference.multi_gpu_loss", "1", 0, 10, kOptional, kDrawn,
      "GPU-seconds of sampling on several GPUs over those on one, less 1", kPerCent},
 
     {"outputs.*.tokens", "token", 1, 1e12, kOptional, kDrawn, "output of a language model to compare with"},
