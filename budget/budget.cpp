@@ -10,6 +10,7 @@
 #include "budget/formulas/published_utilisation.h"
 #include "budget/formulas/quantities.h"
 #include "budget/plan/training_plan.h"
+#include "budget/plan/transfer.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -82,6 +83,14 @@ void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
   if (basis.carried.empty()) return;
   fitted.tag = Tag::assumed;
   budget.fitted[kScalingCarriedOver] = {fitted, basis.carried, {}};
+  if (!draws_transfer(budget.scenario, &basis)) return;
+  fitted.low = kTransferLow;
+  fitted.high = kTransferHigh;
+  budget.fitted[kTransferInput] = {fitted,
+                                   has_transfer_rule(budget.scenario, &basis)
+                                       ? "half to twice what parameters per FLOP of a GPU's step are here over there"
+                                       : "half to twice the time that the runs lost: nobody knows this machine's links",
+                                   {}};
 }
 
 std::vector<InputShare> shares_of(const Scenario& s, const TrainingPlan& training, const Column Outcome::*result) {
@@ -91,6 +100,7 @@ std::vector<InputShare> shares_of(const Scenario& s, const TrainingPlan& trainin
     if (!(share.total > kLeastShare)) continue;
     Tag tag = share.input == kUtilisationInput ? training.utilisation.tag : Tag::fitted;
     if (share.input == kEfficiencyInput && !training.basis->carried.empty()) tag = Tag::assumed;
+    if (share.input == kTransferInput) tag = Tag::assumed;
     if (s.has(share.input)) tag = s.at(share.input).tag;
     shares.push_back({std::move(share), tag});
   }
@@ -136,8 +146,9 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
   for (auto& group :
        {layers_group(budget.layers ? &*budget.layers : nullptr), plan_group(s, budget.rungs, on_gpus),
-        training_group(s, budget.notes), inference_group(s, budget.rungs, budget.notes), outputs_group(s, budget.notes),
-        demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
+        training_group(s, budget.notes), inference_group(s, Inputs<Column>(s, sample), budget.rungs, budget.notes),
+        outputs_group(s, budget.notes), demand_group(s, budget.notes),
+        cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
 }

@@ -9,6 +9,7 @@
 #include "base/standard_output.h"
 #include "budget/backtest.h"
 #include "budget/plan/scaling_basis.h"
+#include "budget/sampling_backtest.h"
 #include "cli/commands.h"
 #include "scaling/run_logs.h"
 
@@ -26,12 +27,27 @@ struct Options {
 void run_backtest(const Options& options) {
   if (!options.scenario.empty())
     user_error("{}: a back-test takes no scenario: name recipes behind --backtest", options.scenario);
-  std::vector<std::filesystem::path> files;
-  for (const auto& recipe : options.recipes)
-    if (!recipe.empty()) files.push_back(recipe);  // CLI11 has one empty value for --backtest alone
-  if (files.empty()) files = budget::shipped_recipes();
-  const auto result = budget::backtest(files);
-  print("{}", options.json ? gpumonth::to_text(to_json(result)) : to_text(result));
+  std::vector<std::filesystem::path> files, tables;  // recipes of trainings; sampling times
+  for (const auto& given : options.recipes)
+    if (!given.empty())  // CLI11 has one empty value for --backtest alone
+      (std::filesystem::path(given).extension() == ".csv" ? tables : files).push_back(given);
+  if (files.empty() && tables.empty()) {
+    files = budget::shipped_recipes();
+    if (const auto table = budget::shipped_sampling_table(); !table.empty()) tables.push_back(table);
+  }
+  Json json = Json::object();
+  std::string text;
+  if (!files.empty()) {
+    const auto result = budget::backtest(files);
+    json = to_json(result);
+    text = to_text(result);
+  }
+  for (const auto& table : tables) {
+    const auto result = budget::sampling_backtest(table);
+    json["sampling"].push_back(to_json(result));
+    text += (text.empty() ? "" : "\n") + to_text(result);
+  }
+  print("{}", options.json ? gpumonth::to_text(json) : text);
 }
 
 void run(const Options& options) {
@@ -82,7 +98,8 @@ void add_budget(Command app) {
   const Option backtest = command
                               .add_option("--backtest", options->recipes,
                                           "instead: recipes whose cost is known, predicted against "
-                                          "disclosed; without files: the shipped ones")
+                                          "disclosed, and tables of sampling times (.csv); without files: the "
+                                          "shipped ones")
                               .type_name("RECIPE.toml")
                               .expected(0, 1000);
   command.run([options, backtest] { backtest.given() ? run_backtest(*options) : run(*options); });

@@ -57,6 +57,17 @@ constexpr ScenarioKey kKeys[] = {
     {"scaling.transfer", "1", 0, 1000, kOptional, kDrawn,
      "loss by scaling against the curve's: time it costs here over what it costs on the curve that is "
      "carried over"},
+    {"scaling.curve_parameters", "parameter", 1e4, 1e15, kOptional, kNotDrawn,
+     "size of the curve's model; with curve_flop_per_sample and without transfer, that is the ratio of parameters per "
+     "FLOP of a GPU's step, half to twice",
+     kBillions},
+    {"scaling.curve_flop_per_sample", "FLOP", 1e6, 1e22, kOptional, kNotDrawn,
+     "training FLOP of a sample of the curve's model", kGiga},
+    {"scaling.stragglers", "1", 0, 0.99, kOptional, kDrawn,
+     "share of a step on the curve that waits for slow GPUs: of what is lost there, carried over as it is", kPerCent},
+
+    {"plan.imbalance", "1", 0, 10, kOptional, kDrawn,
+     "time of a step of images and clips over that of its average replica, less 1", kPerCent},
 
     {"step.bandwidth", "B/s", 1e7, 1e14, kOptional, kDrawn,
      "bus bandwidth of the gradients' all-reduce, per GPU; given where the utilisation is one of large "
@@ -77,11 +88,21 @@ constexpr ScenarioKey kKeys[] = {
      "time from a failure to the next step, lost work not counted", kMilli},
     {"goodput.other_stops", "1", 0, 0.99, kOptional, kDrawn,
      "share of the time without steps for other reasons: evaluation, data, restarts by hand", kPerCent},
+    {"goodput.effective_time", "1", 0.01, 1, kOptional, kNotDrawn,
+     "effective training time that large runs have published; only compared with", kPerCent},
+    {"goodput.effective_time_gpus", "GPU", 1, 1e7, kOptional, kNotDrawn, "the numbers of GPUs of those runs"},
 
     {"inference.image_step", "FLOP", 1e6, 1e18, kOptional, kDrawn, "one denoising step of one image, as published",
      kGiga},
     {"inference.sampling_steps", "1", 1, 1e5, kOptional, kDrawn, "denoising steps per output"},
     {"inference.few_steps", "1", 1, 1e5, kOptional, kDrawn, "denoising steps of a distilled sampler"},
+    {"inference.steps", "1", 1, 1e5, kOptional, kDrawn, "denoising steps of samplers in use today"},
+    {"inference.forwards_per_step", "1", 1, 10, kOptional, kDrawn,
+     "forward passes per denoising step: 2 with guidance, unless that is distilled"},
+    {"inference.utilisation", "1", 0.001, 1, kOptional, kDrawn, "model FLOPs over peak FLOPs while sampling", kPerCent},
+    {"inference.decode_share", "1", 0, 10, kOptional, kDrawn, "time of the decoder over that of denoising", kPerCent},
+    {"inference.multi_gpu_loss", "1", 0, 10, kOptional, kDrawn,
+     "GPU-seconds of sampling on several GPUs over those on one, less 1", kPerCent},
 
     {"outputs.*.tokens", "token", 1, 1e12, kOptional, kDrawn, "output of a language model to compare with"},
     {"outputs.*.parameters", "parameter", 1e4, 1e15, kOptional, kDrawn, "its active parameters per token", kBillions},

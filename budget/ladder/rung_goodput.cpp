@@ -31,6 +31,25 @@ std::string what_stands_now(const Scenario& s, const TrainingPlan& training) {
   return text + fmt::format(": {} of the time goes forward", text_of(out.goodput, percent));
 }
 
+/// The product of failures and other stops must give what runs of this size have published. On fewer GPUs it should be
+/// better than theirs, on more it may be worse.
+void note_published_time(const LadderContext& context, const TrainingPlan& training) {
+  const Scenario& s = context.scenario;
+  if (!s.has_all({"goodput.effective_time", "goodput.effective_time_gpus"})) return;
+  const Number published = s.at("goodput.effective_time"), gpus = s.at("goodput.effective_time_gpus");
+  const Spread time = spread_of(training.outcome.goodput);
+  const auto n = static_cast<double>(training.gpus);
+  const bool too_little = time.median < published.low && n <= gpus.high;
+  const bool too_much = time.median > published.high && n >= gpus.low && n <= gpus.high;
+  if (!too_little && !too_much) return;
+  context.notes.push_back(fmt::format(
+      "goodput: effective training time {} .. {}, median {}; published runs on {} GPUs had {}. The median lies {}: their "
+      "machines fail {}, or restart {}, than goodput.failure_rate and restart say",
+      percent(time.low), percent(time.high), percent(time.median), range_text(gpus, grouped),
+      range_text(published, percent), too_little ? "below" : "above", too_little ? "less often" : "more often",
+      too_little ? "sooner" : "later"));
+}
+
 }  // namespace
 
 std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
@@ -47,6 +66,7 @@ std::optional<Rung> goodput(const LadderContext& context, const Rung* before) {
   const Outcome& out = training.outcome;
   const Number from = provenance(s);
   const Column before_months = training.simulation.has_scaling() ? out.scaling_months : out.measured_months;
+  note_published_time(context, training);
   Rung rung{.id = RungId::goodput};
   rung.replaces = "the cluster never stops";
   rung.replacement = what_stands_now(s, training);

@@ -7,6 +7,7 @@
 
 #include "base/format.h"
 #include "budget/ladder/ladder.h"
+#include "budget/plan/transfer.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -36,7 +37,18 @@ std::string batch_step(const scaling::ScalingCurve& curve, std::int64_t gpus) {
                      grouped(static_cast<double>(fewest)), here);
 }
 
-std::string curve_text(const TrainingPlan& training) {
+/// What of the curve's loss is lost here.
+std::string transfer_text(const Scenario& s, const TrainingPlan& training) {
+  const Column& transfer = training.outcome.transfer;
+  if (transfer.size() == 0) return "";
+  std::string text = fmt::format(", x {} of its loss", range_text(drawn(transfer, {}, "", ""), compact));
+  if (has_transfer_rule(s, training.basis)) text += " (by parameters per FLOP of a GPU's step, half to twice)";
+  if (s.has("scaling.stragglers"))
+    text += fmt::format(" beside {} of a step for stragglers", range_text(s.at("scaling.stragglers"), percent));
+  return text;
+}
+
+std::string curve_text(const Scenario& s, const TrainingPlan& training) {
   const ScalingBasis& basis = *training.basis;
   const auto all = scaling::groups(basis.fit.curve());
   const auto most = all.back().ranks;
@@ -47,17 +59,20 @@ std::string curve_text(const TrainingPlan& training) {
   text += batch_step(basis.fit.curve(), training.gpus);
   if (std::abs(training.simulation.extra_recompute() - 1) > 1e-3)
     text += fmt::format("; x {:.3g} time for recompute", training.simulation.extra_recompute());
-  if (!basis.carried.empty()) text += fmt::format("; carried over (assumed): {}", basis.carried);
+  if (!basis.carried.empty()) text += fmt::format("; carried over (assumed): {}", basis.carried) + transfer_text(s, training);
   return text;
 }
 
 std::string what_stands_now(const Scenario& s, const TrainingPlan& training, const Number& efficiency) {
   std::string text = fmt::format("on {} GPUs {} of that", grouped(static_cast<double>(training.gpus)),
                                  range_text(efficiency, percent));
-  if (training.basis != nullptr) text += curve_text(training);
+  if (training.basis != nullptr) text += curve_text(s, training);
   if (training.simulation.has_step())
     text += fmt::format("; a step takes {} x its products, for update and exchange",
                         range_text(drawn(training.outcome.step_factor, {}, "", ""), compact));
+  if (training.simulation.has_imbalance())
+    text += fmt::format("; x {} time for replicas of unequal work (images and clips)",
+                        range_text(drawn(training.outcome.imbalance, {}, "", ""), compact));
   return fmt::format("{}; {}; {}; from here on 90 % of {} draws", text, batch_text(s, training),
                      memory_text(s, training), grouped(static_cast<double>(kDraws)));
 }
@@ -83,6 +98,16 @@ Number basis_provenance(const ScalingBasis& basis) {
 
 Number provenance(const Scenario& s, const TrainingPlan& training) {
   Number from = training.basis != nullptr ? basis_provenance(*training.basis) : exactly(1);
+  if (draws_transfer(s, training.basis)) {
+    Number around = exactly(1);
+    around.tag = Tag::assumed;
+    around.inputs = {kTransferInput};
+    from = from * around;
+  }
+  if (has_transfer_rule(s, training.basis))
+    from = from * s.at("scaling.curve_parameters") * s.at("scaling.curve_flop_per_sample");
+  if (training.simulation.has_imbalance()) from = from * s.at("plan.imbalance");
+  if (s.has("scaling.stragglers") && training.outcome.transfer.size() > 0) from = from * s.at("scaling.stragglers");
   for (const char* key :
        {"scaling.reference_gpus", "scaling.transfer", "step.bandwidth", critical_batch_key(s), "batch.base"})
     if (key != nullptr && s.has(key)) from = from * s.at(key);

@@ -8,6 +8,7 @@
 #include "budget/formulas/costs.h"
 #include "budget/formulas/quantities.h"
 #include "budget/plan/goodput.h"
+#include "budget/plan/transfer.h"
 #include "model/parameters.h"
 
 namespace gpumonth::budget {
@@ -46,6 +47,10 @@ std::vector<UncertainInput> uncertain_inputs(const Scenario& s, const Number& ut
   if (basis != nullptr)
     inputs.push_back({kEfficiencyInput,
                       [draws = efficiency_draws(*basis, gpus)](double u) { return quantile_of_sorted(draws, u); }});
+  if (draws_transfer(s, basis))
+    inputs.push_back({kTransferInput, [half_to_twice = distribution_of(kTransferLow, kTransferHigh, 0, 1000)](double u) {
+                        return half_to_twice.quantile(u);
+                      }});
   return inputs;
 }
 
@@ -87,31 +92,54 @@ bool Simulation::has_step() const {
          std::isfinite(scenario_.hardware.memory_bandwidth_bytes_per_s);
 }
 
+bool Simulation::has_imbalance() const {
+  if (!scenario_.has("plan.imbalance") || !scenario_.model.is_video() || gpus_ <= plan_.replica_gpus) return false;
+  const Number clips = video_share(Inputs<Number>(scenario_));
+  return clips.high > 0 && clips.low < 1;
+}
+
+Column Simulation::flop_per_gpu_step(const Inputs<Column>& in, const Outcome& out) const {
+  return out.compute_flop / samples_trained(in) * (global_batch() / static_cast<double>(gpus_));
+}
+
 /// The update reads and writes the state once, whatever the batch; the exchange of the gradients hides behind
 /// backward, two thirds of the products' time, and shows where that is too short.
 Column Simulation::step_factor(const Inputs<Column>& in, const Outcome& out) const {
   if (!has_step()) return in.constant(1);
   const auto n = static_cast<double>(gpus_);
-  const Column flop = out.compute_flop / samples_trained(in) * (global_batch() / n);  // of a GPU, per step
-  const Column products_s = flop / (scenario_.hardware.peak_flops_per_s * out.utilisation);
+  const Column products_s = flop_per_gpu_step(in, out) / (scenario_.hardware.peak_flops_per_s * out.utilisation);
   const double shards = plan_.sharding == "none" ? 1 : n;
   const double update_s = kUpdateBytes * parameters_ / shards / scenario_.hardware.memory_bandwidth_bytes_per_s;
   const Column exchange_s = 2 * (n - 1) / n * kGradientBytes * parameters_ / in.at("step.bandwidth");
   return 1 + ((exchange_s - products_s * 2 / 3).max(0) + update_s) / products_s;
 }
 
-Column Simulation::curve_efficiency(const Inputs<Column>& in) const {
+/// As the scenario says; else half to twice what parameters per FLOP of a GPU's step are here over there.
+Column Simulation::transfer(const Inputs<Column>& in, const Outcome& out) const {
+  if (in.has("scaling.transfer")) return in.at("scaling.transfer");
+  if (!draws_transfer(scenario_, basis_)) return in.constant(1);
+  if (!has_transfer_rule(scenario_, basis_)) return in.at(kTransferInput);
+  const Column here = parameters_ / flop_per_gpu_step(in, out);
+  return in.at(kTransferInput) * here / curve_parameters_per_flop(scenario_, *basis_, gpus_);
+}
+
+/// Of a curve that is carried over, what waits for stragglers is lost here too; the rest times `transfer`.
+Column Simulation::curve_efficiency(const Inputs<Column>& in, const Outcome& out) const {
   if (!has_curve()) return in.constant(1);
   const Column efficiency = in.at(kEfficiencyInput);
-  if (!scenario_.has("scaling.transfer") || basis_->carried.empty()) return efficiency;
-  const Column lost = 1 / efficiency - 1;  // time per sample beyond the reference's
-  return (lost > 0).select(1 / (1 + in.at("scaling.transfer") * lost), efficiency);
+  if (out.transfer.size() == 0) return efficiency;
+  const Column lost = 1 / efficiency - 1;  // time per sample beyond the reference's, in times of that
+  const Column share = in.has("scaling.stragglers") ? in.at("scaling.stragglers") : in.constant(0);
+  const Column waited = (share * (1 + lost)).min(lost);  // no more than was lost
+  return (lost > 0).select(1 / (1 + out.transfer * (lost - waited) + waited), efficiency);
 }
 
 void Simulation::add_scaling(const Inputs<Column>& in, Outcome& out) const {
   const Scenario& s = scenario_;
   out.step_factor = step_factor(in, out);
-  out.efficiency = curve_efficiency(in) / (extra_recompute() * out.step_factor);
+  out.imbalance = has_imbalance() ? Column(1 + in.at("plan.imbalance")) : in.constant(1);
+  if (has_curve() && !basis_->carried.empty()) out.transfer = transfer(in, out);
+  out.efficiency = curve_efficiency(in, out) / (extra_recompute() * out.step_factor * out.imbalance);
   out.samples_factor = in.constant(1);
   if (const char* key = critical_batch_key(s)) {
     const Column critical = in.at(key);

@@ -32,6 +32,8 @@ struct Outcome {
   Column measured_months;  ///< GPU-months of the rung measured-mfu
   Column step_factor;      ///< time of a step over that of its products: update and exchange that the batch
                            ///< cannot hide
+  Column transfer;         ///< of the curve's loss, stragglers aside, what is lost here; empty where none is carried over
+  Column imbalance;        ///< time of a step over that of its average replica
   Column efficiency;       ///< utilisation on these GPUs over that on the reference
   Column samples_factor;   ///< samples that this batch needs over those that the scenario counts
   Column scaling_months;
@@ -56,15 +58,18 @@ class Simulation {
   Outcome evaluate(const Sample& sample) const;
   bool has_curve() const { return basis_ != nullptr; }
   bool has_step() const;  ///< the parts of a step that do not shrink with the batch are counted
-  bool has_scaling() const { return has_curve() || has_step(); }
+  bool has_imbalance() const;  ///< replicas have images or clips, and the scenario says what that costs
+  bool has_scaling() const { return has_curve() || has_step() || has_imbalance(); }
   bool has_goodput() const;
   std::int64_t gpus() const { return gpus_; }
   double global_batch() const;     ///< samples per step
   double extra_recompute() const;  ///< time of a step of the plan over that of the reference, for recompute
 
  private:
+  Column flop_per_gpu_step(const Inputs<Column>& in, const Outcome& outcome) const;
   Column step_factor(const Inputs<Column>& in, const Outcome& outcome) const;
-  Column curve_efficiency(const Inputs<Column>& in) const;
+  Column transfer(const Inputs<Column>& in, const Outcome& outcome) const;
+  Column curve_efficiency(const Inputs<Column>& in, const Outcome& outcome) const;
   void add_scaling(const Inputs<Column>& in, Outcome& outcome) const;
   void add_goodput(const Inputs<Column>& in, Outcome& outcome) const;
   void add_costs(const Inputs<Column>& in, Outcome& outcome) const;

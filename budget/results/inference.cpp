@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "budget/formulas/quantities.h"
+#include "budget/plan/training_plan.h"
 #include "budget/results/lines.h"
 
 namespace gpumonth::budget {
@@ -67,6 +68,36 @@ const Rung* counted_training(const std::vector<Rung>& rungs) {
   return data != nullptr ? data : find(rungs, RungId::attention_counted);
 }
 
+/// Minutes of clip per GPU-hour as samplers work: guidance, the share of the peak that they reach, the decoder, several
+/// GPUs. What the scenario does not give costs nothing.
+template <class V>
+V minutes_as_sampled(const Inputs<V>& in, const char* steps) {
+  V flop = kFlopsPerMac * clip_forward_macs(in) * in.at(steps);
+  if (in.has("inference.forwards_per_step")) flop = flop * in.at("inference.forwards_per_step");
+  V minutes = in.at("video.clip_length") * in.at("hardware.peak_flops_per_s") * in.at("inference.utilisation") *
+              in.constant(kSecondsPerHour / kSecondsPerMinute) / flop;
+  for (const char* extra : {"inference.decode_share", "inference.multi_gpu_loss"})
+    if (in.has(extra)) minutes = minutes / (in.constant(1) + in.at(extra));
+  return named(minutes, "min/h",
+               "clip minutes x peak x utilisation x 3,600 s / (2 x forward MACs x steps x forwards per step x "
+               "(1 + decoder) x (1 + loss on several GPUs))");
+}
+
+void add_as_sampled(const Scenario& s, const Inputs<Column>& draws, Group& group) {
+  const Inputs<Number> ends(s);
+  const auto add = [&](const char* steps, const char* id, const std::string& label) {
+    if (!s.has(steps)) return;
+    const Number from = minutes_as_sampled(ends, steps);
+    const Column minutes = minutes_as_sampled(draws, steps);
+    group.lines.push_back({id, label, drawn(minutes, from, from.unit, from.formula)});
+    Number median = group.lines.back().number;
+    median.low = median.high = quantile_of(minutes, 0.5);
+    group.lines.push_back({std::string(id) + "_median", "    median", median});
+  };
+  add("inference.sampling_steps", "sampled_minutes_per_gpu_hour", "  with guidance, decoder, share of the peak: 90 %");
+  add("inference.steps", "in_use_minutes_per_gpu_hour", "  the same with the steps in use today: 90 %");
+}
+
 }  // namespace
 
 Number image_inference(const Scenario& s) {
@@ -85,7 +116,8 @@ Number minutes_per_gpu_hour(const Scenario& s, const Number& flop_per_clip) {
       .as("min/h", "clip minutes x peak x 3,600 s / FLOP per clip");
 }
 
-Group inference_group(const Scenario& s, const std::vector<Rung>& rungs, std::vector<std::string>& notes) {
+Group inference_group(const Scenario& s, const Inputs<Column>& draws, const std::vector<Rung>& rungs,
+                      std::vector<std::string>& notes) {
   Group group{.id = "inference", .title = "Inference and break-even", .lines = {}};
   if (image_inference(s).known())
     add_image(s, group);
@@ -93,6 +125,7 @@ Group inference_group(const Scenario& s, const std::vector<Rung>& rungs, std::ve
     notes.push_back("inference: nothing as published, inference.image_step or sampling_steps is not given");
   if (clip_inference(s).known()) add_clip(s, find(rungs, RungId::as_published), group);
   if (s.has_all({"video.clip_length", "inference.sampling_steps"})) add_counted(s, counted_training(rungs), group);
+  if (s.has_all({"video.clip_length", "inference.utilisation"})) add_as_sampled(s, draws, group);
   return group;
 }
 

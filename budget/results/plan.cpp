@@ -3,6 +3,7 @@
 
 #include "budget/formulas/quantities.h"
 #include "budget/plan/training_plan.h"
+#include "budget/plan/transfer.h"
 #include "budget/results/lines.h"
 
 namespace gpumonth::budget {
@@ -25,6 +26,22 @@ void add_memory(const Scenario& s, const TrainingPlan& training, Group& group) {
   group.lines.push_back({"memory_gb", "  room for them", room});
 }
 
+Number transfer_provenance(const Scenario& s, const TrainingPlan& training) {
+  if (s.has("scaling.transfer")) return s.at("scaling.transfer");
+  Number from = exactly(1);
+  from.tag = Tag::assumed;
+  from.inputs = {draws_transfer(s, training.basis) ? kTransferInput : kScalingCarriedOver};
+  return from;
+}
+
+/// What large runs have published of their effective time, which the plan's should meet. Only compared with.
+void add_published_time(const Scenario& s, Group& group) {
+  if (!s.has_all({"goodput.effective_time", "goodput.effective_time_gpus"})) return;
+  group.lines.push_back({"published_effective_time",
+                         fmt::format("  published runs on {} GPUs", range_text(s.at("goodput.effective_time_gpus"), grouped)),
+                         s.at("goodput.effective_time").as("1", "goodput.effective_time")});
+}
+
 void add_failures(const Scenario& s, const TrainingPlan& training, Group& group) {
   const Outcome& out = training.outcome;
   if (out.goodput.size() == 0) return;
@@ -38,6 +55,7 @@ void add_failures(const Scenario& s, const TrainingPlan& training, Group& group)
   group.lines.push_back({"goodput", "share of the time that goes forward",
                          drawn(out.goodput, rate * s.at("goodput.checkpoint") * s.at("goodput.restart"), "1",
                                "Daly 2006 x (1 - other stops)")});
+  add_published_time(s, group);
 }
 
 }  // namespace
@@ -58,6 +76,12 @@ Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const Traini
   if (const Rung* scaling = find(rungs, RungId::scaling); scaling != nullptr && training->basis != nullptr)
     group.lines.push_back({"efficiency", fmt::format("efficiency against {} GPUs", training->basis->reference),
                            drawn(out.efficiency, scaling->factor, "1", "throughput per GPU, from the fit")});
+  if (out.transfer.size() > 0)
+    group.lines.push_back({"scaling_transfer", "  of the loss on the curve or of the runs, lost here",
+                           drawn(out.transfer, transfer_provenance(s, *training), "1", "parameters per FLOP of a GPU's step, or scaling.transfer")});
+  if (training->simulation.has_imbalance())
+    group.lines.push_back({"imbalance", "  waiting for replicas with more work, over a step",
+                           s.at("plan.imbalance").as("1", "plan.imbalance")});
   add_failures(s, *training, group);
   return group;
 }

@@ -49,7 +49,8 @@ const budget::Number& line(const budget::Budget& b, const std::string& id) {
 
 /// GPUs with so much memory that the plan needs no recompute.
 std::vector<std::string> roomy(const std::string& gpus) {
-  return {"cost.gpus=" + gpus, "plan.recompute=false", "plan.replica_gpus=1", "hardware.memory_gb=5000"};
+  return {"cost.gpus=" + gpus, "plan.recompute=false", "plan.replica_gpus=1", "hardware.memory_gb=5000",
+          "plan.imbalance=0", "scaling.stragglers=0"};
 }
 
 /// One draw with every range of the scenario at the end that `at` names.
@@ -85,7 +86,7 @@ TEST_CASE("with one uncertain factor the draws' 90 % is its range", "[training-p
   const auto b =
       budget::make_budget(tests::sora({"training.data=article", "scaling.curve=", "utilisation.published_mfu=0.4",
                                        "goodput.failure_rate=1e-5", "goodput.checkpoint=30", "goodput.restart=600",
-                                       "goodput.other_stops=0.1", "batch.critical_clips=5000"}),
+                                       "goodput.other_stops=0.1", "batch.critical_clips=5000", "plan.imbalance=0"}),
                           {});
   const auto& last = rung(b, RungId::goodput);
   const double goodput = line(b, "goodput").low;
