@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array kSharding = {"none", "optimizer", "full"};
 constexpr std::array kRecompute = {"none", "linear", "full"};
-constexpr int kMostReplicaGpus = 64;
+constexpr int kNodeGpus = 8, kMostReplicaGpus = 64;  // within a node splitting the tokens costs next to nothing
 
 std::size_t level(const std::array<const char*, 3>& levels, const std::string& name) {
   return static_cast<std::size_t>(std::find(levels.begin(), levels.end(), name) - levels.begin());
@@ -32,6 +32,22 @@ MemoryPlan changed(MemoryPlan plan, std::size_t sharding, std::size_t recompute,
   plan.batch_per_replica = batch;
   plan.replica_gpus = replica_gpus;
   return plan;
+}
+
+/// The first that needs at most `room`: more sharding, then more recompute, smaller batches, more GPUs per replica.
+std::optional<MemoryPlan> nearest_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
+                                       double room, std::size_t most_recompute, int most_gpus) {
+  const std::size_t first_level = plan.sharding == "auto" ? 0 : level(kSharding, plan.sharding);
+  for (int replica = plan.replica_gpus; replica <= most_gpus; replica *= 2) {
+    if (gpus % replica != 0) continue;
+    for (int batch = plan.batch_per_replica; batch >= 1; batch /= 2)
+      for (std::size_t recompute = level(kRecompute, plan.recompute); recompute <= most_recompute; ++recompute)
+        for (std::size_t sharding = first_level; sharding < kSharding.size(); ++sharding) {
+          const MemoryPlan next = changed(plan, sharding, recompute, batch, replica);
+          if (memory_need(model, next, gpus).total() <= room) return next;
+        }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -67,17 +83,14 @@ MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, 
 std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
                                        double bytes) {
   const double room = bytes * (1 - plan.memory_reserve);
-  const std::size_t first_level = plan.sharding == "auto" ? 0 : level(kSharding, plan.sharding);
-  for (int replica = plan.replica_gpus; replica <= std::max(kMostReplicaGpus, plan.replica_gpus); replica *= 2) {
-    if (gpus % replica != 0) continue;
-    for (int batch = plan.batch_per_replica; batch >= 1; batch /= 2)
-      for (std::size_t recompute = level(kRecompute, plan.recompute); recompute < kRecompute.size(); ++recompute)
-        for (std::size_t sharding = first_level; sharding < kSharding.size(); ++sharding) {
-          const MemoryPlan next = changed(plan, sharding, recompute, batch, replica);
-          if (memory_need(model, next, gpus).total() <= room) return next;
-        }
-  }
-  return std::nullopt;
+  const std::size_t asked = level(kRecompute, plan.recompute), linear = level(kRecompute, "linear"),
+                    full = level(kRecompute, "full");
+  const auto by = [&](std::size_t most_recompute, int most_gpus) {
+    return nearest_plan(model, plan, gpus, room, std::max(asked, most_recompute),
+                        std::max(most_gpus, plan.replica_gpus));
+  };
+  if (auto cheap = by(linear, kNodeGpus)) return cheap;
+  return by(full, kMostReplicaGpus);
 }
 
 }  // namespace gpumonth::budget

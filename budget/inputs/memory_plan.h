@@ -43,8 +43,8 @@ struct MemoryNeed {
 MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus);
 
 /// The plan nearest to `plan` that needs at most `bytes` per GPU, reserve left free; nothing where none does.
-/// Tried in this order: more sharding, more recompute, smaller batches, more GPUs per replica (powers of two that
-/// divide `gpus`, to 64).
+/// Tried in this order: more sharding, recompute of linear layers, smaller batches, more GPUs per replica (powers of two
+/// that divide `gpus`) up to a node's 8; then the same with full recompute and up to 64.
 std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
                                        double bytes);
 
