@@ -93,9 +93,28 @@ std::string fit_note(const MeasuredLayers& layers, const LeftOut& left_out) {
   return note;
 }
 
+/// Stages of the same length are one.
+LengthShares stage_lengths(const Curriculum& curriculum, const model::ModelConfig& model) {
+  const double all = curriculum.training_flops_per_token(model);
+  LengthShares lengths;
+  for (const auto& stage : curriculum.stages) {
+    const double share = stage.token_share * training_flops_per_token(model, stage.tokens) / all;
+    const auto tokens = static_cast<double>(stage.tokens);
+    const auto same = std::ranges::find(lengths, tokens, &LengthShare::tokens);
+    if (same != lengths.end()) {
+      same->flop_share += share;
+      continue;
+    }
+    lengths.push_back({stage.id, share, tokens});
+    std::ranges::replace(lengths.back().id, '-', '_');
+  }
+  return lengths;
+}
+
 }  // namespace
 
 LengthShares training_lengths(const Scenario& s) {
+  if (s.is_by_law()) return stage_lengths(*s.curriculum, s.model);
   const auto tokens = static_cast<double>(s.model.tokens());
   if (!s.model.is_video()) return {{"sample", 1, tokens}};
   const Inputs<Number> in(s);

@@ -76,11 +76,14 @@ double Curriculum::samples_per_token() const {
   return sum;
 }
 
+double training_flops_per_token(const model::ModelConfig& model, std::int64_t tokens) {
+  return kTrainingFlopsPerForwardMac * static_cast<double>(model::forward_macs(model, tokens)) /
+         static_cast<double>(tokens);
+}
+
 double Curriculum::training_flops_per_token(const model::ModelConfig& model) const {
   double sum = 0;
-  for (const auto& stage : stages)
-    sum += stage.token_share * kTrainingFlopsPerForwardMac *
-           static_cast<double>(model::forward_macs(model, stage.tokens)) / static_cast<double>(stage.tokens);
+  for (const auto& stage : stages) sum += stage.token_share * budget::training_flops_per_token(model, stage.tokens);
   return sum;
 }
 

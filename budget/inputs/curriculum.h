@@ -22,6 +22,9 @@ struct Stage {
   double token_share = 0;   ///< of all tokens of the training
 };
 
+/// 6 x forward MACs of a sample of `tokens` over its tokens.
+double training_flops_per_token(const model::ModelConfig& model, std::int64_t tokens);
+
 struct Curriculum {
   std::string path, title, tag, source;
   /// What the shares are of: "tokens", "samples", or "steps", which are taken to hold as many tokens in every stage.
