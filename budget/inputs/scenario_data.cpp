@@ -53,7 +53,7 @@ void add_optimal_tokens(Scenario& s) {
   const ScenarioKey& key = *scenario_key("data.optimal_tokens");
   s.inputs["data.optimal_tokens"] = {tokens,
                                      fmt::format("at {} parameters: {}", range_text(parameters, compact), source),
-                                     distribution_of(tokens.low, tokens.high, key.min, key.max)};
+                                     budget::distribution_of(tokens.low, tokens.high, key.min, key.max)};
 }
 
 /// As for the model's own samples: counts are int64, and beyond them is a typo.
@@ -71,7 +71,7 @@ void add_curriculum(Scenario& s) {
   number.tag = parse_tag(s.curriculum->tag);
   number.inputs = {"data.curriculum"};
   s.inputs["data.curriculum"] = {number, s.curriculum->title + ": " + s.curriculum->source,
-                                 distribution_of(1, 1, 0, 1)};
+                                 budget::distribution_of(1, 1, 0, 1)};
 }
 
 void check_law_rule(const Scenario& s) {

@@ -21,7 +21,7 @@ constexpr ScenarioKey kKeys[] = {
     {"video.clip_length", "s", 0.01, 7200, kOptional, kDrawn, "length of a training and sampling clip", kMilli},
     {"video.frame_rate", "1/s", 0.1, 1000, kOptional, kDrawn, "frames per second before the autoencoder"},
     {"video.temporal_compression", "1", 1, 1000, kOptional, kDrawn, "frames per latent frame"},
-    {"video.spatial_compression", "1", 1, 1000, kOptional, kNotDrawn,
+    {"video.spatial_compression", "1", 1, 1000, kOptional, kDrawn,
      "pixels per latent pixel along an edge, for the stages of data.curriculum"},
     {"video.share", "1", 0, 1, kOptional, kDrawn, "share of the training samples that are clips; the rest are images",
      kPerCent},

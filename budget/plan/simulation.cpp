@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 
 #include "base/quantile.h"
 #include "budget/formulas/costs.h"
@@ -143,10 +142,9 @@ void Simulation::add_scaling(const Inputs<Column>& in, Outcome& out) const {
   out.samples_factor = in.constant(1);
   if (const char* key = critical_batch_key(s)) {
     const Column critical = in.at(key);
-    // The samples are meant for the base batch; where that is not known, for one far below the critical one. The base
-    // model's batch is one of images and says nothing of clips.
-    const bool images = std::string_view(key) == "batch.critical";
-    const char* base = s.has("batch.base") || !images ? "batch.base" : "training.base_batch";
+    // The published samples are meant for the base batch; those by law, and where it is not known, for one far below the
+    // critical one.
+    const char* base = s.has("batch.base") || s.is_by_law() ? "batch.base" : "training.base_batch";
     const Column base_factor = s.has(base) ? Column(1 + in.at(base) / critical) : in.constant(1);
     out.samples_factor = samples_over_minimum(global_batch(), critical) / base_factor;
   }

@@ -66,7 +66,7 @@ std::string value_text(const Number& number, const std::string& device) {
   std::string unit = number.unit == "1" ? "" : number.unit;
   if (unit == "min/h") unit = fmt::format("min per {}-hour", device);
   if (unit == "min") unit = "minutes";
-  for (const char* counted : {"image", "sample", "day", "GPU", "GPU-hour", "GPU-day", "GPU-month"})
+  for (const char* counted : {"image", "sample", "token", "day", "GPU", "GPU-hour", "GPU-day", "GPU-month"})
     if (unit == counted) unit += "s";
   return range_text(number, flop ? scientific : unit == "USD" ? money : compact) + " " + unit;
 }

@@ -62,8 +62,12 @@ std::string shares_text(const Budget& budget) {
     out += fmt::format("{:<34}{:>8.1f} %{:>16.1f} %{:>26}   {}\n", share.input, 100 * share.first_order,
                        100 * share.total, fmt::format("{} .. {}", grouped(share.low), grouped(share.high)), name(tag));
   }
-  out += fmt::format("Most of it, GPU-months: {}\n", most_important(budget.months_shares));
-  if (!budget.usd_shares.empty()) out += fmt::format("Most of it, money: {}\n", most_important(budget.usd_shares));
+  const auto add_most = [&out](const char* of, const std::vector<InputShare>& shares) {
+    for (const auto& line : wrap(fmt::format("Most of it, {}: {}", of, most_important(shares)), 100))
+      out += line + "\n";
+  };
+  add_most("GPU-months", budget.months_shares);
+  if (!budget.usd_shares.empty()) add_most("money", budget.usd_shares);
   return out;
 }
 

@@ -139,10 +139,19 @@ TEST_CASE("the rung goes by law, and the rungs after it with it", "[data]") {
   CHECK(article.rungs[3].draws.median == article.rungs[2].draws.median);
   CHECK_THAT(article.rungs[3].replacement, contains("training.data = \"article\""));
   CHECK(law.rungs[4].compute.low == law.rungs[3].compute.low);
-  // Nothing after the rung touches the ratio of the two: neither has a part of the step that depends on it.
-  const double ratio = article.rungs[3].draws.median / law.rungs[3].draws.median;
-  CHECK(article.rungs[6].draws.median / law.rungs[6].draws.median == Approx(ratio).epsilon(0.1));
   CHECK(law.months_shares[0].share.input == "data.overtraining");
+}
+
+TEST_CASE("with everything of the data fixed the rules' ratio stays the same down to the last rung", "[data]") {
+  std::vector<std::string> fixed = {"data.overtraining=4", "data.optimal_tokens=2e12", "training.data_factor=6",
+                                    "batch.base=64", "training.data=law"};
+  const auto law = budget::make_budget(tests::sora(fixed), {});
+  fixed.back() = "training.data=article";
+  const auto article = budget::make_budget(tests::sora(fixed), {});
+  const double ratio = article.rungs[3].compute.low / law.rungs[3].compute.low;
+  CHECK(ratio > 100);
+  for (const std::size_t i : {4, 5, 6})
+    CHECK(article.rungs[i].draws.median / law.rungs[i].draws.median == Approx(ratio).epsilon(1e-9));
 }
 
 TEST_CASE("both rules stand side by side, whichever is chosen", "[data]") {
