@@ -44,7 +44,7 @@ std::string what_layers_say(const Scenario& s, const MeasuredLayers& layers) {
       "{} of the datasheet peak: a block's seconds a T + b T^2, measured at {} ({} run logs on {})",
       range_text(layers.utilisation, percent), measured_lengths(fit), fit.logs.size(), fit.logs.front().device_name);
   for (std::size_t i = 0; i < layers.lengths.size(); ++i)
-    text += fmt::format("{} {} at the {} tokens of a {}", i == 0 ? ":" : ",", range_text(layers.mfu[i], percent),
+    text += fmt::format("{} {} at {} tokens ({})", i == 0 ? ":" : ",", range_text(layers.mfu[i], percent),
                         grouped(layers.lengths[i].tokens), layers.lengths[i].id);
   if (s.plan.recompute != "none") text += fmt::format(", with recompute = \"{}\"", s.plan.recompute);
   if (layers.carried_over) text += fmt::format("; carried over to the {}, same peak (assumed)", s.hardware.name);

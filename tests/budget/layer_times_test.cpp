@@ -139,7 +139,7 @@ TEST_CASE("the Sora scenario takes the H200's blocks and leaves narrow models ou
   CHECK(rung.utilisation.low > 0.45);
   CHECK(rung.utilisation.high < 0.56);
   CHECK_THAT(rung.replacement, contains("measured at 8,192 and 32,768 tokens (2 run logs on NVIDIA H200)") &&
-                                   contains("at the 184,320 tokens of a clip") &&
+                                   contains("at 184,320 tokens (clip)") &&
                                    contains("carried over to the H100 SXM, same peak (assumed)"));
   CHECK(line(b, "mfu_clip").high < line(b, "mfu_without_recompute").high);
   CHECK(line(b, "mfu_image").known());
