@@ -113,9 +113,10 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   budget.rungs =
       climb({s, budget.runs, budget.notes, Inputs<Number>(s, utilisation), Inputs<Column>(s, sample), on_gpus});
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
-  for (auto& group : {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
-                      inference_group(s, Inputs<Column>(s, sample), budget.rungs, budget.notes), outputs_group(s, budget.notes),
-                      demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
+  for (auto& group :
+       {plan_group(s, budget.rungs, on_gpus), training_group(s, budget.notes),
+        inference_group(s, Inputs<Column>(s, sample), budget.rungs, budget.notes), outputs_group(s, budget.notes),
+        demand_group(s, budget.notes), cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
 }

@@ -65,7 +65,7 @@ TEST_CASE("demand as printed and as the factors multiply", "[sora]") {
 TEST_CASE("the terminal shows them", "[sora]") {
   const auto sora = tests::sora();
   const std::string text = budget::to_text(budget::make_budget(sora, {}));
-  for (const char* part : {"4,211", "10,528", "4,212 .. 10,527", "15.3 M", "38.2 M", "5.04 min per H100-hour",
+  for (const char* part : {"4,211", "10,528", "4,211 .. 10,527", "15.3 M", "38.2 M", "5.04 min per H100-hour",
                            "7.6 M images", "89 k", "124.6 k", "712 k", "720 k", "997 k"}) {
     CHECK_THAT(text, contains(part));
   }

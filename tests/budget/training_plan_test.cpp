@@ -49,8 +49,8 @@ const budget::Number& line(const budget::Budget& b, const std::string& id) {
 
 /// GPUs with so much memory that the plan needs no recompute.
 std::vector<std::string> roomy(const std::string& gpus) {
-  return {"cost.gpus=" + gpus, "plan.recompute=false", "plan.replica_gpus=1", "hardware.memory_gb=5000",
-          "plan.imbalance=0", "scaling.stragglers=0"};
+  return {"cost.gpus=" + gpus,       "plan.recompute=false", "plan.replica_gpus=1",
+          "hardware.memory_gb=5000", "plan.imbalance=0",     "scaling.stragglers=0"};
 }
 
 /// One draw with every range of the scenario at the end that `at` names.
@@ -82,11 +82,11 @@ TEST_CASE("the draws' formulas are the ladder's", "[training-plan]") {
 }
 
 TEST_CASE("with one uncertain factor the draws' 90 % is its range", "[training-plan]") {
-  const auto b = budget::make_budget(
-      tests::sora({"scaling.curve=", "utilisation.published_mfu=0.4", "goodput.failure_rate=1e-5",
-                   "goodput.checkpoint=30", "goodput.restart=600", "goodput.other_stops=0.1", "batch.critical=5000",
-                   "plan.imbalance=0"}),
-      {});
+  const auto b =
+      budget::make_budget(tests::sora({"scaling.curve=", "utilisation.published_mfu=0.4", "goodput.failure_rate=1e-5",
+                                       "goodput.checkpoint=30", "goodput.restart=600", "goodput.other_stops=0.1",
+                                       "batch.critical=5000", "plan.imbalance=0"}),
+                          {});
   const auto& last = rung(b, RungId::goodput);
   const double goodput = line(b, "goodput").low;
   // Latin hypercube: quantiles of one factor are exact to a slice, 1 / 16,384 of the probability.
