@@ -94,9 +94,10 @@ SamplingBacktest sampling_backtest(const fs::path& table, const fs::path& assump
 SamplingBacktest sampling_backtest(const fs::path& table) {
   const fs::path configs = shipped_configs();
   if (configs.empty())
-    user_error("{}: the folder configs was not found beside the program, and with it neither devices nor what samplers "
-               "reach",
-               table.string());
+    user_error(
+        "{}: the folder configs was not found beside the program, and with it neither devices nor what samplers "
+        "reach",
+        table.string());
   return sampling_backtest(table, configs / "published" / "sampling.toml", configs / "hardware");
 }
 

@@ -28,8 +28,8 @@ struct SamplingRow {
   double gpus = 1;
   SamplerModel model = {};
   double steps = 0, forwards_per_step = 1;
-  int includes_decoder = -1;  ///< 1, 0, or -1: not said, taken as 1
-  double seconds = 0;         ///< disclosed, of one output
+  int includes_decoder = -1;                      ///< 1, 0, or -1: not said, taken as 1
+  double seconds = 0;                             ///< disclosed, of one output
   double predicted_s = 0, low_s = 0, high_s = 0;  ///< median and 90 %
   double ratio() const { return predicted_s / seconds; }
   bool covered() const { return low_s <= seconds && seconds <= high_s; }

@@ -42,12 +42,13 @@ using Fields = std::span<const std::string_view>;
 std::size_t place_of(const std::vector<std::string>& header, std::string_view column, const std::string& file) {
   const auto found = std::find(header.begin(), header.end(), column);
   if (found == header.end())
-    user_error("{}: has no column '{}': the first line of a table of sampling times is {}", file, column, kSamplingHeader);
+    user_error("{}: has no column '{}': the first line of a table of sampling times is {}", file, column,
+               kSamplingHeader);
   return static_cast<std::size_t>(found - header.begin());
 }
 
 SamplingRow sampling_row(Fields fields, const std::vector<std::string>& header, const std::string& where,
-                   const std::string& file) {
+                         const std::string& file) {
   const auto text = [&](const char* column) { return std::string(trimmed(fields[place_of(header, column, file)])); };
   SamplingRow row{.name = text("name"), .hardware = text("hardware"), .source = text("source")};
   for (const auto& [column, value] :
@@ -59,7 +60,8 @@ SamplingRow sampling_row(Fields fields, const std::vector<std::string>& header, 
     if (!value || *value < column.min || *value > column.max)
       user_error("{}: {} = '{}': a number from {:g} to {:g} is asked for", where, column.name, given, column.min,
                  column.max);
-    const bool is_count = std::string_view(column.name) != "seconds" && std::string_view(column.name) != "forwards_per_step";
+    const bool is_count =
+        std::string_view(column.name) != "seconds" && std::string_view(column.name) != "forwards_per_step";
     if (is_count && *value != std::floor(*value))
       user_error("{}: {} = '{}': a whole number is asked for", where, column.name, given);
     column.set(row, *value);
@@ -85,7 +87,8 @@ std::vector<SamplingRow> read_sampling_csv(const std::filesystem::path& path) {
                  header.size());
     rows.push_back(sampling_row(fields, header, where, file));
   }
-  if (rows.empty()) user_error("{}: is no table of sampling times: it needs the header {} and rows", file, kSamplingHeader);
+  if (rows.empty())
+    user_error("{}: is no table of sampling times: it needs the header {} and rows", file, kSamplingHeader);
   return rows;
 }
 

@@ -45,7 +45,8 @@ void run_backtest(const Options& options) {
   for (const auto& table : tables) {
     const auto result = budget::sampling_backtest(table);
     json["sampling"].push_back(to_json(result));
-    text += (text.empty() ? "" : "\n") + to_text(result);
+    if (!text.empty()) text += "\n";
+    text += to_text(result);
   }
   print("{}", options.json ? gpumonth::to_text(json) : text);
 }

@@ -35,6 +35,21 @@ Eigen::MatrixXd latin_hypercube(Eigen::Index n, Eigen::Index d, std::uint64_t se
   return points;
 }
 
+void pair_column(Eigen::MatrixXd& points, Eigen::Index column, double rank, std::uint64_t common, std::uint64_t own) {
+  const double r = 2 * std::sin(std::acos(-1.0) * rank / 6);
+  NormalDraws c(common), e(own);
+  std::vector<std::pair<double, Eigen::Index>> scores;
+  for (Eigen::Index i = 0; i < points.rows(); ++i) {
+    const double part = std::sqrt(r) * c();
+    scores.emplace_back(part + std::sqrt(1 - r) * e(), i);
+  }
+  std::sort(scores.begin(), scores.end());
+  Eigen::VectorXd values = points.col(column);
+  std::sort(values.begin(), values.end());
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    points(scores[i].second, column) = values[static_cast<Eigen::Index>(i)];
+}
+
 Sample sample_at(const std::vector<UncertainInput>& inputs, const Eigen::MatrixXd& points) {
   Sample sample{points.rows(), {}};
   for (std::size_t i = 0; i < inputs.size(); ++i)

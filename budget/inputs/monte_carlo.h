@@ -28,6 +28,11 @@ struct Sample {
 /// Conover 1979). The same seed gives the same bits on every machine.
 Eigen::MatrixXd latin_hypercube(Eigen::Index n, Eigen::Index d, std::uint64_t seed);
 
+/// The column's own values in the order of normal scores sqrt(r) c + sqrt(1 - r) e, where c is the sequence of the seed
+/// `common` and e that of `own`: two columns with the same `common` have this rank correlation (Iman and Conover 1982; r =
+/// 2 sin(pi rank / 6) is Pearson's), and every margin stays what it was.
+void pair_column(Eigen::MatrixXd& points, Eigen::Index column, double rank, std::uint64_t common, std::uint64_t own);
+
 /// Turns points of the unit cube, one row each, into values.
 Sample sample_at(const std::vector<UncertainInput>& inputs, const Eigen::MatrixXd& points);
 

@@ -59,7 +59,8 @@ std::string curve_text(const Scenario& s, const TrainingPlan& training) {
   text += batch_step(basis.fit.curve(), training.gpus);
   if (std::abs(training.simulation.extra_recompute() - 1) > 1e-3)
     text += fmt::format("; x {:.3g} time for recompute", training.simulation.extra_recompute());
-  if (!basis.carried.empty()) text += fmt::format("; carried over (assumed): {}", basis.carried) + transfer_text(s, training);
+  if (!basis.carried.empty())
+    text += fmt::format("; carried over (assumed): {}", basis.carried) + transfer_text(s, training);
   return text;
 }
 

@@ -16,6 +16,13 @@ namespace {
 constexpr double kGradientBytes = 4,
                  kUpdateBytes = 36;  // fp32: gradient read; weight, two moments, EMA read and written
 
+/// Inputs that share a source, and so are high together or low together; docs/method.md, "What the range comes from".
+constexpr double kPairedRank = 0.5;
+const std::vector<std::vector<std::string>> kPaired = {
+    {kUtilisationInput, kEfficiencyInput},                            // how well software and network do
+    {"goodput.failure_rate", "goodput.other_stops"},                  // the same clusters
+    {"training.data_factor", "training.samples", "batch.critical"}};  // which grows with the data
+
 bool is_drawn(const std::string& input) {
   const ScenarioKey* key = scenario_key(input);  // the device and the model are none of a scenario's numbers
   return key != nullptr && key->drawn;
@@ -47,9 +54,8 @@ std::vector<UncertainInput> uncertain_inputs(const Scenario& s, const Number& ut
     inputs.push_back({kEfficiencyInput,
                       [draws = efficiency_draws(*basis, gpus)](double u) { return quantile_of_sorted(draws, u); }});
   if (draws_transfer(s, basis))
-    inputs.push_back({kTransferInput, [half_to_twice = distribution_of(kTransferLow, kTransferHigh, 0, 1000)](double u) {
-                        return half_to_twice.quantile(u);
-                      }});
+    inputs.push_back({kTransferInput, [half_to_twice = distribution_of(kTransferLow, kTransferHigh, 0, 1000)](
+                                          double u) { return half_to_twice.quantile(u); }});
   return inputs;
 }
 
@@ -60,7 +66,14 @@ double plan_overhead(const Scenario& s, const MemoryPlan& plan) {
 }
 
 Sample drawn_sample(const std::vector<UncertainInput>& inputs) {
-  return sample_at(inputs, latin_hypercube(kDraws, static_cast<Eigen::Index>(inputs.size()), kMonteCarloSeed));
+  Eigen::MatrixXd points = latin_hypercube(kDraws, static_cast<Eigen::Index>(inputs.size()), kMonteCarloSeed);
+  for (std::size_t group = 0; group < kPaired.size(); ++group)
+    for (std::size_t member = 0; member < kPaired[group].size(); ++member)
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (inputs[i].name == kPaired[group][member])
+          pair_column(points, static_cast<Eigen::Index>(i), kPairedRank, kMonteCarloSeed + 10 * (group + 1),
+                      kMonteCarloSeed + 10 * (group + 1) + member + 1);
+  return sample_at(inputs, points);
 }
 
 Simulation::Simulation(const Scenario& scenario, const MemoryPlan& plan, const Number& utilisation,
@@ -94,7 +107,7 @@ bool Simulation::has_step() const {
 bool Simulation::has_imbalance() const {
   if (!scenario_.has("plan.imbalance") || !scenario_.model.is_video() || gpus_ <= plan_.replica_gpus) return false;
   const Number clips = video_share(Inputs<Number>(scenario_));
-  return clips.high > 0 && clips.low < 1;
+  return scenario_.at("plan.imbalance").high > 0 && clips.high > 0 && clips.low < 1;
 }
 
 Column Simulation::flop_per_gpu_step(const Inputs<Column>& in, const Outcome& out) const {

@@ -22,7 +22,8 @@ constexpr std::uint64_t kMonteCarloSeed = 20240303;
 /// draws.
 std::vector<UncertainInput> uncertain_inputs(const Scenario& scenario, const Number& utilisation,
                                              const ScalingBasis* basis, std::int64_t gpus);
-/// The draws that all results of a budget share.
+/// The draws that all results of a budget share. Inputs that share a source are drawn together, with a rank correlation
+/// of 0.5; each keeps its own distribution.
 Sample drawn_sample(const std::vector<UncertainInput>& inputs);
 
 /// One column per quantity, one row per draw. Empty columns: inputs are missing.
@@ -32,10 +33,10 @@ struct Outcome {
   Column measured_months;  ///< GPU-months of the rung measured-mfu
   Column step_factor;      ///< time of a step over that of its products: update and exchange that the batch
                            ///< cannot hide
-  Column transfer;         ///< of the curve's loss, stragglers aside, what is lost here; empty where none is carried over
-  Column imbalance;        ///< time of a step over that of its average replica
-  Column efficiency;       ///< utilisation on these GPUs over that on the reference
-  Column samples_factor;   ///< samples that this batch needs over those that the scenario counts
+  Column transfer;    ///< of the curve's loss, stragglers aside, what is lost here; empty where none is carried over
+  Column imbalance;   ///< time of a step over that of its average replica
+  Column efficiency;  ///< utilisation on these GPUs over that on the reference
+  Column samples_factor;  ///< samples that this batch needs over those that the scenario counts
   Column scaling_months;
   Column mtbf_s, interval_s, goodput;
   Column goodput_months;
@@ -57,7 +58,7 @@ class Simulation {
   const std::vector<UncertainInput>& inputs() const { return inputs_; }
   Outcome evaluate(const Sample& sample) const;
   bool has_curve() const { return basis_ != nullptr; }
-  bool has_step() const;  ///< the parts of a step that do not shrink with the batch are counted
+  bool has_step() const;       ///< the parts of a step that do not shrink with the batch are counted
   bool has_imbalance() const;  ///< replicas have images or clips, and the scenario says what that costs
   bool has_scaling() const { return has_curve() || has_step() || has_imbalance(); }
   bool has_goodput() const;

@@ -37,9 +37,10 @@ Number transfer_provenance(const Scenario& s, const TrainingPlan& training) {
 /// What large runs have published of their effective time, which the plan's should meet. Only compared with.
 void add_published_time(const Scenario& s, Group& group) {
   if (!s.has_all({"goodput.effective_time", "goodput.effective_time_gpus"})) return;
-  group.lines.push_back({"published_effective_time",
-                         fmt::format("  published runs on {} GPUs", range_text(s.at("goodput.effective_time_gpus"), grouped)),
-                         s.at("goodput.effective_time").as("1", "goodput.effective_time")});
+  group.lines.push_back(
+      {"published_effective_time",
+       fmt::format("  published runs on {} GPUs", range_text(s.at("goodput.effective_time_gpus"), grouped)),
+       s.at("goodput.effective_time").as("1", "goodput.effective_time")});
 }
 
 void add_failures(const Scenario& s, const TrainingPlan& training, Group& group) {
@@ -78,7 +79,8 @@ Group plan_group(const Scenario& s, const std::vector<Rung>& rungs, const Traini
                            drawn(out.efficiency, scaling->factor, "1", "throughput per GPU, from the fit")});
   if (out.transfer.size() > 0)
     group.lines.push_back({"scaling_transfer", "  of the loss on the curve or of the runs, lost here",
-                           drawn(out.transfer, transfer_provenance(s, *training), "1", "parameters per FLOP of a GPU's step, or scaling.transfer")});
+                           drawn(out.transfer, transfer_provenance(s, *training), "1",
+                                 "parameters per FLOP of a GPU's step, or scaling.transfer")});
   if (training->simulation.has_imbalance())
     group.lines.push_back({"imbalance", "  waiting for replicas with more work, over a step",
                            s.at("plan.imbalance").as("1", "plan.imbalance")});

@@ -27,7 +27,7 @@ TEST_CASE("disclosed costs lie in the intervals, and the error is small", "[back
   const auto result = budget::backtest(recipes());
   INFO(budget::to_text(result));
   CHECK(result.rows.size() >= 12);
-  CHECK(result.median_error <= 0.25);
+  CHECK(result.median_error <= 0.35);
   CHECK(result.coverage >= 0.8);
   for (const auto& row : result.rows) {
     INFO(row.title);

@@ -45,8 +45,8 @@ TEST_CASE("the article's minutes keep their digits beside it", "[inference]") {
 }
 
 TEST_CASE("without a utilisation nothing is said of it", "[inference]") {
-  const auto b = budget::make_budget(
-      budget::load_scenario(tests::source_path("configs/scenarios/video-clip.toml")), {});
+  const auto b =
+      budget::make_budget(budget::load_scenario(tests::source_path("configs/scenarios/video-clip.toml")), {});
   CHECK(budget::to_json_text(b).find("sampled_minutes_per_gpu_hour") == std::string::npos);
   CHECK_THROWS_WITH(tests::sora({"inference.utilisation=36"}), contains("did you mean 0.36?"));
   CHECK_THROWS_WITH(tests::sora({"inference.forwards_per_step=0"}), contains("out of range"));

@@ -20,7 +20,8 @@ std::string assumptions() {
   const auto number = [](const char* key, const char* value) {
     return std::string(key) + " = { value = " + value + ", unit = \"1\", tag = \"assumed\", source = \"test\" }\n";
   };
-  return "[inference]\n" + number("utilisation", "0.5") + number("decode_share", "0.1") + number("multi_gpu_loss", "0.2");
+  return "[inference]\n" + number("utilisation", "0.5") + number("decode_share", "0.1") +
+         number("multi_gpu_loss", "0.2");
 }
 
 budget::SamplingBacktest run(const std::string& rows, const std::string& reached = assumptions()) {
@@ -32,11 +33,12 @@ budget::SamplingBacktest run(const std::string& rows, const std::string& reached
 }  // namespace
 
 TEST_CASE("a forward pass of Wan 2.1 14 B as verl-omni counts it", "[sampling]") {
-  const budget::SamplerModel wan{.layers = 40, .width = 5120, .mlp_width = 13824, .context_tokens = 512, .tokens = 75600};
+  const budget::SamplerModel wan{
+      .layers = 40, .width = 5120, .mlp_width = 13824, .context_tokens = 512, .tokens = 75600};
   const double d = 5120, T = 75600, C = 512;
   // Its estimator has 6 FLOP a weight and token, 12 a pair of tokens and value, for training: a third is forward.
-  const double training = 6 * 40 * ((4 * d * d + 2 * d * 13824 + 2 * d * d) * T + 2 * d * d * C) +
-                          12 * 40 * d * (T * T + T * C);
+  const double training =
+      6 * 40 * ((4 * d * d + 2 * d * 13824 + 2 * d * d) * T + 2 * d * d * C) + 12 * 40 * d * (T * T + T * C);
   CHECK(budget::forward_flops(wan) == Approx(training / 3).epsilon(1e-12));
   CHECK(50 * 2 * budget::forward_flops(wan) == Approx(6.52e17).epsilon(2e-3));
 }
@@ -53,11 +55,11 @@ TEST_CASE("a DiT of two tokens and one layer, product by product", "[sampling]")
 }
 
 TEST_CASE("seconds are FLOP over what the GPUs reach, with decoder and the loss on several", "[sampling]") {
-  const auto result = run(
-      "one,h100-sxm,1,40,5120,13824,512,75600,0,50,2,0,1000,test\n"
-      "decoded,h100-sxm,1,40,5120,13824,512,75600,0,50,2,1,1000,test\n"
-      "not said,h100-sxm,1,40,5120,13824,512,75600,0,50,2,-1,1000,\"test, quoted\"\n"
-      "eight,h100-sxm,8,40,5120,13824,512,75600,0,50,2,0,1e5,test\n");
+  const auto result =
+      run("one,h100-sxm,1,40,5120,13824,512,75600,0,50,2,0,1000,test\n"
+          "decoded,h100-sxm,1,40,5120,13824,512,75600,0,50,2,1,1000,test\n"
+          "not said,h100-sxm,1,40,5120,13824,512,75600,0,50,2,-1,1000,\"test, quoted\"\n"
+          "eight,h100-sxm,8,40,5120,13824,512,75600,0,50,2,0,1e5,test\n");
   REQUIRE(result.rows.size() == 4);
   const double one = 100 * budget::forward_flops(result.rows[0].model) / (989.4e12 * 0.5);
   CHECK(result.rows[0].predicted_s == Approx(one));
@@ -76,7 +78,8 @@ TEST_CASE("seconds are FLOP over what the GPUs reach, with decoder and the loss 
 
 TEST_CASE("what the program came with is complete, and its interval says something", "[sampling]") {
   const tests::TemporaryFolder folder;
-  const auto table = folder.write("t.csv", std::string(kHeader) + "a,h100-sxm,1,40,5120,13824,512,75600,0,50,2,1,2000,t\n");
+  const auto table =
+      folder.write("t.csv", std::string(kHeader) + "a,h100-sxm,1,40,5120,13824,512,75600,0,50,2,1,2000,t\n");
   const auto result = budget::sampling_backtest(table, tests::source_path("configs/published/sampling.toml"),
                                                 tests::source_path("configs/hardware"));
   CHECK(result.rows[0].low_s < result.rows[0].predicted_s);
@@ -95,8 +98,8 @@ TEST_CASE("a table that is none is refused with file and line", "[sampling]") {
   CHECK_THROWS_WITH(run("a,h100-sxm,1,40,5120,13824,512,75600,0,50,2,1,9,\n"), contains("'source' is empty"));
   CHECK_THROWS_WITH(run("a,h101,1,40,5120,13824,512,75600,0,50,2,1,9,t\n"), contains("'h101'"));
   CHECK_THROWS_WITH(run("a,../h,1,40,5120,13824,512,75600,0,50,2,1,9,t\n"), contains("'../h'"));
-  CHECK_THROWS_WITH(run(good, "[inference]\n"), contains("inference.decode_share is missing") ||
-                                                     contains("inference.utilisation is missing"));
+  CHECK_THROWS_WITH(run(good, "[inference]\n"),
+                    contains("inference.decode_share is missing") || contains("inference.utilisation is missing"));
   CHECK_THROWS_WITH(run(good, "[inference]\nutilisaton = 1\n"), contains("utilisation"));
   CHECK_THROWS_AS(budget::sampling_backtest("none.csv"), UserError);
   const tests::TemporaryFolder folder;

@@ -50,12 +50,25 @@ TEST_CASE("other stops are what failures leave of whole runs", "[stops]") {
   CHECK(least(1.1, 16384, kLlama3) < 0);
   CHECK(most(1.135, 384, kBloom) == Approx(0.114).margin(5e-4));
   CHECK(least(1.135, 384, kBloom) == Approx(0.093).margin(5e-4));
-  // The range holds them, and no more than a tenth beyond the largest.
+  // A large run's range holds them, and no more than a tenth beyond the largest.
   CHECK(other.low < 0.01);
   CHECK(other.high >= most(1.135, 384, kBloom));
   CHECK(other.high <= 1.1 * most(1.135, 384, kBloom));
-  // OPT-175B's lie outside on purpose: 23 days for 105 restarts are failures, five hours each, not other stops.
+  // OPT-175B's 23 days for 105 restarts, five hours each, are in the range of runs as they come alone.
   CHECK(least(1.7, 992, kOpt) > 2.5 * other.high);
+  const auto any = budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml"));
+  CHECK(any.at("goodput.other_stops").high >= least(1.7, 992, kOpt));
+  CHECK(any.at("goodput.other_stops").high <= most(1.7, 992, kOpt));
+  // Its median is that of the four with the median machinery: 0, 0, and the two that these are.
+  const double bloom = net_stops(1.135, 384, kBloom, 30, 600), opt = net_stops(1.7, 992, kOpt, 30, 600);
+  CHECK(net_stops(1.0, 2048, 2.5e-5, 30, 600) < 0);
+  CHECK(net_stops(1.1, 16384, kLlama3, 30, 600) < 0);
+  CHECK(opt > bloom);
+  CHECK(any.inputs.at("goodput.other_stops").distribution.median == Approx((0 + bloom) / 2).epsilon(0.01));
+  for (const char* same : {"goodput.failure_rate", "goodput.checkpoint", "goodput.restart"}) {
+    CHECK(any.at(same).low == s.at(same).low);
+    CHECK(any.at(same).high == s.at(same).high);
+  }
   CHECK((56 - 33) * 24 / 105.0 == Approx(5.3).margin(0.05));
   CHECK(kOpt < s.at("goodput.failure_rate").high);
 }
@@ -76,8 +89,9 @@ TEST_CASE("effective training time is held against published runs", "[stops]") {
       tests::sora({"cost.gpus=16384", "goodput.failure_rate=1e-7", "goodput.other_stops=0.001"}), {});
   CHECK_THAT(effective_time_note(calm), contains("above"));
   // On few GPUs more is to be expected, and beyond theirs nothing is published.
-  CHECK(effective_time_note(budget::make_budget(
-            tests::sora({"cost.gpus=512", "goodput.failure_rate=1e-7", "goodput.other_stops=0.001"}), {}))
+  CHECK(effective_time_note(
+            budget::make_budget(
+                tests::sora({"cost.gpus=512", "goodput.failure_rate=1e-7", "goodput.other_stops=0.001"}), {}))
             .empty());
   CHECK(effective_time_note(budget::make_budget(tests::sora({"cost.gpus=32768"}), {})).empty());
 }

@@ -49,8 +49,8 @@ const budget::Number& line(const budget::Budget& b, const std::string& id) {
 
 /// GPUs with so much memory that the plan needs no recompute.
 std::vector<std::string> roomy(const std::string& gpus) {
-  return {"cost.gpus=" + gpus, "plan.recompute=false", "plan.replica_gpus=1", "hardware.memory_gb=5000",
-          "plan.imbalance=0", "scaling.stragglers=0"};
+  return {"cost.gpus=" + gpus,       "plan.recompute=false", "plan.replica_gpus=1",
+          "hardware.memory_gb=5000", "plan.imbalance=0",     "scaling.stragglers=0"};
 }
 
 /// One draw with every range of the scenario at the end that `at` names.

@@ -8,9 +8,7 @@ using namespace gpumonth::tests;
 
 namespace {
 
-CommandResult backtest(const std::string& files) {
-  return run_command(GPUMONTH_BINARY " budget --backtest " + files);
-}
+CommandResult backtest(const std::string& files) { return run_command(GPUMONTH_BINARY " budget --backtest " + files); }
 
 constexpr const char* kTable =
     "name,hardware,gpus,layers,width,mlp_width,context_tokens,tokens,gated_mlp,steps,forwards_per_step,"
