@@ -1,5 +1,5 @@
-// The report's first screen: the answer and what it hangs on, then the article's assumptions beside what
-// stands in their place, each number with its tag.
+// The report's first screen answers, in this order: how much, how sure, what the public estimate says and why this one
+// differs, what would make it surer (surer_section.cpp). Then the assumptions side by side, each number with its tag.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,26 +28,31 @@ const budget::Line* find_line(const budget::Budget& budget, const std::string& i
   return nullptr;
 }
 
-std::string headline(const budget::Budget& budget) {
-  const budget::Rung& first = budget.rungs.front();
-  const budget::Rung& last = budget.rungs.back();
-  const double middle = last.is_drawn() ? last.draws.median : std::sqrt(last.gpu_months.low * last.gpu_months.high);
-  std::string out = fmt::format(
-      "<div><div class=\"muted\">To train it takes</div>\n<div class=\"big\">{} <small>GPU-months of the "
-      "{}</small></div>\n<p>{} {} {}</p>\n",
-      three_digits(middle), html::escape(budget.scenario.hardware.name), range_html(last.gpu_months, three_digits),
-      last.is_drawn() ? "with 90 % probability; above: the median"
-                      : "with all inputs at their lower or at their upper ends; above: the middle",
-      html::tag(last.gpu_months.tag));
-  const double start = std::sqrt(first.gpu_months.low * first.gpu_months.high);
-  if (&first != &last && start > 0)
-    out += fmt::format("<p class=\"muted\">{} times where the ladder starts, {} {}</p>\n",
-                       three_digits(std::round(10 * middle / start) / 10), range_html(first.gpu_months, grouped),
-                       html::tag(first.gpu_months.tag));
-  return out + "</div>\n";
+double middle_of(const budget::Rung& rung) {
+  return rung.is_drawn() ? rung.draws.median : std::sqrt(rung.gpu_months.low * rung.gpu_months.high);
 }
 
-std::string what_it_hangs_on(const budget::Budget& budget) {
+std::string headline(const budget::Budget& budget) {
+  const budget::Rung& last = budget.rungs.back();
+  return fmt::format("<p class=\"big\">{} <small>GPU-months of the {}</small></p>\n<p>{} {} {}</p>\n",
+                     three_digits(middle_of(last)), html::escape(budget.scenario.hardware.name),
+                     range_html(last.gpu_months, three_digits),
+                     last.is_drawn() ? "with 90 % probability; above: the median"
+                                     : "with all inputs at their lower or at their upper ends; above: the middle",
+                     html::tag(last.gpu_months.tag));
+}
+
+std::string width_words(const budget::Rung& last) {
+  const budget::Number& n = last.gpu_months;
+  if (!n.is_range()) return "<p>No input has a range: this is one number, and not a sure one.</p>\n";
+  return fmt::format("<p>{} The upper end is {} times the lower.</p>\n",
+                     last.is_drawn()
+                         ? "Nine times in ten it lies in the range above, if the inputs are what they say."
+                         : "The range is every input at its worst or at its best, which has no probability.",
+                     three_digits(n.high / n.low));
+}
+
+std::string three_inputs(const budget::Budget& budget) {
   if (budget.months_shares.empty()) return "";
   std::string items;
   for (std::size_t i = 0; i < std::min(kMostImportant, budget.months_shares.size()); ++i) {
@@ -56,7 +61,24 @@ std::string what_it_hangs_on(const budget::Budget& budget) {
                          html::escape(budget::input_words(share.input)), 100 * share.first_order,
                          three_digits(share.low), three_digits(share.high), html::tag(tag));
   }
-  return "<div><h3>What it hangs on</h3>\n<ol>" + items + "</ol></div>\n";
+  return "<p>It hangs on</p>\n<ol>" + items + "</ol>\n";
+}
+
+/// Of each kind, also where there is none: how many inputs the last rung rests on, and their share of the variance.
+std::string kinds_of_inputs(const budget::Budget& budget) {
+  using budget::Tag;
+  std::map<Tag, int> inputs;
+  std::map<Tag, double> shares;
+  for (const auto& input : budget.rungs.back().gpu_months.inputs) ++inputs[budget::describe_input(budget, input).tag];
+  for (const auto& [share, tag] : budget.months_shares) shares[tag] += share.first_order;
+  std::string out;
+  for (const Tag tag : {Tag::measured, Tag::replayed, Tag::simulated, Tag::fitted, Tag::published, Tag::assumed}) {
+    const std::string share =
+        budget.months_shares.empty() ? "" : fmt::format(", {:.0f} % of the variance", 100 * shares[tag]);
+    out += fmt::format("<span class=\"kind\">{} {} input{}{}</span>\n", html::tag(tag), inputs[tag],
+                       inputs[tag] == 1 ? "" : "s", share);
+  }
+  return "<p class=\"kinds\">It rests on\n" + out + "</p>\n";
 }
 
 std::string years(const budget::Number& days) {
@@ -111,6 +133,32 @@ std::string caution(const budget::Budget& budget) {
       html::escape(device), html::escape(budget.scenario.hardware.name), html::tag(budget::Tag::assumed));
 }
 
+/// What stands first in a rung's account of itself; the table below has the rest.
+std::string first_clause(const std::string& text) { return text.substr(0, text.find("; ")); }
+
+std::string why_it_differs(const budget::Budget& budget) {
+  const budget::Rung& first = budget.rungs.front();
+  const budget::Rung& last = budget.rungs.back();
+  std::string out = fmt::format("<p>{} starts from {} GPU-months {}. ",
+                                first.id == budget::RungId::as_published ? "The public estimate" : "This scenario",
+                                range_html(first.gpu_months, grouped), html::tag(first.gpu_months.tag));
+  if (&first == &last) return out + "Nothing of it has been replaced; the notes below say what is missing.</p>\n";
+  std::string items;
+  for (std::size_t i = 1; i < budget.rungs.size(); ++i) {
+    const budget::Rung& rung = budget.rungs[i];
+    const budget::Number factor = rung.factor_over(budget.rungs[i - 1]);
+    items += fmt::format("<li><b>× {}</b> {}: instead of “{}”, {}.</li>\n", factor_text(factor.low, factor.high, " – "),
+                         name(rung.id), html::escape(html::dashes(rung.replaces)),
+                         html::escape(html::dashes(first_clause(rung.replacement))));
+  }
+  const double start = middle_of(first);
+  if (start > 0)
+    out += fmt::format("This one is {} times that: the middle of each, in {} step{}.",
+                       three_digits(std::round(10 * middle_of(last) / start) / 10), budget.rungs.size() - 1,
+                       budget.rungs.size() == 2 ? "" : "s");
+  return out + "</p>\n<ul class=\"steps\">" + items + "</ul>\n";
+}
+
 /// The tags of what a rung brings in, each once, the strongest first, with the inputs behind it.
 std::string tags_of(const budget::Budget& budget, const budget::Rung& rung) {
   std::map<budget::Tag, std::string> inputs;
@@ -160,8 +208,10 @@ std::string side_by_side(const budget::Budget& budget) {
 
 std::string answer_section(const budget::Budget& budget) {
   if (budget.rungs.empty()) return "";
-  return "<div class=\"answer\">\n" + headline(budget) + what_it_hangs_on(budget) + "</div>\n" + cards(budget) +
-         caution(budget) + side_by_side(budget);
+  return "<section class=\"answer\">\n<h2>How much</h2>\n" + headline(budget) + cards(budget) + caution(budget) +
+         "<h2>How sure</h2>\n" + width_words(budget.rungs.back()) + three_inputs(budget) + kinds_of_inputs(budget) +
+         "<h2>What the public estimate says, and why this one differs</h2>\n" + why_it_differs(budget) +
+         "<h2>What would make it surer</h2>\n" + surer(budget) + "</section>\n" + side_by_side(budget);
 }
 
 }  // namespace gpumonth::report

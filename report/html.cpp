@@ -20,12 +20,14 @@ p { margin: 6px 0 12px; max-width: 46em; }
 .card { background: var(--wash); border-top: 3px solid var(--accent); padding: 13px 16px 12px; }
 .card b { display: block; font-size: 22px; line-height: 1.25; font-weight: 600; margin: 3px 0; font-variant-numeric: tabular-nums; }
 .card span { display: block; font-size: 13px; line-height: 1.4; overflow-wrap: anywhere; }
-.answer { display: grid; grid-template-columns: 1.15fr 1fr; gap: 10px 40px; margin: 22px 0 4px; align-items: start; }
-.answer .big { font-size: 38px; line-height: 1.15; font-weight: 600; letter-spacing: -0.015em; font-variant-numeric: tabular-nums; }
+.answer h2 { font-size: 17px; margin: 20px 0 4px; border-top: 1px solid var(--line); padding-top: 10px; }
+.answer h2:first-child { border-top: 0; margin-top: 12px; padding-top: 0; }
+.answer .big { font-size: 38px; line-height: 1.15; font-weight: 600; letter-spacing: -0.015em; font-variant-numeric: tabular-nums; margin: 2px 0 0; }
 .answer .big small { font-size: 17px; font-weight: 400; letter-spacing: 0; }
-.answer p { margin: 6px 0 0; }
-.answer h3 { margin: 4px 0 4px; }
-.answer ol { margin: 0; padding-left: 20px; } .answer li { margin: 3px 0; }
+.answer p { margin: 4px 0; max-width: none; }
+.answer ol, .answer ul { margin: 0; padding-left: 20px; } .answer li { margin: 2px 0; }
+.answer pre { margin: 4px 0; padding: 7px 12px; }
+.kind { white-space: nowrap; margin-right: 12px; }
 .caution { border-left: 3px solid #c0563f; padding: 2px 0 2px 12px; margin: 14px 0 0; font-size: 14px; }
 .side { table-layout: fixed; }
 .side th:nth-child(1) { width: 15%; } .side th:nth-child(2) { width: 27%; } .side th:nth-child(4) { width: 21%; }
@@ -52,7 +54,7 @@ details { margin: 8px 0; }
 summary { cursor: pointer; color: var(--accent); }
 pre { background: var(--wash); padding: 12px 16px; overflow-x: auto; font: 12.5px/1.5 "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 10px; font-size: 13px; color: var(--muted); }
-@media (max-width: 720px) { .pair, .answer { grid-template-columns: 1fr; } main { padding: 24px 16px; } }
+@media (max-width: 720px) { .pair { grid-template-columns: 1fr; } main { padding: 24px 16px; } }
 @media print { main { padding: 0; } h2 { break-after: avoid; } figure, .card, tr { break-inside: avoid; } }
 )css";
 

@@ -18,6 +18,8 @@ std::string report_html(const std::vector<runlog::Run>& runs, const budget::Budg
 
 // The page's parts (report_*.cpp).
 std::string answer_section(const budget::Budget& budget);
+/// The input that matters most, and the command that measures it; the last of the answers.
+std::string surer(const budget::Budget& budget);
 /// `groups`: group_runs(runs).
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<scaling::RunGroup>& groups,
                          const std::vector<budget::Efficiency>& efficiencies, const std::vector<std::string>& notes);

@@ -71,11 +71,11 @@ TEST_CASE("the page has every figure with something in it", "[report]") {
     CHECK_THAT(page, contains(text));
 }
 
-TEST_CASE("the first screen has the answer, what it hangs on, and both assumptions side by side", "[report]") {
+TEST_CASE("the first screen has its numbers with their tags, and both assumptions side by side", "[report]") {
   const std::string page = page_of(two_runs());
   const std::string first = page.substr(page.find("<header>"), page.find("<svg") - page.find("<header>"));
   for (const char* text :
-       {"GPU-months of the H100 SXM", "with 90 % probability", "What it hangs on", "of the variance", "on 4,096 GPUs",
+       {"GPU-months of the H100 SXM", "with 90 % probability", "It hangs on", "of the variance", "on 4,096 GPUs",
         "US dollars", "GWh", "is carried over to the H100 SXM", "100 % of the peak is reached",
         "<i class=\"tag published\">published</i>", "<i class=\"tag assumed\">assumed</i>"}) {
     INFO(text);
