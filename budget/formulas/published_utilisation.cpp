@@ -60,8 +60,9 @@ void bound_by_kernels(Scenario& s, std::vector<std::string>& notes) {
   const double ceiling = kernel_ceiling(s.hardware, s.model, recompute, lengths);
   if (!(input.number.high > ceiling)) return;
   const std::string why =
-      fmt::format("{} = {} is more than kernels can do on samples of {} tokens {}: {:.1f} % of the {}'s peak",
-                  kPublished, range_text(input.number, percent), grouped(lengths.front().tokens), with_words(recompute),
+      fmt::format("{} = {} is more than kernels can do on samples of {}{} tokens {}: {:.1f} % of the {}'s peak",
+                  kPublished, range_text(input.number, percent), lengths.size() > 1 ? "up to " : "",
+                  grouped(std::ranges::max(lengths, {}, &LengthShare::tokens).tokens), with_words(recompute),
                   100 * ceiling, s.hardware.name);
   if (!s.has("disclosed.gpu_hours") || input.number.low >= ceiling) {
     const double allowed = std::floor(1000 * ceiling) / 1000;

@@ -19,9 +19,10 @@ constexpr double kGradientBytes = 4,
 /// Inputs that share a source, and so are high together or low together; docs/method.md, "What the range comes from".
 constexpr double kPairedRank = 0.5;
 const std::vector<std::vector<std::string>> kPaired = {
-    {kUtilisationInput, kEfficiencyInput},                            // how well software and network do
-    {"goodput.failure_rate", "goodput.other_stops"},                  // the same clusters
-    {"training.data_factor", "training.samples", "batch.critical"}};  // which grows with the data
+    {kUtilisationInput, kEfficiencyInput},            // how well software and network do
+    {"goodput.failure_rate", "goodput.other_stops"},  // the same clusters
+    {"training.data_factor", "training.samples", "data.overtraining", "batch.critical",
+     "batch.critical_clips"}};  // the critical batch grows with the data
 
 bool is_drawn(const std::string& input) {
   const ScenarioKey* key = scenario_key(input);  // the device and the model are none of a scenario's numbers
@@ -111,7 +112,11 @@ bool Simulation::has_imbalance() const {
 }
 
 Column Simulation::flop_per_gpu_step(const Inputs<Column>& in, const Outcome& out) const {
-  return out.compute_flop / samples_trained(in) * (global_batch() / static_cast<double>(gpus_));
+  // By law a step has as many tokens in every stage of the curriculum: a replica packs images up to a clip's.
+  const Column sample_flop = scenario_.is_by_law()
+                                 ? Column(law_flops_per_token(in) * static_cast<double>(scenario_.model.tokens()))
+                                 : Column(out.compute_flop / samples_seen(in));
+  return sample_flop * (global_batch() / static_cast<double>(gpus_));
 }
 
 /// The update reads and writes the state once, whatever the batch; the exchange of the gradients hides behind

@@ -144,7 +144,7 @@ TEST_CASE("the rung goes by law, and the rungs after it with it", "[data]") {
 
 TEST_CASE("with everything of the data fixed the rules' ratio stays the same down to the last rung", "[data]") {
   std::vector<std::string> fixed = {"data.overtraining=4", "data.optimal_tokens=2e12", "training.data_factor=6",
-                                    "batch.base=64", "training.data=law"};
+                                    "batch.base=64",       "scaling.transfer=1",       "training.data=law"};
   const auto law = budget::make_budget(tests::sora(fixed), {});
   fixed.back() = "training.data=article";
   const auto article = budget::make_budget(tests::sora(fixed), {});

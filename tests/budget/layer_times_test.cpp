@@ -133,7 +133,7 @@ TEST_CASE("the Sora scenario takes the H200's blocks and leaves narrow models ou
   std::vector<budget::Efficiency> runs;
   for (const char* name : {"b2-256", "s2-256", "wide-d2-f32", "wide-d2-f8", "xl2-256", "xl2-512"})
     runs.push_back(budget::efficiency_of(h200(name)));
-  const auto b = budget::make_budget(tests::sora(), runs);
+  const auto b = budget::make_budget(tests::sora({"training.data=article"}), runs);
   REQUIRE(b.layers.has_value());
   const auto& rung = *find(b.rungs, budget::RungId::measured_mfu);
   CHECK(rung.utilisation.low > 0.45);
@@ -150,10 +150,29 @@ TEST_CASE("the Sora scenario takes the H200's blocks and leaves narrow models ou
   CHECK_THAT(budget::to_text(b), contains("MFU: clip, 184,320 tokens"));
   for (const auto& input : rung.inputs) CHECK_FALSE(budget::describe_input(b, input).source.empty());
   // Whatever narrow logs stand beside them.
-  const auto alone = budget::make_budget(tests::sora(), {runs[2], runs[3]});
+  const auto alone = budget::make_budget(tests::sora({"training.data=article"}), {runs[2], runs[3]});
   CHECK(find(alone.rungs, budget::RungId::measured_mfu)->gpu_months.low == rung.gpu_months.low);
   // Without the narrow ones the pooled MFU would span a factor of two.
   CHECK(budget::pooled_mfu(runs).high / budget::pooled_mfu(runs).low > 1.8);
+}
+
+TEST_CASE("by law the blocks are taken at every stage's length", "[layers][h200]") {
+  std::vector<budget::Efficiency> runs;
+  for (const char* name : {"wide-d2-f32", "wide-d2-f8"}) runs.push_back(budget::efficiency_of(h200(name)));
+  const auto law = tests::sora({"training.data=law"});
+  const auto lengths = budget::training_lengths(law);
+  double all = 0;
+  for (const auto& length : lengths) all += length.flop_share;
+  CHECK(all == Approx(1));
+  CHECK(lengths.front().tokens == 256);
+  CHECK(lengths.back().tokens == 184320);
+  const auto b = budget::make_budget(law, runs);
+  REQUIRE(b.layers.has_value());
+  REQUIRE(b.layers->mfu.size() == lengths.size());
+  double time = 0;
+  for (std::size_t i = 0; i < lengths.size(); ++i) time += lengths[i].flop_share / b.layers->mfu[i].low;
+  CHECK(b.layers->utilisation.low >= 1 / time * (1 - 1e-9));  // all lengths at their worst at once
+  CHECK_THAT(find(b.rungs, budget::RungId::measured_mfu)->replacement, contains("(minute_512_clips)"));
 }
 
 TEST_CASE("the plan's recompute is in the blocks' times, once", "[layers][recompute]") {
