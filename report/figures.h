@@ -1,6 +1,8 @@
 // The report's figures, each an SVG element; an empty string where the logs hold nothing to show.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,10 +35,13 @@ std::string tornado_figure(const budget::Budget& budget);
 std::string backtest_figure(const budget::Backtest& backtest);
 /// Throughput per GPU, per cent of the curve's first point, against the logarithm of the number of GPUs: what
 /// was measured, the fit, and its 90 % band out to `planned` GPUs (0: not known, eight times the most), at
-/// most to `reach` (0: no limit), beyond which the budget does not use it. `unit`: "rank" or "GPU". Empty for
-/// a curve on one number of GPUs.
+/// most to `reach` (0: no limit), beyond which the budget does not use it. `unit`: "rank" or "GPU". `runs`, where the
+/// curve is of run logs, tell which points were replayed or simulated. Empty for a curve on one number of GPUs.
 std::string fit_figure(const scaling::Fit& fit, std::int64_t planned, std::int64_t reach, const char* id,
-                       const char* unit);
+                       const char* unit, const std::vector<budget::Efficiency>& runs = {});
+/// The fewest ranks of each kind of points; a point of a table is measured.
+std::map<runlog::Origin, std::int64_t> first_ranks(const scaling::ScalingCurve& curve,
+                                                   const std::vector<budget::Efficiency>& runs);
 /// 90 % band and median against the number of GPUs; empty without a sweep of two.
 std::string sweep_months_figure(const budget::Budget& budget);
 std::string sweep_days_figure(const budget::Budget& budget);

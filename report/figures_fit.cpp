@@ -1,5 +1,5 @@
-// A scaling curve with its fit: what was measured, the median forecast and its 90 % band, out to the planned
-// number of GPUs. Drawn is the throughput per GPU in per cent of the curve's first point.
+// A scaling curve with its fit: what was measured, replayed and simulated, each from where it begins, the median forecast
+// and its 90 % band, out to the planned number of GPUs. Drawn is the throughput per GPU in per cent of the curve's first point.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,10 +54,50 @@ void mark_planned(Plot& plot, double gpus) {
              fmt::format("right textcolor rgb '{}'", colour::kMuted));
 }
 
+runlog::Origin origin_of(const scaling::ScalingPoint& point, const std::vector<budget::Efficiency>& runs) {
+  const auto run = std::find_if(runs.begin(), runs.end(), [&](const auto& r) { return r.path == point.run; });
+  return run == runs.end() ? runlog::Origin::measured : run->origin;
+}
+
+/// gnuplot's filled circle, triangle and diamond.
+int point_type(runlog::Origin origin) {
+  constexpr int kTypes[] = {7, 9, 13};
+  return kTypes[static_cast<int>(origin)];
+}
+
+/// A thin line where a kind of points begins, with its name; `row`: the labels stand one above the other.
+void mark_begin(Plot& plot, const std::string& what, std::int64_t ranks, int row) {
+  plot.line(fmt::format("set arrow from first {0},graph 0 to first {0},graph 1 nohead lc rgb '{1}' dt (2,4) back",
+                        ranks, colour::kMuted));
+  plot.label(fmt::format(" {} from {}", what, grouped(static_cast<double>(ranks))),
+             fmt::format("first {},graph {:.2f}", ranks, 0.12 + 0.07 * row),
+             fmt::format("left textcolor rgb '{}'", colour::kMuted));
+}
+
+/// Where what is drawn ceases to be measured. A curve that is measured alone has no marks: its points say it.
+void mark_begins(Plot& plot, const std::map<runlog::Origin, std::int64_t>& begins, std::int64_t most,
+                 std::int64_t last) {
+  if (begins.size() == 1 && begins.contains(runlog::Origin::measured)) return;
+  int row = 0;
+  for (const auto& [origin, ranks] : begins)
+    if (origin != runlog::Origin::measured) mark_begin(plot, name(origin), ranks, row++);
+  if (last > most) mark_begin(plot, "forecast alone", most, row);
+}
+
 }  // namespace
 
+std::map<runlog::Origin, std::int64_t> first_ranks(const scaling::ScalingCurve& curve,
+                                                   const std::vector<budget::Efficiency>& runs) {
+  std::map<runlog::Origin, std::int64_t> first;
+  for (const auto& point : curve.points) {
+    const auto [entry, is_new] = first.try_emplace(origin_of(point, runs), point.ranks);
+    if (!is_new) entry->second = std::min(entry->second, point.ranks);
+  }
+  return first;
+}
+
 std::string fit_figure(const scaling::Fit& fit, std::int64_t planned, std::int64_t reach, const char* id,
-                       const char* unit) {
+                       const char* unit, const std::vector<budget::Efficiency>& runs) {
   const scaling::ScalingCurve& curve = fit.curve();
   const std::int64_t first = curve.points.front().ranks, most = curve.points.back().ranks;
   const std::int64_t wanted = planned > 0 ? std::max(planned, most) : 8 * most;
@@ -71,10 +111,12 @@ std::string fit_figure(const scaling::Fit& fit, std::int64_t planned, std::int64
     band.push_back({static_cast<double>(ranks), share(p.low), share(p.samples_per_s), share(p.high)});
     highest = std::max(highest, std::min(200.0, band.back()[3]));
   }
-  std::map<double, std::vector<std::vector<double>>> measured;  // by batch per GPU
+  // By kind and batch per GPU.
+  std::map<std::pair<runlog::Origin, double>, std::vector<std::vector<double>>> points;
   for (const auto& point : curve.points) {
     const double share = 100 * fit.efficiency(point.ranks, point.samples_per_s);
-    measured[scaling::has_batch(curve) ? point.batch_per_rank : 0].push_back({static_cast<double>(point.ranks), share});
+    points[{origin_of(point, runs), scaling::has_batch(curve) ? point.batch_per_rank : 0}].push_back(
+        {static_cast<double>(point.ranks), share});
     highest = std::max(highest, share);
   }
   Plot plot(kFigureWidth, 400);
@@ -87,17 +129,21 @@ std::string fit_figure(const scaling::Fit& fit, std::int64_t planned, std::int64
   plot.line(
       fmt::format("set ylabel {}", quoted(fmt::format("throughput per {}, % of {}", unit, unit_word(unit, first)))));
   if (planned > 0 && planned <= last) mark_planned(plot, static_cast<double>(planned));
+  const auto begins = first_ranks(curve, runs);
+  mark_begins(plot, begins, most, last);
   std::string command = fmt::format(
       "$band using 1:2:4 with filledcurves lc rgb '{}' fs solid 0.35 title 'forecast of one more run: 90 %', "
       "$band using 1:3 with lines lw 2 lc rgb '{}' title 'median'",
       colour::kForward, colour::kBackward);
   std::size_t i = 0;
-  for (const auto& [batch, rows] : measured) {
-    plot.data(fmt::format("measured{}", i), rows);
-    const std::string title =
-        measured.size() == 1 ? "measured" : fmt::format("measured, {:g} samples per {}", batch, unit);
-    command += fmt::format(", $measured{} using 1:2 with points pt 7 ps 0.75 lc rgb '{}' title {}", i,
-                           series_colour(i + 1), quoted(title));
+  for (const auto& [kind, rows] : points) {
+    const auto& [origin, batch] = kind;
+    plot.data(fmt::format("points{}", i), rows);
+    const std::string title = points.size() == begins.size()
+                                  ? std::string(name(origin))
+                                  : fmt::format("{}, {:g} samples per {}", name(origin), batch, unit);
+    command += fmt::format(", $points{} using 1:2 with points pt {} ps 0.75 lc rgb '{}' title {}", i,
+                           point_type(origin), series_colour(i + 1), quoted(title));
     ++i;
   }
   plot.line("plot " + command);

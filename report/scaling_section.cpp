@@ -52,18 +52,31 @@ std::string jumps(const scaling::ScalingCurve& curve, const char* unit) {
   return "";
 }
 
-std::string runs_fit(const scaling::Fit& fit, std::int64_t gpus, bool used) {
+/// "Measured from 1 rank, simulated from 16; above 64 the forecast stands alone."; empty where all were measured.
+std::string where_each_begins(const scaling::ScalingCurve& curve, const std::vector<budget::Efficiency>& runs) {
+  const auto begins = first_ranks(curve, runs);
+  if (begins.size() == 1 && begins.contains(runlog::Origin::measured)) return "";
+  std::string text;
+  for (const auto& [origin, ranks] : begins)
+    text += fmt::format("{}{} from {}", text.empty() ? " The points are " : ", ", name(origin),
+                        grouped(static_cast<double>(ranks)));
+  return text + fmt::format(" ranks on; above {} the forecast stands alone.",
+                            grouped(static_cast<double>(curve.points.back().ranks)));
+}
+
+std::string runs_fit(const scaling::Fit& fit, const std::vector<budget::Efficiency>& runs, std::int64_t gpus,
+                     bool used) {
   const std::int64_t reach = budget::reach_of(fit);
   std::string text =
-      fmt::format("Points: one per run log. Band: where one more run falls with 90 %. Shapes by weight: {}.{}",
-                  likely_shapes(fit), jumps(fit.curve(), "rank"));
+      fmt::format("Points: one per run log.{} Band: where one more run falls with 90 %. Shapes by weight: {}.{}",
+                  where_each_begins(fit.curve(), runs), likely_shapes(fit), jumps(fit.curve(), "rank"));
   if (!used && gpus > reach)
     text += fmt::format(
         " Drawn to 64 times the most ranks, {}, beyond which the budget does not use it; a published curve "
         "stands in there.",
         grouped(static_cast<double>(reach)));
   return "<h3>The fit of the run logs</h3>\n" +
-         html::figure(fit_figure(fit, gpus, used ? 0 : reach, "fig-fit-runs", "rank"), text);
+         html::figure(fit_figure(fit, gpus, used ? 0 : reach, "fig-fit-runs", "rank", runs), text);
 }
 
 std::string curve_fit(const budget::ScalingBasis& basis, std::int64_t gpus) {
@@ -82,9 +95,9 @@ std::string scaling_section(const std::vector<runlog::Run>& runs, const std::vec
   const bool has_basis = budget != nullptr && budget->basis.has_value();
   std::string out;
   if (has_basis && budget->basis->is_of_runs)
-    out += runs_fit(budget->basis->fit, gpus, true);
+    out += runs_fit(budget->basis->fit, efficiencies, gpus, true);
   else if (const auto fit = budget::fit_of_runs(efficiencies, budget::components_of(runs, efficiencies)))
-    out += runs_fit(*fit, gpus, false);
+    out += runs_fit(*fit, efficiencies, gpus, false);
   if (has_basis && !budget->basis->is_of_runs) out += curve_fit(*budget->basis, gpus);
   return out.empty() ? "" : "<h2>How throughput scales</h2>\n" + out;
 }

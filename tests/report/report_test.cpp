@@ -134,6 +134,26 @@ TEST_CASE("the fit's figure reaches the planned GPUs and needs two rank counts",
   CHECK(report::fit_figure(scaling::fit_curve(curve), 64, 0, "fig-y", "GPU").empty());
 }
 
+TEST_CASE("the fit's figure tells measured, replayed, simulated and forecast points apart", "[report]") {
+  std::vector<runlog::Run> runs;
+  for (const int ranks : {1, 2, 4, 8, 16}) runs.push_back(tests::make_run(0.4, ranks));
+  runs[2].info.origin = runs[3].info.origin = runlog::Origin::replayed;
+  runs[4].info.origin = runlog::Origin::simulated;
+  const std::string page = page_of(runs);
+  const std::size_t begin = page.find("<svg id=\"fig-fit-runs\"");
+  REQUIRE(begin != std::string::npos);
+  const std::string figure = page.substr(begin, page.find("</figure>", begin) - begin);
+  for (const char* text :
+       {">measured, 8 samples per rank<", ">replayed, ", ">simulated, ", "replayed from 4", "simulated from 16",
+        "forecast alone from 16", "measured from 1, replayed from 4, simulated from 16 ranks on",
+        "above 16 the forecast stands alone"}) {
+    INFO(text);
+    CHECK_THAT(figure, contains(text));
+  }
+  const std::string measured = page_of(two_runs());
+  CHECK_THAT(measured, !contains("stands alone") && !contains("replayed from"));
+}
+
 TEST_CASE("the page loads nothing and holds no foreign markup", "[report]") {
   const std::string page = page_of(two_runs());
   for (const char* bad : {"<script", "<link", "@import", "<img", "<iframe", "src=", "http-equiv", "<b>not markup"})
