@@ -66,7 +66,7 @@ TEST_CASE("the page has every figure with something in it", "[report]") {
     CHECK(count(svg, "<path") + count(svg, "<polygon") > 5);
     CHECK(count(svg, "<text") > 3);
   }
-  for (const char* text : {"4,211 – 10,528", "4,212 – 10,527", "90 % of the draws", "as-published", "measured-mfu",
+  for (const char* text : {"4,211 – 10,528", "4,211 – 10,527", "90 % of the draws", "as-published", "measured-mfu",
                            "Sora 1-min video", "run-2.h5", "Some CPU"})
     CHECK_THAT(page, contains(text));
 }
