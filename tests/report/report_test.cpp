@@ -76,7 +76,7 @@ TEST_CASE("the first screen has its numbers with their tags, and both assumption
   const std::string first = page.substr(page.find("<header>"), page.find("<svg") - page.find("<header>"));
   for (const char* text :
        {"GPU-months of the H100 SXM", "with 90 % probability", "It hangs on", "of the variance", "on 4,096 GPUs",
-        "US dollars", "GWh", "is carried over to the H100 SXM", "100 % of the peak is reached",
+        "US dollars", "MWh", "is carried over to the H100 SXM", "100 % of the peak is reached",
         "<i class=\"tag published\">published</i>", "<i class=\"tag assumed\">assumed</i>"}) {
     INFO(text);
     CHECK_THAT(first, contains(text));
