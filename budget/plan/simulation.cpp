@@ -19,10 +19,9 @@ constexpr double kGradientBytes = 4,
 /// Inputs that share a source, and so are high together or low together; docs/method.md, "What the range comes from".
 constexpr double kPairedRank = 0.5;
 const std::vector<std::vector<std::string>> kPaired = {
-    {kUtilisationInput, kEfficiencyInput},            // how well software and network do
-    {"goodput.failure_rate", "goodput.other_stops"},  // the same clusters
-    {"training.data_factor", "training.samples", "data.overtraining", "batch.critical",
-     "batch.critical_clips"}};  // the critical batch grows with the data
+    {kUtilisationInput, kEfficiencyInput},                            // how well software and network do
+    {"goodput.failure_rate", "goodput.other_stops"},                  // the same clusters
+    {"training.data_factor", "training.samples", "batch.critical"}};  // which grows with the data
 
 bool is_drawn(const std::string& input) {
   const ScenarioKey* key = scenario_key(input);  // the device and the model are none of a scenario's numbers
