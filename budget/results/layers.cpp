@@ -35,10 +35,10 @@ Group layers_group(const MeasuredLayers* layers) {
                          coefficient(*layers, &LayerCoefficients::attention_s_per_token2, kNano, "ns")});
   for (std::size_t i = 0; i < layers->lengths.size(); ++i) {
     const LengthShare& length = layers->lengths[i];
-    group.lines.push_back({"mfu_" + length.id,
-                           fmt::format("MFU: {}, {} tokens, {} of the FLOPs", length.id, grouped(length.tokens),
-                                       percent(length.flop_share)),
-                           layers->mfu[i]});
+    group.lines.push_back(
+        {"mfu_" + length.id,
+         fmt::format("MFU at {} tokens, {} of the FLOPs", grouped(length.tokens), percent(length.flop_share)),
+         layers->mfu[i]});
   }
   group.lines.push_back({"mfu", "MFU of the training", layers->utilisation});
   group.lines.push_back({"mfu_without_recompute", "  if nothing were computed again", layers->without_recompute});

@@ -147,7 +147,7 @@ TEST_CASE("the Sora scenario takes the H200's blocks and leaves narrow models ou
   CHECK_THAT(notes, contains("width 1,152, not 6,144") && contains("width 384, not 6,144") &&
                         contains("width 768, not 6,144") && contains("xl2-512.h5") && contains("b2-256.h5"));
   CHECK_THAT(budget::to_json_text(b), contains("\"mfu_clip\""));
-  CHECK_THAT(budget::to_text(b), contains("MFU: clip, 184,320 tokens"));
+  CHECK_THAT(budget::to_text(b), contains("MFU at 184,320 tokens"));
   for (const auto& input : rung.inputs) CHECK_FALSE(budget::describe_input(b, input).source.empty());
   // Whatever narrow logs stand beside them.
   const auto alone = budget::make_budget(tests::sora({"training.data=article"}), {runs[2], runs[3]});
