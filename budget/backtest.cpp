@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/format.h"
-#include "base/quantile.h"
 #include "base/shipped.h"
 
 namespace gpumonth::budget {
@@ -39,15 +38,8 @@ BacktestRow row_of(const fs::path& file) {
 Backtest backtest(const std::vector<fs::path>& recipes) {
   if (recipes.empty()) user_error("--backtest: there are no recipes: give files, as in configs/published/recipes/");
   Backtest result;
-  std::vector<double> errors;
-  double covered = 0;
-  for (const auto& file : recipes) {
-    result.rows.push_back(row_of(file));
-    errors.push_back(std::abs(result.rows.back().ratio() - 1));
-    covered += result.rows.back().covered() ? 1 : 0;
-  }
-  result.median_error = quantile(errors, 0.5);
-  result.coverage = covered / static_cast<double>(result.rows.size());
+  for (const auto& file : recipes) result.rows.push_back(row_of(file));
+  static_cast<BacktestScore&>(result) = score_of(result.rows);
   return result;
 }
 
@@ -76,15 +68,9 @@ std::string to_text(const Backtest& backtest) {
                        grouped(std::round(row.predicted_hours)),
                        grouped(std::round(row.low_hours)) + " .. " + grouped(std::round(row.high_hours)),
                        grouped(std::round(row.disclosed_hours)), row.ratio(), row.covered() ? "" : "out");
-  std::size_t inside = 0;
-  for (const auto& row : backtest.rows) inside += row.covered() ? 1 : 0;
-  out += fmt::format(
-      "\nMedian error {:.0f} %; {} of {} disclosed costs lie in their 90 % interval ({:.0f} %).\n"
-      "* the recipe has a benchmark of its own; the others' utilisation is what their kind of device has "
-      "been seen to "
-      "reach.\n",
-      100 * backtest.median_error, inside, backtest.rows.size(), 100 * backtest.coverage);
-  return out;
+  return out + "\n" + to_text(backtest, backtest.rows.size(), "costs") +
+         "* the recipe has a benchmark of its own; the others' utilisation is what their kind of device has been seen to "
+         "reach.\n";
 }
 
 Json to_json(const Backtest& backtest) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "budget/backtest_score.h"
 #include "budget/budget.h"
 
 namespace gpumonth::budget {
@@ -24,10 +25,8 @@ struct BacktestRow {
   bool covered() const { return low_hours <= disclosed_hours && disclosed_hours <= high_hours; }
 };
 
-struct Backtest {
+struct Backtest : BacktestScore {
   std::vector<BacktestRow> rows;
-  double median_error = 0;  ///< median of |ratio - 1|
-  double coverage = 0;      ///< share of rows whose disclosed hours lie in the 90 % interval
 };
 
 /// Throws UserError: a file that is no scenario, one without disclosed.gpu_hours, cost.gpus or [goodput], no file.

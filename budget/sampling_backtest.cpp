@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/format.h"
-#include "base/quantile.h"
 #include "base/shipped.h"
 #include "budget/inputs/scenario_numbers.h"
 #include "budget/plan/simulation.h"
@@ -78,16 +77,10 @@ double forward_flops(const SamplerModel& m) {
 
 SamplingBacktest sampling_backtest(const fs::path& table, const fs::path& assumptions, const fs::path& hardware) {
   const auto drawn = load_assumptions(assumptions);
-  SamplingBacktest result{.rows = read_sampling_csv(table)};
-  std::vector<double> errors;
-  double covered = 0;
-  for (auto& row : result.rows) {
-    predict(row, drawn, peak_of(row, hardware));
-    errors.push_back(std::abs(row.ratio() - 1));
-    covered += row.covered() ? 1 : 0;
-  }
-  result.median_error = quantile(errors, 0.5);
-  result.coverage = covered / static_cast<double>(result.rows.size());
+  SamplingBacktest result;
+  result.rows = read_sampling_csv(table);
+  for (auto& row : result.rows) predict(row, drawn, peak_of(row, hardware));
+  static_cast<BacktestScore&>(result) = score_of(result.rows);
   return result;
 }
 
@@ -109,15 +102,11 @@ fs::path shipped_sampling_table() {
 std::string to_text(const SamplingBacktest& backtest) {
   std::string out = fmt::format("{:<39}{:>6}{:>11}{:>24}{:>11}{:>7}  {}\n{:-<102}\n", "Seconds to sample", "GPUs",
                                 "predicted", "90 %", "disclosed", "ratio", "", "");
-  std::size_t inside = 0;
-  for (const auto& row : backtest.rows) {
-    inside += row.covered() ? 1 : 0;
+  for (const auto& row : backtest.rows)
     out += fmt::format("{:<39}{:>6}{:>11}{:>24}{:>11}{:>7.2f}  {}\n", row.name.substr(0, 38), row.gpus,
                        compact(row.predicted_s), compact(row.low_s) + " .. " + compact(row.high_s),
                        compact(row.seconds), row.ratio(), row.covered() ? "" : "out");
-  }
-  return out + fmt::format("\nMedian error {:.0f} %; {} of {} disclosed times lie in their 90 % interval ({:.0f} %).\n",
-                           100 * backtest.median_error, inside, backtest.rows.size(), 100 * backtest.coverage);
+  return out + "\n" + to_text(backtest, backtest.rows.size(), "times");
 }
 
 Json to_json(const SamplingBacktest& backtest) {

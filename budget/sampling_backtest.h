@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "budget/backtest_score.h"
 
 namespace gpumonth::budget {
 
@@ -35,10 +36,8 @@ struct SamplingRow {
   bool covered() const { return low_s <= seconds && seconds <= high_s; }
 };
 
-struct SamplingBacktest {
+struct SamplingBacktest : BacktestScore {
   std::vector<SamplingRow> rows;
-  double median_error = 0;  ///< median of |ratio - 1|
-  double coverage = 0;      ///< share of rows whose seconds lie in the 90 % interval
 };
 
 /// The rows of a table, not yet predicted. Throws UserError, with file and line: a column is missing or unknown, a field

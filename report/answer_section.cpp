@@ -1,5 +1,5 @@
 // The report's first screen answers, in this order: how much, how sure, what the public estimate says and why this one
-// differs, what would make it surer (surer_section.cpp). Then the assumptions side by side, each number with its tag.
+// differs, what would make it surer (surer.cpp). Then the assumptions side by side, each number with its tag.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -41,8 +41,7 @@ void BlockSums::add_block(std::size_t start, std::size_t count, std::span<double
 
 std::vector<double> BlockSums::draw(std::size_t block, std::mt19937_64& random) const {
   std::vector<double> sums(columns_, 0);
-  const std::size_t n = rows();
-  for (std::size_t drawn = 0; drawn < n; drawn += block) add_block(random() % n, std::min(block, n - drawn), sums);
+  draw_blocks(rows(), block, random, [&](std::size_t start, std::size_t count) { add_block(start, count, sums); });
   return sums;
 }
 

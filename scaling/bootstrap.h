@@ -1,6 +1,7 @@
 // How well a ratio of sums over steps is known.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <random>
 #include <span>
@@ -9,6 +10,13 @@
 #include "base/block_length.h"
 
 namespace gpumonth::scaling {
+
+/// As many of n rows as there are, drawn in blocks of `block` (circular moving-block bootstrap; Kuensch 1989, Politis &
+/// Romano 1992): take(start, count) rows from `start` on, round the end to the start; the last block is cut. n >= 1.
+template <class Take>
+void draw_blocks(std::size_t n, std::size_t block, std::mt19937_64& random, const Take& take) {
+  for (std::size_t drawn = 0; drawn < n; drawn += block) take(random() % n, std::min(block, n - drawn));
+}
 
 /// Sums over neighbouring rows of a table, round its end to its start: a bootstrap of blocks adds up blocks, and so
 /// takes one number per block and column instead of one per row. (rows, columns), row-major.
@@ -21,8 +29,7 @@ class BlockSums {
   /// Adds the sums of rows [start, start + count) to `sums`; start < rows(), count <= rows().
   void add_block(std::size_t start, std::size_t count, std::span<double> sums) const;
   std::vector<double> total() const { return {before_.end() - static_cast<std::ptrdiff_t>(columns_), before_.end()}; }
-  /// Of as many rows as there are, drawn in blocks of `block` (circular moving-block bootstrap; Kuensch 1989, Politis &
-  /// Romano 1992); the last block is cut. At least one row.
+  /// Of draw_blocks().
   std::vector<double> draw(std::size_t block, std::mt19937_64& random) const;
 
  private:

@@ -8,12 +8,14 @@
 
 namespace gpumonth::budget {
 
-struct BlockFlops {
-  double linear = 0, attention = 0;  ///< FLOP of forward, one sample, one block
+/// Of one sample and one block, FLOP or seconds.
+struct BlockParts {
+  double linear = 0, attention = 0;
   double total() const { return linear + attention; }
 };
 
-inline BlockFlops block_forward_flops(const model::ModelConfig& model, double tokens) {
+/// FLOP.
+inline BlockParts block_forward_flops(const model::ModelConfig& model, double tokens) {
   const double h = model.hidden_size, m = model.mlp_hidden();
   return {2 * tokens * (4 * h * h + 2 * h * m), 2 * 2 * tokens * tokens * h};
 }
@@ -25,17 +27,15 @@ inline double recomputed_blocks(const model::ModelConfig& model) {
 
 /// What a part of a step costs, FLOP or seconds, with what is computed again. `forward` and `all` (forward and
 /// backward): of the same block.
-template <class Parts>
-double with_recompute(const Parts& forward, const Parts& all, const std::string& recompute, double blocks) {
-  const double again = recompute == "none"     ? 0
-                       : recompute == "linear" ? forward.linear
-                                               : forward.linear + forward.attention;
-  return all.linear + all.attention + again * blocks;
+inline double with_recompute(const BlockParts& forward, const BlockParts& all, const std::string& recompute,
+                             double blocks) {
+  const double again = recompute == "none" ? 0 : recompute == "linear" ? forward.linear : forward.total();
+  return all.total() + again * blocks;
 }
 
 /// Hardware FLOPs over model FLOPs of a training of samples of so many tokens.
 inline double recompute_overhead(const model::ModelConfig& model, const std::string& recompute, double tokens) {
-  const BlockFlops forward = block_forward_flops(model, tokens), all{3 * forward.linear, 3 * forward.attention};
+  const BlockParts forward = block_forward_flops(model, tokens), all{3 * forward.linear, 3 * forward.attention};
   return with_recompute(forward, all, recompute, recomputed_blocks(model)) / all.total();
 }
 

@@ -13,15 +13,12 @@ bool has_kernel_rates(const model::Hardware& hardware) {
 
 double kernel_ceiling(const model::Hardware& hardware, const model::ModelConfig& model, const std::string& recompute,
                       const LengthShares& lengths) {
-  struct Times {
-    double linear, attention;
-  };
   return harmonic_mean(lengths, [&](double tokens) {
-    const BlockFlops flops = block_forward_flops(model, tokens);
-    const Times forward{flops.linear / hardware.products_flops_per_s,
-                        flops.attention / hardware.attention_forward_flops_per_s};
-    const Times all{3 * forward.linear,
-                    forward.attention + 2 * flops.attention / hardware.attention_backward_flops_per_s};
+    const BlockParts flops = block_forward_flops(model, tokens);
+    const BlockParts forward{flops.linear / hardware.products_flops_per_s,
+                             flops.attention / hardware.attention_forward_flops_per_s};
+    const BlockParts all{3 * forward.linear,
+                         forward.attention + 2 * flops.attention / hardware.attention_backward_flops_per_s};
     return 3 * flops.total() /
            (hardware.peak_flops_per_s * with_recompute(forward, all, recompute, recomputed_blocks(model)));
   });

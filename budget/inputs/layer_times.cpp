@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/quantile.h"
 #include "budget/inputs/block_flops.h"
+#include "scaling/bootstrap.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -57,13 +58,12 @@ class MedianDraws {
   std::pair<double, double> draw(std::mt19937_64& random) const {
     const std::size_t n = all_.size();
     std::vector<double> forward, all;
-    for (std::size_t drawn = 0; drawn < n; drawn += block_) {
-      const std::size_t start = random() % n;
-      for (std::size_t i = 0; i < std::min(block_, n - drawn); ++i) {
-        forward.push_back(forward_[(start + i) % n]);
-        all.push_back(all_[(start + i) % n]);
+    scaling::draw_blocks(n, block_, random, [&](std::size_t start, std::size_t count) {
+      for (std::size_t i = start; i < start + count; ++i) {
+        forward.push_back(forward_[i % n]);
+        all.push_back(all_[i % n]);
       }
-    }
+    });
     return {quantile(forward, 0.5), quantile(all, 0.5)};
   }
 
@@ -106,12 +106,8 @@ std::string names_of(const std::vector<LayerLog>& logs) {
   return names;
 }
 
-struct Seconds {
-  double linear, attention;
-};
-
 /// A draw's b may fall below 0, where steps are noisier than attention is long; time does not.
-Seconds seconds_at(const LayerCoefficients& c, double tokens) {
+BlockParts seconds_at(const LayerCoefficients& c, double tokens) {
   return {std::max(0.0, c.linear_s_per_token * tokens), std::max(0.0, c.attention_s_per_token2 * tokens * tokens)};
 }
 

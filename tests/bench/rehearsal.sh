@@ -13,6 +13,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/mpi_env.sh
+source tests/bench/median.sh
 (($# >= 2)) || { sed -n 2,12p "$0"; exit 2; }
 a=$(realpath "$1") b=$(realpath "$2") out=$(realpath -m "${3:-runs/rehearsal}") steps=${4:-10}
 read -ra hosts <<<"${5:-1 2 4 8 16 32}"
@@ -47,8 +48,8 @@ replay() {  # FOLDER HOSTS OPTIONS...
   # processor time of the machine, start and end included: busy and idle, hundredths of a second
   echo "$begin $(awk 'NR == 1 {print $2 + $3 + $4 + $7 + $8, $5 + $6}' /proc/stat)" >"$folder/processor"
 }
-# FOLDER HOSTS: mean step and exposed communication, ms
-measured() { sed -n 's/.*steady steps, mean \([0-9.]*\) ms.* exposed communication \([0-9.]*\) .*/\1 \2/p' "$1/n$2/output"; }
+# FOLDER of a replay: mean step and exposed communication, ms
+measured() { sed -n 's/.*steady steps, mean \([0-9.]*\) ms.* exposed communication \([0-9.]*\) .*/\1 \2/p' "$1/output"; }
 
 : >"$out/forecasts"
 for setting in "${settings[@]}"; do
@@ -71,7 +72,7 @@ for setting in "${settings[@]}"; do
   "$gpumonth" simulate "${options[@]}" --cluster configs/clusters/netlab.toml --calibrate "$folder/comm.h5" \
     --ranks "$(comma "${hosts[@]:1}")" "${changes[@]}" $share -o "$folder/simulated" >"$folder/simulated.txt"
   for n in "${hosts[@]}"; do
-    read -r step exposed <<<"$(measured "$folder" "$n")"
+    read -r step exposed <<<"$(measured "$folder/n$n")"
     awk -v setting="$name" -v n="$n" -v step="$step" -v exposed="$exposed" '
       FNR == 1 {part = ""}
       /^Forecast/ {part = "fit"}
@@ -89,19 +90,15 @@ done
 echo 'ms; fit: on at most 4 hosts, with its 90 % interval; simulated: calibrated on two hosts; off: %'
 printf '%-22s %3s %9s %9s %9s %9s %9s %7s %3s %9s %7s\n' setting N replayed exposed fit low high off in simulated off
 cat "$out/forecasts"
-awk 'function size(x) {return x < 0 ? -x : x}
-  function median(v, n,   i, j, s) {
-    for (i = 1; i <= n; ++i) for (j = i + 1; j <= n; ++j) if (v[j] < v[i]) {s = v[i]; v[i] = v[j]; v[j] = s}
-    return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-  }
+awk "$awk_median"'
+  function size(x) {return x < 0 ? -x : x}
   $8 != "-" {f[++nf] = size($8); inside += $9 == "yes"; if (f[nf] > ff) ff = f[nf]}
   $11 != "-" {s[++ns] = size($11); if (s[ns] > fs) fs = s[ns]}
   END {printf "fit: median error %.2f %%, farthest %.2f %%, %d of %d inside 90 %%; simulation: median %.2f %%, farthest %.2f %%\n",
          median(f, nf), ff, inside, nf, median(s, ns), fs}' "$out/forecasts"
 for setting in "${settings[@]}"; do
   read -r name _ <<<"$setting"
-  awk -v setting="$name" -v n="$most" -v all="$(measured "$out/$name" "$most")" -v none="$(sed -n \
-    's/.*steady steps, mean \([0-9.]*\) ms.* exposed communication \([0-9.]*\) .*/\1 \2/p' "$out/$name/empty/output")" '{
+  awk -v setting="$name" -v n="$most" -v all="$(measured "$out/$name/n$most")" -v none="$(measured "$out/$name/empty")" '{
     split(all, a); split(none, e)
     printf "%-22s %d hosts: cores busy %.0f %% of the time; of %.1f ms exposed, %.1f with next to no bytes\n", setting, n,
       100 * ($3 - $1) / ($3 - $1 + $4 - $2), a[2], e[2]}' "$out/$name/n$most/processor"

@@ -11,6 +11,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/mpi_env.sh
+source tests/bench/median.sh
 run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-5} steps=${3:-40} ranks=${4:-2} link=${5:-}
 gpumonth=$(readlink -f "${GPUMONTH:-$(ls -t build/*/gpumonth | head -n1)}")
 work=$(mktemp -d)
@@ -26,13 +27,9 @@ launch() {  # COMMAND...
 
 column() { h5dump -y -w 100000 -d "/steps/$2" "$1" | sed -n '/DATA {/,/}/{/DATA {/d;/}/d;p}' | tr -d ' \n' | tr ',' '\n'; }
 medians() {  # LOG: of the steady steps' time and exposed communication, ms
-  paste <(column "$1" phase; echo) <(column "$1" step_time_s; echo) <(column "$1" exposed_comm_s; echo) | awk '
+  paste <(column "$1" phase; echo) <(column "$1" step_time_s; echo) <(column "$1" exposed_comm_s; echo) | awk "$awk_median"'
     $1 == "steady" {t[++n] = 1e3 * $2; x[n] = 1e3 * $3}
-    function median(v,   i, j, s) {
-      for (i = 1; i <= n; ++i) for (j = i + 1; j <= n; ++j) if (v[j] < v[i]) {s = v[i]; v[i] = v[j]; v[j] = s}
-      return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-    }
-    END {print median(t), median(x)}'
+    END {print median(t, n), median(x, n)}'
 }
 
 printf '%-5s %12s %12s %8s %12s %12s %12s\n' pair 'trained, ms' 'replayed, ms' ratio 'exposed, ms' 'replayed, ms' 'diff, %step'
@@ -50,10 +47,6 @@ for ((pair = 1; pair <= pairs; ++pair)); do
   awk -v p=$pair -v t="$t" -v r="$r" -v tx="$tx" -v rx="$rx" \
     'BEGIN {printf "%-5d %12.2f %12.2f %8.4f %12.2f %12.2f %+12.2f\n", p, t, r, r / t, tx, rx, 100 * (rx - tx) / t}' | tee -a "$work/pairs"
 done
-awk '{ratio[NR] = $4; diff[NR] = $7; if (($4 - 1) ^ 2 > far ^ 2) far = $4 - 1; if ($7 ^ 2 > fdiff ^ 2) fdiff = $7}
-  function median(v,   i, j, s) {
-    for (i = 1; i <= NR; ++i) for (j = i + 1; j <= NR; ++j) if (v[j] < v[i]) {s = v[i]; v[i] = v[j]; v[j] = s}
-    return NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
-  }
+awk "$awk_median"'{ratio[NR] = $4; diff[NR] = $7; if (($4 - 1) ^ 2 > far ^ 2) far = $4 - 1; if ($7 ^ 2 > fdiff ^ 2) fdiff = $7}
   END {printf "median step ratio %.4f (farthest %+.4f), median exposed difference %+.2f %% of the step (farthest %+.2f)\n",
-         median(ratio), far, median(diff), fdiff}' "$work/pairs"
+         median(ratio, NR), far, median(diff, NR), fdiff}' "$work/pairs"

@@ -10,6 +10,7 @@ set -euo pipefail
 old=$(realpath "$1") new=$(realpath "$2") pairs=${3:-5} steps=${4:-30}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/mpi_env.sh
+source tests/bench/median.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -29,11 +30,7 @@ for case in '1 2 bf16' '2 1 bf16' '1 2 fp32' '2 1 fp32'; do
       a=$(step_ms "$old" "$ranks" "$threads" "$dtype") b=$(step_ms "$new" "$ranks" "$threads" "$dtype")
     fi
     echo "$a $b"
-  done | awk -v name="$dtype, $ranks x $threads" '
+  done | awk -v name="$dtype, $ranks x $threads" "$awk_median"'
     {old[NR] = $1; new[NR] = $2; ratio[NR] = $2 / $1}
-    function median(v, n,   i, j, t) {
-      for (i = 1; i <= n; ++i) for (j = i + 1; j <= n; ++j) if (v[j] < v[i]) {t = v[i]; v[i] = v[j]; v[j] = t}
-      return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-    }
     END {m = median(ratio, NR); printf "%-22s %10.1f %10.1f   %.3f (%.3f to %.3f)\n", name, median(old, NR), median(new, NR), m, ratio[1], ratio[NR]}'
 done

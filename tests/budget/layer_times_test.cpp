@@ -31,13 +31,7 @@ runlog::Run h200(const std::string& name) {
   return runlog::read(tests::source_path("docs/measurements/2026-11-27-h200/" + name + ".h5"));
 }
 
-const budget::Number& line(const budget::Budget& b, const std::string& id) {
-  for (const auto& g : b.groups)
-    for (const auto& l : g.lines)
-      if (g.id == "layers" && l.id == id) return l.number;
-  FAIL("no line " + id);
-  throw;
-}
+const budget::Number& line(const budget::Budget& b, const std::string& id) { return tests::line(b, "layers", id); }
 
 std::string notes_of(const budget::Budget& b) {
   std::string notes;

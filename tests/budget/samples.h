@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
+#include "budget/budget.h"
 #include "budget/inputs/scenario.h"
 #include "runlog/record.h"
 
@@ -81,6 +83,20 @@ inline runlog::Run make_run(double mfu, int ranks = 1, int steps = 43) {
       run.buckets.push_back({i, b, 1 << 20, 0.03 + 0.01 * b, 0.031 + 0.01 * b, 0.04 + 0.01 * b});
   }
   return run;
+}
+
+/// The number of this line; nullptr where there is none.
+inline const budget::Number* find_line(const budget::Budget& b, const std::string& group, const std::string& id) {
+  for (const auto& g : b.groups)
+    for (const auto& l : g.lines)
+      if (g.id == group && l.id == id) return &l.number;
+  return nullptr;
+}
+
+/// The same of a line that must be there. std::runtime_error otherwise.
+inline const budget::Number& line(const budget::Budget& b, const std::string& group, const std::string& id) {
+  if (const auto* found = find_line(b, group, id)) return *found;
+  throw std::runtime_error("no line " + group + "." + id);
 }
 
 }  // namespace gpumonth::tests

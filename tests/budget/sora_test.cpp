@@ -13,16 +13,9 @@
 
 using namespace gpumonth;
 using tests::contains;
+using tests::line;
 
 namespace {
-
-const budget::Number& line(const budget::Budget& b, const std::string& group, const std::string& id) {
-  for (const auto& g : b.groups)
-    for (const auto& l : g.lines)
-      if (g.id == group && l.id == id) return l.number;
-  FAIL("no line " + group + "." + id);
-  throw;
-}
 
 void check(const budget::Number& n, double low, double high, double tolerance) {
   CHECK(n.low == Approx(low).epsilon(tolerance));

@@ -39,13 +39,7 @@ const budget::Rung& rung(const budget::Budget& b, budget::RungId id) {
   return *found;
 }
 
-const budget::Number& line(const budget::Budget& b, const std::string& id) {
-  for (const auto& g : b.groups)
-    for (const auto& l : g.lines)
-      if (g.id == "plan" && l.id == id) return l.number;
-  FAIL("no line " + id);
-  throw;
-}
+const budget::Number& line(const budget::Budget& b, const std::string& id) { return tests::line(b, "plan", id); }
 
 /// GPUs with so much memory that the plan needs no recompute.
 std::vector<std::string> roomy(const std::string& gpus) {

@@ -14,12 +14,7 @@ using tests::contains;
 
 namespace {
 
-const budget::Number* line(const budget::Budget& b, const std::string& id) {
-  for (const auto& g : b.groups)
-    for (const auto& l : g.lines)
-      if (g.id == "plan" && l.id == id) return &l.number;
-  return nullptr;
-}
+const budget::Number* line(const budget::Budget& b, const std::string& id) { return tests::find_line(b, "plan", id); }
 
 double median(const budget::Budget& b) { return b.rungs.back().draws.median; }
 
