@@ -1,20 +1,24 @@
 #include "trainer/shared_cores.h"
 
 #include <omp.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <semaphore>
+#include <span>
 #include <thread>
+#include <vector>
 
 namespace gpumonth::trainer {
 namespace {
 
 constexpr double kLookEvery_s = 0.25;
-// Another program on a core takes half of it, a third where threads sleep; a daemon now and then less than a percent.
+// Another program on a core takes half of it; a daemon now and then less than a percent.
 constexpr double kSharedAbove = 0.05, kAloneBelow = 0.01;
 // Each way is tried for a second, some ten steps or more, and the faster kept for ten: the kernel moves threads about.
 constexpr double kTry_s = 1, kKeep_s = 10;
@@ -28,6 +32,23 @@ std::map<int, std::uint64_t> waited_ns() {
     if (std::ifstream(task.path() / "schedstat") >> ran >> ready) waited[std::stoi(task.path().filename())] = ready;
   }
   return waited;
+}
+
+/// The cores that the calling thread may run on.
+std::vector<int> allowed_cores() {
+  cpu_set_t set;
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  return cores;
+}
+
+void stay_on(std::span<const int> cores) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int core : cores) CPU_SET(core, &set);
+  sched_setaffinity(0, sizeof set, &set);  // where it is refused the thread stays where it was
 }
 
 }  // namespace
@@ -49,39 +70,54 @@ bool WaitChoice::next(double share, double step_s, double elapsed_s) {
   }
   period_s_ += elapsed_s;
   steps_ += elapsed_s / step_s;
-  const bool kept = !trial_ && step_s_[!sleep_] > 0;  // both ways are known
-  if (period_s_ < (kept ? kKeep_s : kTry_s)) return sleep_;
-  step_s_[sleep_] = period_s_ / steps_;
+  const bool kept = !trial_ && step_s_[!gather_] > 0;  // both ways are known
+  if (period_s_ < (kept ? kKeep_s : kTry_s)) return gather_;
+  step_s_[gather_] = period_s_ / steps_;
   trial_ = !trial_;
-  if (trial_ || step_s_[!sleep_] < step_s_[sleep_]) sleep_ = !sleep_;
+  if (trial_ || step_s_[!gather_] < step_s_[gather_]) gather_ = !gather_;
   period_s_ = steps_ = 0;
-  return sleep_;
+  return gather_;
 }
 
-/// Enough sleeping OpenMP threads that libgomp counts more than there are cores. They belong to a thread of their own,
-/// and end with it.
-class SharedCores::ExtraTeam {
+/// While it lives, the calling thread's OpenMP threads sleep at once and have one half of the calling thread's cores,
+/// chosen anew each time: another job may have chosen too.
+class SharedCores::Gathered {
  public:
-  explicit ExtraTeam(int threads)
-      : owner_([this, threads] {
-#pragma omp parallel num_threads(threads)
-          { made_ = true; }
-          end_.acquire();
-        }) {
+  explicit Gathered(int threads) : threads_(threads), cores_(allowed_cores()) {
+    // Enough sleeping OpenMP threads that libgomp counts more than there are cores. They belong to a thread of their own,
+    // and end with it. First of all: they inherit where a thread may run.
+    owner_ = std::thread([this] {
+#pragma omp parallel num_threads(std::max(2, omp_get_num_procs() - threads_ + 2))
+      { made_ = true; }
+      end_.acquire();
+    });
+    const std::size_t half = cores_.size() / 2;
+    if (half > 0) move(std::span(cores_).subspan(std::random_device()() % 2 == 0 ? 0 : half, half));
   }
-  ~ExtraTeam() {
+  ~Gathered() {
+    if (cores_.size() > 1) move(cores_);
     end_.release();
     owner_.join();
   }
+  Gathered(const Gathered&) = delete;
+  Gathered& operator=(const Gathered&) = delete;
 
  private:
+  void move(std::span<const int> cores) const {
+#pragma omp parallel num_threads(threads_)
+    stay_on(cores);
+  }
+
+  int threads_;
+  std::vector<int> cores_;
   std::atomic<bool> made_{false};
   std::binary_semaphore end_{0};
-  std::thread owner_;  // last: it uses the others
+  std::thread owner_;
 };
 
 SharedCores::SharedCores(int threads) : threads_(threads), looked_(Clock::now()), waited_ns_(waited_ns()) {
-  const bool decided = std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT");
+  const bool decided = std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT") ||
+                       std::getenv("OMP_PROC_BIND") || std::getenv("GOMP_CPU_AFFINITY") || std::getenv("OMP_PLACES");
   const bool crowded = threads > omp_get_num_procs();  // libgomp knows that by itself
   if (decided || crowded) threads_ = 1;
 }
@@ -97,9 +133,9 @@ void SharedCores::look() {
   std::map<int, std::uint64_t> waited = waited_ns();
   const double share = largest_wait_share(waited_ns_, waited, elapsed_s);
   if (!choice_.next(share, elapsed_s / steps_, elapsed_s))
-    extra_team_.reset();
-  else if (!extra_team_)
-    extra_team_ = std::make_unique<ExtraTeam>(std::max(2, omp_get_num_procs() - threads_ + 2));
+    gathered_.reset();
+  else if (!gathered_)
+    gathered_ = std::make_unique<Gathered>(threads_);
   waited_ns_ = std::move(waited);
   looked_ = now;
   steps_ = 0;

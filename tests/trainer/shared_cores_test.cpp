@@ -1,12 +1,14 @@
-// That a run notices other programs on its cores, and that libgomp's threads then sleep instead of spinning. How fast
+// That a run notices other programs on its cores, and that libgomp's threads then sleep on half of them. How fast
 // steps are is measured by tests/bench/shared_machine.sh.
 #include "trainer/shared_cores.h"
 
 #include <omp.h>
+#include <sched.h>
 #include <time.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -33,8 +35,8 @@ double spin_s() {
   return least_s;
 }
 
-/// Calls look() for at most `seconds`, or until threads yield, while more threads than cores want to run.
-bool yields_beside_others(SharedCores& cores, double seconds) {
+/// Calls look() for at most `seconds`, or until threads are gathered, while more threads than cores want to run.
+bool gathers_beside_others(SharedCores& cores, double seconds) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> others;
   for (int i = 0; i < 3 * omp_get_num_procs(); ++i)
@@ -43,13 +45,26 @@ bool yields_beside_others(SharedCores& cores, double seconds) {
       }
     });
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  while (!cores.threads_yield() && std::chrono::steady_clock::now() < end) {
+  while (!cores.gathered() && std::chrono::steady_clock::now() < end) {
     cores.look();
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   stop = true;
   for (std::thread& other : others) other.join();
-  return cores.threads_yield();
+  return cores.gathered();
+}
+
+/// How many cores each of `threads` OpenMP threads may run on.
+std::set<int> cores_of_threads(int threads) {
+  std::set<int> counts;
+#pragma omp parallel num_threads(threads)
+  {
+    cpu_set_t set;
+    const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : -1;
+#pragma omp critical
+    counts.insert(count);
+  }
+  return counts;
 }
 
 }  // namespace
@@ -101,25 +116,29 @@ TEST_CASE("shared cores: a way that has become slower is left") {
   CHECK(asleep < 60);
 }
 
-TEST_CASE("shared cores: threads beside other programs sleep instead of spinning, and spin again without them") {
-  if (omp_get_num_procs() < 2) return;  // libgomp never spins long there
+TEST_CASE(
+    "shared cores: threads beside other programs sleep on half of the cores, and spin on all again without them") {
+  const int procs = omp_get_num_procs();
+  if (procs < 2) return;  // libgomp never spins long there
   const double alone_s = spin_s();
   {
-    SharedCores cores(omp_get_num_procs());
-    CHECK_FALSE(cores.threads_yield());
-    REQUIRE(yields_beside_others(cores, 20));
+    SharedCores cores(procs);
+    CHECK_FALSE(cores.gathered());
+    REQUIRE(gathers_beside_others(cores, 20));
     CHECK(spin_s() < alone_s / 4);
+    CHECK(cores_of_threads(procs) == std::set{procs / 2});
   }
+  CHECK(cores_of_threads(procs) == std::set{procs});
   CHECK(spin_s() > alone_s / 2);
 }
 
 TEST_CASE("shared cores: one thread waits for none, and what the user has set stays") {
   SharedCores single(1);
-  CHECK_FALSE(yields_beside_others(single, 0.7));
-  for (const char* variable : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}) {
+  CHECK_FALSE(gathers_beside_others(single, 0.7));
+  for (const char* variable : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND"}) {
     setenv(variable, "1", 1);  // libgomp has read its own at the start of this program
     SharedCores decided(omp_get_num_procs());
-    CHECK_FALSE(yields_beside_others(decided, 0.7));
+    CHECK_FALSE(gathers_beside_others(decided, 0.7));
     unsetenv(variable);
   }
 }
