@@ -41,18 +41,36 @@ void wait_until(double time_s) {
   if (time_s > now_s()) actor::sleep_until(time_s);
 }
 
-/// A bucket's all-reduce. Nothing else is on a GPU's link inside its host, so its bytes there are waited for.
+/// A collective. Nothing else is on a GPU's link inside its host, so its bytes there are waited for.
 struct Flows {
-  double latency_s, inside_s;
-  std::uint64_t between_bytes;
-  bool at_once;
+  double latency_s = 0, inside_s = 0, between_bytes = 0;
+  bool at_once = true;
 };
 
-Flows flows_of(const Job& job, double bytes) {
-  const Traffic t = choose_traffic(job.cluster, job.shape, bytes);
-  return {t.inside_hops * job.cluster.inside.latency.value + t.between_hops * job.cluster.between.latency.value,
-          t.inside_share * bytes / job.cluster.inside.bytes_per_s(),
-          static_cast<std::uint64_t>(t.between_share * bytes + 0.5), t.at_once};
+Flows flows_of(const Cluster& cluster, const Traffic& t, double bytes) {
+  return {t.inside_hops * cluster.inside.latency.value + t.between_hops * cluster.between.latency.value,
+          t.inside_share * bytes / cluster.inside.bytes_per_s(), t.between_share * bytes, t.at_once};
+}
+
+/// Of two collectives in one group, as NCCL runs them: latencies pass at the same time, bytes share the links.
+Flows together(const Flows& a, const Flows& b) {
+  return {std::max(a.latency_s, b.latency_s), a.inside_s + b.inside_s, a.between_bytes + b.between_bytes, a.at_once};
+}
+
+Flows bucket_flows(const Job& job, std::size_t bucket) {
+  const auto bytes = static_cast<double>(job.bucket_bytes[bucket]);
+  const double scattered = job.sharding ? job.sharding->scattered_bytes[bucket] : 0, summed = bytes - scattered;
+  const Flows all = flows_of(job.cluster, choose_traffic(job.cluster, job.shape, summed), summed);
+  if (!(scattered > 0)) return all;
+  const Flows share = flows_of(job.cluster, half_traffic(job.cluster.algorithm, job.shape), scattered);
+  return summed > 0 ? together(share, all) : share;
+}
+
+Flows gather_flows(const Job& job) {
+  const Sharding& s = *job.sharding;
+  const Flows shares = flows_of(job.cluster, half_traffic(job.cluster.algorithm, job.shape), s.gathered_bytes);
+  const Flows rest = flows_of(job.cluster, broadcast_traffic(job.shape), s.broadcast_bytes);
+  return s.broadcast_bytes > 0 ? together(shares, rest) : shares;
 }
 
 class Program {
@@ -60,9 +78,12 @@ class Program {
   explicit Program(const Job& job)
       : job_(job), hosts_(make_platform(job.cluster, job.shape)), ranks_(job.shape.ranks()),
         small_collective_s_(small_collective_s(job.cluster, job.shape)), launch_(barrier(job.shape.hosts)),
-        arrived_(barrier(ranks_ + job.shape.hosts)), step_end_(barrier(ranks_)) {
-    for (const std::int64_t bytes : job.bucket_bytes) flows_.push_back(flows_of(job, static_cast<double>(bytes)));
+        arrived_(barrier(ranks_ + job.shape.hosts)), updated_(barrier(ranks_ + job.shape.hosts)),
+        gathered_(barrier(ranks_ + job.shape.hosts)), step_end_(barrier(ranks_)) {
+    for (std::size_t b = 0; b < job.bucket_bytes.size(); ++b) flows_.push_back(bucket_flows(job, b));
     const bool communicates = ranks_ > 1 && !flows_.empty();
+    sharded_ = communicates && job.sharding;
+    if (sharded_) gather_ = gather_flows(job);
     seen_.resize(job.steps.size());
     for (SimulatedStep& step : seen_) step.buckets.resize(communicates ? flows_.size() : 0);
     for (int r = 0; r < ranks_; ++r)
@@ -97,8 +118,13 @@ class Program {
       step.backward_end_s = now_s();
       if (communicates) arrived_->wait();
       step.buckets_end_s = now_s();
-      wait_until(step.buckets_end_s + factor * work.optimizer_s);
+      wait_until(step.buckets_end_s + (sharded_ ? job_.sharding->norm_s : 0) + factor * work.optimizer_s);
       step.update_end_s = now_s();
+      if (sharded_) {
+        updated_->wait();
+        gathered_->wait();
+      }
+      step.gathered_s = now_s();
       if (ranks_ > 1) step_end_->wait();
       wait_until(now_s() + small_collective_s_);
       step.agreed_s = now_s();
@@ -125,11 +151,15 @@ class Program {
       for (int r = 0; r < job_.shape.gpus_per_host; ++r) handed_over_[host]->acquire();
       for (std::size_t b = 0; b < flows_.size(); ++b) {
         launch_->wait();  // the bucket before has arrived everywhere; before the first, all have begun backward
-        all_reduce(flows_[b], std::max(now_s(), last_ready_s_[b]), host);
+        pass(flows_[b], std::max(now_s(), last_ready_s_[b]), host);
         step.buckets[b].end_s = std::max(step.buckets[b].end_s, now_s());
       }
       arrived_->wait();
       if (host == 0) note_starts(step);
+      if (!sharded_) continue;
+      updated_->wait();
+      pass(gather_, now_s(), host);
+      gathered_->wait();
     }
   }
 
@@ -143,7 +173,7 @@ class Program {
   }
 
   /// A ring goes no faster than its last rank, so it begins when that is ready.
-  void all_reduce(const Flows& flows, double begin_s, std::size_t host) {
+  void pass(const Flows& flows, double begin_s, std::size_t host) {
     wait_until(begin_s + flows.latency_s);
     if (flows.at_once) {
       const double inside_end_s = now_s() + flows.inside_s;
@@ -158,7 +188,8 @@ class Program {
 
   /// To the next host of the ring, from the one before. By mailboxes: SimGrid 3.32 looks for a host-to-host flow that has
   /// ended among all that are on their way, which took half of the time with 2,048 hosts.
-  void exchange(std::size_t host, std::uint64_t bytes) {
+  void exchange(std::size_t host, double whole_bytes) {
+    const auto bytes = static_cast<std::uint64_t>(whole_bytes + 0.5);
     if (bytes == 0) return;
     const sg4::CommPtr sent = mailboxes_[(host + 1) % hosts_.size()]->put_async(&payload_, bytes);
     mailboxes_[host]->get<char>();
@@ -169,8 +200,10 @@ class Program {
   std::vector<sg4::Host*> hosts_;
   int ranks_;
   double small_collective_s_;
-  sg4::BarrierPtr launch_, arrived_, step_end_;
-  std::vector<Flows> flows_;
+  sg4::BarrierPtr launch_, arrived_, updated_, gathered_, step_end_;
+  std::vector<Flows> flows_;                    // of each bucket
+  Flows gather_;                                // of the parameters, where
+  bool sharded_ = false;                        // the update is shared out
   std::vector<sg4::SemaphorePtr> handed_over_;  // by host: one for each of its ranks whose backward began
   std::vector<sg4::Mailbox*> mailboxes_;        // by host
   char payload_ = 0;                            // what is sent; nobody looks at it
@@ -181,7 +214,8 @@ class Program {
 std::vector<double> to_numbers(const std::vector<SimulatedStep>& steps) {
   std::vector<double> numbers;
   for (const SimulatedStep& s : steps) {
-    numbers.insert(numbers.end(), {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.agreed_s, s.end_s});
+    numbers.insert(numbers.end(),
+                   {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.gathered_s, s.agreed_s, s.end_s});
     for (const auto& b : s.buckets) numbers.insert(numbers.end(), {b.ready_s, b.start_s, b.end_s});
   }
   return numbers;
@@ -192,8 +226,8 @@ std::vector<SimulatedStep> from_numbers(const std::vector<double>& numbers, std:
   std::vector<SimulatedStep> all;
   for (std::size_t s = 0; s < steps; ++s) {
     const double* n = &numbers[s * each];
-    SimulatedStep& step = all.emplace_back(SimulatedStep{n[0], n[1], n[2], n[3], n[4], n[5], {}});
-    for (std::size_t i = 6; i < each; i += 3) step.buckets.push_back({n[i], n[i + 1], n[i + 2]});
+    SimulatedStep& step = all.emplace_back(SimulatedStep{n[0], n[1], n[2], n[3], n[4], n[5], n[6], {}});
+    for (std::size_t i = 7; i < each; i += 3) step.buckets.push_back({n[i], n[i + 1], n[i + 2]});
   }
   return all;
 }
@@ -220,6 +254,8 @@ void check(const Job& job) {
   for (const WorkStep& step : job.steps)
     if (step.ready_s.size() != job.bucket_bytes.size())
       throw std::invalid_argument("a simulated step needs one ready time for each bucket");
+  if (job.sharding && job.sharding->scattered_bytes.size() != job.bucket_bytes.size())
+    throw std::invalid_argument("a sharded simulation needs the scattered bytes of each bucket");
 }
 
 }  // namespace
