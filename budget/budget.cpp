@@ -78,7 +78,7 @@ void note_recompute(Budget& budget) {
 
 void add_fitted_inputs(Budget& budget, const ScalingBasis& basis) {
   Number fitted = exactly(1);
-  fitted.tag = Tag::fitted;
+  fitted.tag = basis.tag;
   budget.fitted[basis.input] = {fitted, basis.source, {}};
   if (basis.carried.empty()) return;
   fitted.tag = Tag::assumed;
@@ -99,6 +99,7 @@ std::vector<InputShare> shares_of(const Scenario& s, const TrainingPlan& trainin
   for (auto& share : variance_shares(training.simulation.inputs(), model, kShareDraws, kMonteCarloSeed)) {
     if (!(share.total > kLeastShare)) continue;
     Tag tag = share.input == kUtilisationInput ? training.utilisation.tag : Tag::fitted;
+    if (share.input == kEfficiencyInput && training.basis != nullptr) tag = training.basis->tag;
     if (share.input == kEfficiencyInput && !training.basis->carried.empty()) tag = Tag::assumed;
     if (share.input == kTransferInput) tag = Tag::assumed;
     if (s.has(share.input)) tag = s.at(share.input).tag;

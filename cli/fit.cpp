@@ -91,7 +91,8 @@ void run(const Options& options) {
     const auto logs = scaling::read_run_logs(options.runs);
     curve = scaling::curve_of_runs(logs.runs);
     curve.notes.insert(curve.notes.end(), logs.notes.begin(), logs.notes.end());
-    components = std::make_shared<const scaling::Components>(scaling::fit_components(logs.runs));
+    components =
+        std::make_shared<const scaling::Components>(scaling::fit_components(scaling::runs_that_count(logs.runs)));
     fit_options.components = scaling::step_model(components);
     curve.notes.insert(curve.notes.end(), components->notes.begin(), components->notes.end());
   }

@@ -74,10 +74,6 @@ void add_replay(Command app) {
   command.add_option("--seed", o.seed, "of drawn steps and stragglers: the same seed, the same steps")
       .type_name("N")
       .show_default();
-  command
-      .add_option("--sharding", o.changes.sharding, "optimizer: every rank updates its share; without it as recorded")
-      .type_name("NAME")
-      .is_member({"none", "optimizer"});
   command.add_option("--reduce", options->reduce, "none: gradients are sent and not added, which spares processor time")
       .type_name("NAME")
       .is_member({"sum", "none"})

@@ -17,6 +17,9 @@ void add_what_if_options(Command& command, replay::WhatIf& changes, std::string&
   command.add_option("--reduce-dtype", changes.reduce_dtype, "type of gradients on their way; without it as recorded")
       .type_name("NAME")
       .is_member({"fp32", "bf16"});
+  command.add_option("--sharding", changes.sharding, "optimizer: every rank updates its share; without it as recorded")
+      .type_name("NAME")
+      .is_member({"none", "optimizer"});
   command
       .add_option("--byte-scale", changes.byte_scale,
                   "times the bytes that gradients send: 0.001 with links 1,000 times as slow")

@@ -6,7 +6,7 @@
 
 namespace gpumonth::cli {
 
-/// All but sharding, which a simulation lacks. Both outlive the command; `stragglers` becomes a text for set_stragglers.
+/// Both outlive the command; `stragglers` becomes a text for set_stragglers.
 void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers);
 
 }  // namespace gpumonth::cli

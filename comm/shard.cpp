@@ -4,13 +4,6 @@
 
 namespace gpumonth::comm {
 
-std::int64_t share_of(const Segment& bucket, int ranks) { return bucket.count / ranks / 4 * 4; }
-
-Segment rest_of(const Segment& bucket, int ranks) {
-  const std::int64_t shared = share_of(bucket, ranks) * ranks;
-  return {bucket.offset + shared, bucket.count - shared};
-}
-
 Segment owned_part(const Segment& bucket, int rank, int ranks) {
   const std::int64_t share = share_of(bucket, ranks);
   const std::int64_t rest = rank == ranks - 1 ? rest_of(bucket, ranks).count : 0;

@@ -10,15 +10,12 @@
 #include <span>
 #include <vector>
 
+#include "base/bucket_shares.h"
 #include "comm/gradient_reducer.h"
 
 namespace gpumonth::comm {
 
-/// Elements in every rank's equal share of a bucket; a multiple of 4, 0 for a small bucket.
-std::int64_t share_of(const Segment& bucket, int ranks);
-
-/// What is left after `ranks` equal shares; fewer than 5 x ranks elements, at the end of the bucket, the last rank's.
-Segment rest_of(const Segment& bucket, int ranks);
+using gpumonth::share_of, gpumonth::rest_of;
 
 /// The part of the bucket that `rank` owns: its share, and for the last rank the rest behind it.
 Segment owned_part(const Segment& bucket, int rank, int ranks);

@@ -95,4 +95,9 @@ StepTimes ReplayedSteps::mean() const {
   return mean;
 }
 
+double update_scale(const Recording& recording, int sharers) {
+  const int recorded = recording.config.sharding == "optimizer" ? recording.info.world_size : 1;
+  return static_cast<double>(recorded) / sharers;
+}
+
 }  // namespace gpumonth::replay

@@ -35,4 +35,8 @@ class ReplayedSteps {
   Stragglers stragglers_;
 };
 
+/// What the recorded update's time is multiplied by where `sharers` ranks update a share each (1: not sharded): as many
+/// shared it in the recording as that had ranks, if its optimizer was sharded. That the time is divided evenly is assumed.
+double update_scale(const Recording& recording, int sharers);
+
 }  // namespace gpumonth::replay

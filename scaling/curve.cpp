@@ -64,8 +64,8 @@ std::vector<ScalingGroup> groups(const ScalingCurve& curve) {
     const std::size_t first = i;
     for (; i < points.size() && same_place(points[i], points[first]); ++i) repeats.push_back(points[i].samples_per_s);
     const auto [low, high] = std::minmax_element(repeats.begin(), repeats.end());
-    result.push_back(
-        {points[first].ranks, points[first].batch_per_rank, quantile(repeats, 0.5), *high / *low - 1, repeats.size()});
+    result.push_back({points[first].ranks, points[first].batch_per_rank, quantile(repeats, 0.5), *high / *low - 1,
+                      repeats.size(), points[first].origin});
   }
   return result;
 }

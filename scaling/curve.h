@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "runlog/record.h"
 
 namespace gpumonth::scaling {
 
@@ -16,6 +19,7 @@ struct ScalingPoint {
   double batch_per_rank = std::numeric_limits<double>::quiet_NaN();  ///< samples per step and rank; NaN: unknown
   double samples_per_s = 0;                                          ///< of all ranks together
   std::string run;                                                   ///< which run it comes from; empty where unknown
+  std::optional<runlog::Origin> origin = {};                         ///< of a run log; nothing: of a table
 };
 
 struct ScalingCurve {
@@ -46,6 +50,7 @@ struct ScalingGroup {
   double samples_per_s = 0;
   double spread = 0;
   std::size_t repeats = 0;
+  std::optional<runlog::Origin> origin = {};  ///< of its points, which are of one kind (run_kinds.h)
 };
 std::vector<ScalingGroup> groups(const ScalingCurve& curve);
 

@@ -13,12 +13,44 @@ void check_same(const runlog::Run& a, const RunFacts& facts_a, const runlog::Run
     user_error("{} and {} do not belong on one curve: {}; fit them apart", a.path, b.path, to_text(*differs));
 }
 
+/// Of logs that have steady steps; `places`: where they stand in the list.
+struct Counted {
+  std::vector<PlacedRun> runs;
+  std::vector<std::size_t> places;
+  std::vector<runlog::Summary> summaries;
+};
+
+Counted with_steps(const std::vector<runlog::Run>& runs) {
+  Counted all;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const runlog::Summary summary = runlog::summarize(runs[i]);
+    if (summary.steps == 0) continue;
+    const int ranks = runs[i].info.world_size;
+    all.runs.push_back({runs[i].path, ranks, summary.batch() / ranks, runs[i].info.origin});
+    all.places.push_back(i);
+    all.summaries.push_back(summary);
+  }
+  return all;
+}
+
 }  // namespace
 
-ScalingPoint point_of(const runlog::Summary& summary, int ranks, const std::string& path) {
-  ScalingPoint point{.ranks = ranks, .samples_per_s = summary.samples_per_s, .run = path};
-  point.batch_per_rank = summary.batch() / ranks;
+ScalingPoint point_of(const runlog::Summary& summary, const PlacedRun& run) {
+  ScalingPoint point{.ranks = run.ranks, .samples_per_s = summary.samples_per_s, .run = run.path};
+  point.batch_per_rank = run.batch_per_rank;
+  point.origin = run.origin;
   return point;
+}
+
+std::vector<const runlog::Run*> runs_that_count(const std::vector<runlog::Run>& runs) {
+  const Counted counted = with_steps(runs);
+  const auto by = superseding(counted.runs);
+  std::vector<bool> left_out(runs.size());
+  for (std::size_t i = 0; i < by.size(); ++i) left_out[counted.places[i]] = by[i].has_value();
+  std::vector<const runlog::Run*> kept;
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    if (!left_out[i]) kept.push_back(&runs[i]);
+  return kept;
 }
 
 ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
@@ -35,16 +67,18 @@ ScalingCurve curve_of_runs(const std::vector<runlog::Run>& runs) {
     names.push_back(run.path);
     summaries.push_back(runlog::summarize(run));
     const auto& summary = summaries.back();
-    if (summary.steps == 0) {
+    if (summary.steps == 0)
       curve.notes.push_back(
           fmt::format("{} has {} steps, none of them steady, and was left out", run.path, run.steps.size()));
-      continue;
-    }
-    curve.points.push_back(point_of(summary, run.info.world_size, run.path));
   }
+  const Counted counted = with_steps(runs);
+  const auto by = superseding(counted.runs);
+  for (std::size_t i = 0; i < by.size(); ++i)
+    if (!by[i]) curve.points.push_back(point_of(counted.summaries[i], counted.runs[i]));
   std::vector<runlog::Origin> origins;
   for (const auto& run : runs) origins.push_back(run.info.origin);
   if (auto note = origins_note(names, origins); !note.empty()) curve.notes.push_back(std::move(note));
+  if (auto note = superseded_note(counted.runs); !note.empty()) curve.notes.push_back(std::move(note));
   for (auto& note : reading_notes(names, summaries)) curve.notes.push_back(std::move(note));
   if (curve.points.empty())
     user_error("{}: {} steps, none of them steady: train for longer", runs.front().path, runs.front().steps.size());

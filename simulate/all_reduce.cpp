@@ -23,6 +23,19 @@ Traffic traffic(Algorithm algorithm, const Shape& shape) {
   return t;
 }
 
+Traffic half_traffic(Algorithm algorithm, const Shape& shape) {
+  Traffic t = traffic(algorithm == Algorithm::hierarchical ? algorithm : Algorithm::ring, shape);
+  for (double* of : {&t.inside_hops, &t.between_hops, &t.inside_share, &t.between_share}) *of /= 2;
+  return t;
+}
+
+Traffic broadcast_traffic(const Shape& shape) {
+  Traffic t = half_traffic(Algorithm::ring, shape);
+  t.inside_share = shape.gpus_per_host > 1 ? 1 : 0;
+  t.between_share = shape.hosts > 1 ? 1 : 0;
+  return t;
+}
+
 double all_reduce_s(const Traffic& t, const Cluster& c, double bytes) {
   const double latency_s = t.inside_hops * c.inside.latency.value + t.between_hops * c.between.latency.value;
   const double inside_s = t.inside_share * bytes / c.inside.bytes_per_s();

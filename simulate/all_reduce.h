@@ -1,5 +1,6 @@
-// What an all-reduce of S bytes over H hosts of g GPUs asks of the links, N = g H ranks. The simulation sends it as
-// representative flows, one a link for all rounds of the ring; calibration fits the same sums.
+// What an all-reduce of S bytes over H hosts of g GPUs asks of the links, N = g H ranks, and what reduce-scatter, all-gather
+// and broadcast do. The simulation sends them as representative flows, one a link for all rounds of the ring; calibration
+// fits the same sums.
 //
 //   ring          one ring through all GPUs, as NCCL's and gpumonth's own over MPI: pieces travel inside and between hosts
 //                 at the same time. 2 (N-1)/N S through every GPU's link and every host's (Patarasuk & Yuan 2009);
@@ -9,7 +10,8 @@
 //   tree          NCCL's double binary tree over hosts, a chain inside: the same bytes, but pieces travel on both
 //                 levels at the same time; 2 (g-1) hops inside, 2 ceil(log2 H) between (Sanders, Speck & Traeff 2009)
 //
-// Hops of ring and tree are those of NCCL's own model (ncclTopoTuneModel in src/graph/tuning.cc).
+// Hops of ring and tree are those of NCCL's own model (ncclTopoTuneModel in src/graph/tuning.cc). A reduce-scatter is the first
+// half of the ring's rounds, or of the hierarchical ring's, an all-gather the second; neither has a tree.
 #pragma once
 
 #include "simulate/cluster.h"
@@ -25,6 +27,13 @@ struct Traffic {
 
 /// Of any algorithm but `fastest`.
 Traffic traffic(Algorithm algorithm, const Shape& shape);
+
+/// Of a reduce-scatter of S bytes, and of the all-gather that brings S bytes together: half of an all-reduce. Where
+/// all-reduces go by a tree, or by the fastest, these go round the ring.
+Traffic half_traffic(Algorithm algorithm, const Shape& shape);
+
+/// Of S bytes that one rank has and all get: round the ring, in pieces, so that they pass every link once.
+Traffic broadcast_traffic(const Shape& shape);
 
 /// s, latencies and bytes on links that nobody shares: what the simulation gives without stragglers and oversubscription.
 double all_reduce_s(const Traffic& traffic, const Cluster& cluster, double bytes);

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "base/bucket_plan.h"
+#include "base/bucket_shares.h"
 #include "replay/replayed_steps.h"
+#include "simulate/all_reduce.h"
 
 namespace gpumonth::simulate {
 namespace {
@@ -14,6 +16,36 @@ WorkStep work_of(const replay::StepTimes& times, const std::vector<Bucket>& buck
   for (const Bucket& bucket : buckets)
     work.ready_s.push_back(ready.share[static_cast<std::size_t>(bucket.last_segment)] * times.backward_s);
   return work;
+}
+
+constexpr std::int64_t kNormBlock = 65536;  // values of a partial sum of the norm, trainer/ops/grad_norm.h
+
+bool on_cpu(const Plan& plan) { return plan.recording.info.backend == "cpu"; }
+
+/// The gradients' norm from sums of the ranks' parts, as trainer/dit/dit_step.h has them.
+double norm_s(const Plan& plan, std::int64_t values, const Job& job) {
+  const std::int64_t sums =
+      (values + kNormBlock - 1) / kNormBlock + 2 * (std::ssize(plan.recording.segments) + std::ssize(job.bucket_bytes));
+  const double bytes = sizeof(double) * plan.changes.byte_scale * static_cast<double>(sums);
+  return all_reduce_s(choose_traffic(job.cluster, job.shape, bytes), job.cluster, bytes);
+}
+
+/// As NcclReducer sends it; CPU ranks, as ThreadReducer has it, all-reduce their buckets and broadcast every part. `size`:
+/// bytes of a gradient on its way; parameters are fp32.
+Sharding sharding_of(const Plan& plan, const std::vector<Bucket>& buckets, double size, const Job& job) {
+  Sharding sharding;
+  const double parameter_size = sizeof(float) * plan.changes.byte_scale;
+  std::int64_t values = 0;
+  for (const Bucket& bucket : buckets) {
+    const auto rest = static_cast<double>(rest_of(bucket.range, job.shape.ranks()).count);
+    const double shared = static_cast<double>(bucket.range.count) - rest;
+    sharding.scattered_bytes.push_back(on_cpu(plan) ? 0 : size * shared);
+    sharding.gathered_bytes += parameter_size * shared;
+    sharding.broadcast_bytes += parameter_size * rest;
+    values += bucket.range.count;
+  }
+  sharding.norm_s = norm_s(plan, values, job);
+  return sharding;
 }
 
 }  // namespace
@@ -28,11 +60,16 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   const double size = (config.wire == "bf16" ? 2 : 4) * plan.changes.byte_scale;
   for (const Bucket& bucket : buckets)
     job.bucket_bytes.push_back(static_cast<std::int64_t>(size * static_cast<double>(bucket.range.count) + 0.5));
+  const bool sharded = config.sharding == "optimizer" && ranks > 1;
+  // CPU ranks of one host hold parameters and moments once: each updates its part where all see it
+  if (sharded && !(on_cpu(plan) && job.shape.hosts == 1)) job.sharding = sharding_of(plan, buckets, size, job);
+  const double update_scale = replay::update_scale(plan.recording, sharded ? ranks : 1);
   const replay::ReplayedSteps steps(plan.recording, plan.changes, plan.seed);
   job.batch_per_rank = steps.batch_per_rank();
   job.factors.reserve(static_cast<std::size_t>(plan.steps) * static_cast<std::size_t>(ranks));
   for (int s = 1; s <= plan.steps; ++s) {
     job.steps.push_back(work_of(steps.drawn(s), buckets, plan.recording.ready));
+    job.steps.back().optimizer_s *= update_scale;
     for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(steps.factor(s, r)));
   }
   return job;
@@ -41,11 +78,11 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
 std::vector<std::string> notes(const Plan& plan) {
   std::vector<std::string> all;
   if (plan.recording.ready.estimated) all.push_back("ready times of buckets: " + plan.recording.ready.source);
-  if (plan.recording.config.sharding != "none")
+  if (on_cpu(plan) && replay::changed(plan.recording.config, plan.changes).sharding == "optimizer")
     all.push_back(
-        fmt::format("recorded with comm.sharding = \"{}\": simulated as all-reduces, which send as many bytes, "
-                    "and with the update's time as recorded",
-                    plan.recording.config.sharding));
+        "comm.sharding = \"optimizer\" of CPU ranks: on one host they update a part each of what all see; on several, "
+        "buckets are all-reduced as the trainer does it, and its broadcasts of parameters, one after another, are "
+        "simulated as one all-gather, the least that they take");
   if (plan.changes.stragglers && !plan.changes.spread && plan.recording.spread.persistent == 0 &&
       plan.recording.spread.per_step == 0)
     all.push_back(

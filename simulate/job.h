@@ -22,7 +22,7 @@ struct Plan {
 /// cannot hold the ranks, and what replay::ReplayedSteps refuses.
 Job make_job(const Plan& plan, const Cluster& cluster, int ranks);
 
-/// What a reader of the results should know: ready times that were estimated, sharding that is not simulated.
+/// What a reader of the results should know: ready times that were estimated, sharding of CPU ranks.
 std::vector<std::string> notes(const Plan& plan);
 
 }  // namespace gpumonth::simulate

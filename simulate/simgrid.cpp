@@ -1,13 +1,16 @@
-// The program that runs on SimGrid's engine: an actor that computes for each rank, and one that communicates for each
-// host, as the trainer's two threads (comm/host/thread_reducer.cpp). The ranks of a host send and wait alike, so one
-// speaks for them, and what they send is one representative flow: an actor's turn costs 4 to 16 us, and with one more for
-// each rank and bucket 16,384 ranks took minutes.
+// The program that runs on SimGrid's engine: an actor that computes for each rank, and one that communicates for all of them,
+// as the trainer's two threads (comm/host/thread_reducer.cpp). A collective begins on all hosts at once, when the last rank
+// is ready, so what it takes between them depends on its bytes alone: before the first step an actor for each host sends
+// every number of bytes once, over links that they share, and whenever a collective sends as much it takes as long. The
+// ranks of a host send alike, so one representative flow is theirs. (With all hosts sending every bucket of every step
+// 16,384 ranks and 640 buckets took eleven minutes.)
 #include <fmt/format.h>
 #include <malloc.h>
 
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <map>
 #include <stdexcept>
 
 #include "simulate/all_reduce.h"
@@ -41,49 +44,92 @@ void wait_until(double time_s) {
   if (time_s > now_s()) actor::sleep_until(time_s);
 }
 
-/// A bucket's all-reduce. Nothing else is on a GPU's link inside its host, so its bytes there are waited for.
+/// A collective. Nothing else is on a GPU's link inside its host, so its bytes there are waited for.
 struct Flows {
-  double latency_s, inside_s;
-  std::uint64_t between_bytes;
-  bool at_once;
+  double latency_s = 0, inside_s = 0, between_bytes = 0;
+  bool at_once = true;
 };
 
-Flows flows_of(const Job& job, double bytes) {
-  const Traffic t = choose_traffic(job.cluster, job.shape, bytes);
-  return {t.inside_hops * job.cluster.inside.latency.value + t.between_hops * job.cluster.between.latency.value,
-          t.inside_share * bytes / job.cluster.inside.bytes_per_s(),
-          static_cast<std::uint64_t>(t.between_share * bytes + 0.5), t.at_once};
+Flows flows_of(const Cluster& cluster, const Traffic& t, double bytes) {
+  return {t.inside_hops * cluster.inside.latency.value + t.between_hops * cluster.between.latency.value,
+          t.inside_share * bytes / cluster.inside.bytes_per_s(), t.between_share * bytes, t.at_once};
+}
+
+/// Of two collectives in one group, as NCCL runs them: latencies pass at the same time, bytes share the links.
+Flows together(const Flows& a, const Flows& b) {
+  return {std::max(a.latency_s, b.latency_s), a.inside_s + b.inside_s, a.between_bytes + b.between_bytes, a.at_once};
+}
+
+Flows bucket_flows(const Job& job, std::size_t bucket) {
+  const auto bytes = static_cast<double>(job.bucket_bytes[bucket]);
+  const double scattered = job.sharding ? job.sharding->scattered_bytes[bucket] : 0, summed = bytes - scattered;
+  const Flows all = flows_of(job.cluster, choose_traffic(job.cluster, job.shape, summed), summed);
+  if (!(scattered > 0)) return all;
+  const Flows share = flows_of(job.cluster, half_traffic(job.cluster.algorithm, job.shape), scattered);
+  return summed > 0 ? together(share, all) : share;
+}
+
+Flows gather_flows(const Job& job) {
+  const Sharding& s = *job.sharding;
+  const Flows shares = flows_of(job.cluster, half_traffic(job.cluster.algorithm, job.shape), s.gathered_bytes);
+  const Flows rest = flows_of(job.cluster, broadcast_traffic(job.shape), s.broadcast_bytes);
+  return s.broadcast_bytes > 0 ? together(shares, rest) : shares;
 }
 
 class Program {
  public:
   explicit Program(const Job& job)
       : job_(job), hosts_(make_platform(job.cluster, job.shape)), ranks_(job.shape.ranks()),
-        small_collective_s_(small_collective_s(job.cluster, job.shape)), launch_(barrier(job.shape.hosts)),
-        arrived_(barrier(ranks_ + job.shape.hosts)), step_end_(barrier(ranks_)) {
-    for (const std::int64_t bytes : job.bucket_bytes) flows_.push_back(flows_of(job, static_cast<double>(bytes)));
-    const bool communicates = ranks_ > 1 && !flows_.empty();
+        small_collective_s_(small_collective_s(job.cluster, job.shape)), communicates_(ranks_ > 1 && has_buckets(job)),
+        sharded_(communicates_ && job.sharding), sent_(barrier(job.shape.hosts)),
+        begin_(barrier(ranks_ + job.shape.hosts + 1)), arrived_(barrier(ranks_ + 1)), updated_(barrier(ranks_ + 1)),
+        gathered_(barrier(ranks_ + 1)), step_end_(barrier(ranks_)), handed_over_(sg4::Semaphore::create(0)) {
+    for (std::size_t b = 0; communicates_ && b < job.bucket_bytes.size(); ++b) flows_.push_back(bucket_flows(job, b));
+    if (sharded_) gather_ = gather_flows(job);
+    for (const Flows& flows : flows_) between_s_[whole_bytes(flows)] = 0;
+    if (sharded_) between_s_[whole_bytes(gather_)] = 0;
     seen_.resize(job.steps.size());
-    for (SimulatedStep& step : seen_) step.buckets.resize(communicates ? flows_.size() : 0);
-    for (int r = 0; r < ranks_; ++r)
-      sg4::Actor::create("compute", hosts_[host_of(r)], [this, r, communicates] { compute(r, communicates); });
-    for (std::size_t h = 0; communicates && h < hosts_.size(); ++h) {
-      handed_over_.push_back(sg4::Semaphore::create(0));
-      mailboxes_.push_back(sg4::Mailbox::by_name(hosts_[h]->get_name()));
-      sg4::Actor::create("communicate", hosts_[h], [this, h] { communicate(h); });
-    }
+    for (SimulatedStep& step : seen_) step.buckets.resize(flows_.size());
     last_ready_s_.assign(flows_.size(), 0);
+    for (sg4::Host* host : hosts_) mailboxes_.push_back(sg4::Mailbox::by_name(host->get_name()));
+    for (std::size_t h = 0; h < hosts_.size(); ++h) sg4::Actor::create("send", hosts_[h], [this, h] { send_each(h); });
+    sg4::Actor::create("communicate", hosts_[0], [this] { communicate(); });
+    for (int r = 0; r < ranks_; ++r) sg4::Actor::create("compute", hosts_[host_of(r)], [this, r] { compute(r); });
   }
 
   const std::vector<SimulatedStep>& seen() const { return seen_; }
 
  private:
+  static bool has_buckets(const Job& job) { return !job.bucket_bytes.empty(); }
+  static std::uint64_t whole_bytes(const Flows& flows) { return static_cast<std::uint64_t>(flows.between_bytes + 0.5); }
   static sg4::BarrierPtr barrier(int actors) { return sg4::Barrier::create(static_cast<unsigned>(actors)); }
   std::size_t host_of(int rank) const { return static_cast<std::size_t>(rank / job_.shape.gpus_per_host); }
 
+  // ---- the sending actor of a host, before the first step ----
+
+  void send_each(std::size_t host) {
+    for (auto& [bytes, took_s] : between_s_) {
+      sent_->wait();
+      const double begin_s = now_s();
+      exchange(host, bytes);
+      took_s = std::max(took_s, now_s() - begin_s);
+    }
+    begin_->wait();
+  }
+
+  /// To the next host of the ring, from the one before. By mailboxes: SimGrid 3.32 looks for a host-to-host flow that has
+  /// ended among all that are on their way, which took half of the time with 2,048 hosts.
+  void exchange(std::size_t host, std::uint64_t bytes) {
+    if (bytes == 0) return;
+    const sg4::CommPtr sent = mailboxes_[(host + 1) % hosts_.size()]->put_async(&payload_, bytes);
+    mailboxes_[host]->get<char>();
+    sent->wait();
+  }
+
   // ---- the computing actor of a rank ----
 
-  void compute(int rank, bool communicates) {
+  void compute(int rank) {
+    begin_->wait();
     for (std::size_t s = 0; s < job_.steps.size(); ++s) {
       const WorkStep& work = job_.steps[s];
       const double factor = job_.factors[s * static_cast<std::size_t>(ranks_) + static_cast<std::size_t>(rank)];
@@ -92,13 +138,18 @@ class Program {
       step.begin_s = now_s();
       wait_until(step.begin_s + factor * (work.data_s + work.forward_s));
       const double backward_s = now_s();
-      if (communicates) hand_over(rank, s, backward_s, factor);
+      if (communicates_) hand_over(rank, s, backward_s, factor);
       wait_until(backward_s + factor * work.backward_s);
       step.backward_end_s = now_s();
-      if (communicates) arrived_->wait();
+      if (communicates_) arrived_->wait();
       step.buckets_end_s = now_s();
-      wait_until(step.buckets_end_s + factor * work.optimizer_s);
+      wait_until(step.buckets_end_s + (sharded_ ? job_.sharding->norm_s : 0) + factor * work.optimizer_s);
       step.update_end_s = now_s();
+      if (sharded_) {
+        updated_->wait();
+        gathered_->wait();
+      }
+      step.gathered_s = now_s();
       if (ranks_ > 1) step_end_->wait();
       wait_until(now_s() + small_collective_s_);
       step.agreed_s = now_s();
@@ -115,22 +166,35 @@ class Program {
       last_ready_s_[b] = std::max(last_ready_s_[b], ready_s);
       if (rank == 0) seen_[step].buckets[b].ready_s = ready_s;
     }
-    handed_over_[host_of(rank)]->release();
+    if (++ranks_in_backward_ < ranks_) return;
+    ranks_in_backward_ = 0;
+    handed_over_->release();
   }
 
-  // ---- the communicating actor of a host ----
+  // ---- the communicating actor ----
 
-  void communicate(std::size_t host) {
+  void communicate() {
+    begin_->wait();
     for (SimulatedStep& step : seen_) {
-      for (int r = 0; r < job_.shape.gpus_per_host; ++r) handed_over_[host]->acquire();
-      for (std::size_t b = 0; b < flows_.size(); ++b) {
-        launch_->wait();  // the bucket before has arrived everywhere; before the first, all have begun backward
-        all_reduce(flows_[b], std::max(now_s(), last_ready_s_[b]), host);
-        step.buckets[b].end_s = std::max(step.buckets[b].end_s, now_s());
+      if (!communicates_) return;
+      handed_over_->acquire();
+      for (std::size_t b = 0; b < flows_.size(); ++b) {  // one after another
+        // a ring goes no faster than its last rank, so it begins when that is ready
+        wait_until(std::max(now_s(), last_ready_s_[b]) + seconds(flows_[b]));
+        step.buckets[b].end_s = now_s();
       }
+      note_starts(step);
       arrived_->wait();
-      if (host == 0) note_starts(step);
+      if (!sharded_) continue;
+      updated_->wait();
+      wait_until(now_s() + seconds(gather_));
+      gathered_->wait();
     }
+  }
+
+  double seconds(const Flows& flows) const {
+    const double between_s = between_s_.at(whole_bytes(flows));
+    return flows.latency_s + (flows.at_once ? std::max(flows.inside_s, between_s) : flows.inside_s + between_s);
   }
 
   /// Rank 0 is in an all-reduce from when it is ready, though others are not.
@@ -142,48 +206,32 @@ class Program {
     }
   }
 
-  /// A ring goes no faster than its last rank, so it begins when that is ready.
-  void all_reduce(const Flows& flows, double begin_s, std::size_t host) {
-    wait_until(begin_s + flows.latency_s);
-    if (flows.at_once) {
-      const double inside_end_s = now_s() + flows.inside_s;
-      exchange(host, flows.between_bytes);
-      wait_until(inside_end_s);
-      return;
-    }
-    wait_until(now_s() + flows.inside_s / 2);
-    exchange(host, flows.between_bytes);
-    wait_until(now_s() + flows.inside_s / 2);
-  }
-
-  /// To the next host of the ring, from the one before. By mailboxes: SimGrid 3.32 looks for a host-to-host flow that has
-  /// ended among all that are on their way, which took half of the time with 2,048 hosts.
-  void exchange(std::size_t host, std::uint64_t bytes) {
-    if (bytes == 0) return;
-    const sg4::CommPtr sent = mailboxes_[(host + 1) % hosts_.size()]->put_async(&payload_, bytes);
-    mailboxes_[host]->get<char>();
-    sent->wait();
-  }
-
   const Job& job_;
   std::vector<sg4::Host*> hosts_;
   int ranks_;
   double small_collective_s_;
-  sg4::BarrierPtr launch_, arrived_, step_end_;
-  std::vector<Flows> flows_;
-  std::vector<sg4::SemaphorePtr> handed_over_;  // by host: one for each of its ranks whose backward began
-  std::vector<sg4::Mailbox*> mailboxes_;        // by host
-  char payload_ = 0;                            // what is sent; nobody looks at it
-  std::vector<double> last_ready_s_;            // of each bucket, on the last of all ranks
-  std::vector<SimulatedStep> seen_;             // of rank 0
+  bool communicates_, sharded_;  // there is anything to send; and the update is shared out
+  sg4::BarrierPtr sent_, begin_, arrived_, updated_, gathered_, step_end_;
+  sg4::SemaphorePtr handed_over_;              // once a step: backward began on the last rank
+  std::vector<Flows> flows_;                   // of each bucket
+  Flows gather_;                               // of the parameters
+  std::map<std::uint64_t, double> between_s_;  // by bytes of a host: until the last one has them
+  std::vector<sg4::Mailbox*> mailboxes_;       // by host
+  char payload_ = 0;                           // what is sent; nobody looks at it
+  int ranks_in_backward_ = 0;
+  std::vector<double> last_ready_s_;  // of each bucket, on the last of all ranks
+  std::vector<SimulatedStep> seen_;   // of rank 0
 };
 
+/// Since the first step began.
 std::vector<double> to_numbers(const std::vector<SimulatedStep>& steps) {
   std::vector<double> numbers;
   for (const SimulatedStep& s : steps) {
-    numbers.insert(numbers.end(), {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.agreed_s, s.end_s});
+    numbers.insert(numbers.end(),
+                   {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.gathered_s, s.agreed_s, s.end_s});
     for (const auto& b : s.buckets) numbers.insert(numbers.end(), {b.ready_s, b.start_s, b.end_s});
   }
+  for (double& number : numbers) number -= steps.front().begin_s;
   return numbers;
 }
 
@@ -192,8 +240,8 @@ std::vector<SimulatedStep> from_numbers(const std::vector<double>& numbers, std:
   std::vector<SimulatedStep> all;
   for (std::size_t s = 0; s < steps; ++s) {
     const double* n = &numbers[s * each];
-    SimulatedStep& step = all.emplace_back(SimulatedStep{n[0], n[1], n[2], n[3], n[4], n[5], {}});
-    for (std::size_t i = 6; i < each; i += 3) step.buckets.push_back({n[i], n[i + 1], n[i + 2]});
+    SimulatedStep& step = all.emplace_back(SimulatedStep{n[0], n[1], n[2], n[3], n[4], n[5], n[6], {}});
+    for (std::size_t i = 7; i < each; i += 3) step.buckets.push_back({n[i], n[i + 1], n[i + 2]});
   }
   return all;
 }
@@ -220,6 +268,8 @@ void check(const Job& job) {
   for (const WorkStep& step : job.steps)
     if (step.ready_s.size() != job.bucket_bytes.size())
       throw std::invalid_argument("a simulated step needs one ready time for each bucket");
+  if (job.sharding && job.sharding->scattered_bytes.size() != job.bucket_bytes.size())
+    throw std::invalid_argument("a sharded simulation needs the scattered bytes of each bucket");
 }
 
 }  // namespace

@@ -35,15 +35,16 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
   return info;
 }
 
-runlog::StepRecord record_of(const WorkStep& work, double factor, const SimulatedStep& seen) {
+/// As the trainer counts them: the norm's sum to the update, gathered parameters to communication that nothing hides.
+runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s, const SimulatedStep& seen) {
   runlog::StepRecord r;
   r.start_time_s = seen.begin_s;
   r.step_time_s = seen.end_s - seen.begin_s;
   r.data_s = factor * work.data_s;
   r.forward_s = factor * work.forward_s;
   r.backward_s = factor * work.backward_s;
-  r.optimizer_s = factor * work.optimizer_s;
-  const double agreement_s = seen.agreed_s - seen.update_end_s;
+  r.optimizer_s = norm_s + factor * work.optimizer_s;
+  const double agreement_s = seen.agreed_s - seen.update_end_s;  // behind the parameters, where they are gathered
   r.exposed_comm_s = seen.buckets_end_s - seen.backward_end_s + agreement_s;
   r.comm_s = agreement_s;
   for (const auto& bucket : seen.buckets) r.comm_s += bucket.end_s - bucket.start_s;
@@ -57,7 +58,8 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   const auto ranks = static_cast<std::size_t>(job.shape.ranks());
   const float* factors = &job.factors[s * ranks];
   const WorkStep& work = job.steps[s];
-  runlog::StepRecord r = record_of(work, factors[0], seen);
+  const double norm_s = job.sharding && ranks > 1 ? job.sharding->norm_s : 0;
+  runlog::StepRecord r = record_of(work, factors[0], norm_s, seen);
   r.step = static_cast<std::int64_t>(s) + 1;
   r.samples = run.info.global_batch;
   const model::StepWork counted = model::step_work(model, r.samples, recompute);
@@ -73,7 +75,7 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   const double busy_s = work.data_s + work.forward_s + work.backward_s + work.optimizer_s;
   run.rank_steps.push_back(r.step);
   for (std::size_t rank = 0; rank < ranks; ++rank)
-    run.rank_step_time_s.push_back(static_cast<float>(busy_s * static_cast<double>(factors[rank])));
+    run.rank_step_time_s.push_back(static_cast<float>(norm_s + busy_s * static_cast<double>(factors[rank])));
 }
 
 /// Mean of a step on one rank that waits for nobody, s.

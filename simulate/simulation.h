@@ -1,9 +1,10 @@
 // A data-parallel training step on a simulated machine: every rank computes for its recorded times and hands its buckets
-// over, one all-reduce at a time goes over simulated links. SimGrid's engine does it (simgrid.cpp); where it is not built
+// over, one reduction at a time goes over simulated links. SimGrid's engine does it (simgrid.cpp); where it is not built
 // simgrid_stub.cpp says so.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,15 @@ struct WorkStep {
   std::vector<double> ready_s;  ///< of each bucket, since backward began; ascending
 };
 
+/// What ranks send that update a share of the parameters each (comm.sharding = "optimizer").
+struct Sharding {
+  /// Of each bucket, what is reduce-scattered; the rest of its bytes is all-reduced in one group with that.
+  std::vector<double> scattered_bytes;
+  double gathered_bytes = 0;   ///< of the updated parameters, in equal shares
+  double broadcast_bytes = 0;  ///< what was left over of equal shares, in one group with them
+  double norm_s = 0;           ///< that the gradients' norm is summed up for before the update
+};
+
 struct Job {
   Cluster cluster;
   Shape shape;
@@ -25,6 +35,7 @@ struct Job {
   std::vector<std::int64_t> bucket_bytes;  ///< on the wire, in launch order
   std::vector<WorkStep> steps;             ///< the same on all ranks
   std::vector<float> factors;              ///< (steps, ranks), row-major; > 0
+  std::optional<Sharding> sharding;        ///< nothing: every rank updates all; of no use to one rank
 };
 
 /// One step as rank 0 sees it, s since the first step began.
@@ -32,7 +43,8 @@ struct SimulatedStep {
   double begin_s = 0, backward_end_s = 0;
   double buckets_end_s = 0;  ///< every bucket has arrived
   double update_end_s = 0;
-  double agreed_s = 0;  ///< after the small collective of loss and stop signals, which waits for the slowest rank
+  double gathered_s = 0;  ///< with sharding: all parameters have arrived; else update_end_s
+  double agreed_s = 0;    ///< after the small collective of loss and stop signals, which waits for the slowest rank
   double end_s = 0;
   struct Bucket {
     double ready_s = 0, start_s = 0, end_s = 0;

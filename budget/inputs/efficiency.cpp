@@ -62,6 +62,12 @@ bool is_other_length(const scaling::RunFacts& a, const scaling::RunFacts& b) {
 
 }  // namespace
 
+std::vector<scaling::PlacedRun> placed(const Runs& runs) {
+  std::vector<scaling::PlacedRun> all;
+  for (const auto* run : runs) all.push_back(run->placed());
+  return all;
+}
+
 Efficiency efficiency_of(const runlog::Run& run) {
   Efficiency e;
   e.path = run.path;
@@ -130,6 +136,8 @@ std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs) {
       notes.push_back(fmt::format("mfu of run {}: {:.0f} % of its peak is impossible: the peak is not this machine's",
                                   run.path, 100 * run.mfu));
   const auto groups = that_belong_together(runs, &Efficiency::has_steps);
+  for (const auto& group : groups)
+    if (auto note = scaling::superseded_note(placed(group)); !note.empty()) notes.push_back(std::move(note));
   if (groups.size() > 1) {
     const Efficiency &a = *groups[0].front(), &b = *groups[1].front();
     notes.push_back(fmt::format("the runs are on {} curves, not on one: {} and {} differ, {}", groups.size(), a.path,
@@ -153,6 +161,16 @@ std::vector<Runs> that_belong_together(const std::vector<Efficiency>& runs, bool
   return groups;
 }
 
+Runs superseding(const std::vector<Efficiency>& runs) {
+  Runs all(runs.size(), nullptr);
+  for (const Runs& group : that_belong_together(runs, &Efficiency::has_steps)) {
+    const auto by = scaling::superseding(placed(group));
+    for (std::size_t i = 0; i < group.size(); ++i)
+      if (by[i]) all[static_cast<std::size_t>(group[i] - runs.data())] = group[*by[i]];
+  }
+  return all;
+}
+
 void check_models(const std::vector<Efficiency>& runs) {
   const auto groups = that_belong_together(runs, &Efficiency::has_steps);
   for (const auto& a : groups)
@@ -174,10 +192,18 @@ Tag tag_of(runlog::Origin origin) {
   return Tag::assumed;
 }
 
+Runs pooled_runs(const std::vector<Efficiency>& runs) {
+  Runs pooled;
+  const Runs better = superseding(runs);
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    if (runs[i].has_mfu() && !(better[i] != nullptr && better[i]->has_mfu())) pooled.push_back(&runs[i]);
+  return pooled;
+}
+
 Number pooled_mfu(const std::vector<Efficiency>& runs) {
   Number mfu;
-  for (const auto& run : runs) {
-    if (!run.has_mfu()) continue;
+  for (const Efficiency* pooled : pooled_runs(runs)) {
+    const Efficiency& run = *pooled;
     const double low = run.has_interval() ? run.mfu_low : run.mfu, high = run.has_interval() ? run.mfu_high : run.mfu;
     const bool first = mfu.inputs.empty();
     mfu.low = first ? low : std::min(mfu.low, low);

@@ -16,6 +16,7 @@
 #include "model/hardware.h"
 #include "runlog/record.h"
 #include "scaling/measured_run.h"
+#include "scaling/run_kinds.h"
 
 namespace gpumonth::budget {
 
@@ -48,6 +49,7 @@ struct Efficiency {
   double hardware_over_model_flops = 1;       ///< above 1: the run recomputed activations
   std::string why_unknown;                    ///< why there is no MFU; empty where there is
 
+  scaling::PlacedRun placed() const { return {path, ranks, global_batch / ranks, origin}; }
   bool has_steps() const { return steps > 0; }
   bool has_mfu() const { return why_unknown.empty(); }
   bool has_interval() const { return has_mfu() && steps >= scaling::kFewestSteps; }
@@ -63,6 +65,11 @@ std::vector<std::string> reading_notes(const std::vector<Efficiency>& runs);
 using Runs = std::vector<const Efficiency*>;
 /// The wanted ones, in groups that belong on one curve each, in their order.
 std::vector<Runs> that_belong_together(const std::vector<Efficiency>& runs, bool (Efficiency::*wanted)() const);
+/// As points of their curve.
+std::vector<scaling::PlacedRun> placed(const Runs& runs);
+/// By run, the one that counts in its stead: on the same curve, ranks and batch, of a better kind (scaling/run_kinds.h).
+/// Null: it counts itself.
+Runs superseding(const std::vector<Efficiency>& runs);
 /// One name for two models is a mistake, whichever is meant, but for one model at several lengths of samples: throws
 /// UserError that names both logs and what differs.
 void check_models(const std::vector<Efficiency>& runs);
@@ -70,8 +77,10 @@ void check_models(const std::vector<Efficiency>& runs);
 /// What follows from a run with this origin is.
 Tag tag_of(runlog::Origin origin);
 
-/// The MFU of several runs as one measured number: from the lowest low to the highest high of those that have
-/// one; of a run without an interval its MFU alone. Unknown where none has one.
+/// Those that have an MFU and count.
+Runs pooled_runs(const std::vector<Efficiency>& runs);
+/// The MFU of several runs as one number: from the lowest low to the highest high of the pooled ones; of a run without an
+/// interval its MFU alone. Unknown where none has one.
 Number pooled_mfu(const std::vector<Efficiency>& runs);
 
 /// Whether that number speaks of another machine than `target`: another device, or a denominator that is a

@@ -22,6 +22,12 @@ std::string devices(const std::vector<Efficiency>& runs) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+/// "measured"; "1 measured, 2 simulated" where not all that count were.
+std::string kinds_of_pooled(const std::vector<Efficiency>& runs) {
+  const std::string kinds = scaling::kinds_text(placed(pooled_runs(runs)));
+  return kinds.empty() ? "measured" : kinds;
+}
+
 std::string what_was_measured(const LadderContext& context, const Number& mfu) {
   const auto& runs = context.runs;
   const std::string& target = context.scenario.hardware.name;
@@ -30,9 +36,9 @@ std::string what_was_measured(const LadderContext& context, const Number& mfu) {
   std::string names;
   for (const auto& input : mfu.inputs) names += (names.empty() ? "" : ", ") + input;
   if (mfu.inputs.size() > kNamedRuns) names = fmt::format("{} run logs", mfu.inputs.size());
-  std::string text = fmt::format("{} of {}: measured ({} on {})", range_text(mfu, percent),
+  std::string text = fmt::format("{} of {}: {} ({} on {})", range_text(mfu, percent),
                                  gemm ? "the matrix-product rate measured on that machine" : "the datasheet peak",
-                                 names, devices(runs));
+                                 kinds_of_pooled(runs), names, devices(runs));
   if (is_carried_over(runs, context.scenario.hardware))
     text += fmt::format(", carried over to the {}'s datasheet peak (assumed)", target);
   return text;

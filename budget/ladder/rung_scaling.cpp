@@ -88,7 +88,7 @@ std::string what_was_supposed(const TrainingPlan& training) {
 /// What the curve brings in.
 Number basis_provenance(const ScalingBasis& basis) {
   Number fitted = exactly(1);
-  fitted.tag = Tag::fitted;
+  fitted.tag = basis.tag;
   fitted.inputs = {basis.input};
   if (basis.carried.empty()) return fitted;
   Number carried = exactly(1);

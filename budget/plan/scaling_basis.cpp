@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <tuple>
 
 #include "base/error.h"
 #include "scaling/curve_csv.h"
@@ -20,25 +21,76 @@ constexpr std::size_t kCurveDraws = 4096;
 /// at most.
 constexpr std::int64_t kReach = 64;
 
-/// Usable runs that belong on one curve, on the most rank counts; of several such the one with the most ranks.
-Runs widest_group(const std::vector<Efficiency>& runs) {
-  Runs best;
-  std::pair<std::size_t, int> best_size{1, 0};  // one rank count says nothing about scaling
-  for (const auto& group : that_belong_together(runs, &Efficiency::has_mfu)) {
+/// Those that count, where a place on their curve has several kinds.
+Runs counting(const Runs& group) {
+  const auto by = scaling::superseding(placed(group));
+  Runs kept;
+  for (std::size_t i = 0; i < group.size(); ++i)
+    if (!by[i]) kept.push_back(group[i]);
+  return kept;
+}
+
+runlog::Origin best_kind(const Runs& group) {
+  return (*std::min_element(group.begin(), group.end(),
+                            [](const auto* a, const auto* b) { return a->origin < b->origin; }))
+      ->origin;
+}
+
+runlog::Origin worst_kind(const Runs& group) {
+  return (*std::max_element(group.begin(), group.end(),
+                            [](const auto* a, const auto* b) { return a->origin < b->origin; }))
+      ->origin;
+}
+
+/// A curve that something was measured on comes before one that was replayed or simulated alone, then more rank counts,
+/// then more ranks.
+bool says_more(const Runs& a, const Runs& b) {
+  const auto key = [](const Runs& group) {
     std::set<int> ranks;
     for (const auto* run : group) ranks.insert(run->ranks);
-    const std::pair size{ranks.size(), *ranks.rbegin()};
-    if (ranks.size() < 2 || size <= best_size) continue;
-    best = group;
-    best_size = size;
+    return std::tuple(-static_cast<int>(best_kind(group)), ranks.size(), *ranks.rbegin());
+  };
+  return key(a) > key(b);
+}
+
+/// Usable runs that belong on one curve, on two rank counts or more: one says nothing about scaling.
+std::vector<Runs> curves_of(const std::vector<Efficiency>& runs) {
+  std::vector<Runs> curves;
+  for (const auto& group : that_belong_together(runs, &Efficiency::has_mfu)) {
+    const bool several =
+        std::any_of(group.begin(), group.end(), [&](const auto* r) { return r->ranks != group.front()->ranks; });
+    if (several) curves.push_back(counting(group));
   }
-  return best;
+  std::stable_sort(curves.begin(), curves.end(), says_more);
+  return curves;
+}
+
+Runs best_curve(const std::vector<Efficiency>& runs) {
+  const auto curves = curves_of(runs);
+  return curves.empty() ? Runs{} : curves.front();
+}
+
+std::string kinds_of(const Runs& group) {
+  const std::string kinds = scaling::kinds_text(placed(group));
+  return kinds.empty() ? "measured" : kinds;
+}
+
+/// Which of several curves is taken, and why.
+void note_choice(const std::vector<Runs>& curves, std::vector<std::string>& notes) {
+  if (curves.size() < 2) return;
+  const Runs &taken = curves[0], &other = curves[1];
+  const bool by_kind = best_kind(taken) != best_kind(other);
+  notes.push_back(
+      fmt::format("scaling: of {} curves that of {} ({} on the {}) is taken, {}; not that of {} ({} on the {})",
+                  curves.size(), taken.front()->path, kinds_of(taken), taken.front()->device_name,
+                  by_kind ? "measured before replayed before simulated" : "on the most rank counts",
+                  other.front()->path, kinds_of(other), other.front()->device_name));
 }
 
 scaling::ScalingCurve as_curve(const Runs& group) {
   scaling::ScalingCurve curve;
   curve.name = "runs";
-  for (const auto* run : group) curve.points.push_back(scaling::point_of(run->summary, run->ranks, run->path));
+  for (const auto* run : group) curve.points.push_back(scaling::point_of(run->summary, run->placed()));
   scaling::sort(curve);
   return curve;
 }
@@ -78,8 +130,11 @@ ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, co
   basis.utilisation = range_of(group, static_cast<int>(basis.reference));
   basis.recompute = group.front()->hardware_over_model_flops;
   const auto& run = *group.front();
-  basis.source = fmt::format("fit of {} run logs of {} on {} .. {} x {}", group.size(), run.model_name, basis.reference,
-                             curve.points.back().ranks, run.device_name);
+  const std::string kinds = scaling::kinds_text(placed(group));
+  basis.tag = std::max(basis.tag, tag_of(worst_kind(group)));
+  basis.source =
+      fmt::format("fit of {} run logs{} of {} on {} .. {} x {}", group.size(), kinds.empty() ? "" : " (" + kinds + ")",
+                  run.model_name, basis.reference, curve.points.back().ranks, run.device_name);
   if (is_carried_over(all, s.hardware)) basis.utilisation = basis.utilisation * carried_over();
   if (is_carried_over(all, s.hardware))
     basis.carried = fmt::format("the scaling of {} on {} to this model on the {}", run.model_name, run.device_name,
@@ -119,7 +174,7 @@ ScalingBasis from_curve(const Scenario& s, const std::vector<Efficiency>& runs, 
 std::shared_ptr<const scaling::StepModel> components_of(const std::vector<runlog::Run>& runs,
                                                         const std::vector<Efficiency>& efficiencies) {
   std::vector<const runlog::Run*> group;
-  for (const auto* chosen : widest_group(efficiencies))
+  for (const auto* chosen : best_curve(efficiencies))
     group.push_back(&runs[static_cast<std::size_t>(chosen - efficiencies.data())]);
   if (group.empty()) return nullptr;
   return scaling::step_model(std::make_shared<const scaling::Components>(scaling::fit_components(group)));
@@ -128,7 +183,8 @@ std::shared_ptr<const scaling::StepModel> components_of(const std::vector<runlog
 std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<Efficiency>& runs, std::int64_t gpus,
                                           std::shared_ptr<const scaling::StepModel> components,
                                           std::vector<std::string>& notes) {
-  const Runs group = widest_group(runs);
+  const std::vector<Runs> curves = curves_of(runs);
+  const Runs group = curves.empty() ? Runs{} : curves.front();
   const bool has_curve = !s.curve.file.empty();
   if (group.empty() && !has_curve && s.has("step.bandwidth")) return std::nullopt;  // a step's parts stand in
   if (group.empty() && !has_curve) {
@@ -140,8 +196,10 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& s, const std::vector<E
   if (group.empty()) return from_curve(s, runs, notes);
   const std::int64_t most = as_curve(group).points.back().ranks;
   const bool reach = gpus <= kReach * most;
-  if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach))
+  if (s.curve.choice == "runs" || !has_curve || (s.curve.choice == "auto" && reach)) {
+    note_choice(curves, notes);
     return from_runs(s, runs, group, std::move(components));
+  }
   if (!reach)
     notes.push_back(
         fmt::format("scaling: the runs' {} ranks say little about {} GPUs, more than {} times as many; the "
@@ -160,7 +218,7 @@ double forecast_batch(const scaling::ScalingCurve& curve, std::int64_t ranks) {
 
 std::optional<scaling::Fit> fit_of_runs(const std::vector<Efficiency>& runs,
                                         std::shared_ptr<const scaling::StepModel> components) {
-  const Runs group = widest_group(runs);
+  const Runs group = best_curve(runs);
   if (group.empty()) return std::nullopt;
   scaling::FitOptions options;
   options.components = std::move(components);

@@ -21,6 +21,7 @@ struct ScalingBasis {
   scaling::Fit fit;
   std::string input = {};      ///< as provenance names it: "curve flux1-b200", "scaling of the runs"
   std::string source = {};     ///< who measured it
+  Tag tag = Tag::fitted;       ///< of the fit: simulated where a run of its curve is
   bool is_of_runs = false;     ///< else of a published curve
   std::int64_t reference = 1;  ///< GPUs (ranks) at which the utilisation holds
   Number utilisation = {};     ///< there; model FLOPs over peak
@@ -31,9 +32,10 @@ struct ScalingBasis {
 constexpr const char* kScalingCarriedOver = "scaling carried over";
 
 /// Nothing, and a note, where there is neither a curve nor runs on two rank counts. The runs that belong on one curve
-/// (measured_run.h) on the most rank counts are fitted; a published curve stands in where there are none, and where
-/// `gpus` is more than 64 times their ranks (scaling.source = "runs" or "curve" decides otherwise). Throws
-/// UserError: the scenario's curve cannot be read, or is not one.
+/// (measured_run.h) are fitted, at each place the best kind (scaling/run_kinds.h); of several curves one that holds measured
+/// runs comes before one of replayed and one of simulated runs alone, then the one on the most rank counts, with a note. A
+/// published curve stands in where there are none, and where `gpus` is more than 64 times their ranks (scaling.source =
+/// "runs" or "curve" decides otherwise). Throws UserError: the scenario's curve cannot be read, or is not one.
 std::optional<ScalingBasis> scaling_basis(const Scenario& scenario, const std::vector<Efficiency>& runs,
                                           std::int64_t gpus, std::shared_ptr<const scaling::StepModel> components,
                                           std::vector<std::string>& notes);
@@ -43,8 +45,8 @@ std::optional<ScalingBasis> scaling_basis(const Scenario& scenario, const std::v
 std::shared_ptr<const scaling::StepModel> components_of(const std::vector<runlog::Run>& runs,
                                                         const std::vector<Efficiency>& efficiencies);
 
-/// The fit of the usable runs that belong on one curve, on the most rank counts; nothing where they are on fewer than
-/// two.
+/// The fit of the usable runs that belong on one curve, chosen as above; nothing where they are on fewer than two rank
+/// counts.
 std::optional<scaling::Fit> fit_of_runs(const std::vector<Efficiency>& runs,
                                         std::shared_ptr<const scaling::StepModel> components);
 

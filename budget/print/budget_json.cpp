@@ -64,7 +64,7 @@ Json data_json(const DataRules& data) {
   return out;
 }
 
-Json run_json(const Efficiency& run, Json& notes) {
+Json run_json(const Efficiency& run, const Efficiency* better, Json& notes) {
   Json out{{"path", run.path},
            {"device_name", run.device_name},
            {"model_name", run.model_name},
@@ -73,6 +73,8 @@ Json run_json(const Efficiency& run, Json& notes) {
            {"steady_steps", run.steps},
            {"warm_up_steps", run.summary.warm_up.steps},
            {"checkpoint_steps", run.summary.checkpoint.steps}};
+  out["origin"] = name(run.origin);
+  if (better != nullptr) out["superseded_by"] = better->path;
   if (run.global_batch == std::floor(run.global_batch))
     out["global_batch"] = static_cast<std::int64_t>(run.global_batch);
   else
@@ -188,7 +190,9 @@ std::string to_json_text(const Budget& budget) {
   if (budget.data) out["data"] = data_json(*budget.data);
   if (!budget.sweep.empty()) out["sweep"] = sweep_json(budget.sweep);
   out["runs"] = Json::array();
-  for (const auto& run : budget.runs) out["runs"].push_back(run_json(run, notes));
+  const Runs better = superseding(budget.runs);
+  for (std::size_t i = 0; i < budget.runs.size(); ++i)
+    out["runs"].push_back(run_json(budget.runs[i], better[i], notes));
   out["inputs"] = inputs_json(budget);
   for (const auto& note : budget.notes) notes.push_back(note);
   out["notes"] = notes;

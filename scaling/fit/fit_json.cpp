@@ -88,9 +88,16 @@ Json curve_json(const Fit& fit) {
   for (const auto& g : fit.measured()) {
     Json point{{"ranks", g.ranks}, {"samples_per_s", g.samples_per_s}, {"repeats", g.repeats}};
     if (std::isfinite(g.batch_per_rank)) point["batch_per_rank"] = g.batch_per_rank;
+    if (g.origin) point["origin"] = name(*g.origin);
     points.push_back(point);
   }
   return {{"name", curve.name}, {"unit", curve.unit}, {"source", curve.source}, {"points", points}};
+}
+
+/// Said of what was not measured alone.
+std::string kind_text(const ScalingGroup& g) {
+  return g.origin.value_or(runlog::Origin::measured) == runlog::Origin::measured ? ""
+                                                                                 : fmt::format("  {}", name(*g.origin));
 }
 
 std::string batch_text(double batch) { return std::isfinite(batch) ? fmt::format("{:g}", batch) : "-"; }
@@ -150,8 +157,8 @@ std::string to_text(const Fit& fit, const std::vector<Target>& targets) {
   const auto& measured = fit.measured();
   for (std::size_t i = 0; i < std::min(measured.size(), kShownPlaces); ++i) {
     const ScalingGroup& g = measured[i];
-    text += fmt::format("{:>8}{:>12}{:>16.6g}{:>12.1f} %{:>9}\n", g.ranks, batch_text(g.batch_per_rank),
-                        g.samples_per_s, 100 * fit.efficiency(g.ranks, g.samples_per_s), g.repeats);
+    text += fmt::format("{:>8}{:>12}{:>16.6g}{:>12.1f} %{:>9}{}\n", g.ranks, batch_text(g.batch_per_rank),
+                        g.samples_per_s, 100 * fit.efficiency(g.ranks, g.samples_per_s), g.repeats, kind_text(g));
   }
   if (measured.size() > kShownPlaces) text += fmt::format("... and {} more\n", measured.size() - kShownPlaces);
   text += fmt::format("\n{}", describe(fit));

@@ -1,5 +1,7 @@
 // One reading of a run: every command counts the same steps, gives the same throughput, puts the same logs on one
 // curve, and counts a log once.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <ctime>
@@ -8,6 +10,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <regex>
 
 #include "base/error.h"
 #include "base/format.h"
@@ -81,6 +84,24 @@ double by_the_documented_lines(const std::string& file) {
   for (std::size_t i = 0; i < phase.size(); ++i)
     if (phase[i] == 1) all_samples += samples[i], all_s += time_s[i];
   return all_samples / all_s;
+}
+
+/// uneven_run(), of another kind; `slower`: times the steps, which tells it from a measured run.
+runlog::Run run_of_kind(runlog::Origin origin, int ranks, double slower) {
+  auto run = uneven_run(ranks);
+  for (auto& s : run.steps) s.step_time_s *= slower;
+  run.info.origin = origin;
+  run.path = fmt::format("{}-{}.h5", name(origin), ranks);
+  return run;
+}
+
+/// Measured on 1 and 2 ranks, replayed on 2 and 4, simulated on 2, 4, 8: in no order.
+std::vector<runlog::Run> runs_of_all_kinds() {
+  using runlog::Origin;
+  return {run_of_kind(Origin::simulated, 8, 1.2), run_of_kind(Origin::simulated, 2, 1.5),
+          run_of_kind(Origin::replayed, 4, 1.1),  run_of_kind(Origin::replayed, 2, 1.4),
+          run_of_kind(Origin::measured, 1, 1),    run_of_kind(Origin::measured, 2, 1),
+          run_of_kind(Origin::simulated, 4, 1.6)};
 }
 
 std::string text_of(const fs::path& file) {
@@ -176,6 +197,105 @@ TEST_CASE("fit, report and budget --runs show the same curve and forecast", "[re
       CHECK((a.samples_per_s == b.samples_per_s && a.low == b.low && a.high == b.high));
     }
   }
+}
+
+TEST_CASE("at a place with runs of several kinds the best kind counts, in fit, report and budget", "[reading]") {
+  const std::vector<runlog::Run> runs = runs_of_all_kinds();
+  const std::vector<std::string> expected = {"measured-1.h5", "measured-2.h5", "replayed-4.h5", "simulated-8.h5"};
+  std::vector<budget::Efficiency> efficiencies;
+  for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
+  const auto components = budget::components_of(runs, efficiencies);
+  scaling::FitOptions options;
+  options.components = scaling::step_model(
+      std::make_shared<const scaling::Components>(scaling::fit_components(scaling::runs_that_count(runs))));
+  const auto fit = scaling::fit_curve(scaling::curve_of_runs(runs), options);
+  const auto page = budget::fit_of_runs(efficiencies, components);
+  std::vector<std::string> notes;
+  const auto basis = budget::scaling_basis(budget::load_scenario(kScenario, {"scaling.source=runs"}), efficiencies, 16,
+                                           components, notes);
+  REQUIRE(page);
+  REQUIRE(basis);
+  for (const scaling::Fit* one : {&fit, &*page, &basis->fit}) {
+    std::vector<std::string> names;
+    for (const auto& point : one->curve().points) names.push_back(point.run);
+    CHECK(names == expected);
+    CHECK(one->predict(32, 8).samples_per_s == fit.predict(32, 8).samples_per_s);
+  }
+  // The same as without the runs that do not count.
+  std::vector<runlog::Run> best;
+  for (const std::size_t i : {4u, 5u, 2u, 0u}) best.push_back(runs[i]);
+  CHECK(scaling::curve_of_runs(best).points[1].samples_per_s == fit.curve().points[1].samples_per_s);
+  CHECK_THAT(basis->source, contains("fit of 4 run logs (2 measured, 1 replayed, 1 simulated)"));
+  CHECK(basis->tag == budget::Tag::simulated);
+  CHECK(budget::pooled_mfu(efficiencies).inputs.size() == 4);
+  // Runs of one kind stay as they were.
+  CHECK(scaling::curve_of_runs({runs[4], runs[5], uneven_run(2, false, 7)}).points.size() == 3);
+}
+
+TEST_CASE("which kinds count is said, in text and JSON of fit and budget", "[reading][command]") {
+  const tests::TemporaryFolder folder;
+  std::string files;
+  for (const auto& run : runs_of_all_kinds()) files += " " + write(folder, run, run.path);
+  const std::string at = (folder.path() / "").string();
+  const auto fit = json_of("fit --json" + files);
+  REQUIRE(fit["curve"]["points"].size() == 4);
+  const char* kinds[] = {"measured", "measured", "replayed", "simulated"};
+  for (std::size_t i = 0; i < 4; ++i) CHECK(fit["curve"]["points"][i]["origin"] == kinds[i]);
+  CHECK_THAT(fit["notes"].dump(), contains("simulated-4.h5 (simulated, for " + at + "replayed-4.h5)"));
+  const auto text = run_command(kBinary + "fit" + files);
+  CHECK_THAT(text.out, contains("replayed-2.h5 (replayed, for " + at + "measured-2.h5)"));
+  CHECK_THAT(text.out, contains("1  simulated\n") && contains("1  replayed\n"));
+  const std::string command = "budget " + kScenario + " --set scaling.source=runs --gpus 16 --runs" + files;
+  const auto budget = json_of(command + " --json");
+  CHECK_THAT(budget["notes"].dump(), contains("measured before replayed before simulated"));
+  for (const auto& run : budget["runs"]) {
+    const std::string path = run["path"], name = fs::path(path).stem();
+    CHECK(name.starts_with(run["origin"].get<std::string>()));
+    const bool counts = name != "simulated-2" && name != "simulated-4" && name != "replayed-2";
+    CHECK(run.contains("superseded_by") == !counts);
+    if (name == "simulated-4") CHECK(run["superseded_by"] == at + "replayed-4.h5");
+  }
+  for (const auto& rung : budget["rungs"])
+    if (rung["id"] == "scaling") CHECK(rung.dump().find("simulated") != std::string::npos);
+  const auto words = run_command(kBinary + command);
+  INFO(words.err);
+  const std::string unwrapped = std::regex_replace(words.out, std::regex("\\s+"), " ");
+  CHECK_THAT(unwrapped, contains("2 measured, 1 replayed, 1 simulated"));
+}
+
+TEST_CASE("measured on one device, simulated on another: no curve for fit, the measured one for a budget",
+          "[reading]") {
+  std::vector<runlog::Run> runs;
+  for (const int ranks : {4, 8, 16, 32}) {
+    runs.push_back(run_of_kind(runlog::Origin::simulated, ranks, 1));
+    runs.back().info.device_name = "Other CPU";
+  }
+  for (const int ranks : {1, 2}) runs.push_back(run_of_kind(runlog::Origin::measured, ranks, 1));
+  CHECK_THROWS_WITH(scaling::curve_of_runs(runs), contains("the device is 'Other CPU' in one and 'Some CPU'"));
+  std::vector<budget::Efficiency> efficiencies;
+  for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
+  std::vector<std::string> notes;
+  const auto scenario = budget::load_scenario(kScenario, {"scaling.source=runs"});
+  const auto basis = budget::scaling_basis(scenario, efficiencies, 16, nullptr, notes);
+  REQUIRE(basis);
+  CHECK(basis->fit.curve().points.back().run == "measured-2.h5");
+  CHECK(basis->tag == budget::Tag::fitted);
+  REQUIRE(notes.size() == 1);
+  CHECK_THAT(notes[0],
+             contains("of 2 curves that of measured-1.h5 (measured on the Some CPU) is taken, measured before") &&
+                 contains("not that of simulated-4.h5 (4 simulated on the Other CPU)"));
+  CHECK_THAT(fmt::format("{}", fmt::join(budget::reading_notes(efficiencies), "; ")), contains("are on 2 curves"));
+  // The same ranks on another device supersede nothing.
+  auto other = run_of_kind(runlog::Origin::simulated, 2, 1);
+  other.info.device_name = "Other CPU";
+  CHECK(budget::superseding({budget::efficiency_of(other), efficiencies.back()}) == budget::Runs{nullptr, nullptr});
+  // One measured rank count says nothing about scaling: the simulated curve it is.
+  notes.clear();
+  efficiencies.pop_back();
+  const auto simulated = budget::scaling_basis(scenario, efficiencies, 16, nullptr, notes);
+  REQUIRE(simulated);
+  CHECK(simulated->tag == budget::Tag::simulated);
+  CHECK(simulated->fit.curve().points.back().run == "simulated-32.h5");
 }
 
 TEST_CASE("the parts of a step are those of the mean step, in report, compare and fit", "[reading]") {

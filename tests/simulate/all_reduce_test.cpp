@@ -46,6 +46,37 @@ TEST_CASE("a tree's hops grow as the logarithm of the hosts") {
   CHECK(traffic(Algorithm::tree, {8, 2048}).inside_hops == 14);
 }
 
+TEST_CASE("reduce-scatter and all-gather are half of a ring's all-reduce, and know no tree") {
+  for (const auto algorithm : {Algorithm::ring, Algorithm::tree, Algorithm::fastest}) {
+    const Traffic t = half_traffic(algorithm, {1, 4});
+    CHECK(t.between_hops == 3);
+    CHECK(t.between_share == 0.75);  // 3 rounds of a quarter
+    CHECK(t.inside_hops == 0);
+    CHECK(t.inside_share == 0);
+  }
+  const Traffic ring = half_traffic(Algorithm::ring, {8, 2});
+  CHECK(ring.between_hops == 1);
+  CHECK(ring.inside_hops == 14);  // of 15 rounds
+  CHECK(ring.inside_share == 0.9375);
+  CHECK(ring.between_share == 0.9375);
+  const Traffic levels = half_traffic(Algorithm::hierarchical, {8, 2});
+  CHECK(levels.inside_hops == 7);
+  CHECK(levels.between_hops == 1);
+  CHECK(levels.inside_share == 0.875);
+  CHECK(levels.between_share == 0.5);
+  CHECK_FALSE(levels.at_once);
+}
+
+TEST_CASE("a broadcast passes every link of the ring once") {
+  const Traffic t = broadcast_traffic({8, 2});
+  CHECK(t.between_hops == 1);
+  CHECK(t.inside_hops == 14);
+  CHECK(t.inside_share == 1);
+  CHECK(t.between_share == 1);
+  CHECK(broadcast_traffic({1, 2}).inside_share == 0);
+  CHECK(broadcast_traffic({8, 1}).between_share == 0);
+}
+
 TEST_CASE("times: latencies, then the slower level or both") {
   Cluster c = tests::sample_cluster(2, 2);
   c.inside.latency.value = 1e-6;

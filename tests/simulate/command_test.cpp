@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runlog/reader.h"
 #include "tests/catch.h"
 #include "tests/simulate/samples.h"
 
@@ -60,6 +61,16 @@ TEST_CASE("simulate prints a table, and calibrates its links") {
   CHECK_THAT(result.out, contains("200 MB/s and 80.0 us"));
   CHECK_THAT(result.out, contains("11 measured sizes"));
   CHECK_THAT(result.out, contains("simulated-n4.h5"));
+}
+
+TEST_CASE("a sharded optimizer is a what-if") {
+  const Recorded recorded;
+  const auto result = run_command(recorded.command(kDgx, "--ranks 16 --steps 2 --sharding optimizer --json"));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.out, contains("one all-gather"));  // the log is of CPU ranks
+  CHECK(runlog::read(recorded.out + "/simulated-n16.h5").info.source_changes.starts_with("sharding optimizer; 16 "));
+  CHECK(run_command(recorded.command(kDgx, "--ranks 32 --sharding gradients")).exit_code == 2);
 }
 
 TEST_CASE("a cluster's keys are documented") {

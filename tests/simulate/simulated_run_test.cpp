@@ -1,6 +1,8 @@
 // From a recorded run to a simulated one, as a log that others read.
 #include "simulate/simulated_run.h"
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "runlog/reader.h"
@@ -58,6 +60,99 @@ TEST_CASE("stragglers of the log are drawn for each rank, and can be left out") 
   const Job alike = make_job(plan, fast_cluster(), 64);
   CHECK(alike.factors == std::vector<float>(640, 1.0f));
   CHECK(alike.steps[0].backward_s == Approx(0.002));
+}
+
+TEST_CASE("a sharded optimizer on GPUs: shares are scattered and gathered, the rest of a bucket is not") {
+  Plan plan = sample_plan(1);
+  plan.recording.info.backend = "cuda";
+  plan.changes.sharding = "optimizer";
+  plan.changes.bucket_mib = 0.05;
+  plan.changes.reduce_dtype = "bf16";
+  const Job job = make_job(plan, fast_cluster(), 64);
+  REQUIRE(job.sharding);
+  REQUIRE(job.sharding->scattered_bytes.size() == job.bucket_bytes.size());
+  double scattered = 0, all = 0;
+  for (std::size_t b = 0; b < job.bucket_bytes.size(); ++b) {
+    const auto count = static_cast<double>(job.bucket_bytes[b]) / 2;
+    const double share = std::floor(count / 64 / 4) * 4;  // of each rank, in sixteens of bytes as fp32
+    CHECK(job.sharding->scattered_bytes[b] == 2 * 64 * share);
+    scattered += job.sharding->scattered_bytes[b], all += 2 * count;
+  }
+  CHECK(scattered < all);                                // some bucket has a rest
+  CHECK(job.sharding->gathered_bytes == 2 * scattered);  // parameters travel in fp32
+  CHECK(job.sharding->broadcast_bytes == 2 * (all - scattered));
+  CHECK(job.steps[3].optimizer_s == Approx(0.0003 / 64));
+  CHECK(job.bucket_bytes == [&] {
+    plan.changes.sharding = "none";
+    return make_job(plan, fast_cluster(), 64).bucket_bytes;
+  }());
+  plan.changes.sharding = "optimizer";
+  CHECK_FALSE(make_job(plan, fast_cluster(), 1).sharding);
+  CHECK(make_job(plan, fast_cluster(), 1).steps[3].optimizer_s == Approx(0.0003));
+}
+
+TEST_CASE("an update that was recorded sharded is shared by the simulated ranks instead") {
+  Plan plan = sample_plan(2);
+  plan.recording.info.backend = "cuda";
+  plan.recording.config.sharding = "optimizer";
+  plan.changes.stragglers = false;
+  CHECK(make_job(plan, fast_cluster(), 8).steps[0].optimizer_s == Approx(2 * 0.0003 / 8));
+  CHECK(make_job(plan, fast_cluster(), 1).steps[0].optimizer_s == Approx(2 * 0.0003));
+  plan.changes.sharding = "none";
+  CHECK(make_job(plan, fast_cluster(), 8).steps[0].optimizer_s == Approx(2 * 0.0003));
+}
+
+TEST_CASE("CPU ranks all-reduce their buckets, and share one state on one host") {
+  Plan plan = sample_plan(1);
+  plan.changes.sharding = "optimizer";
+  CHECK_FALSE(make_job(plan, fast_cluster(), 4).sharding);
+  CHECK(make_job(plan, fast_cluster(), 4).steps[0].optimizer_s == Approx(0.0003 / 4));
+  const Job hosts = make_job(plan, fast_cluster(), 8);
+  REQUIRE(hosts.sharding);
+  CHECK(hosts.sharding->scattered_bytes == std::vector<double>(hosts.bucket_bytes.size(), 0));
+  CHECK(hosts.sharding->gathered_bytes > 0);
+  const auto said = notes(plan);
+  CHECK(std::any_of(said.begin(), said.end(), [](const auto& n) { return n.find("all-reduced") != n.npos; }));
+}
+
+TEST_CASE("a sharded run's log has the gathering as exposed communication, as the trainer logs it") {
+  Plan plan = sample_plan(2);
+  plan.recording.info.backend = "cuda";
+  plan.changes.sharding = "optimizer";
+  Cluster c = fast_cluster();
+  c.between.bandwidth.value = 1e9;
+  const Job job = make_job(plan, c, 8);
+  const double gather_s = 7.0 / 8 * job.sharding->gathered_bytes / 1e9 + job.sharding->broadcast_bytes / 1e9;
+  const runlog::Run run = simulate_run(plan, c, "slow", 8).run;
+  for (const auto& s : run.steps) {
+    double buckets_s = 0;
+    for (const auto& b : run.buckets)
+      if (b.step == s.step) buckets_s += b.end_s - b.start_s;
+    CHECK(s.comm_s >= buckets_s + gather_s - 1e-8);  // and the wait for the slowest rank's share
+    CHECK(s.exposed_comm_s >= gather_s - 1e-8);
+    const double parts = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
+    CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
+  }
+}
+
+TEST_CASE("buckets have the bytes that a training of two ranks logged, sharded or not") {
+  const runlog::Run training =
+      runlog::read(GPUMONTH_SOURCE_DIR "/docs/measurements/2026-11-23-cpu-zen5/weak-b4-n2-r1.h5");
+  REQUIRE(training.info.world_size == 2);
+  Plan plan{replay::record({training}), {}, 1, 1};
+  for (const char* sharding : {"none", "optimizer"}) {
+    plan.changes.sharding = sharding;
+    for (const char* backend : {"cpu", "cuda"}) {
+      plan.recording.info.backend = backend;
+      const runlog::Run simulated = simulate_run(plan, sample_cluster(1, 2), "two hosts", 2).run;
+      REQUIRE(simulated.buckets.size() == 33);
+      REQUIRE(training.buckets.size() >= 33);
+      for (std::size_t b = 0; b < 33; ++b) {
+        CHECK(simulated.buckets[b].bucket == training.buckets[b].bucket);
+        CHECK(simulated.buckets[b].bytes == training.buckets[b].bytes);
+      }
+    }
+  }
 }
 
 TEST_CASE("a simulated run is a log that is read as simulated") {

@@ -1,6 +1,8 @@
 // The simulated machine against times that were added up by hand.
 #include "simulate/simulation.h"
 
+#include <cmath>
+
 #include "replay/stragglers.h"
 #include "scaling/fit/components.h"
 #include "tests/catch.h"
@@ -78,6 +80,56 @@ TEST_CASE("buckets go one at a time, behind backward") {
   // Buckets of 50 ms hide but for the last one.
   CHECK(step_s(simulate::simulate(sample_job(sample_cluster(1, 2), 2, 50'000'000)).steps[0]) ==
         Approx(kSampleAlone_s + 0.05).margin(kClock_s));
+}
+
+TEST_CASE("a sharded step: a ring's reduce-scatters, the norm, the update, a ring's all-gather") {
+  // A reduce-scatter, and the all-gather, of S bytes on N ranks: (N-1)/N S / bandwidth and N-1 latencies.
+  Cluster c = sample_cluster(1, 64);
+  c.between.latency.value = 1e-4;
+  for (const int n : {2, 4, 64}) {
+    INFO(n << " ranks");
+    Job job = sample_job(c, n, 64'000'000);
+    job.sharding = Sharding{std::vector<double>(3, 64e6), 192e6, 0, 0.003};
+    const double share = (n - 1.0) / n, hops_s = (n - 1) * 1e-4;
+    for (const SimulatedStep& step : simulate::simulate(job).steps) {
+      for (const auto& bucket : step.buckets)
+        CHECK(bucket.end_s - bucket.start_s == Approx(share * 0.064 + hops_s).margin(kClock_s));
+      CHECK(step.update_end_s - step.buckets_end_s == Approx(0.003 + 0.02).margin(kClock_s));
+      CHECK(step.gathered_s - step.update_end_s == Approx(share * 0.192 + hops_s).margin(kClock_s));
+      // the three reduce-scatters hide but for the last one
+      const double tree_s = 2 * std::ceil(std::log2(n)) * 1e-4;
+      CHECK(step_s(step) == Approx(kSampleAlone_s + share * 0.256 + 2 * hops_s + 0.003 + tree_s).margin(5 * kClock_s));
+    }
+  }
+}
+
+TEST_CASE("what does not divide by the ranks goes with the shares: all-reduced, then broadcast") {
+  Cluster c = sample_cluster(1, 4);
+  c.between.latency.value = 1e-4;
+  Job job = one_bucket(c, 4, 100'000'000);
+  job.sharding = Sharding{{80e6, 0, 0}, 80e6, 20e6, 0};
+  const auto step = simulate::simulate(job).steps[0];
+  // latencies pass together: the all-reduce's 6 hops, the all-gather's 3
+  CHECK(step.buckets[0].end_s - step.buckets[0].start_s == Approx(0.75 * 0.08 + 1.5 * 0.02 + 6e-4).margin(kClock_s));
+  CHECK(step.gathered_s - step.update_end_s == Approx(0.75 * 0.08 + 0.02 + 3e-4).margin(kClock_s));
+}
+
+TEST_CASE("parameters are gathered once the slowest rank has updated its share") {
+  Job job = sample_job(sample_cluster(1, 2), 2, 0, 1);
+  job.factors = {1, 1.5};
+  job.sharding = Sharding{std::vector<double>(3, 0), 100e6, 0, 0};
+  const auto step = simulate::simulate(job).steps[0];
+  CHECK(step.buckets_end_s - step.begin_s == Approx(1.5 * 0.41).margin(kClock_s));
+  CHECK(step.update_end_s - step.buckets_end_s == Approx(0.02).margin(kClock_s));  // rank 0's own
+  CHECK(step.gathered_s - step.buckets_end_s == Approx(0.03 + 0.05).margin(kClock_s));
+}
+
+TEST_CASE("one rank has nobody to share with, and without sharding nothing is gathered") {
+  Job job = sample_job(sample_cluster(1, 1), 1, 64'000'000);
+  job.sharding = Sharding{std::vector<double>(3, 64e6), 192e6, 0, 0.003};
+  CHECK(step_s(simulate::simulate(job).steps[1]) == Approx(kSampleAlone_s).margin(kClock_s));
+  const auto step = simulate::simulate(sample_job(sample_cluster(1, 2), 2, 1'000'000)).steps[0];
+  CHECK(step.gathered_s == step.update_end_s);
 }
 
 TEST_CASE("the step ends with a small collective: a tree's latencies") {
@@ -171,6 +223,9 @@ TEST_CASE("a job that does not fit together") {
   CHECK_THROWS_AS(simulate::simulate(job), std::invalid_argument);
   job = sample_job(sample_cluster(1, 2), 2, 1000);
   job.bucket_bytes.pop_back();
+  CHECK_THROWS_AS(simulate::simulate(job), std::invalid_argument);
+  job = sample_job(sample_cluster(1, 2), 2, 1000);
+  job.sharding = Sharding{{1000}, 3000, 0, 0};
   CHECK_THROWS_AS(simulate::simulate(job), std::invalid_argument);
   job.steps.clear();
   CHECK_THROWS_AS(simulate::simulate(job), std::invalid_argument);

@@ -139,9 +139,7 @@ void ReplayedStep::pass_backward(Time begins) {
 
 void ReplayedStep::pass_update() {
   if (sharded_) reducer_->sum(partial_norms_.data(), static_cast<std::int64_t>(partial_norms_.size()));
-  double update_s = now_.optimizer_s;
-  if (sharded_) update_s /= ranks_.size();
-  if (recording_.config.sharding == "optimizer") update_s *= recording_.info.world_size;
+  const double update_s = now_.optimizer_s * replay::update_scale(recording_, sharded_ ? ranks_.size() : 1);
   data_begins_ = Clock::now() + ticks(update_s);
   end_at(data_begins_);
   if (sharded_) {
