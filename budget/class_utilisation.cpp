@@ -4,12 +4,11 @@
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <map>
-#include <utility>
 
 namespace gpumonth::budget {
 namespace {
 
-/// The bills of one family in one class.
+/// The bills of one family.
 struct Family {
   std::vector<double> logits;
   double variance = 0;  ///< sum over the bills, of their FLOPs' ranges
@@ -26,23 +25,24 @@ struct Family {
     return sum;
   }
 };
-using Families = std::map<std::pair<std::string, std::string>, Family>;  // by class and family
+using Families = std::map<std::string, Family>;  // by name
 
-Families families_of(const std::vector<Bill>& bills, const std::string& left_out) {
+Families families_of(const std::vector<Bill>& bills, const std::string& utilisation_class,
+                     const std::string& left_out) {
   Families families;
   for (const auto& bill : bills) {
-    if (!left_out.empty() && bill.family == left_out) continue;
-    Family& family = families[{bill.utilisation_class, bill.family}];
+    if (bill.utilisation_class != utilisation_class || (!left_out.empty() && bill.family == left_out)) continue;
+    Family& family = families[bill.family];
     family.logits.push_back(bill.logit);
     family.variance += bill.variance;
   }
   return families;
 }
 
-/// Variance of one training about its family's mean, over all classes; 0 where no family has two bills.
+/// Variance of one training about its family's mean; 0 where no family has two bills: then that between holds both.
 double variance_within(const Families& families) {
   double squares = 0, freedom = 0;
-  for (const auto& [key, family] : families) {
+  for (const auto& [name, family] : families) {
     squares += family.squares();
     freedom += family.size() - 1;
   }
@@ -92,12 +92,11 @@ double of_logit(double logit) { return 1 / (1 + std::exp(-logit)); }
 
 std::optional<ClassUtilisation> class_utilisation(const std::vector<Bill>& bills, const std::string& utilisation_class,
                                                   const std::string& left_out) {
-  const Families families = families_of(bills, left_out);
+  const Families families = families_of(bills, utilisation_class, left_out);
   const double within = variance_within(families);
   ClassUtilisation result{.name = utilisation_class};
   std::vector<Effect> effects;
-  for (const auto& [key, family] : families) {
-    if (key.first != utilisation_class) continue;
+  for (const auto& [name, family] : families) {
     result.bills += family.logits.size();
     effects.push_back({family.mean(), (within + family.variance / family.size()) / family.size()});
   }

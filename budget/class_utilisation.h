@@ -1,7 +1,7 @@
 // The utilisation that the next training of a class reaches, learned from the bills of others: random effects over
 // families, as in a meta-analysis over studies. The logit of family f's mean is
 //   mean + N(0, between^2) + N(0, (within^2 + v_f) / k_f)        k_f bills, v_f: mean variance by the ranges of their FLOPs
-// within: pooled over all families with more than one bill; between: Paule and Mandel 1982. The next training's interval
+// within: pooled over the class's families with more than one bill; between: Paule and Mandel 1982. The next training's interval
 // (Higgins, Thompson and Spiegelhalter 2009) is mean +- t sqrt(between^2 + within^2 + error of the mean ^2), Student's t
 // with (families - 1) degrees of freedom. docs/method.md, "Utilisation by bills".
 #pragma once

@@ -69,6 +69,14 @@ TEST_CASE("families that differ by no more than their bills do have no spread of
   CHECK(logit(c->high) - logit(c->median) == Approx(2.3533634348 * std::sqrt(0.5 + 0.5 / 2 / 4)));  // t of 3
 }
 
+TEST_CASE("another class's families say nothing of this one", "[class_utilisation]") {
+  std::vector<Bill> bills = {bill("a", -1), bill("a", -1.2), bill("b", 0.3), bill("c", -0.7)};
+  const auto alone = budget::class_utilisation(bills, "media");
+  bills.insert(bills.end(), {bill("a", 5, 0, "text"), bill("d", -5, 0, "text"), bill("d", 5, 0, "text")});
+  CHECK(budget::class_utilisation(bills, "media")->within == alone->within);
+  CHECK(budget::class_utilisation(bills, "media")->high == alone->high);
+}
+
 TEST_CASE("a team with many bills counts once", "[class_utilisation]") {
   std::vector<Bill> bills = {bill("a", -1), bill("b", 0), bill("c", -2), bill("d", -1)};
   const double once = budget::class_utilisation(bills, "media")->median;
