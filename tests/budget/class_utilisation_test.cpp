@@ -1,12 +1,11 @@
 // What a class of trainings reaches, learned from bills: against closed forms, by hand and by simulation.
 #include "budget/class_utilisation.h"
 
-#include <algorithm>
 #include <cmath>
 #include <random>
-#include <set>
+#include <string>
+#include <vector>
 
-#include "budget/backtest.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
 #include "tests/command.h"
@@ -179,8 +178,8 @@ TEST_CASE("the files of the classes say what the bills say", "[class_utilisation
 }
 
 TEST_CASE("large is what has 1,000 devices", "[class_utilisation]") {
-  for (const auto& bill : budget::shipped_bills()) {
-    INFO(bill.path);
-    CHECK((budget::load_scenario(bill.path).at("cost.gpus").low >= 1000) == (bill.utilisation_class == "large"));
+  for (const auto& b : budget::shipped_bills()) {
+    INFO(b.path);
+    CHECK((budget::load_scenario(b.path).at("cost.gpus").low >= 1000) == (b.utilisation_class == "large"));
   }
 }
