@@ -16,9 +16,9 @@ using tests::contains;
 
 namespace {
 
-std::vector<std::filesystem::path> recipes() {
+std::vector<std::filesystem::path> recipes(const std::string& folder = "recipes") {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(tests::source_path("configs/published/recipes")))
+  for (const auto& entry : std::filesystem::directory_iterator(tests::source_path("configs/published/" + folder)))
     files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   return files;
@@ -37,6 +37,15 @@ TEST_CASE("disclosed costs lie in the intervals, and the error is small", "[back
     CHECK(row.low_hours < row.predicted_hours);
     CHECK(row.predicted_hours < row.high_hours);
     CHECK(row.high_hours < 40 * row.low_hours);  // an interval of everything would cover too
+  }
+}
+
+TEST_CASE("of trainings of video models, and of those collected blind, four of five are inside", "[backtest]") {
+  for (const char* folder : {"recipes-video", "recipes-blind"}) {
+    const auto result = budget::backtest(recipes(folder));
+    INFO(budget::to_text(result));
+    CHECK(result.coverage >= 0.8);
+    CHECK(result.median_width < 20);  // ten times either way would be no knowledge
   }
 }
 
