@@ -123,7 +123,9 @@ Json to_json(const SamplingBacktest& backtest) {
                     {"ratio", row.ratio()},
                     {"covered", row.covered()},
                     {"source", row.source}});
-  return {{"rows", rows}, {"median_error", backtest.median_error}, {"coverage", backtest.coverage}};
+  Json json = to_json(static_cast<const BacktestScore&>(backtest));
+  json["rows"] = rows;
+  return json;
 }
 
 }  // namespace gpumonth::budget

@@ -3,6 +3,7 @@
 // (utilisation, decoder, several GPUs) in sampling.toml beside it, written from other sources than the rows.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -34,6 +35,8 @@ struct SamplingRow {
   double predicted_s = 0, low_s = 0, high_s = 0;  ///< median and 90 %
   double ratio() const { return predicted_s / seconds; }
   bool covered() const { return low_s <= seconds && seconds <= high_s; }
+  double width() const { return high_s / low_s; }
+  double miss() const { return std::max({1.0, low_s / seconds, seconds / high_s}); }  ///< 1 inside, else above
 };
 
 struct SamplingBacktest : BacktestScore {

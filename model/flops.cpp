@@ -25,8 +25,9 @@ std::vector<LayerFlops> layer_flops(const ModelConfig& model) {
 std::int64_t forward_macs(const ModelConfig& model) { return forward_macs(model, model.tokens()); }
 
 std::int64_t forward_macs(const ModelConfig& model, std::int64_t tokens) {
-  const std::int64_t T = tokens, L = model.depth, h = model.hidden_size, m = model.mlp_hidden();
-  const std::int64_t block = 4 * T * h * h + 2 * T * h * m + 2 * T * T * h + 6 * h * h;
+  const std::int64_t T = tokens, L = model.depth, h = model.hidden_size;
+  const auto [linear, attention] = block_forward_macs(model, tokens);
+  const std::int64_t block = linear + attention + 6 * h * h;
   const std::int64_t embed = T * model.patch_in() * h + kFrequencyEmbeddingSize * h + h * h;
   const std::int64_t final_layer = 2 * h * h + T * model.patch_out() * h;
   return L * block + embed + final_layer;
@@ -37,14 +38,12 @@ std::int64_t forward_flops(const ModelConfig& model) { return 2 * forward_macs(m
 std::int64_t train_flops(const ModelConfig& model) { return 3 * forward_flops(model); }
 
 std::int64_t recompute_flops(const ModelConfig& model, bool keep_attention) {
-  const std::int64_t T = model.tokens(), h = model.hidden_size, m = model.mlp_hidden();
-  const std::int64_t again = model.depth > 2 ? model.depth - 2 : 0;
-  return 2 * again * (4 * T * h * h + 2 * T * h * m + (keep_attention ? 0 : 2 * T * T * h));
+  const auto [linear, attention] = block_forward_macs(model, model.tokens());
+  return 2 * recomputed_blocks(model) * (linear + (keep_attention ? 0 : attention));
 }
 
 std::int64_t attention_forward_macs(const ModelConfig& model) {
-  const std::int64_t T = model.tokens();
-  return model.depth * 2 * T * T * model.hidden_size;
+  return model.depth * block_forward_macs(model, model.tokens()).attention;
 }
 
 StepWork step_work(const ModelConfig& model, std::int64_t samples, bool recompute) {

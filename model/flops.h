@@ -27,13 +27,29 @@ struct LayerFlops {
 /// Every kind of layer in the order of the forward pass.
 std::vector<LayerFlops> layer_flops(const ModelConfig& model);
 
+/// Forward MACs of one block and one sample, by its two kinds of layers: what grows with the tokens (products) and what
+/// with their square (scores, weighted sum). Without adaLN, once a sample. Count: std::int64_t, exact, for samples that a
+/// model can have; double for any length.
+template <class Count>
+struct BlockMacs {
+  Count linear, attention;
+};
+template <class Count>
+BlockMacs<Count> block_forward_macs(const ModelConfig& model, Count tokens) {
+  const auto h = static_cast<Count>(model.hidden_size), m = static_cast<Count>(model.mlp_hidden());
+  return {tokens * (4 * h * h + 2 * h * m), 2 * tokens * tokens * h};
+}
+
+/// Whose activations are gone when backward reaches them, where a training recomputes: all blocks but the last two.
+inline int recomputed_blocks(const ModelConfig& model) { return model.depth > 2 ? model.depth - 2 : 0; }
+
 std::int64_t forward_macs(const ModelConfig& model);  ///< per sample
 /// Per sample of so many tokens, whatever the size of the model's own samples.
 std::int64_t forward_macs(const ModelConfig& model, std::int64_t tokens);
 std::int64_t forward_flops(const ModelConfig& model);  ///< per sample: 2 x MACs
 std::int64_t train_flops(const ModelConfig& model);    ///< per sample: 3 x forward
-/// Per sample: what a training step computes a second time with recompute, all blocks but the last two (their
-/// activations are still there when backward begins); adaLN is kept. Hardware FLOPs = train_flops + this.
+/// Per sample: what a training step computes a second time with recompute, recomputed_blocks() without their adaLN, which
+/// is kept. Hardware FLOPs = train_flops + this.
 /// `keep_attention`: attention's outputs are kept too, and only the linear layers are computed again.
 std::int64_t recompute_flops(const ModelConfig& model, bool keep_attention = false);
 std::int64_t attention_forward_macs(const ModelConfig& model);  ///< per sample: the part quadratic in T

@@ -120,15 +120,18 @@ std::string backtest_section(const budget::Backtest& backtest) {
     rows.push_back({r.title, grouped(r.gpus), grouped(std::round(r.predicted_hours)),
                     grouped(std::round(r.low_hours)) + " – " + grouped(std::round(r.high_hours)),
                     grouped(r.disclosed_hours), fmt::format("{:.2f}", r.ratio()), r.covered() ? "yes" : "no",
-                    r.own_benchmark ? "its own" : "of its device"});
+                    r.own_benchmark               ? "its own"
+                    : r.utilisation_class.empty() ? "a range"
+                                                  : "class " + r.utilisation_class});
   return fmt::format(
              "<h2>How good such budgets are</h2>\n<p>Trainings whose cost was disclosed, through the same "
              "code: median error "
              "{:.0f} %, and {:.0f} % of the disclosed costs lie in their 90 % interval.</p>\n",
              100 * backtest.median_error, 100 * backtest.coverage) +
-         html::figure(backtest_figure(backtest),
-                      "Points: median of the prediction. Bars: 90 % of the draws. Nothing was "
-                      "fitted to the disclosed costs.") +
+         html::figure(
+             backtest_figure(backtest),
+             "Points: median of the prediction. Bars: 90 % of the draws. A class's utilisation is learned from "
+             "bills of other families: no training's own cost is in its prediction.") +
          html::table(
              {"training", "GPUs", "predicted, GPU-hours", "90 %", "disclosed", "ratio", "inside", "utilisation"}, rows,
              1, 6);

@@ -64,7 +64,8 @@ void bound_by_kernels(Scenario& s, std::vector<std::string>& notes) {
                   kPublished, range_text(input.number, percent), lengths.size() > 1 ? "up to " : "",
                   grouped(std::ranges::max(lengths, {}, &LengthShare::tokens).tokens), with_words(recompute),
                   100 * ceiling, s.hardware.name);
-  if (!s.has("disclosed.gpu_hours") || input.number.low >= ceiling) {
+  const bool of_others = s.has("disclosed.gpu_hours") || !s.utilisation_class.empty();
+  if (!of_others || input.number.low >= ceiling) {
     const double allowed = std::floor(1000 * ceiling) / 1000;
     user_error(
         "{}: {} ({}): say {}what it was reached with in utilisation.tokens and utilisation.recompute, or lower it, as "
@@ -73,7 +74,7 @@ void bound_by_kernels(Scenario& s, std::vector<std::string>& notes) {
         recompute == "full" ? "plan.recompute = \"linear\" where attention's outputs are kept, or " : "", kPublished,
         std::min(input.number.low, allowed), input.number.low < allowed ? fmt::format("..{:g}", allowed) : "");
   }
-  notes.push_back(why + "; the range of its kind of device is cut there");
+  notes.push_back(why + "; the range, which is one of others, is cut there");
   input.number.high = ceiling;
   input.distribution.max = std::min(input.distribution.max, ceiling);
 }

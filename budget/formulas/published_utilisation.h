@@ -16,7 +16,7 @@ namespace gpumonth::budget {
 Number utilisation_here(const Scenario& scenario);
 
 /// Throws UserError, with the ceiling, where published_mfu is above it. A recipe of a back-test (disclosed.gpu_hours)
-/// takes its range from a table of its kind of device, whatever the length: there the range is cut, with a note.
+/// and a class of trainings have the range of others, whatever their lengths: that is cut, with a note.
 void bound_by_kernels(Scenario& scenario, std::vector<std::string>& notes);
 
 }  // namespace gpumonth::budget

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "budget/inputs/memory_plan.h"
-#include "model/config.h"
+#include "model/flops.h"
 
 namespace gpumonth::budget {
 
@@ -16,27 +16,27 @@ struct BlockParts {
 
 /// FLOP.
 inline BlockParts block_forward_flops(const model::ModelConfig& model, double tokens) {
-  const double h = model.hidden_size, m = model.mlp_hidden();
-  return {2 * tokens * (4 * h * h + 2 * h * m), 2 * 2 * tokens * tokens * h};
+  const auto macs = model::block_forward_macs(model, tokens);
+  return {2 * macs.linear, 2 * macs.attention};
 }
 
-/// Share of the blocks whose activations are gone when backward reaches them: all but the last two.
-inline double recomputed_blocks(const model::ModelConfig& model) {
-  return model.depth > 2 ? (model.depth - 2.0) / model.depth : 0;
+/// Of all blocks.
+inline double recomputed_share(const model::ModelConfig& model) {
+  return static_cast<double>(model::recomputed_blocks(model)) / model.depth;
 }
 
 /// What a part of a step costs, FLOP or seconds, with what is computed again. `forward` and `all` (forward and
 /// backward): of the same block.
 inline double with_recompute(const BlockParts& forward, const BlockParts& all, const std::string& recompute,
-                             double blocks) {
+                             double share_of_blocks) {
   const double again = recompute == "none" ? 0 : recompute == "linear" ? forward.linear : forward.total();
-  return all.total() + again * blocks;
+  return all.total() + again * share_of_blocks;
 }
 
 /// Hardware FLOPs over model FLOPs of a training of samples of so many tokens.
 inline double recompute_overhead(const model::ModelConfig& model, const std::string& recompute, double tokens) {
   const BlockParts forward = block_forward_flops(model, tokens), all{3 * forward.linear, 3 * forward.attention};
-  return with_recompute(forward, all, recompute, recomputed_blocks(model)) / all.total();
+  return with_recompute(forward, all, recompute, recomputed_share(model)) / all.total();
 }
 
 }  // namespace gpumonth::budget

@@ -20,7 +20,7 @@ double kernel_ceiling(const model::Hardware& hardware, const model::ModelConfig&
     const BlockParts all{3 * forward.linear,
                          forward.attention + 2 * flops.attention / hardware.attention_backward_flops_per_s};
     return 3 * flops.total() /
-           (hardware.peak_flops_per_s * with_recompute(forward, all, recompute, recomputed_blocks(model)));
+           (hardware.peak_flops_per_s * with_recompute(forward, all, recompute, recomputed_share(model)));
   });
 }
 

@@ -87,7 +87,7 @@ LayerLog layer_log(const Efficiency& run) {
                .forward_s = {},
                .all_s = {}};
   const double per_block = share_of_blocks(model) / model.depth;
-  const double again = run.hardware_over_model_flops > 1 ? recomputed_blocks(model) : 0;
+  const double again = run.hardware_over_model_flops > 1 ? recomputed_share(model) : 0;
   for (std::size_t i = 0; i < run.forward_s.size(); ++i) {
     log.forward_s.push_back(run.forward_s[i] * per_block);
     log.all_s.push_back((run.forward_s[i] * (1 - again) + run.backward_s[i]) * per_block);

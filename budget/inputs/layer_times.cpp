@@ -147,7 +147,7 @@ LayerUtilisation utilisation_at(const LayerFit& fit, const model::ModelConfig& m
   const auto of = [&](const LayerTimes& times) {
     return harmonic_mean(lengths, [&](double tokens) {
       const double seconds = with_recompute(seconds_at(times.forward, tokens), seconds_at(times.all, tokens), recompute,
-                                            recomputed_blocks(model));
+                                            recomputed_share(model));
       return 3 * block_forward_flops(model, tokens).total() / (peak_flops_per_s * seconds);
     });
   };

@@ -97,6 +97,22 @@ void declare_data(config::Table& root, DataReference& data) {
   root.table("data").field("curriculum", data.curriculum, {.help = "file of stages, relative to this file"});
 }
 
+/// What a back-test learns from, and what it leaves out.
+void declare_bill(config::Table& root, Scenario& scenario) {
+  root.table("utilisation")
+      .field(
+          "class", scenario.utilisation_class,
+          {.one_of = {"", "large", "text", "media"},
+           .help = "of whose bills published_mfu was learned; large: on 1,000 devices or more; text, media: on fewer"});
+  root.table("disclosed")
+      .field("family", scenario.family, {.help = "whose training it is: no bill of the same family predicts it"});
+  root.table("disclosed")
+      .field("bill", scenario.bill,
+             {.one_of = {"run", "steps", "estimate"},
+              .help = "what gpu_hours are; run: the training with its stops; steps: time of steps alone; estimate: of "
+                      "others than those who trained"});
+}
+
 void declare(Raw& raw, Scenario& scenario) {
   raw.root.field("title", scenario.title, {.help = "one line"});
   raw.root.field("summary", scenario.summary, {.help = "what is estimated, and who did"});
@@ -112,6 +128,7 @@ void declare(Raw& raw, Scenario& scenario) {
   declare_plan(raw.root.table("plan"), scenario.plan);
   declare_curve(raw.root.table("scaling"), scenario.curve);
   declare_data(raw.root, scenario.data);
+  declare_bill(raw.root, scenario);
   raw.root.table("utilisation")
       .field("recompute", scenario.utilisation_recompute,
              {.one_of = {"", "none", "linear", "full"},

@@ -78,6 +78,9 @@ struct Scenario {
   std::map<std::string, Input> inputs;  ///< by key; only those that the scenario gives
   MemoryPlan plan;
   std::string utilisation_recompute;  ///< what the published utilisation was reached with; empty: with the plan's
+  std::string utilisation_class;      ///< of whose bills published_mfu was learned (budget/bills.h); empty: of none
+  std::string family;                 ///< of a recipe: who trained it, of whom no other bill predicts it
+  std::string bill = "run";           ///< what disclosed.gpu_hours is: "run", "steps" alone, or an "estimate" of others
   CurveReference curve;
   DataReference data;
   std::vector<DataLaw> laws;             ///< those of data.laws

@@ -92,7 +92,8 @@ TEST_CASE("a scenario's mistakes get one clear line", "[scenario]") {
   CHECK_THAT(message_of(shipped("value = 0.5, unit = \"1\", tag = \"published\", source = \"the article: half",
                                 "value = 1.5, unit = \"1\", tag = \"published\", source = \"the article: half")),
              contains("video.share"));
-  CHECK_THAT(message_of(shipped("published_mfu", "#published_mfu")), contains("utilisation.published_mfu is missing"));
+  CHECK_THAT(message_of(shipped("large.toml\nfrom", "large.toml\n# from")),
+             contains("utilisation.published_mfu is missing"));
   CHECK_THAT(message_of("title = \"x\"\n"), contains("is missing"));
 }
 

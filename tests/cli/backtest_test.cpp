@@ -38,6 +38,34 @@ TEST_CASE("recipes beside it keep their fields", "[cli]") {
   CHECK(json.at("sampling").size() == 1);
 }
 
+TEST_CASE("a recipe of a class is predicted from other families, and both are said", "[cli]") {
+  const std::string recipe = std::string(GPUMONTH_SOURCE_DIR) + "/configs/published/recipes-video/opensora12.toml";
+  const auto json = nlohmann::json::parse(backtest(recipe + " --json").out);
+  CHECK(json.at("rows").at(0).at("class") == "media");
+  CHECK(json.at("rows").at(0).at("family") == "open-sora");
+  CHECK(json.at("classes").at(0).at("families") >= 3);
+  CHECK(json.at("interval_score") > 0);
+  CHECK_THAT(backtest(recipe).out, contains("bills of all other families") && contains("  media "));
+}
+
+TEST_CASE("a recipe of a class without a family is refused", "[cli]") {
+  const TemporaryFolder folder;
+  const std::string configs = std::string(GPUMONTH_SOURCE_DIR) + "/configs/";
+  const auto r =
+      backtest(folder
+                   .write("r.toml", "[hardware]\nfrom = \"" + configs +
+                                        "hardware/h100-sxm.toml\"\n[model_source]\ntag = \"assumed\"\n"
+                                        "source = \"test\"\n[time]\ndays_per_month = { value = 30, unit = "
+                                        "\"day\", tag = \"assumed\", source = \"test\" }\n[utilisation]\nfrom = \"" +
+                                        configs +
+                                        "published/utilisation/media.toml\"\n[disclosed]\n"
+                                        "gpu_hours = { value = 1, unit = \"GPU-hour\", tag = "
+                                        "\"published\", source = \"test\" }\n")
+                   .string());
+  CHECK(r.exit_code == 2);
+  CHECK_THAT(r.err, contains("disclosed.family is missing"));
+}
+
 TEST_CASE("a table that is none is one line and exit code 2", "[cli]") {
   const TemporaryFolder folder;
   const auto r = backtest(folder.write("t.csv", "ranks,samples_per_s\n1,2\n").string());

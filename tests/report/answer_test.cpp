@@ -1,11 +1,15 @@
 // The four answers of the first screen: their order, and that they say what the JSON says.
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/config.h"
 #include "base/format.h"
 #include "budget/budget.h"
+#include "budget/inputs/memory_plan.h"
 #include "report/report.h"
 #include "tests/budget/samples.h"
 #include "tests/catch.h"
@@ -25,6 +29,30 @@ std::string answer(const std::string& page, const std::string& heading) {
   const std::size_t begin = page.find("<h2>" + heading + "</h2>");
   REQUIRE(begin != std::string::npos);
   return page.substr(begin, page.find("<h2>", begin + 1) - begin);
+}
+
+/// The models of the `gpumonth train` commands in a text, in their order.
+std::vector<model::ModelConfig> trained_models(std::string text) {
+  std::vector<model::ModelConfig> models;
+  constexpr std::string_view kTrain = "gpumonth train configs/runs/video.toml", kSet = "--set ";
+  for (auto at = text.find(kTrain); at != std::string::npos;) {
+    const auto next = std::min(text.find("gpumonth", at + kTrain.size()), text.size());
+    std::vector<std::string> overrides;
+    for (auto set = text.find(kSet, at); set < next; set = text.find(kSet, set + 1)) {
+      const auto begin = set + kSet.size();
+      const std::string key = text.substr(begin, text.find_first_of(" \n", begin) - begin);
+      if (key.starts_with("model.")) overrides.push_back(key);
+    }
+    model::ModelConfig model;
+    config::Table root;
+    model::declare(root.table("model"), model);
+    config::load_text(root, "[model]\nfrom = \"" + tests::source_path("configs/models/dit-tiny-video.toml") + "\"\n",
+                      "video.toml", overrides);
+    model::validate(model);
+    models.push_back(model);
+    at = text.find(kTrain, next);
+  }
+  return models;
 }
 
 constexpr const char* kHeadings[] = {"How much", "How sure", "What the public estimate says, and why this one differs",
@@ -101,6 +129,37 @@ TEST_CASE("what a run can tell is asked of a run, the rest of those who plan the
                       contains("--scenario " + b.scenario.path) && !contains("No run measures it"));
   b.months_shares = {decision};
   CHECK_THAT(answer(report::answer_section(b), kHeadings[3]), !contains("The first that a run measures"));
+}
+
+TEST_CASE("the command for the utilisation trains the scenario's blocks at two lengths that fit", "[report]") {
+  auto b = sora_budget();
+  budget::InputShare utilisation;
+  utilisation.share.input = "utilisation";
+  b.months_shares = {utilisation};
+  const std::string text = answer(report::answer_section(b), kHeadings[3]);
+  const auto models = trained_models(text);
+  REQUIRE(models.size() == 2);
+  for (const auto& model : models) {
+    CHECK(model.hidden_size == 6144);
+    CHECK(model.head_dim() == b.scenario.model.head_dim());
+    CHECK(model.mlp_hidden() == b.scenario.model.mlp_hidden());
+    CHECK(model.patch_volume() == b.scenario.model.patch_volume());
+    CHECK(model.depth == 2);
+    CHECK(budget::memory_need(model, {.sharding = "none"}, 1).total() < 0.9 * b.scenario.hardware.memory_gb * 1e9);
+  }
+  CHECK(models[1].tokens() >= 3 * models[0].tokens());
+  CHECK_THAT(text, contains("run.dtype=bf16"));  // what layers are taken from
+
+  b.scenario.model.frames = 1;  // an image model: the shorter one has half the edge
+  const auto images = trained_models(answer(report::answer_section(b), kHeadings[3]));
+  REQUIRE(images.size() == 2);
+  CHECK(images[0].tokens() * 4 == images[1].tokens());
+
+  // A model that is not counted cannot be trained here.
+  b.scenario.inputs["training.flop_per_sample"] = {};
+  CHECK_THAT(answer(report::answer_section(b), kHeadings[3]), contains("No run measures it") &&
+                                                                  contains("--set utilisation.published_mfu=VALUE") &&
+                                                                  !contains("gpumonth train"));
 }
 
 TEST_CASE("one rung, nothing that varies, no rung at all: the answers say so", "[report]") {
