@@ -44,7 +44,7 @@ TEST_CASE("a replay's log has the recorded times, this launch's ranks and its so
   check_time(least_of(log, [](const S& x) { return x.optimizer_s + x.data_s; }), 6e-3);
   const double step_s = least_of(log, [](const S& x) { return x.step_time_s - x.exposed_comm_s; });
   CHECK(step_s >= 46.04e-3);
-  CHECK(step_s <= 50e-3);  // with 0.5 ms of other_s
+  CHECK(step_s <= 47e-3 + tests::most_late_s());  // with 0.5 ms of other_s
 }
 
 TEST_CASE("buckets are handed over at their recorded times") {

@@ -62,10 +62,13 @@ double least_of(const runlog::Run& run, Value value) {
   return least;
 }
 
+/// What a wait may be late at best. An emulated GPU's own work takes the host's cores, which other programs want too.
+inline double most_late_s() { return transport().gpu() >= 0 ? 15e-3 : 3e-3; }
+
 /// No sleep ends early, and of many some end in time, also where other programs want the cores.
 inline void check_time(double least_s, double recorded_s) {
   CHECK(least_s >= recorded_s - 1e-4);  // two threads read the clock
-  CHECK(least_s <= recorded_s + 3e-3);
+  CHECK(least_s <= recorded_s + most_late_s());
 }
 
 }  // namespace gpumonth::tests
