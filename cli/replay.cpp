@@ -74,18 +74,22 @@ void add_replay(Command app) {
   command.add_option("--seed", o.seed, "of drawn steps and stragglers: the same seed, the same steps")
       .type_name("N")
       .show_default();
-  command.add_option("--reduce", options->reduce, "none: gradients are sent and not added, which spares processor time")
+  command
+      .add_option("--reduce", options->reduce,
+                  "none: gradients are sent and not added, which spares processor time; not with nccl")
       .type_name("NAME")
       .is_member({"sum", "none"})
       .show_default();
   add_what_if_options(command, o.changes, options->stragglers);
   command
       .add_option("--compute", options->compute,
-                  "what a rank does meanwhile; busy: takes its core, as CPU ranks in training do")
+                  "what a rank does meanwhile; busy: takes its core, as CPU ranks in training do; not with nccl")
       .type_name("NAME")
       .is_member({"sleep", "busy"})
       .show_default();
-  command.add_option("--transport", options->comm.transport, "what gradients travel over; auto: self or mpi")
+  command
+      .add_option("--transport", options->comm.transport,
+                  "what gradients travel over; auto: self or mpi; nccl: a GPU a rank, whose streams wait")
       .type_name("NAME")
       .is_member(comm::transport_names())
       .show_default();
@@ -94,9 +98,12 @@ void add_replay(Command app) {
       .type_name("SECONDS")
       .range(0.0, 1e9)
       .show_default();
+  command.add_flag("--allow-shared-gpu", options->comm.allow_shared_gpu,
+                   "nccl: several ranks may use one GPU, over sockets: a test, they take turns");
   command.footer(
       "Each rank sleeps while the recorded compute would run, and hands every gradient bucket to the reducer at its\n"
-      "recorded time. The log is a run log as any other, origin \"replayed\"; docs/replay.md says what is real in it.\n"
+      "recorded time; with --transport nccl kernels on its GPU wait, in the streams and the CUDA graph of a training.\n"
+      "The log is a run log as any other, origin \"replayed\"; docs/replay.md says what is real in it.\n"
       "Sleeps that end late by more than 2 % of the step make no replay: the log is removed and the exit code is 2.\n\n"
       "  mpirun --bind-to none -n 8 gpumonth replay runs/one-gpu/run.h5 --directory runs/eight\n"
       "  srun --mpi=pmix gpumonth replay run.h5 --byte-scale 0.001 --reduce none --bucket-mib 64");

@@ -6,6 +6,7 @@
 #include "trainer/dit/dit_setup.h"
 #include "trainer/gemm_peak.h"
 #include "trainer/model.h"
+#include "trainer/replay/replayed_step.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
@@ -16,6 +17,10 @@ std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup&, const model::P
 
 std::unique_ptr<Model> make_cuda_dit_model(const DitSetup&, const model::ParameterTable&) {
   throw std::logic_error("make_cuda_dit_model() in a build without CUDA");
+}
+
+std::unique_ptr<ReplayedStep> make_cuda_replayed_step(const ReplaySetup&, comm::Transport&) {
+  throw std::logic_error("make_cuda_replayed_step() in a build without CUDA");
 }
 
 GemmPeak measure_gpu_gemm_peak(const std::string&, int) {

@@ -5,8 +5,10 @@
 
 #include <boost/context/fiber.hpp>
 #include <boost/context/pooled_fixedsize_stack.hpp>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 #include "tests/emulator/schedule.h"
@@ -130,6 +132,17 @@ void wait_for_block() { wait(State::at_block_barrier); }
 unsigned lane() { return block->current % kWarp; }
 
 void* dynamic_shared() { return block->shared.data(); }
+
+std::int64_t clock_ns() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+void sleep_twice(unsigned ns) {
+  constexpr unsigned kMost = 1'000'000;
+  if (ns > kMost) fail("__nanosleep() of more than 1 ms");
+  std::this_thread::sleep_for(std::chrono::nanoseconds(2 * ns));
+}
 
 void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* theirs, std::size_t bytes) {
   Block& b = *block;

@@ -26,6 +26,10 @@ void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* thei
 /// 32 at most; not the hardware's lane count where a block is smaller.
 unsigned lane();
 void* dynamic_shared();
+/// The device's clock, ns: what %globaltimer is translated to.
+std::int64_t clock_ns();
+/// As long as __nanosleep(ns) may take at most, twice that: who asks for all that is left comes too late.
+void sleep_twice(unsigned ns);
 
 /// What `kernel<<<grid, block, shared, stream>>>(...)` is translated to. Arguments are copied, as in a launch.
 struct Launch {
@@ -67,6 +71,8 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Result (*kerne
 }
 
 inline void __syncthreads() { ::gpumonth::emulator::wait_for_block(); }
+
+inline void __nanosleep(unsigned ns) { ::gpumonth::emulator::sleep_twice(ns); }
 
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int distance) {

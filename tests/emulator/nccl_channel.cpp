@@ -23,6 +23,8 @@ Bf16 to_bf16(float value) {  // to nearest, ties to even
   return {static_cast<std::uint16_t>(std::isnan(value) ? 0x7fffu : rounded)};
 }
 
+std::atomic<std::uint64_t> moved_bytes{0};
+
 float add(float a, float b) { return a + b; }
 double add(double a, double b) { return a + b; }
 /// "__hadd(x, y)": NCCL's own kernels round each partial sum.
@@ -41,6 +43,8 @@ void sum(const Meeting& meeting, int size, int first, std::uint64_t offset, std:
 }
 
 }  // namespace
+
+std::uint64_t bytes_of_collectives() { return moved_bytes; }
 
 std::string describe(const Call& call) {
   static const char* const names[] = {"?", "AllReduce", "ReduceScatter", "AllGather", "Broadcast", "Send", "Recv"};
@@ -167,6 +171,7 @@ void Channel::take(const Collective& c, std::uint64_t at, std::uint64_t count) {
 }
 
 bool Channel::run(const Collective& c) {
+  moved_bytes += c.call.count * bytes_of(c.call.type);
   meeting.seat(rank).call = c.call;
   std::uint64_t at = 0;
   do {

@@ -29,6 +29,8 @@ struct Collective {
 std::size_t bytes_of(std::int32_t type);  ///< of ncclDataType_t; 0: no such type
 bool is_summed(std::int32_t type);        ///< fp32, fp64, bf16
 std::string describe(const Call& call);   ///< for messages
+/// Of the values of all collectives that this process has taken part in, as their calls count them.
+std::uint64_t bytes_of_collectives();
 
 struct Channel {
   Channel(const std::string& id, int rank_, int size_, const std::string& host, const std::string& gpu)

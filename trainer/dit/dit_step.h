@@ -33,7 +33,8 @@ class DitStep : public TrainingStep, public ResumableState {
     graph_.agree_by([&ranks](bool recorded) { return ranks.all_ranks(recorded); });
     if (!sharded || ranks.size() == 1) return;
     optimizer_.shard(reducer.owned(), ranks);
-    partial_norms_ = ops::Buffer<Device, double>(model_.device(), shard_norm_blocks());
+    const auto cuts = static_cast<std::int64_t>(segments().size() + reducer.buckets().size());
+    partial_norms_ = ops::Buffer<Device, double>(model_.device(), ops::shard_norm_blocks(model_.flat_size(), cuts));
   }
 
   void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step) override {
@@ -174,12 +175,6 @@ class DitStep : public TrainingStep, public ResumableState {
 
   void update_segment(const comm::Segment& part) {
     optimizer_.update(part, adamw_.get(), clipping_.get(), model_.gradient_buffer(), model_.adamw_weights(part.offset));
-  }
-
-  /// The same on every rank: no rank owns more than an equal part and a block a segment.
-  std::int64_t shard_norm_blocks() const {
-    return ops::norm_blocks(model_.flat_size()) +
-           2 * static_cast<std::int64_t>(segments().size() + reducer_->buckets().size());
   }
 
   double fetch_norm() {

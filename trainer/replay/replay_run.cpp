@@ -23,13 +23,14 @@ RunConfig replay_config(const ReplayOptions& options, const replay::Recording& r
   c.run.name = recording.config.name;
   c.run.steps = options.steps;
   c.run.seed = options.seed;
-  c.run.backend = "cpu";  // where the ranks of the replay run
+  c.run.backend = transport.gpu() >= 0 ? "cuda" : "cpu";  // where the ranks of the replay run
   c.run.dtype = recording.info.dtype;
   c.run.threads = 1;
   c.run.recompute = recording.config.recompute;
   c.batch.global = step.batch_per_rank() * transport.ranks().size();
   c.comm.transport = transport.name();
   c.comm.bucket_mib = changed.bucket_mib * step.byte_scale();
+  if (transport.gpu() >= 0) c.comm.wire = changed.wire;  // elsewhere byte_scale() has it
   c.comm.sharding = changed.sharding;
   c.log.measure_gemm_peak = false;
   c.checkpoint.at_end = false;
@@ -46,21 +47,25 @@ void require_new_log(const std::string& directory) {
 
 ReplayResult replay_run(const ReplayOptions& options, comm::Transport& transport) {
   const replay::Recording recording = recording_of(options.logs);
-  ReplayedStep step(recording, options.changes, options.seed, options.adds, transport, options.compute);
-  const RunConfig config = replay_config(options, recording, step, transport);
-  const ResolvedRun resolved = resolve(config, transport);
+  const auto step =
+      make_replayed_step({recording, options.changes, options.seed, options.adds, options.compute}, transport);
+  const RunConfig config = replay_config(options, recording, *step, transport);
+  ResolvedRun resolved = resolve(config, transport);
+  resolved.gpu.clear();  // the power of a GPU that waits is not that of the recorded one
   if (transport.ranks().rank() == 0) require_new_log(resolved.directory);
   ReplayResult result;
   result.ready_source = recording.ready.source;
   result.spread = replay::spread_of(options.changes, recording.spread);
-  result.run = train(config, resolved, transport, step);
-  result.lateness = step.lateness(config.log.steady_after);
+  result.run = train(config, resolved, transport, *step);
+  result.lateness = step->lateness(config.log.steady_after);
   if (result.lateness.share <= options.most_late) return result;
   if (transport.ranks().rank() == 0) std::filesystem::remove(result.run.run_log);
   user_error(
       "sleeps ended {:.3f} ms a step late, {:.1f} % of it, on the latest rank: above {:.0f} % it is no replay, and its log "
-      "was removed. Use fewer ranks on a machine, one on which nothing else runs, --reduce none, or a log of longer steps",
-      1e3 * result.lateness.late_s, 1e2 * result.lateness.share, 1e2 * options.most_late);
+      "was removed. Use {}, or a log of longer steps",
+      1e3 * result.lateness.late_s, 1e2 * result.lateness.share, 1e2 * options.most_late,
+      transport.gpu() >= 0 ? "GPUs on which nothing else runs"
+                           : "fewer ranks on a machine, one on which nothing else runs, --reduce none");
 }
 
 }  // namespace gpumonth::trainer

@@ -5,25 +5,12 @@
 #include <time.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "base/error.h"
-#include "machine/machine.h"
 #include "trainer/data/data.h"
-#include "trainer/ops/grad_norm.h"
 
 namespace gpumonth::trainer {
 namespace {
-
-using Clock = Alarm::Clock;
-
-Clock::duration ticks(double seconds) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
-
-double seconds_between(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
 
 double thread_cpu_s() {
   timespec t{};
@@ -39,28 +26,15 @@ std::vector<Segment> scaled(const std::vector<Segment>& recorded, double scale) 
   return all;
 }
 
-double total_scale(const replay::Recording& recording, const replay::WhatIf& changes) {
-  return changes.byte_scale * (replay::changed(recording.config, changes).wire == "bf16" ? 0.5 : 1);
-}
-
-/// Ranks of one kernel, which tells hosts that are containers of one machine, share its cores.
-bool has_own_core(comm::Communicator& ranks) {
-  std::string kernel;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> kernel;
-  const std::vector<std::string> all = ranks.all_gather(kernel);
-  const machine::Machine machine = machine::this_machine();
-  const double cores = machine.cgroup_cores > 0 ? machine.cgroup_cores : machine.cores_of_host;
-  return static_cast<double>(std::count(all.begin(), all.end(), kernel)) <= cores;
-}
-
-Alarm::Wait waiting(ComputeStandIn compute, comm::Communicator& ranks) {
-  if (compute == ComputeStandIn::busy) return Alarm::Wait::busy;
-  return has_own_core(ranks) ? Alarm::Wait::sleep_spin : Alarm::Wait::sleep;
+/// GPUs send bf16 themselves; host memory sends half of the values.
+double total_scale(const ReplaySetup& setup, bool on_gpu) {
+  const bool half = !on_gpu && replay::changed(setup.recording.config, setup.changes).wire == "bf16";
+  return setup.changes.byte_scale * (half ? 0.5 : 1);
 }
 
 }  // namespace
 
-/// Samples that take the recorded time and hold nothing.
+/// Samples that take the recorded time and hold nothing. The first ones come before any step, and take none.
 class ReplayedStep::RecordedData final : public Dataset {
  public:
   explicit RecordedData(ReplayedStep& step) : step_(step) {}
@@ -69,105 +43,40 @@ class ReplayedStep::RecordedData final : public Dataset {
   DatasetIdentity identity() const override { return {}; }
   void read(std::span<const std::int64_t> indices, float*, std::int32_t* labels) override {
     std::fill_n(labels, indices.size(), 0);
-    step_.pass_data();
+    if (!step_.lateness_.empty()) step_.pass_data();
   }
 
  private:
   ReplayedStep& step_;
 };
 
-ReplayedStep::ReplayedStep(const replay::Recording& recording, const replay::WhatIf& changes, std::uint64_t seed,
-                           bool adds, comm::Transport& transport, ComputeStandIn compute)
-    : recording_(recording), changes_(changes), steps_(recording, changes, seed), adds_(adds),
-      ranks_(transport.ranks()), byte_scale_(total_scale(recording, changes)),
-      segments_(scaled(recording.segments, byte_scale_)), alarm_(waiting(compute, transport.ranks())) {
-  if (transport.name() == "nccl")
-    user_error("replay over NCCL is not built: its waits would have to pass on the GPU. Use --transport mpi");
+ReplayedStep::ReplayedStep(const ReplaySetup& setup, comm::Transport& transport)
+    : recording_(setup.recording), changes_(setup.changes), steps_(setup.recording, setup.changes, setup.seed),
+      adds_(setup.adds), ranks_(transport.ranks()), byte_scale_(total_scale(setup, transport.gpu() >= 0)),
+      segments_(scaled(setup.recording.segments, byte_scale_)) {
   std::int64_t size = 0;
   for (const Segment& s : segments_) size = std::max(size, s.offset + s.count);
   gradients_ = transport.allocate(size);
-  std::fill_n(gradients_.get(), size, 0.0f);  // pages that were never written are one and the same
+  // pages of the host's memory that were never written are one and the same
+  if (transport.gpu() < 0) std::fill_n(gradients_.get(), size, 0.0f);
 }
 
-void ReplayedStep::attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) {
-  reducer_ = &reducer;
-  sharded_ = sharded && ranks.size() > 1;
-  std::int64_t values = 0;
-  for (const Segment& s : segments_) values += s.count;
-  if (sharded_) partial_norms_.assign(static_cast<std::size_t>(ops::norm_blocks(values)), 0.0);
-}
-
-void ReplayedStep::start(const Batch&, const OptimizerSettings&, std::int64_t step) {
-  reducer_->begin_step(step);
+/// What other ranks kept the loop waiting is none of its work: that takes no processor time.
+void ReplayedStep::begin(std::int64_t step) {
   lateness_.push_back({.began = Clock::now()});
   now_ = steps_.at(step, ranks_.rank());
-  forward_begins_ = forward_begins();
-  const Time backward = forward_begins_ + ticks(now_.forward_s);
-  alarm_.sleep_until(backward);
-  backward_begins_ = Clock::now();
-  reducer_->begin_backward();
-  pass_backward(backward);
-  reducer_->wait();
-  reduced_ = Clock::now();
-  pass_update();
-}
-
-/// Once other_s is over, of which the loop's work since the step before is a part. What other ranks kept it waiting is
-/// none: that takes no processor time.
-Alarm::Clock::time_point ReplayedStep::forward_begins() const {
   const double own_s = finished_cpu_s_ < 0 ? 0 : thread_cpu_s() - finished_cpu_s_;
-  return Clock::now() + ticks(now_.other_s - own_s);  // in the past where the loop took longer: that is lateness
+  idle_s_ = now_.other_s - own_s;  // below zero where the loop took longer: that is lateness
 }
 
-void ReplayedStep::pass_backward(Time begins) {
-  ready_s_.clear();
-  int segment = 0;
-  for (const comm::Bucket& bucket : reducer_->buckets()) {
-    if (segment <= bucket.last_segment) {
-      const double share = recording_.ready.share[static_cast<std::size_t>(bucket.last_segment)];
-      alarm_.sleep_until(begins + ticks(share * now_.backward_s));
-      for (; segment <= bucket.last_segment; ++segment) reducer_->ready(segment);
-    }
-    ready_s_.push_back(seconds_between(backward_begins_, Clock::now()));
-  }
-  for (; segment < static_cast<int>(segments_.size()); ++segment) reducer_->ready(segment);  // without values
-  const Time ends = begins + ticks(now_.backward_s);
-  alarm_.sleep_until(ends);
-  backward_ends_ = Clock::now();
-  lateness_.back().compute_s = std::max(0.0, seconds_between(ends, backward_ends_));
-}
-
-void ReplayedStep::pass_update() {
-  if (sharded_) reducer_->sum(partial_norms_.data(), static_cast<std::int64_t>(partial_norms_.size()));
-  const double update_s = now_.optimizer_s * replay::update_scale(recording_, sharded_ ? ranks_.size() : 1);
-  data_begins_ = Clock::now() + ticks(update_s);
-  end_at(data_begins_);
-  if (sharded_) {
-    reducer_->gather(gradients_.get());
-    data_begins_ = Clock::now();
-  }
-  updated_ = Clock::now();
-}
-
-void ReplayedStep::pass_data() {
-  if (!lateness_.empty()) end_at(data_begins_ + ticks(now_.data_s));  // the first step's come before any is timed
-}
-
-void ReplayedStep::end_at(Time time) {
-  alarm_.sleep_until(time);
-  lateness_.back().update_s = std::max(0.0, seconds_between(time, Clock::now()));
-}
-
-StepResult ReplayedStep::finish() {
-  StepResult result;
-  result.forward_s = seconds_between(forward_begins_, backward_begins_);
-  result.backward_s = seconds_between(backward_begins_, backward_ends_);
-  result.optimizer_s = seconds_between(reduced_, updated_);
-  result.communication = reducer_->finish();
-  result.bucket_ready_s = ready_s_;
+void ReplayedStep::end(double backward_late_s, double update_late_s) {
+  lateness_.back().late_s = backward_late_s + update_late_s;
   finished_ = Clock::now();
   finished_cpu_s_ = thread_cpu_s();
-  return result;
+}
+
+double ReplayedStep::update_s(bool sharded) const {
+  return now_.optimizer_s * replay::update_scale(recording_, sharded ? ranks_.size() : 1);
 }
 
 std::unique_ptr<Dataset> ReplayedStep::make_dataset() { return std::make_unique<RecordedData>(*this); }
@@ -196,11 +105,10 @@ Lateness ReplayedStep::lateness(std::int64_t warm_up) {
   const auto steps = static_cast<std::int64_t>(lateness_.size());
   const std::int64_t first = steps > warm_up ? warm_up : 0;
   double late_s = 0;
-  for (std::int64_t s = first; s < steps; ++s) {
-    const StepLateness& step = lateness_[static_cast<std::size_t>(s)];
-    late_s += step.compute_s + step.update_s;
-  }
-  const double all_s = steps > 0 ? seconds_between(lateness_[static_cast<std::size_t>(first)].began, finished_) : 0;
+  for (std::int64_t s = first; s < steps; ++s) late_s += lateness_[static_cast<std::size_t>(s)].late_s;
+  const double all_s =
+      steps > 0 ? std::chrono::duration<double>(finished_ - lateness_[static_cast<std::size_t>(first)].began).count()
+                : 0;
   const auto count = static_cast<double>(std::max<std::int64_t>(1, steps - first));
   const std::vector<float> mine = {static_cast<float>(late_s / count),
                                    all_s > 0 ? static_cast<float>(late_s / all_s) : 0.0f};
@@ -210,6 +118,16 @@ Lateness ReplayedStep::lateness(std::int64_t warm_up) {
     if (all[i + 1] >= worst.share) worst = {all[i], all[i + 1]};
   ranks_.broadcast(std::as_writable_bytes(std::span(&worst, 1)), 0);
   return worst;
+}
+
+std::unique_ptr<ReplayedStep> make_replayed_step(const ReplaySetup& setup, comm::Transport& transport) {
+  if (transport.gpu() < 0) return make_cpu_replayed_step(setup, transport);
+  if (setup.compute == ComputeStandIn::busy)
+    user_error(
+        "--compute busy takes a rank's core, which compute on a GPU does not: leave it out with --transport nccl");
+  if (!setup.adds)
+    user_error("--reduce none is for host memory, NCCL adds what it sends: leave it out with --transport nccl");
+  return make_cuda_replayed_step(setup, transport);
 }
 
 }  // namespace gpumonth::trainer

@@ -1,18 +1,19 @@
 // A recorded training step in the place of the DiT's: every gradient bucket goes to the real reducer at its recorded ready
-// time, and for as long as the recorded compute took this rank sleeps, or is busy with nothing.
+// time, and for as long as the recorded compute took this rank waits (waits.h), or is busy with nothing.
 //
-//   start()   other   | forward            | backward: bucket, bucket, ... | wait for the reducer | update
-//   loading   data    |                                                                              (make_dataset())
+//   CPU rank   other        | forward | backward: bucket, bucket, ... | wait for the reducer | update | data
+//   GPU        other, data  | forward | ...                                                  | update
 //
-// Sleeps end at absolute times, counted from the start of the step and from the end of the reduction, so lateness does not
-// add up. What the loop itself does between two steps is a part of other_s, as a replay does that work, too.
+// Waits end at absolute times, counted from the start of the step and from the end of the reduction, so lateness does not
+// add up. What the loop itself does between two steps is a part of other_s, as a replay does that work, too. Data of a GPU
+// are loaded while it computes, and what it waits for them is time that it idles: there, before the next step.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
 #include "replay/replayed_steps.h"
-#include "trainer/replay/alarm.h"
 #include "trainer/step.h"
 
 namespace gpumonth::trainer {
@@ -23,30 +24,29 @@ enum class ComputeStandIn {
   busy,    ///< one thread computes nothing: communication shares the rank's core with it, as with CPU training
 };
 
-/// How late sleeps ended, of the rank that was latest.
+struct ReplaySetup {
+  const replay::Recording& recording;  ///< outlives the step
+  replay::WhatIf changes;
+  std::uint64_t seed = 1;
+  bool adds = true;  ///< false with --reduce none
+  ComputeStandIn compute = ComputeStandIn::sleeps;
+};
+
+/// How late waits ended, of the rank that was latest.
 struct Lateness {
   double late_s = 0;  ///< a step in the mean
   double share = 0;   ///< of the step
 };
 
-class ReplayedStep final : public TrainingStep {
+class ReplayedStep : public TrainingStep {
  public:
-  /// Collective. Host memory alone: UserError with transport "nccl". `adds`: false with --reduce none.
-  ReplayedStep(const replay::Recording& recording, const replay::WhatIf& changes, std::uint64_t seed, bool adds,
-               comm::Transport& transport, ComputeStandIn compute = ComputeStandIn::sleeps);
-
-  /// Gradients of the recorded sizes times WhatIf::byte_scale, and half of that where they would travel in bf16, which
-  /// host memory does not do. Buckets are planned of these, so their size is to be scaled by byte_scale() as well.
+  /// Gradients of the recorded sizes times WhatIf::byte_scale, and half of that where they would travel in bf16 and the
+  /// transport does not do that. Buckets are planned of these, so their size is to be scaled by byte_scale() as well.
   const std::vector<comm::Segment>& segments() const override { return segments_; }
   double byte_scale() const { return byte_scale_; }
   std::int64_t batch_per_rank() const { return steps_.batch_per_rank(); }
 
   float* gradient_buffer() override { return gradients_.get(); }
-  void* stream() override { return nullptr; }
-  void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override;
-  void start(const Batch& batch, const OptimizerSettings& settings, std::int64_t step) override;
-  /// Nothing is trained: loss and gradient norm are 0.
-  StepResult finish() override;
   std::unique_ptr<Dataset> make_dataset() override;  ///< samples of nothing, in the recorded time
   comm::StandIn stand_in() const override { return {adds_, byte_scale_}; }
   void describe(runlog::RunInfo& info) const override;  ///< whose compute this is
@@ -54,39 +54,53 @@ class ReplayedStep final : public TrainingStep {
   /// Collective, the same on every rank. Of the steps after the first `warm_up`, or of all where there are no more.
   Lateness lateness(std::int64_t warm_up);
 
+ protected:
+  /// Collective.
+  ReplayedStep(const ReplaySetup& setup, comm::Transport& transport);
+
+  const replay::StepTimes& now() const { return now_; }  ///< of the step in progress
+  /// Of now().other_s, what the loop's work since the step before has left.
+  double idle_s() const { return idle_s_; }
+  /// What the update takes, which the ranks share in a sharded recording or replay.
+  double update_s(bool sharded) const;
+  double ready_share(int segment) const { return recording_.ready.share[static_cast<std::size_t>(segment)]; }
+
+  void begin(std::int64_t step);
+  /// How late backward, and the update or the data behind it, ended.
+  void end(double backward_late_s, double update_late_s);
+  /// The next batch is loaded, in the thread of the loop; called between start() and finish().
+  virtual void pass_data() = 0;
+
  private:
   class RecordedData;
-  using Time = Alarm::Clock::time_point;
-
-  Time forward_begins() const;
-  void pass_backward(Time begins);
-  void pass_update();
-  void pass_data();
-  /// Sleeps until `time`; how late that was is the step's.
-  void end_at(Time time);
+  using Clock = std::chrono::steady_clock;
 
   const replay::Recording& recording_;
   const replay::WhatIf changes_;
   replay::ReplayedSteps steps_;
   bool adds_;
   comm::Communicator& ranks_;
-  bool sharded_ = false;
   double byte_scale_ = 1;
   std::vector<comm::Segment> segments_;
   std::shared_ptr<float[]> gradients_;
-  std::vector<double> partial_norms_;  ///< of sharding: summed over the ranks, as the DiT's are
-  comm::GradientReducer* reducer_ = nullptr;
-  Alarm alarm_;
 
-  replay::StepTimes now_;  ///< of the step in progress
-  Time forward_begins_, backward_begins_, backward_ends_, reduced_, updated_, data_begins_, finished_;
-  double finished_cpu_s_ = -1;   ///< processor time of this thread then
-  std::vector<double> ready_s_;  ///< by bucket, of one rank
+  replay::StepTimes now_;
+  double idle_s_ = 0;
+  double finished_cpu_s_ = -1;  ///< processor time of this thread when the step before was finished
+  Clock::time_point finished_;
   struct StepLateness {
-    Time began;
-    double compute_s = 0, update_s = 0;  ///< at the end of backward, and of the update or of data behind it
+    Clock::time_point began;
+    double late_s = 0;
   };
   std::vector<StepLateness> lateness_;  ///< by step
 };
+
+/// Collective. On the GPU of this rank where the transport gives it one, else on its CPU cores. UserError: changes out of
+/// range; on a GPU gradients that do not fit into its memory, ComputeStandIn::busy, adds == false.
+std::unique_ptr<ReplayedStep> make_replayed_step(const ReplaySetup& setup, comm::Transport& transport);
+
+/// What it chooses between. Of replayed_step_cuda.cpp and backend_stub.cpp one is built.
+std::unique_ptr<ReplayedStep> make_cpu_replayed_step(const ReplaySetup& setup, comm::Transport& transport);
+std::unique_ptr<ReplayedStep> make_cuda_replayed_step(const ReplaySetup& setup, comm::Transport& transport);
 
 }  // namespace gpumonth::trainer

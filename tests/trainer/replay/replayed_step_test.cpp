@@ -1,67 +1,17 @@
-// A recorded step in the place of the DiT's: the loop logs the times that were recorded, whoever replays them.
+// A recorded step in the place of the DiT's: the loop logs the times that were recorded, whoever replays them, and where.
 #include "trainer/replay/replayed_step.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/error.h"
-#include "runlog/reader.h"
-#include "runlog/writer.h"
-#include "tests/catch.h"
-#include "tests/comm/ranks.h"
-#include "tests/command.h"
-#include "tests/replay/samples.h"
-#include "tests/runlog/foreign.h"
-#include "trainer/replay/replay_run.h"
+#include "tests/trainer/replay/source.h"
 
 using namespace gpumonth;
 using namespace gpumonth::trainer;
 using gpumonth::tests::contains, gpumonth::tests::ranks, gpumonth::tests::transport;
+using gpumonth::tests::Source, gpumonth::tests::least_of, gpumonth::tests::check_time;
 namespace fs = std::filesystem;
 namespace samples = gpumonth::replay::samples;
 
 namespace {
-
-/// A folder that all ranks see, with source.h5 in it.
-struct Source {
-  std::unique_ptr<tests::TemporaryFolder> own;
-  fs::path folder;
-
-  explicit Source(const runlog::Run& run) {
-    if (ranks().rank() == 0) {
-      own = std::make_unique<tests::TemporaryFolder>();
-      runlog::write(own->path() / "source.h5", run);
-    }
-    folder = ranks().all_gather(own ? own->path().string() : "")[0];
-  }
-  ~Source() { ranks().barrier(); }
-
-  ReplayOptions options() const {
-    ReplayOptions o;
-    o.logs = {(folder / "source.h5").string()};
-    o.directory = (folder / "out").string();
-    o.steps = 33;
-    o.changes.stragglers = false;
-    o.most_late = INFINITY;  // this machine may be busy
-    return o;
-  }
-  runlog::Run log() const { return runlog::read(folder / "out" / "run.h5"); }
-};
-
-/// The last step has no data behind it.
-template <class Value>
-double least_of(const runlog::Run& run, Value value) {
-  double least = INFINITY;
-  for (const auto& s : run.steady())
-    if (s.step != run.steps.back().step) least = std::min(least, value(s));
-  return least;
-}
-
-/// No sleep ends early, and of many some end in time, also where other programs want the cores.
-void check_time(double least_s, double recorded_s) {
-  CHECK(least_s >= recorded_s - 1e-4);  // two threads read the clock
-  CHECK(least_s <= recorded_s + 3e-3);
-}
 
 using S = runlog::StepRecord;
 
@@ -94,7 +44,7 @@ TEST_CASE("a replay's log has the recorded times, this launch's ranks and its so
   check_time(least_of(log, [](const S& x) { return x.optimizer_s + x.data_s; }), 6e-3);
   const double step_s = least_of(log, [](const S& x) { return x.step_time_s - x.exposed_comm_s; });
   CHECK(step_s >= 46.04e-3);
-  CHECK(step_s <= 50e-3);  // with 0.5 ms of other_s
+  CHECK(step_s <= 47e-3 + tests::most_late_s());  // with 0.5 ms of other_s
 }
 
 TEST_CASE("buckets are handed over at their recorded times") {
@@ -128,18 +78,20 @@ TEST_CASE("bytes are scaled with their buckets, and need not be added") {
   options.changes.reduce_dtype = "bf16";
   options.changes.sharding = "optimizer";
   options.changes.compute_scale = 0.5;
-  options.adds = false;
+  const bool on_gpu = transport().gpu() >= 0;  // which always adds
+  options.adds = on_gpu;
   replay_run(options, transport());
   if (ranks().rank() != 0) return;
   const runlog::Run log = source.log();
   CHECK(log.info.source_changes ==
-        "compute x 0.5; bytes x 0.1; gradients travel in bf16; sharding optimizer; no stragglers; gradients sent, not "
-        "added");
+        std::string("compute x 0.5; bytes x 0.1; gradients travel in bf16; sharding optimizer; no stragglers") +
+            (on_gpu ? "" : "; gradients sent, not added"));
   double bytes = 0, whole = 0;
   for (const auto& b : log.buckets)
     if (b.step == 20) bytes += static_cast<double>(b.bytes);
   for (const Segment& s : samples::segments()) whole += 4 * static_cast<double>(s.count);
-  CHECK(bytes == Approx(0.05 * whole).epsilon(0.01));
+  // one rank sends none, and logs them as they lie in memory
+  CHECK(bytes == Approx((on_gpu && ranks().size() == 1 ? 0.1 : 0.05) * whole).epsilon(0.01));
   check_time(least_of(log, [](const S& x) { return x.forward_s + x.backward_s; }), 20.02e-3);
   check_time(least_of(log, [](const S& x) { return x.optimizer_s; }), 2.5e-3 / ranks().size());
 }
@@ -163,7 +115,7 @@ TEST_CASE("stragglers are waited for, and the log says who they are") {
     const replay::StepTimes t = steps.at(20, r);
     const double busy_s = t.data_s + t.forward_s + t.backward_s + t.optimizer_s;
     slowest_s = std::max(slowest_s, busy_s);
-    CHECK(log.rank_step_time_s[static_cast<std::size_t>(19 * ranks().size() + r)] >= busy_s - 1e-6);
+    CHECK(log.rank_step_time_s[static_cast<std::size_t>(19 * ranks().size() + r)] >= busy_s - 1e-5);
   }
   CHECK(log.steps[19].step_time_s >= slowest_s);
 }
