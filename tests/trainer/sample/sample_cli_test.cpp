@@ -141,9 +141,11 @@ TEST_CASE_METHOD(Trained,
 TEST_CASE_METHOD(Trained, "a log of sampling is not taken for one of training") {
   sample(checkpoint, folder.path() / "s", "--count 2 --batch 2 --steps 5 --no-sheet");
   const std::string log = (folder.path() / "s/run.h5").string();
-  for (const std::string command :
-       {"fit " + log, "compare " + log + " " + log, "replay " + log + " -o " + (folder.path() / "r").string(),
-        "export " + log + " --csv -"}) {
+  const std::string out = (folder.path() / "r").string();
+  const std::vector<std::string> commands = {"fit " + log, "compare " + log + " " + log, "replay " + log + " -o " + out,
+                                             "export " + log + " --csv " + out,
+                                             "report " + log + " -o " + out + ".html"};
+  for (const std::string& command : commands) {
     const CommandResult result = run_command(std::string(GPUMONTH_BINARY) + " " + command);
     CAPTURE(command, result.err);
     CHECK(result.exit_code == 2);
