@@ -108,6 +108,14 @@ std::vector<InputShare> shares_of(const Scenario& s, const TrainingPlan& trainin
   return shares;
 }
 
+InputDescription describe_run(const Efficiency& run, const char* steps) {
+  return {tag_of(run.origin),
+          fmt::format("{} steady {} of {} on {} x {}; peak: {}{}", run.steps, steps, run.model_name, run.ranks,
+                      run.device_name, run.peak_source,
+                      run.source.empty() ? "" : fmt::format("; {} from {}", name(run.origin), run.source)),
+          mfu_of(run)};
+}
+
 void add_shares(Budget& budget, const TrainingPlan& training) {
   budget.months_shares = shares_of(budget.scenario, training, &Outcome::months);
   if (training.outcome.usd.size() > 0) budget.usd_shares = shares_of(budget.scenario, training, &Outcome::usd);
@@ -119,6 +127,7 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
   Budget budget;
   budget.scenario = std::move(scenario);
   budget.runs = runs;
+  budget.sampled = options.sampled;
   budget.notes = options.notes;
   const Scenario& s = budget.scenario;
   check_models(runs);
@@ -145,11 +154,11 @@ Budget make_budget(Scenario scenario, const std::vector<Efficiency>& runs, const
                         on_gpus, budget.layers ? &*budget.layers : nullptr});
   budget.data = data_rules(s, sample, on_gpus, budget.rungs);
   if (!gpus) budget.notes.push_back("scaling, goodput: left out, give the number of GPUs as cost.gpus or with --gpus");
-  for (auto& group :
-       {layers_group(budget.layers ? &*budget.layers : nullptr), plan_group(s, budget.rungs, on_gpus),
-        training_group(s, budget.notes), inference_group(s, Inputs<Column>(s, sample), budget.rungs, budget.notes),
-        outputs_group(s, budget.notes), demand_group(s, budget.notes),
-        cost_group(s, budget.rungs, on_gpus, budget.notes)})
+  for (auto& group : {layers_group(budget.layers ? &*budget.layers : nullptr), plan_group(s, budget.rungs, on_gpus),
+                      training_group(s, budget.notes),
+                      inference_group(s, Inputs<Column>(s, sample), budget.rungs, budget.sampled, budget.notes),
+                      outputs_group(s, budget.notes), demand_group(s, budget.notes),
+                      cost_group(s, budget.rungs, on_gpus, budget.notes)})
     if (!group.lines.empty()) budget.groups.push_back(group);
   return budget;
 }
@@ -169,12 +178,9 @@ InputDescription describe_input(const Budget& budget, const std::string& input) 
   const bool is_run = input.starts_with(kRun);
   const auto path = std::string_view(input).substr(is_run ? kRun.size() : 0);
   for (const auto& run : budget.runs)
-    if (is_run && path == run.path)
-      return {tag_of(run.origin),
-              fmt::format("{} steady steps of {} on {} x {}; peak: {}{}", run.steps, run.model_name, run.ranks,
-                          run.device_name, run.peak_source,
-                          run.source.empty() ? "" : fmt::format("; {} from {}", name(run.origin), run.source)),
-              mfu_of(run)};
+    if (is_run && path == run.path) return describe_run(run, "steps");
+  for (const auto& run : budget.sampled)
+    if (is_run && path == run.efficiency.path) return describe_run(run.efficiency, "denoising steps");
   throw std::logic_error("an input that nobody knows: " + input);
 }
 

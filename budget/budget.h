@@ -12,6 +12,7 @@
 #include "budget/formulas/measured_layers.h"
 #include "budget/inputs/efficiency.h"
 #include "budget/inputs/monte_carlo.h"
+#include "budget/inputs/sampled_run.h"
 #include "budget/inputs/scenario.h"
 #include "budget/ladder/ladder.h"
 #include "budget/plan/scaling_basis.h"
@@ -31,13 +32,15 @@ struct InputShare {
 struct BudgetOptions {
   std::vector<std::int64_t> gpus = {};  ///< one: instead of cost.gpus; several: a row of the sweep each
   std::shared_ptr<const scaling::StepModel> components =
-      nullptr;                          ///< components_of(runs), for the fit of their scaling
-  std::vector<std::string> notes = {};  ///< of the caller, before the budget's own
+      nullptr;                           ///< components_of(runs), for the fit of their scaling
+  std::vector<SampledRun> sampled = {};  ///< logs of sampling: what inference reaches
+  std::vector<std::string> notes = {};   ///< of the caller, before the budget's own
 };
 
 struct Budget {
   Scenario scenario;
   std::vector<Efficiency> runs;
+  std::vector<SampledRun> sampled;  ///< of sampling, not of training
   std::vector<Rung> rungs;
   std::vector<Group> groups;             ///< training, inference, outputs, demand, cost; empty ones are left out
   std::vector<std::string> notes;        ///< what is unknown or left out, and why

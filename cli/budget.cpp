@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/error.h"
@@ -57,9 +58,13 @@ void run(const Options& options) {
   budget::BudgetOptions how{.gpus = parse_gpus(options.gpus)};
   if (const auto note = note_on_thousands(options.gpus, "--gpus"); !note.empty()) how.notes.push_back(note);
   const auto scenario = budget::load_scenario(options.scenario, options.overrides);
-  const auto logs = scaling::read_run_logs(options.runs);
+  auto logs = scaling::read_run_logs(options.runs, runlog::Kind::any);
+  const auto sampled = std::stable_partition(logs.runs.begin(), logs.runs.end(),
+                                             [](const runlog::Run& run) { return !run.info.sampling; });
+  for (auto run = sampled; run != logs.runs.end(); ++run) how.sampled.push_back(budget::sampled_run(*run));
+  logs.runs.erase(sampled, logs.runs.end());
   std::vector<budget::Efficiency> efficiencies;
-  bool usable = options.runs.empty();
+  bool usable = logs.runs.empty();
   for (const auto& run : logs.runs) {
     efficiencies.push_back(budget::efficiency_of(run));
     usable = usable || efficiencies.back().has_mfu();
@@ -91,7 +96,7 @@ void add_budget(Command app) {
   command
       .add_option("--runs", options->runs,
                   "run logs whose MFU is taken, or whose layers where they are of the scenario's width at two lengths; "
-                  "without: the published one")
+                  "without: the published one. Those of gpumonth sample say what inference reaches")
       .type_name("RUN.h5");
   command.add_gpus_option(options->gpus);
   command.add_set_option(options->overrides);

@@ -7,6 +7,7 @@ namespace gpumonth::cli {
 void add_trainer_commands(Command app) {
   add_train(app);
   add_replay(app);
+  add_sample(app);
   add_probe(app);
   add_comm(app);
   add_doctor(app);

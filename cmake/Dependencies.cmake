@@ -32,6 +32,7 @@ if(GPUMONTH_TRAINER)
 endif()
 
 include(SimGrid)  # gpumonth_simgrid: gpumonth simulate
+include(Png)      # PNG::PNG: contact sheets of gpumonth sample
 
 if(GPUMONTH_HAVE_CUDA)
   find_package(CUDAToolkit 12.4 REQUIRED)

@@ -31,6 +31,7 @@ libtomlplusplus-dev   -        configuration files
 libcli11-dev          -        command line
 nlohmann-json3-dev    -        JSON output
 libfmt-dev            -        text
+libpng-dev            -        contact sheets of gpumonth sample
 libceres-dev          -        bounded least squares of scaling curves
 libeigen3-dev         -        its matrices, and ours
 libboost-math-dev     -        distributions of probability theory

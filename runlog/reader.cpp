@@ -154,13 +154,16 @@ void check_order(const Run& run) {
 
 }  // namespace
 
-Run read(const std::filesystem::path& path) {
+Run read(const std::filesystem::path& path, Kind kind) {
   if (const auto log = path / "run.h5"; std::filesystem::exists(log))
     user_error("{}: a folder; its run log is {}", path.string(), log.string());
   const auto file = hdf5::File::open_growing(path);
   Run run;
   run.path = path.string();
   run.info = read_info(file);
+  if (run.info.sampling && kind == Kind::training)
+    user_error("{}: a log of gpumonth sample, whose steps are no training steps: give the run.h5 of a training run",
+               file.path());
   run.schema_version = kSchemaVersion;
   std::uint8_t clean = 0;
   open_column(file, kCleanClose, 1, false).read_rows(0, 1, &clean);

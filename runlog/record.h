@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 #include <ranges>
 #include <set>
 #include <string>
@@ -78,6 +79,15 @@ enum class Origin : std::uint8_t {
 };
 const char* name(Origin origin);  ///< "measured", "replayed", "simulated"
 
+/// Of a log of `gpumonth sample`: its steps are denoising steps, forward alone.
+struct SamplingInfo {
+  std::string sampler;           ///< "ddpm", "ddim"
+  int steps = 1;                 ///< denoising steps of a sample
+  double guidance = 1;           ///< 1: none; otherwise each sample goes through the network twice a step
+  std::string checkpoint;        ///< path as it was given
+  std::string checkpoint_crc32;  ///< of the file's bytes
+};
+
 /// The root attributes, known before the first step.
 struct RunInfo {
   std::string gpumonth_version, git_commit;
@@ -104,6 +114,7 @@ struct RunInfo {
   Origin origin = Origin::measured;  ///< of a log that does not say so: measured
   std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is
   std::string source_changes;        ///< and what was changed: "compute x 0.5; bytes x 0.001"; empty: nothing
+  std::optional<SamplingInfo> sampling;  ///< nothing: a log of training
 };
 
 /// How many hosts the ranks were on; 0 where the log names none.

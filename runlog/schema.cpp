@@ -80,6 +80,7 @@ constexpr std::array<Column<C>, 6> kCommColumns{{
 constexpr const char* kVersionsGroup = "/library_versions";
 constexpr const char* kPowerSource = "power_source";
 constexpr const char *kOrigin = "origin", *kSourceRun = "source_run", *kSourceChanges = "source_changes";
+constexpr const char *kKind = "kind", *kSampling = "sampling";
 constexpr std::array kOriginNames{"measured", "replayed", "simulated"};
 constexpr const char* kProgram = "gpumonth run log";
 
@@ -110,6 +111,16 @@ void for_each_attribute(Info& info, F&& f) {
   f("start_time_utc", info.start_time_utc, kName);
   f("start_time_unix_s", info.start_time_unix_s, Range{0, 1e12});
   f("resumed_from", info.resumed_from, kSentence);
+}
+
+/// The same for what a log of sampling says besides.
+template <class Info, class F>
+void for_each_sampling_attribute(Info& sampling, F&& f) {
+  f("sampler", sampling.sampler, kName);
+  f("sampling_steps", sampling.steps, Range{1, 1e6});
+  f("guidance", sampling.guidance, Range{-1e6, 1e6});
+  f("checkpoint", sampling.checkpoint, kSentence);
+  f("checkpoint_crc32", sampling.checkpoint_crc32, kName);
 }
 
 std::string checked_text(const hdf5::File& file, const std::string& object, const std::string& name, Length limit) {
@@ -191,6 +202,11 @@ void write_info(hdf5::File& file, const RunInfo& info) {
     file.set_attribute("/", kSourceRun, info.source_run);
     file.set_attribute("/", kSourceChanges, info.source_changes);
   }
+  if (info.sampling) {
+    file.set_attribute("/", kKind, kSampling);
+    for_each_sampling_attribute(
+        *info.sampling, [&](const char* name, const auto& value, auto) { file.set_attribute("/", name, value); });
+  }
   file.create_group(kVersionsGroup);
   for (const auto& [library, version] : info.library_versions) {
     file.set_attribute(kVersionsGroup, library, version);
@@ -209,14 +225,15 @@ RunInfo read_info(const hdf5::File& file) {
         file.has_attribute("/", "gpumonth_version") ? file.text_attribute("/", "gpumonth_version") : "unknown version");
   }
   RunInfo info;
-  for_each_attribute(info, [&](const char* name, auto& value, auto limit) {
+  const auto take = [&](const char* name, auto& value, auto limit) {
     using Value = std::remove_reference_t<decltype(value)>;
     if constexpr (std::is_same_v<Value, std::string>) {
       value = checked_text(file, "/", name, limit);
     } else {
       value = checked_number<Value>(file, name, limit);
     }
-  });
+  };
+  for_each_attribute(info, take);
   info.hostnames = checked_hostnames(file, info.world_size);
   if (file.has_attribute("/", kPowerSource)) info.power_source = checked_text(file, "/", kPowerSource, kSentence);
   if (file.has_attribute("/", kOrigin)) {
@@ -224,6 +241,11 @@ RunInfo read_info(const hdf5::File& file) {
     if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);
     if (file.has_attribute("/", kSourceChanges))
       info.source_changes = checked_text(file, "/", kSourceChanges, kSentence);
+  }
+  if (file.has_attribute("/", kKind)) {
+    if (const std::string kind = checked_text(file, "/", kKind, kName); kind != kSampling)
+      user_error("{}: attribute '{}' is '{}', and this gpumonth knows '{}' alone", file.path(), kKind, kind, kSampling);
+    for_each_sampling_attribute(info.sampling.emplace(), take);
   }
   for (const auto& library : file.attribute_names(kVersionsGroup)) {
     info.library_versions[library] = checked_text(file, kVersionsGroup, library, kName);

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "runlog/reader.h"
-
 namespace gpumonth::scaling {
 
 bool KnownLogs::is_new(const std::filesystem::path& file) {
@@ -48,12 +46,12 @@ std::string KnownLogs::note() const {
   return fmt::format("{}: it counts once, and so do {} more that were named again", first_duplicate_, duplicates_ - 1);
 }
 
-RunLogs read_run_logs(const std::vector<std::string>& files) {
+RunLogs read_run_logs(const std::vector<std::string>& files, runlog::Kind kind) {
   RunLogs logs;
   KnownLogs known;
   for (const auto& file : files) {
     if (!known.is_new(std::filesystem::path(file))) continue;
-    auto run = runlog::read(file);
+    auto run = runlog::read(file, kind);
     if (known.is_new(run)) logs.runs.push_back(std::move(run));
   }
   if (auto note = known.note(); !note.empty()) logs.notes.push_back(std::move(note));

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "runlog/reader.h"
 #include "runlog/record.h"
 
 namespace gpumonth::scaling {
@@ -46,6 +47,6 @@ struct RunLogs {
 };
 
 /// Throws UserError as runlog::read does.
-RunLogs read_run_logs(const std::vector<std::string>& files);
+RunLogs read_run_logs(const std::vector<std::string>& files, runlog::Kind kind = runlog::Kind::training);
 
 }  // namespace gpumonth::scaling

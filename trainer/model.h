@@ -5,8 +5,17 @@
 #include <vector>
 
 #include "trainer/data/batch.h"
+#include "trainer/ops/reverse_step.h"
 
 namespace gpumonth::trainer {
+
+/// Samples that go through the reverse process together: S of them in a model of B rows. B = S, or with guidance 2 S: each
+/// has a second row under the null label then.
+struct SampleBatch {
+  std::vector<std::int32_t> labels;  ///< (S); num_classes is the null label
+  std::int64_t first_sample = 0;     ///< global index of the first: keys the noise that is drawn
+  double guidance = 1;               ///< ops/reverse_step.h; 1: none
+};
 
 /// Holds what its passes need and no more: without moments, averages and reducer, and where it was made for forward
 /// alone (DitSetup::keep) without gradients and what backward works in.
@@ -29,6 +38,14 @@ class Model {
   virtual void backward() = 0;
   /// A host copy of the flat gradients.
   virtual std::vector<float> gradients() = 0;
+
+  /// Begins the reverse process from `noise`, (S, C, [F,] H, W), or from drawn noise where that is empty.
+  virtual void start_samples(const SampleBatch& samples, const std::vector<float>& noise = {}) = 0;
+  /// One step of it: the network on all B rows, and the update, whose noise is given or drawn likewise. A GPU has only
+  /// been given the work when this returns.
+  virtual void denoise(const ops::ReverseStep& step, const std::vector<float>& noise = {}) = 0;
+  virtual void wait() = 0;                   ///< until what was given is done
+  virtual std::vector<float> samples() = 0;  ///< (S, C, [F,] H, W), as far as they are
 };
 
 }  // namespace gpumonth::trainer

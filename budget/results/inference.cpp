@@ -98,6 +98,31 @@ void add_as_sampled(const Scenario& s, const Inputs<Column>& draws, Group& group
   add("inference.steps", "in_use_minutes_per_gpu_hour", "  the same with the steps in use today: 90 %");
 }
 
+/// Minutes of clip per GPU-hour at the share of the peak that our own sampler reached: denoising alone, no decoder. For a
+/// model of the log's own shape that is its measured seconds per denoising step.
+void add_measured(const Scenario& s, const std::vector<SampledRun>& sampled, Group& group,
+                  std::vector<std::string>& notes) {
+  for (const SampledRun& run : sampled)
+    if (!run.efficiency.has_mfu())
+      notes.push_back(fmt::format("sampling of run {}: {}", run.efficiency.path, run.efficiency.why_unknown));
+  if (sampled.empty() || !s.has("video.clip_length")) return;
+  const Inputs<Number> in(s);
+  for (const int forwards : {2, 1}) {
+    const Number reached = sampled_utilisation(sampled, forwards == 2, s.hardware);
+    if (!reached.known()) continue;
+    const char* how = forwards == 2 ? "guidance" : "no guidance";
+    for (const int steps : {250, 50, 4}) {
+      const Number flop = kFlopsPerMac * clip_forward_macs(in) * static_cast<double>(steps * forwards);
+      group.lines.push_back({fmt::format("measured_minutes_per_gpu_hour_{}{}", steps, forwards == 2 ? "_guided" : ""),
+                             fmt::format("  sampler as measured, {} steps, {}", steps, how),
+                             (minutes_per_gpu_hour(s, flop) * reached)
+                                 .as("min/h",
+                                     "clip minutes x peak x measured share of it x 3,600 s / (2 x forward MACs x steps "
+                                     "x forwards per step)")});
+    }
+  }
+}
+
 }  // namespace
 
 Number image_inference(const Scenario& s) {
@@ -117,7 +142,7 @@ Number minutes_per_gpu_hour(const Scenario& s, const Number& flop_per_clip) {
 }
 
 Group inference_group(const Scenario& s, const Inputs<Column>& draws, const std::vector<Rung>& rungs,
-                      std::vector<std::string>& notes) {
+                      const std::vector<SampledRun>& sampled, std::vector<std::string>& notes) {
   Group group{.id = "inference", .title = "Inference and break-even", .lines = {}};
   if (image_inference(s).known())
     add_image(s, group);
@@ -126,6 +151,7 @@ Group inference_group(const Scenario& s, const Inputs<Column>& draws, const std:
   if (clip_inference(s).known()) add_clip(s, find(rungs, RungId::as_published), group);
   if (s.has_all({"video.clip_length", "inference.sampling_steps"})) add_counted(s, counted_training(rungs), group);
   if (s.has_all({"video.clip_length", "inference.utilisation"})) add_as_sampled(s, draws, group);
+  add_measured(s, sampled, group, notes);
   return group;
 }
 

@@ -6,6 +6,7 @@
 
 #include "budget/formulas/inputs.h"
 #include "budget/inputs/number.h"
+#include "budget/inputs/sampled_run.h"
 #include "budget/inputs/scenario.h"
 #include "budget/ladder/ladder.h"
 #include "budget/plan/training_plan.h"
@@ -29,9 +30,9 @@ struct Group {
 /// The published estimate's base model: its compute, GPU-months, samples, and whether its factors reproduce it.
 Group training_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// What outputs cost, minutes of clip per GPU-hour, and after how much output inference has cost what
-/// training did. What samplers in use today make is 90 % of `draws`.
+/// training did. What samplers in use today make is 90 % of `draws`; what our own made is `sampled`'s.
 Group inference_group(const Scenario& scenario, const Inputs<Column>& draws, const std::vector<Rung>& rungs,
-                      std::vector<std::string>& notes);
+                      const std::vector<SampledRun>& sampled, std::vector<std::string>& notes);
 /// FLOP per output: an image, a clip, 1,000 tokens of language models.
 Group outputs_group(const Scenario& scenario, std::vector<std::string>& notes);
 /// GPUs that a share of all uploads would keep busy: as the publication prints it, and as its factors multiply.

@@ -18,7 +18,7 @@ stand_in id 'cat "$WORK/uid"'
 stand_in sudo '[[ $1 == -n && -e $WORK/sudo-asks ]] && exit 1; [[ $1 == -n ]] && shift; echo "sudo $2" >>"$WORK/calls"; exec "$@"'
 stand_in cmake 'echo "cmake version $(cat "$WORK/cmake-version")"'
 everything='g++ cmake ninja-build git pkg-config openmpi-bin libopenmpi-dev libdnnl-dev ocl-icd-opencl-dev libhdf5-dev zlib1g-dev
-  librandom123-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libfmt-dev libceres-dev libeigen3-dev libboost-math-dev catch2
+  librandom123-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libfmt-dev libpng-dev libceres-dev libeigen3-dev libboost-math-dev catch2
   gnuplot-nox hdf5-tools'
 
 # reset: Debian 12, root, everything for building installed.
@@ -44,7 +44,7 @@ reset; expect 0 build
 [[ -z $output && -z $calls ]] || problem "it did something although everything is there"
 
 reset; printf '%s\n' cmake git >"$work/installed"; expect 0 build
-says "installing 20 packages"; says "libdnnl-dev"; says "matrix products"
+says "installing 21 packages"; says "libdnnl-dev"; says "matrix products"
 [[ $calls == *update*install*g++*libopenmpi-dev* ]] || problem "not what had to be installed"
 [[ $calls != *sudo* && $calls != *iproute2* && $calls != *" git"* ]] || problem "too much"
 

@@ -136,7 +136,7 @@ class DiT(nn.Module):
         self.y_embedder = LabelEmbedder(config)
         positions = torch.empty(1, config.tokens, config.hidden_size)
         if not positions.is_meta:  # there, a long video's table would fill the memory for nothing
-            positions.copy_(torch.from_numpy(model::position_embedding(config)))
+            positions.copy_(torch.from_numpy(position_embedding(config)))
         self.register_buffer("pos_embed", positions)
         self.blocks = nn.ModuleList(Block(config, fused) for _ in range(config.depth))
         self.final_layer = FinalLayer(config)
@@ -183,7 +183,7 @@ def sincos_1d(width, positions):
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
 
 
-def model::position_embedding(config):
+def position_embedding(config):
     """(T, h) in double, tokens in the order (time, row, column).
 
     Image: the first h/2 columns encode the column of the patch, the rest its row (the reference's order).

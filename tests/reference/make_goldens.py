@@ -10,6 +10,7 @@ import argparse
 import math
 import pathlib
 import platform
+import sys
 
 import h5py
 import numpy as np
@@ -71,7 +72,7 @@ def write(path, datasets, attributes=None):
 
 
 def made_by():
-    return (f"tests/reference/make_goldens.py, Python {platform.python_version()}, PyTorch {torch.__version__}, "
+    return (f"tests/reference/{pathlib.Path(sys.argv[0]).name}, Python {platform.python_version()}, PyTorch {torch.__version__}, "
             f"NumPy {np.__version__}, h5py {h5py.__version__}")
 
 

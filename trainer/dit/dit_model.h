@@ -1,4 +1,4 @@
-// Model over Dit<Device, T>: parameters, noising, forward, loss, backward. Included only where it is instantiated.
+// Model over Dit<Device, T>: parameters, noising, forward, loss, backward, the reverse process. Included only where it is instantiated.
 #pragma once
 
 #include <numeric>
@@ -10,6 +10,7 @@
 #include "trainer/ops/diffusion.h"
 #include "trainer/ops/diffusion_loss.h"
 #include "trainer/ops/noising.h"
+#include "trainer/ops/reverse_step.h"
 
 namespace gpumonth::trainer {
 
@@ -73,6 +74,48 @@ class DitModel final : public Model {
   }
 
   std::vector<float> gradients() override { return to_host(gradients_); }
+
+  void start_samples(const SampleBatch& samples, const std::vector<float>& noise) override {
+    sampled_ = samples;
+    const std::int64_t count = sample_count(), size = latent_size();
+    const bool guided = samples.guidance != 1;
+    if (count * (guided ? 2 : 1) != setup_.local_batch)
+      throw std::invalid_argument("start_samples: S is not B or B / 2");
+    std::vector<std::int32_t> labels = samples.labels;
+    labels.resize(static_cast<std::size_t>(setup_.local_batch), setup_.model.num_classes);
+    ops::copy_to_device(device_, labels_.get(), labels.data(), labels_.bytes());
+    for (std::int64_t row = 0; row < setup_.local_batch; row += count) take_noise(0, noise, x_t_.get() + row * size);
+    if (output_.size() == 0)
+      output_ = ops::Buffer<Device, float>(
+          device_, setup_.local_batch * size / setup_.model.in_channels * setup_.model.out_channels());
+  }
+
+  void denoise(const ops::ReverseStep& step, const std::vector<float>& noise) override {
+    const std::vector<std::int32_t> t(static_cast<std::size_t>(setup_.local_batch), step.t);
+    ops::copy_to_device(device_, t_.get(), t.data(), t_.bytes());
+    if (step.adds_noise) take_noise(step.number, noise, noise_.get());
+    dit_.forward(x_t_.get(), t_.get(), labels_.get());
+    const ops::LatentShape shape = ops::latent_shape(setup_.model);
+    ops::unpatchify(device_, dit_.tokens(), shape, setup_.local_batch, setup_.model.out_channels(), output_.get());
+    ops::reverse_step(device_,
+                      {.output = output_.get(),
+                       .noise = noise_.get(),
+                       .samples = sample_count(),
+                       .channels = shape.channels,
+                       .out_channels = setup_.model.out_channels(),
+                       .plane = shape.plane(),
+                       .guided = sampled_.guidance != 1,
+                       .guidance = static_cast<float>(sampled_.guidance)},
+                      step, x_t_.get());
+  }
+
+  void wait() override { ops::synchronize(device_); }
+
+  std::vector<float> samples() override {
+    std::vector<float> host = to_host(x_t_);
+    host.resize(static_cast<std::size_t>(sample_count() * latent_size()));
+    return host;
+  }
 
   // For the training step: what it enqueues, and the memory that it works on.
 
@@ -151,6 +194,20 @@ class DitModel final : public Model {
 
  private:
   std::int64_t latent_size() const { return setup_.model.latent_size(); }
+  std::int64_t sample_count() const { return static_cast<std::int64_t>(sampled_.labels.size()); }
+
+  /// (S, C, [F,] H, W): `given`, or drawn for step `number` of the reverse process where that is empty.
+  void take_noise(std::uint32_t number, const std::vector<float>& given, float* noise) {
+    const std::int64_t count = sample_count() * latent_size();
+    if (given.empty()) {
+      ops::draw_noise(device_, setup_.seed, number, static_cast<std::uint32_t>(sampled_.first_sample), sample_count(),
+                      latent_size(), noise, ops::Purpose::sampling);
+    } else {
+      if (static_cast<std::int64_t>(given.size()) != count)
+        throw std::invalid_argument("noise of another size than S samples");
+      ops::copy_to_device(device_, noise, given.data(), static_cast<std::size_t>(count) * sizeof(float));
+    }
+  }
 
   std::int64_t compute_weights_size() const {
     if (!Device::kPacksWeights) return flat_size();
@@ -177,7 +234,9 @@ class DitModel final : public Model {
   ops::Buffer<Device, ops::StepCoefficients> schedule_;
   ops::Buffer<Device, double> loss_;  // (B)
   std::vector<double> losses_;
-  std::vector<float> host_;  // what parameters() handed out, where the device's memory is not the host's
+  SampleBatch sampled_;                // what start_samples() was given
+  ops::Buffer<Device, float> output_;  // (B, C_out, [F,] H, W), where there are samples
+  std::vector<float> host_;            // what parameters() handed out, where the device's memory is not the host's
 };
 
 }  // namespace gpumonth::trainer

@@ -1,17 +1,23 @@
 #include "trainer/ops/diffusion.h"
 
 #include <cmath>
+#include <utility>
 
 namespace gpumonth::ops {
 
-DiffusionSchedule::DiffusionSchedule() {
+std::vector<double> linear_betas() {
   constexpr double kFirstBeta = 1e-4, kLastBeta = 0.02;
+  std::vector<double> betas;
+  for (int t = 0; t < kDiffusionSteps; ++t)
+    betas.push_back(kFirstBeta + (kLastBeta - kFirstBeta) * t / (kDiffusionSteps - 1));
+  return betas;
+}
+
+DiffusionSchedule::DiffusionSchedule(std::vector<double> betas_) : betas(std::move(betas_)) {
   double cumulative = 1;
-  for (int t = 0; t < kDiffusionSteps; ++t) {
-    const double beta = kFirstBeta + (kLastBeta - kFirstBeta) * t / (kDiffusionSteps - 1);
+  for (const double beta : betas) {
     const double previous = cumulative;
     cumulative *= 1 - beta;
-    betas.push_back(beta);
     alphas_cumprod.push_back(cumulative);
     sqrt_alphas_cumprod.push_back(std::sqrt(cumulative));
     sqrt_one_minus_alphas_cumprod.push_back(std::sqrt(1 - cumulative));
@@ -22,14 +28,13 @@ DiffusionSchedule::DiffusionSchedule() {
     posterior_mean_coef1.push_back(beta * std::sqrt(previous) / (1 - cumulative));
     posterior_mean_coef2.push_back((1 - previous) * std::sqrt(1 - beta) / (1 - cumulative));
   }
-  for (int t = 0; t < kDiffusionSteps; ++t) {
+  for (std::size_t t = 0; t < betas.size(); ++t)
     posterior_log_variance_clipped.push_back(std::log(posterior_variance[t == 0 ? 1 : t]));
-  }
 }
 
 std::vector<StepCoefficients> step_coefficients(const DiffusionSchedule& s) {
   std::vector<StepCoefficients> table;
-  for (int t = 0; t < kDiffusionSteps; ++t) {
+  for (std::size_t t = 0; t < s.betas.size(); ++t) {
     const double mean_error = s.posterior_mean_coef1[t] * s.sqrt_recipm1_alphas_cumprod[t];
     const double min_log_variance = s.posterior_log_variance_clipped[t];
     table.push_back({.signal = static_cast<float>(s.sqrt_alphas_cumprod[t]),

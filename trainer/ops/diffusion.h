@@ -11,10 +11,13 @@ namespace gpumonth::ops {
 
 constexpr int kDiffusionSteps = 1000;
 
-/// Tables over t = 0 .. 999 in double, named as in the reference's GaussianDiffusion.
+/// The reference's kDiffusionSteps: 1e-4 ... 0.02.
+std::vector<double> linear_betas();
+
+/// Tables over the steps t = 0 .. betas.size() - 1 in double, named as in the reference's GaussianDiffusion.
 struct DiffusionSchedule {
-  DiffusionSchedule();
-  std::vector<double> betas;                           ///< 1e-4 ... 0.02, linear
+  explicit DiffusionSchedule(std::vector<double> betas = linear_betas());  ///< two or more
+  std::vector<double> betas;
   std::vector<double> alphas_cumprod;                  ///< product of (1 - beta) up to and with t
   std::vector<double> sqrt_alphas_cumprod;             ///< x_t = this x x_0 ...
   std::vector<double> sqrt_one_minus_alphas_cumprod;   ///< ... + this x noise
@@ -37,7 +40,7 @@ struct StepCoefficients {
   float log_variance_range;  ///< log_betas - posterior_log_variance_clipped
 };
 
-/// (kDiffusionSteps) coefficients by t.
+/// Coefficients by t.
 std::vector<StepCoefficients> step_coefficients(const DiffusionSchedule& schedule);
 
 /// Uniform in 0 .. 999 for global sample `sample` of step `step`.

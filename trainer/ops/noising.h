@@ -10,11 +10,11 @@
 namespace gpumonth::ops {
 
 /// noise (B, sample_size) fp32: row b is the noise of global sample first_sample + b of this step, whatever
-/// the split over ranks and threads (Philox, Purpose::noise; element e of a row is part e % 4 of draw e / 4).
+/// the split over ranks and threads (Philox; element e of a row is part e % 4 of draw e / 4).
 void draw_noise(Cpu& cpu, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
-                std::int64_t sample_size, float* noise);
+                std::int64_t sample_size, float* noise, Purpose purpose = Purpose::noise);
 void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
-                std::int64_t sample_size, float* noise);
+                std::int64_t sample_size, float* noise, Purpose purpose = Purpose::noise);
 
 /// x_t (B, sample_size) fp32 from x_0 and noise (B, sample_size) fp32 and t (B), each in 0 .. 999;
 /// `table` (1000) is step_coefficients().

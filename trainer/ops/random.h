@@ -12,7 +12,15 @@
 
 namespace gpumonth::ops {
 
-enum class Purpose : std::uint32_t { init = 1, timestep = 2, noise = 3, label_dropout = 4, shuffle = 5, shapes = 6 };
+enum class Purpose : std::uint32_t {
+  init = 1,
+  timestep = 2,
+  noise = 3,
+  label_dropout = 4,
+  shuffle = 5,
+  shapes = 6,
+  sampling = 7  ///< noise of the reverse process: `step` 0 is what it begins with
+};
 
 struct Random4 {
   std::uint32_t v[4];

@@ -202,6 +202,7 @@ CheckpointInfo read_info(const hdf5::File& file) {
   if (file.has_attribute("/", kDatasetSamples))
     info.dataset.samples = file.attribute<std::int64_t>("/", kDatasetSamples);
   if (file.has_attribute("/", kDatasetContents)) info.dataset.contents = file.text_attribute("/", kDatasetContents);
+  info.has_ema = file.has(kEmaGroup);
   if (info.step < 0) user_error("{}: its step is {}: the file is damaged", file.path(), info.step);
   return info;
 }

@@ -27,6 +27,7 @@ struct CheckpointInfo {
   std::optional<std::uint64_t> seed;
   std::string config_toml;  ///< the resolved configuration; empty: not said
   DatasetIdentity dataset;  ///< the samples it was trained on
+  bool has_ema = false;     ///< on reading: there is a group /ema
 };
 
 /// Writes to a temporary file beside `file`, syncs, renames: `file` is whole or absent. `pos_embed` (1, T, h) is

@@ -11,13 +11,13 @@ namespace {
 constexpr std::int64_t kDraws = 256;  // draws of four numbers per block: bits and noise stay in the first-level cache
 
 /// Values [4 first_draw, 4 first_draw + n) of one sample's noise, n <= 4 kDraws.
-void draw_block(std::uint64_t seed, std::uint32_t step, std::uint32_t sample, std::uint32_t first_draw, std::int64_t n,
-                float* noise) {
+void draw_block(std::uint64_t seed, std::uint32_t step, std::uint32_t sample, Purpose purpose, std::uint32_t first_draw,
+                std::int64_t n, float* noise) {
   ops::Random4 bits[kDraws];
   float values[kDraws][4];
   const std::int64_t draws = (n + 3) / 4;
   for (std::int64_t i = 0; i < draws; ++i) {
-    bits[i] = ops::philox(seed, step, sample, Purpose::noise, first_draw + static_cast<std::uint32_t>(i));
+    bits[i] = ops::philox(seed, step, sample, purpose, first_draw + static_cast<std::uint32_t>(i));
   }
 #pragma omp simd
   for (std::int64_t i = 0; i < draws; ++i) ops::normal4(bits[i], values[i]);
@@ -27,13 +27,14 @@ void draw_block(std::uint64_t seed, std::uint32_t step, std::uint32_t sample, st
 }  // namespace
 
 void draw_noise(Cpu& cpu, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
-                std::int64_t sample_size, float* noise) {
+                std::int64_t sample_size, float* noise, Purpose purpose) {
   const std::int64_t blocks = (sample_size + 4 * kDraws - 1) / (4 * kDraws);  // per sample
   parallel_for(cpu, batch * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) {
       const std::int64_t b = item / blocks, first = item % blocks * 4 * kDraws;
-      draw_block(seed, step, first_sample + static_cast<std::uint32_t>(b), static_cast<std::uint32_t>(first / 4),
-                 std::min(4 * kDraws, sample_size - first), noise + b * sample_size + first);
+      draw_block(seed, step, first_sample + static_cast<std::uint32_t>(b), purpose,
+                 static_cast<std::uint32_t>(first / 4), std::min(4 * kDraws, sample_size - first),
+                 noise + b * sample_size + first);
     }
   });
 }

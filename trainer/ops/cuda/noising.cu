@@ -8,13 +8,13 @@ namespace {
 /// One draw of four values a thread; `blocks` of them make a sample.
 template <bool kVectors>
 __global__ void __launch_bounds__(kBlockThreads)
-    draw_kernel(std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, unsigned blocks,
+    draw_kernel(std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, Purpose purpose, unsigned blocks,
                 std::int64_t sample_size, float* noise) {
   const unsigned b = blockIdx.x / blocks, draw = blockIdx.x % blocks * kBlockThreads + threadIdx.x;
   const std::int64_t element = std::int64_t{draw} * 4;
   if (element >= sample_size) return;
   float values[4];
-  ops::normal4(ops::philox(seed, step, first_sample + b, Purpose::noise, draw), values);
+  ops::normal4(ops::philox(seed, step, first_sample + b, purpose, draw), values);
   float* out = noise + b * sample_size + element;
   if constexpr (kVectors) {
     write(out, values);
@@ -45,12 +45,12 @@ __global__ void __launch_bounds__(kBlockThreads)
 }  // namespace
 
 void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
-                std::int64_t sample_size, float* noise) {
+                std::int64_t sample_size, float* noise, Purpose purpose) {
   if (batch * sample_size <= 0) return;
   const unsigned blocks = blocks_for(sample_size, 4 * kBlockThreads), grid = static_cast<unsigned>(batch) * blocks;
   const bool vectors = sample_size % 4 == 0 && aligned<4>(noise);
   const auto kernel = vectors ? draw_kernel<true> : draw_kernel<false>;
-  kernel<<<grid, kBlockThreads, 0, stream_of(cuda)>>>(seed, step, first_sample, blocks, sample_size, noise);
+  kernel<<<grid, kBlockThreads, 0, stream_of(cuda)>>>(seed, step, first_sample, purpose, blocks, sample_size, noise);
   GPUMONTH_CUDA_LAUNCHED();
 }
 

@@ -1,0 +1,124 @@
+// gpumonth sample CKPT: samples from a checkpoint, on the ranks of the launcher, or alone.
+#include "trainer/sample/sample.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/standard_output.h"
+#include "cli/commands.h"
+#include "comm/launch.h"
+#include "runlog/reader.h"
+#include "runlog/sampling_cost.h"
+#include "trainer/probe/probe.h"
+
+namespace gpumonth::cli {
+namespace {
+
+struct Options {
+  trainer::SampleOptions sample;
+  comm::CommOptions comm{.watchdog_s = 0};
+  std::string model_file, sampler = "ddpm";
+  std::vector<std::string> overrides;
+  bool no_sheet = false;
+};
+
+void print_result(const trainer::SampleResult& result, std::int64_t count) {
+  const runlog::Run log = runlog::read(result.run_log, runlog::Kind::any);
+  const std::string cost = to_text(runlog::sampling_cost(log), log.info);
+  if (!cost.empty()) print("{}\n", cost);
+  print("done: {} samples in {:.4g} s: {}{}; log {}\n", count, result.wall_s, result.samples.string(),
+        result.sheet.empty() ? "" : ", " + result.sheet.string(), result.run_log.string());
+}
+
+void run(Options options) {
+  trainer::SampleOptions& o = options.sample;
+  o.sampler = trainer::sampler_named(options.sampler);
+  o.sheet = !options.no_sheet;
+  const model::ModelConfig model = options.model_file.empty()
+                                       ? trainer::model_of_checkpoint(o.checkpoint)
+                                       : model::load_model(options.model_file, options.overrides);
+  comm::Environment environment;
+  const auto transport = environment.make_transport(options.comm);
+  const trainer::SampleResult result = trainer::sample(model, o, *transport);
+  if (transport->ranks().rank() == 0) print_result(result, o.count);
+}
+
+void add_what(Command command, Options& options) {
+  trainer::SampleOptions& o = options.sample;
+  command.add_option("--weights", o.weights, "ema: their moving average; model: as training left them")
+      .type_name("NAME")
+      .is_member({"ema", "model"})
+      .show_default();
+  const Option model =
+      command.add_option("--model", options.model_file, "model file; by default the configuration in the checkpoint")
+          .type_name("MODEL.toml");
+  command.add_set_option(options.overrides).needs(model);
+  command.add_option("--count", o.count, "samples").type_name("N").range(1, 1 << 24).show_default();
+  command
+      .add_option("--labels", o.labels,
+                  "their labels, again and again; null: the null label; without: every class in turn")
+      .type_name("L,...");
+  command.add_option("--seed", o.seed, "of the noise: the same seed, the same samples").type_name("N").show_default();
+}
+
+void add_how(Command command, Options& options) {
+  trainer::SampleOptions& o = options.sample;
+  command.add_option("--sampler", options.sampler, "ddim: eta 0")
+      .type_name("NAME")
+      .is_member({"ddpm", "ddim"})
+      .show_default();
+  command.add_option("--steps", o.steps, "denoising steps, of the schedule's 1000").type_name("S").show_default();
+  command
+      .add_option("--guidance", o.guidance,
+                  "classifier-free guidance as the reference's cfg_scale, on the first 3 channels; 1: none")
+      .type_name("G")
+      .range(0.0, 1e4)
+      .show_default();
+  command.add_option("--batch", o.batch, "samples that go through the network together")
+      .type_name("B")
+      .range(1, 1 << 20)
+      .show_default();
+  command.add_option("--dtype", o.dtype, "compute type; auto: bf16 where hardware has it")
+      .type_name("TYPE")
+      .is_member({"auto", "fp32", "bf16"})
+      .show_default();
+  command.add_option("--backend", o.backend, "where the model runs; auto: a GPU where there is one")
+      .type_name("BACKEND")
+      .is_member({"auto", "cpu", "cuda"})
+      .show_default();
+  command.add_option("--threads", o.threads, "per rank; 0: this host's cores / ranks on it")
+      .type_name("THREADS")
+      .range(0, 4096)
+      .show_default();
+  command.add_option("--transport", options.comm.transport, "between ranks; nccl: one GPU each")
+      .type_name("NAME")
+      .is_member(comm::transport_names())
+      .show_default();
+}
+
+}  // namespace
+
+void add_sample(Command app) {
+  Command command = app.add_command("sample", "samples from a checkpoint, their contact sheet and their cost");
+  const auto options = std::make_shared<Options>();
+  command.add_option("CKPT", options->sample.checkpoint, "HDF5 with /ema/<name> or /model/<name>, e.g. a checkpoint")
+      .required()
+      .type_name("");
+  command
+      .add_option("-o,--directory", options->sample.directory,
+                  "folder of samples.h5, samples.png and run.h5; {ranks} and {time} are filled in")
+      .type_name("DIR")
+      .show_default();
+  add_what(command, *options);
+  add_how(command, *options);
+  command.add_flag("--no-sheet", options->no_sheet, "no contact sheet");
+  command.footer(
+      "Under mpirun or srun batches are shared out over ranks, and the samples are the same on any number of them.\n"
+      "docs/sampling.md has the formulas, the files and what the log says.\n\n"
+      "  gpumonth sample runs/tiny-1ranks/checkpoint-300.h5 -o runs/samples\n"
+      "  mpirun --bind-to none -n 2 gpumonth sample checkpoint.h5 --count 64 --steps 50 --sampler ddim --guidance 1.5");
+  command.run([options] { run(*options); });
+}
+
+}  // namespace gpumonth::cli

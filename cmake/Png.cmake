@@ -1,0 +1,12 @@
+# PNG::PNG: libpng 1.6 (Debian and Ubuntu: libpng-dev), and GPUMONTH_HAVE_PNG. Optional.
+include_guard()
+set(GPUMONTH_HAVE_PNG OFF)
+if(NOT GPUMONTH_TRAINER OR GPUMONTH_PNG STREQUAL "OFF")
+  return()
+endif()
+find_package(PNG 1.6 QUIET)
+if(PNG_FOUND)
+  set(GPUMONTH_HAVE_PNG ON)
+elseif(GPUMONTH_PNG STREQUAL "ON")
+  message(FATAL_ERROR "GPUMONTH_PNG=ON, but no libpng 1.6 was found: install libpng-dev")
+endif()
