@@ -10,6 +10,8 @@
 #   ranks       2 and 4 NCCL ranks on one GPU against as many MPI ranks on the CPU and against one GPU rank with the whole
 #               batch: loss and gradient norm of each of 20 steps within the tolerances at `tolerance` below
 #   exact       2 NCCL ranks with run.deterministic: the same bits again, with a sharded optimizer, with recompute, and resumed
+#   replay      training and its replay over NCCL in turn, on one GPU and on two where there are two: the same bytes in every
+#               bucket, and the median step within 5 %
 #   bench       jobs/bench_gpu.sh
 #
 #   -o OUT      folder for everything that the steps print and write; default runs/check-gpu. Going on in the same
@@ -17,7 +19,7 @@
 #   -t SECONDS  for this call; default 36000. What does not fit is unfinished: the same command goes on
 #   -d DIR      build directory or unpacked bundle; default this bundle, else build/cuda
 #
-# In calls of ten minutes:  for each of  "doctor tests"  memcheck  racecheck  "ranks exact"  bench:  jobs/check_gpu.sh -t 570 STEP
+# In calls of ten minutes:  for each of  "doctor tests"  memcheck  racecheck  "ranks exact"  replay  bench:  jobs/check_gpu.sh -t 570 STEP
 # Exit status: 0 where every step passed, 1 where one failed, 75 where something is unfinished, 2 for a mistake in the call.
 # A step that cannot run here is reported as skipped with the reason, and is no failure.
 set -uo pipefail
@@ -28,7 +30,7 @@ fail() {
   exit 2
 }
 
-readonly all_steps=(doctor tests memcheck racecheck ranks exact bench)
+readonly all_steps=(doctor tests memcheck racecheck ranks exact replay bench)
 out=runs/check-gpu seconds=36000 dir=$root/build/cuda
 if [[ -x $root/run-tests.sh ]]; then dir=$root; fi
 while getopts o:t:d: option; do
@@ -156,9 +158,9 @@ declare -A tolerance=(
   [cpu-gpu-fp32-loss]=1e-3 [cpu-gpu-fp32-grad_norm]=1e-2 [cpu-gpu-bf16-loss]=2e-2 [cpu-gpu-bf16-grad_norm]=1.5e-1
   [ranks-fp32-loss]=1e-4 [ranks-fp32-grad_norm]=1e-3 [ranks-bf16-loss]=5e-3 [ranks-bf16-grad_norm]=5e-2)
 
-# column FILE NAME: one value of /steps/NAME a line, with all its digits
+# column FILE DATASET: one value a line, with all its digits
 column() {
-  "$(h5dump_program)" -y -w 1 -m %.17g -d "/steps/$2" "$1" |
+  "$(h5dump_program)" -y -w 1 -m %.17g -d "$2" "$1" |
     awk '/DATA \{/ {++data; next} data == 1 && /\}/ {++data} data == 1 {gsub(/[ ,]/, ""); print}'  # attributes follow
 }
 
@@ -184,7 +186,7 @@ trained() {
   }
   local what
   for what in loss grad_norm; do
-    column "$folder/$name"/run*.h5 $what >"$folder/$name.$what"
+    column "$folder/$name"/run*.h5 /steps/$what >"$folder/$name.$what"
     [[ $(wc -l <"$folder/$name.$what") == "$steps" ]] || { echo "$name: its log does not hold $steps steps" && return 1; }
   done
 }
@@ -255,6 +257,59 @@ exact() {
     done
   done
   if ((bad)); then why="not the same bits, see $folder"; fi
+  return $bad
+}
+
+# step_median FILE: of the steps behind three of warm-up, ms
+step_median() {
+  column "$1" /steps/step_time_s | tail -n +4 | sort -g |
+    awk '{t[NR] = 1e3 * $1} END {printf "%.3f", (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2}'
+}
+
+# replayed FOLDER SOURCE NAME RANKS: replays 20 steps of FOLDER/SOURCE over NCCL
+replayed() {
+  local folder=$1 source=$2 name=$3 ranks=$4 launch=()
+  if ((ranks > 1)); then launch=("$mpirun" --bind-to none --oversubscribe -n "$ranks"); fi
+  rm -rf "${folder:?}/$name"
+  limited "${launch[@]}" "$gpumonth" replay "$folder/$source/run.h5" --directory "$folder/$name" --steps 20 --watchdog-s 60 \
+    --transport nccl --allow-shared-gpu >"$folder/$name.log" 2>&1 || {
+    local status=$?
+    tail -n 5 "$folder/$name.log"
+    return $status
+  }
+  grep 'sleeps ended' "$folder/$name.log"
+}
+
+# On a GPU the model is DiT-B's width and depth, so that a step takes milliseconds; emulated ones take long enough, and their
+# times mean nothing, as nothing overlaps.
+replay() {
+  local folder=$out/replay gpus count pair t r bad=0
+  require_programs || return
+  local counts=(1) pairs=(1 2 3) options=(--set model.hidden_size=768 --set model.depth=12 --set model.num_heads=12 --set comm.bucket_mib=25)
+  if [[ ${GPUMONTH_EMULATED_GPUS:-} ]]; then
+    gpus=2 pairs=(1) options=(--set batch.global=4)
+  else
+    gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+  fi
+  if ((gpus > 1)); then counts+=(2); fi
+  for count in "${counts[@]}"; do
+    for pair in "${pairs[@]}"; do
+      local source=trained-$count-$pair name=replayed-$count-$pair
+      trained "$folder" "$source" 20 bf16 cuda "$count" --set run.steps=20 "${options[@]}" &&
+        replayed "$folder" "$source" "$name" "$count" ||
+        { local status=$?; why="$count ranks, pair $pair, did not end, see $folder" && return $status; }
+      if ! cmp -s <(column "$folder/$source/run.h5" /buckets/bytes) <(column "$folder/$name/run.h5" /buckets/bytes); then
+        echo "$count ranks: buckets of other bytes"
+        bad=1
+      fi
+      t=$(step_median "$folder/$source/run.h5") r=$(step_median "$folder/$name/run.h5")
+      awk -v n="$count" -v t="$t" -v r="$r" -v emulated="${GPUMONTH_EMULATED_GPUS:-}" '
+        BEGIN {good = emulated || (t > 0 && (r / t - 1) ^ 2 <= 0.05 ^ 2)
+               printf "%d ranks: trained %.3f ms a step, replayed %.3f, ratio %.4f: %s\n", n, t, r, r / t, good ? "ok" : "FAILED"
+               exit !good}' || bad=1
+    done
+  done
+  if ((bad)); then why="a replay is not its training, see $out/replay.log"; fi
   return $bad
 }
 
