@@ -4,7 +4,9 @@
 #
 #   tests/bench/layer_lengths.sh BUILD [OUT [STEPS [FRAMES [TRAIN_OPTIONS...]]]]      e.g. build/tests runs/lengths 20 1,4,8
 #
-# BUILD holds gpumonth. FRAMES: three numbers of latent frames, the last one is held out; 256 tokens a frame. A width that
+# BUILD holds gpumonth. FRAMES: three numbers of latent frames, the last one is held out; 256 tokens a frame. Every step has
+# as many tokens: what a step costs once, whatever its tokens (packing weights, writing their gradients), would else be put
+# down to the short samples (a fifth of a step of 256 tokens on two cores). A width that
 # takes two cores minutes: hidden_size 384, 6 heads, 4 blocks (DiT-S's blocks), bf16. Anything after that goes to `train`,
 # so that a GPU measures the width of the scenario:
 #   ... build/cuda runs/wide 16 8,16,32 --set model.hidden_size=6144 --set model.num_heads=48 --set model.input_size=64
@@ -16,11 +18,12 @@ build=${1:?usage: layer_lengths.sh BUILD [OUT [STEPS [FRAMES [TRAIN_OPTIONS...]]
 out=${2:-runs/layer-lengths} steps=${3:-20} frames=${4:-1,4,8}
 shift $(($# < 4 ? $# : 4))
 rounds=3
+longest=$(tr ',' '\n' <<<"$frames" | sort -n | tail -n 1)
 mkdir -p "$out"
 for round in $(seq "$rounds"); do
   for f in ${frames//,/ }; do
     "$build/gpumonth" train "$root/configs/runs/dit-s-2.toml" --set model.depth=4 --set "model.frames=$f" \
-      --set batch.global=1 --set run.dtype=bf16 --set "run.steps=$steps" --set checkpoint.at_end=false \
+      --set "batch.global=$((longest / f))" --set run.dtype=bf16 --set "run.steps=$steps" --set checkpoint.at_end=false \
       --set "run.directory=$out/f$f-r$round" --set "run.name=f$f-r$round" "$@" >"$out/f$f-r$round.txt"
   done
 done
