@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/standard_output.h"
+#include "cli/checkpoint_model.h"
 #include "cli/commands.h"
 
 namespace gpumonth::cli {
@@ -13,14 +14,11 @@ namespace {
 
 struct Options {
   trainer::ProbeOptions probe;
-  std::string model_file;
-  std::vector<std::string> overrides;
+  CheckpointModel model;
 };
 
 void run(const Options& options) {
-  const model::ModelConfig model = options.model_file.empty()
-                                       ? trainer::model_of_checkpoint(options.probe.checkpoint)
-                                       : model::load_model(options.model_file, options.overrides);
+  const model::ModelConfig model = options.model.load(options.probe.checkpoint);
   const trainer::ProbeSummary summary = trainer::probe(model, options.probe);
   const std::string norm = options.probe.forward_only ? "" : fmt::format(", gradient norm {:.9g}", summary.grad_norm);
   print("{} samples, mean loss {:.9g}{}; written to {}\n", summary.samples, summary.mean_loss, norm,
@@ -35,10 +33,7 @@ void add_probe(Command app) {
   command.add_option("CKPT", options->probe.checkpoint, "HDF5 with /model/<name>, e.g. a checkpoint")
       .required()
       .type_name("");
-  const Option model =
-      command.add_option("--model", options->model_file, "model file; by default the configuration in the checkpoint")
-          .type_name("MODEL.toml");
-  command.add_set_option(options->overrides).needs(model);
+  options->model.add_to(command);
   command.add_option("--batch", options->probe.batch, "HDF5 with /x_start, /noise, /t, /y")
       .required()
       .type_name("B.h5");

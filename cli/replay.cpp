@@ -7,7 +7,6 @@
 #include "cli/commands.h"
 #include "cli/what_if.h"
 #include "comm/launch.h"
-#include "machine/time_slice.h"
 #include "runlog/reader.h"
 #include "runlog/summary.h"
 #include "trainer/replay/replay_run.h"
@@ -47,7 +46,6 @@ int run(Options options) {
   options.replay.adds = options.reduce == "sum";
   replay::set_stragglers(options.replay.changes, options.stragglers);
   if (options.compute == "busy") options.replay.compute = trainer::ComputeStandIn::busy;
-  machine::ask_for_short_turns();  // as a training does
   comm::Environment environment;
   const auto transport = environment.make_transport(options.comm);
   trainer::watch_stop_signals();

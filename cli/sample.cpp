@@ -6,11 +6,11 @@
 #include <memory>
 
 #include "base/standard_output.h"
+#include "cli/checkpoint_model.h"
 #include "cli/commands.h"
 #include "comm/launch.h"
 #include "runlog/reader.h"
 #include "runlog/sampling_cost.h"
-#include "trainer/probe/probe.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -18,8 +18,8 @@ namespace {
 struct Options {
   trainer::SampleOptions sample;
   comm::CommOptions comm{.watchdog_s = 0};
-  std::string model_file, sampler = "ddpm";
-  std::vector<std::string> overrides;
+  CheckpointModel model;
+  std::string sampler = "ddpm";
   bool no_sheet = false;
 };
 
@@ -35,9 +35,7 @@ void run(Options options) {
   trainer::SampleOptions& o = options.sample;
   o.sampler = trainer::sampler_named(options.sampler);
   o.sheet = !options.no_sheet;
-  const model::ModelConfig model = options.model_file.empty()
-                                       ? trainer::model_of_checkpoint(o.checkpoint)
-                                       : model::load_model(options.model_file, options.overrides);
+  const model::ModelConfig model = options.model.load(o.checkpoint);
   comm::Environment environment;
   const auto transport = environment.make_transport(options.comm);
   const trainer::SampleResult result = trainer::sample(model, o, *transport);
@@ -50,10 +48,7 @@ void add_what(Command command, Options& options) {
       .type_name("NAME")
       .is_member({"ema", "model"})
       .show_default();
-  const Option model =
-      command.add_option("--model", options.model_file, "model file; by default the configuration in the checkpoint")
-          .type_name("MODEL.toml");
-  command.add_set_option(options.overrides).needs(model);
+  options.model.add_to(command);
   command.add_option("--count", o.count, "samples").type_name("N").range(1, 1 << 24).show_default();
   command
       .add_option("--labels", o.labels,

@@ -6,7 +6,6 @@
 #include "base/standard_output.h"
 #include "cli/commands.h"
 #include "comm/launch.h"
-#include "machine/time_slice.h"
 #include "runlog/reader.h"
 #include "runlog/summary.h"
 #include "trainer/backend.h"
@@ -55,7 +54,6 @@ void print_result(const Options& options, const trainer::TrainResult& result) {
 /// The exit code. Only rank 0 has kStopped: a launcher that ends the others at the first code that is not 0 must not
 /// end the one that speaks.
 int run(const Options& options) {
-  machine::ask_for_short_turns();  // first: threads started before have them not
   comm::Environment environment;
   const int world = comm::detect_launch().size;
   const trainer::RunConfig config = trainer::load_run(options.file, options.overrides, world);

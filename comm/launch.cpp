@@ -15,6 +15,7 @@
 #include "comm/abort.h"
 #include "comm/mpi_check.h"
 #include "comm/mpi_state.h"
+#include "machine/time_slice.h"
 
 namespace gpumonth::comm {
 namespace {
@@ -66,7 +67,7 @@ std::string idle_slurm_tasks(const Launch& launch) {
       tasks, nodes, nodes == 1 ? "" : "s");
 }
 
-Environment::Environment() : exceptions_(std::uncaught_exceptions()) {}
+Environment::Environment() : exceptions_(std::uncaught_exceptions()) { machine::ask_for_short_turns(); }
 
 Environment::~Environment() {
   if (std::uncaught_exceptions() == exceptions_ && mpi_is_running()) MPI_Finalize();

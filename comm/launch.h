@@ -38,7 +38,8 @@ struct CommOptions {
 };
 
 /// Initialises MPI where it is needed, and finalises it, unless an exception is passing through: then the
-/// other ranks are not there to finalise with, and main calls fail().
+/// other ranks are not there to finalise with, and main calls fail(). Asks for short turns of the cores
+/// (machine/time_slice.h) before there are other threads: a rank waits for ranks.
 class Environment {
  public:
   Environment();

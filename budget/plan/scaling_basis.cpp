@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "scaling/curve_csv.h"
@@ -30,16 +31,11 @@ Runs counting(const Runs& group) {
   return kept;
 }
 
-runlog::Origin best_kind(const Runs& group) {
-  return (*std::min_element(group.begin(), group.end(),
-                            [](const auto* a, const auto* b) { return a->origin < b->origin; }))
-      ->origin;
-}
-
-runlog::Origin worst_kind(const Runs& group) {
-  return (*std::max_element(group.begin(), group.end(),
-                            [](const auto* a, const auto* b) { return a->origin < b->origin; }))
-      ->origin;
+/// The best and the worst.
+std::pair<runlog::Origin, runlog::Origin> kinds_between(const Runs& group) {
+  const auto [best, worst] = std::minmax_element(group.begin(), group.end(),
+                                                 [](const auto* a, const auto* b) { return a->origin < b->origin; });
+  return {(*best)->origin, (*worst)->origin};
 }
 
 /// A curve that something was measured on comes before one that was replayed or simulated alone, then more rank counts,
@@ -48,7 +44,7 @@ bool says_more(const Runs& a, const Runs& b) {
   const auto key = [](const Runs& group) {
     std::set<int> ranks;
     for (const auto* run : group) ranks.insert(run->ranks);
-    return std::tuple(-static_cast<int>(best_kind(group)), ranks.size(), *ranks.rbegin());
+    return std::tuple(-static_cast<int>(kinds_between(group).first), ranks.size(), *ranks.rbegin());
   };
   return key(a) > key(b);
 }
@@ -79,7 +75,7 @@ std::string kinds_of(const Runs& group) {
 void note_choice(const std::vector<Runs>& curves, std::vector<std::string>& notes) {
   if (curves.size() < 2) return;
   const Runs &taken = curves[0], &other = curves[1];
-  const bool by_kind = best_kind(taken) != best_kind(other);
+  const bool by_kind = kinds_between(taken).first != kinds_between(other).first;
   notes.push_back(
       fmt::format("scaling: of {} curves that of {} ({} on the {}) is taken, {}; not that of {} ({} on the {})",
                   curves.size(), taken.front()->path, kinds_of(taken), taken.front()->device_name,
@@ -131,7 +127,7 @@ ScalingBasis from_runs(const Scenario& s, const std::vector<Efficiency>& all, co
   basis.recompute = group.front()->hardware_over_model_flops;
   const auto& run = *group.front();
   const std::string kinds = scaling::kinds_text(placed(group));
-  basis.tag = std::max(basis.tag, tag_of(worst_kind(group)));
+  basis.tag = std::max(basis.tag, tag_of(kinds_between(group).second));
   basis.source =
       fmt::format("fit of {} run logs{} of {} on {} .. {} x {}", group.size(), kinds.empty() ? "" : " (" + kinds + ")",
                   run.model_name, basis.reference, curve.points.back().ranks, run.device_name);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "trainer/ops/attention.h"
+#include "trainer/ops/cpu/dense_heads.h"
 #include "trainer/ops/cpu/onednn.h"
 #include "trainer/ops/cpu/softmax_rows.h"
 
@@ -20,13 +21,12 @@ class TiledHead {
   /// Tiles of at most `longest` by `longest`, all of one size but the last of a row or column.
   TiledHead(const AttentionShape& a, std::int64_t longest)
       : t_(a.tokens), d_(a.head_dim), h_(a.heads * d_), edge_(even_edge(t_, longest)),
-        scale_(1.0f / std::sqrt(static_cast<float>(d_))), s_(edge_ * edge_), p_(edge_ * edge_), q_(t_ * d_),
-        k_(q_.size()), v_(q_.size()), sum_(q_.size()), rows_(t_) {
+        scale_(1.0f / std::sqrt(static_cast<float>(d_))), s_(edge_ * edge_), p_(edge_ * edge_), dense_(a, 1),
+        sum_(t_ * d_), rows_(t_) {
     const std::int64_t sizes[] = {edge_, (t_ - 1) % edge_ + 1};
     for (const std::int64_t r : sizes)
       for (const std::int64_t c : sizes) products_.push_back(products(r, c));
     if (!a.backward) return;
-    d_out_.resize(q_.size());
     dots_.resize(t_);
     dk_.resize(edge_ * d_);
     dv_.resize(edge_ * d_);
@@ -34,20 +34,20 @@ class TiledHead {
 
   /// Pointers to the head's first column: qkv (tokens, 3 heads d), out (tokens, heads d), lse (tokens).
   void forward(const T* qkv, T* out, float* lse) {
-    gather_qkv(qkv);
+    dense_.gather_qkv(qkv);
     std::fill(rows_.begin(), rows_.end(), SoftmaxRow{});
     std::fill(sum_.begin(), sum_.end(), 0.0f);
     for (std::int64_t row = 0; row < t_; row += edge_) {
       for (std::int64_t column = 0; column < t_; column += edge_) {
         Products& products = at(row, column);
-        products.outer.run(q_.data() + row * d_, k_.data() + column * d_, s_.data());
+        products.outer.run(dense_.q.data() + row * d_, dense_.k.data() + column * d_, s_.data());
         for (std::int64_t r = 0; r < size(row); ++r) {
           const float kept = rows_[row + r].add(size(column), scale_, s_.data() + r * edge_, p_.data() + r * edge_);
           float* sum = sum_.data() + (row + r) * d_;
           if (kept != 1.0f)
             for (std::int64_t i = 0; i < d_; ++i) sum[i] *= kept;
         }
-        products.inner.run(p_.data(), v_.data() + column * d_, sum_.data() + row * d_);
+        products.inner.run(p_.data(), dense_.v.data() + column * d_, sum_.data() + row * d_);
       }
     }
     for (std::int64_t r = 0; r < t_; ++r) {
@@ -58,9 +58,9 @@ class TiledHead {
 
   /// The same, and dout (tokens, heads d), dqkv (tokens, 3 heads d).
   void backward(const T* qkv, const T* out, const float* lse, const T* dout, T* dqkv) {
-    gather_qkv(qkv);
-    gather(dout, h_, d_out_);
-    for (std::int64_t r = 0; r < t_; ++r) dots_[r] = row_dot(d_, out + r * h_, d_out_.data() + r * d_);
+    dense_.gather_qkv(qkv);
+    dense_.gather_d_out(dout);
+    for (std::int64_t r = 0; r < t_; ++r) dots_[r] = row_dot(d_, out + r * h_, dense_.d_out.data() + r * d_);
     std::fill(sum_.begin(), sum_.end(), 0.0f);
     for (std::int64_t column = 0; column < t_; column += edge_) {
       std::fill(dk_.begin(), dk_.end(), 0.0f);
@@ -102,25 +102,16 @@ class TiledHead {
     return products_[(row + edge_ >= t_ ? 2 : 0) + (column + edge_ >= t_ ? 1 : 0)];
   }
 
-  /// Dense (tokens, d) from rows `stride` elements apart.
-  void gather(const T* from, std::int64_t stride, std::vector<T>& to) const {
-    for (std::int64_t r = 0; r < t_; ++r) std::copy_n(from + r * stride, d_, to.data() + r * d_);
-  }
-  void gather_qkv(const T* qkv) {
-    gather(qkv, 3 * h_, q_);
-    gather(qkv + h_, 3 * h_, k_);
-    gather(qkv + 2 * h_, 3 * h_, v_);
-  }
-
   /// Adds the tile's part to dK, dV and, in sum_, to dQ.
   void backward_tile(std::int64_t row, std::int64_t column, const float* lse) {
     Products& products = at(row, column);
-    const T *q = q_.data() + row * d_, *k = k_.data() + column * d_, *d_out = d_out_.data() + row * d_;
+    const T *q = dense_.q.data() + row * d_, *k = dense_.k.data() + column * d_,
+            *d_out = dense_.d_out.data() + row * d_;
     products.outer.run(q, k, s_.data());
     for (std::int64_t r = 0; r < size(row); ++r)
       probability_row(size(column), scale_, lse[row + r], s_.data() + r * edge_, p_.data() + r * edge_);
     products.transposed.run(p_.data(), d_out, dv_.data());
-    products.outer.run(d_out, v_.data() + column * d_, s_.data());
+    products.outer.run(d_out, dense_.v.data() + column * d_, s_.data());
     for (std::int64_t r = 0; r < size(row); ++r)
       score_gradient_row(size(column), scale_, dots_[row + r], s_.data() + r * edge_, p_.data() + r * edge_);
     products.inner.run(p_.data(), k, sum_.data() + row * d_);
@@ -132,7 +123,7 @@ class TiledHead {
   std::vector<Products> products_;    // of a tile (edge, edge), (edge, last), (last, edge), (last, last)
   std::vector<float> s_;              // (edge, edge) scores, then gradient of the probabilities
   std::vector<T> p_;                  // (edge, edge) probabilities, then gradient of the scores
-  std::vector<T> q_, k_, v_, d_out_;  // (tokens, d) dense: oneDNN's fast kernels want them so
+  DenseHeads<T> dense_;               // of one head
   std::vector<float> sum_, dk_, dv_;  // (tokens, d) out or dQ; (edge, d)
   std::vector<SoftmaxRow> rows_;      // (tokens)
   std::vector<float> dots_;           // (tokens) of out and its gradient
