@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/normal.h"
 #include "base/shipped.h"
 #include "budget/formulas/quantities.h"
 #include "budget/plan/goodput.h"
@@ -12,8 +13,6 @@ namespace gpumonth::budget {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double kQuantile95 = 1.6448536269514722;  // of the normal distribution: low and high are 5 % and 95 %
 
 /// Share of the time that goes forward on the recipe's GPUs, all inputs at their medians.
 double median_goodput(const Scenario& s) {
@@ -56,7 +55,8 @@ std::optional<Bill> bill_of(const Scenario& s) {
   const double u = std::sqrt(flop.low * flop.high) / (s.at("hardware.peak_flops_per_s").low * seconds);
   if (!(u < 1))
     user_error("{}: its FLOPs are {:.3g} times what its GPUs can do in disclosed.gpu_hours: check both", s.path, u);
-  const double spread = std::log(flop.high / flop.low) / (2 * kQuantile95) / (1 - u);  // d logit = d log u / (1 - u)
+  // low and high are 5 % and 95 %; d logit = d log u / (1 - u)
+  const double spread = std::log(flop.high / flop.low) / (2 * kZ95) / (1 - u);
   return Bill{s.path, s.family, s.utilisation_class, std::log(u / (1 - u)), spread * spread};
 }
 

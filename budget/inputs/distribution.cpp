@@ -11,8 +11,6 @@
 namespace gpumonth::budget {
 namespace {
 
-constexpr double kZ95 = 1.6448536269514722;  // 95 % quantile of the normal distribution
-
 /// To the scale on which the distribution is normal (or uniform), and back.
 double to_scale(DistributionShape shape, double x) {
   if (shape == DistributionShape::lognormal || shape == DistributionShape::log_uniform) return std::log(x);
