@@ -20,7 +20,7 @@ struct Options {
   comm::CommOptions comm{.watchdog_s = 0};
   CheckpointModel model;
   std::string sampler = "ddpm";
-  bool no_sheet = false;
+  bool no_sheet = false, no_gemm_peak = false;
 };
 
 void print_result(const trainer::SampleResult& result, std::int64_t count) {
@@ -35,6 +35,7 @@ void run(Options options) {
   trainer::SampleOptions& o = options.sample;
   o.sampler = trainer::sampler_named(options.sampler);
   o.sheet = !options.no_sheet;
+  o.measure_gemm_peak = !options.no_gemm_peak;
   const model::ModelConfig model = options.model.load(o.checkpoint);
   comm::Environment environment;
   const auto transport = environment.make_transport(options.comm);
@@ -108,6 +109,8 @@ void add_sample(Command app) {
   add_what(command, *options);
   add_how(command, *options);
   command.add_flag("--no-sheet", options->no_sheet, "no contact sheet");
+  command.add_flag("--no-gemm-peak", options->no_gemm_peak,
+                   "do not measure the matrix product rate at start (about 1 s)");
   command.footer(
       "Under mpirun or srun batches are shared out over ranks, and the samples are the same on any number of them.\n"
       "docs/sampling.md has the formulas, the files and what the log says.\n\n"

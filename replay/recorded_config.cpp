@@ -1,5 +1,8 @@
 #include "replay/recorded_config.h"
 
+#include <fmt/format.h>
+
+#include <map>
 #include <sstream>
 
 #include "base/error.h"
@@ -55,6 +58,36 @@ RecordedConfig recorded_config(const runlog::Run& run) {
     user_error("{}: says {} parameters, and the model of its config_toml has {}: replay a log of gpumonth train",
                run.path, run.info.parameters, parameters);
   return c;
+}
+
+std::string with_communication(const std::string& config_toml, const RecordedConfig& config) {
+  std::map<std::string, std::string> values = {{"bucket_mib", fmt::format("{}", config.bucket_mib)},
+                                               {"wire", fmt::format("\"{}\"", config.wire)},
+                                               {"sharding", fmt::format("\"{}\"", config.sharding)}};
+  std::istringstream lines(config_toml);
+  std::string out, table, line;
+  const auto add_missing = [&] {
+    if (table != "comm") return;
+    for (const auto& [key, value] : values) out += key + " = " + value + "\n";
+    values.clear();
+  };
+  while (std::getline(lines, line)) {
+    const std::string text = trimmed(line);
+    const std::string key = trimmed(text.substr(0, text.find('=')));
+    if (text.starts_with("[")) {
+      add_missing();
+      table = text.substr(1, text.find(']') - 1);
+    } else if (table == "comm" && values.contains(key)) {
+      line = key + " = " + values.extract(key).mapped();
+    }
+    out += line + "\n";
+  }
+  if (table != "comm" && !values.empty()) {
+    out += "\n[comm]\n";
+    table = "comm";
+  }
+  add_missing();
+  return out;
 }
 
 }  // namespace gpumonth::replay

@@ -21,5 +21,8 @@ struct RecordedConfig {
 
 /// Throws UserError: no [model] in config_toml, or one with another number of parameters than the log says.
 RecordedConfig recorded_config(const runlog::Run& run);
+/// `config_toml` with the values of [comm] that `config` has: what a log of other buckets, wire or sharding says of itself.
+/// Keys that are not there are added.
+std::string with_communication(const std::string& config_toml, const RecordedConfig& config);
 
 }  // namespace gpumonth::replay

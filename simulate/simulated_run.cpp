@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
-/// Device, versions and configuration stay the recorded run's.
+/// Device, versions and configuration stay the recorded run's, but for how gradients travel.
 runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& cluster_words) {
   runlog::RunInfo info = plan.recording.info;
   const std::string changes = replay::to_text(plan.changes);
@@ -23,6 +23,7 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
   info.source_changes =
       fmt::format("{}{}{} ranks on {}; ready times of buckets {}", changes, changes.empty() ? "" : "; ",
                   job.shape.ranks(), cluster_words, plan.recording.ready.estimated ? "estimated" : "measured");
+  info.config_toml = replay::with_communication(info.config_toml, replay::changed(plan.recording.config, plan.changes));
   info.world_size = job.shape.ranks();
   info.global_batch = job.batch_per_rank * job.shape.ranks();
   info.transport = "simulated";

@@ -90,3 +90,12 @@ TEST_CASE("keys of other versions do not matter, and those that are missing have
   CHECK(c.sharding == "none");
   CHECK(c.model.num_classes == 10);
 }
+
+TEST_CASE("a configuration says how gradients travel now, and nothing else of it changes") {
+  RecordedConfig c;
+  c.bucket_mib = 16, c.wire = "bf16", c.sharding = "optimizer";
+  CHECK(with_communication("[comm]\nwire = \"fp32\"\nwatchdog_s = 300.0\n\n[log]\nwire = 1\n", c) ==
+        "[comm]\nwire = \"bf16\"\nwatchdog_s = 300.0\n\nbucket_mib = 16\nsharding = \"optimizer\"\n[log]\nwire = 1\n");
+  CHECK(with_communication("[run]\nname = \"x\"\n", c) ==
+        "[run]\nname = \"x\"\n\n[comm]\nbucket_mib = 16\nsharding = \"optimizer\"\nwire = \"bf16\"\n");
+}

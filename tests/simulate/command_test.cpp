@@ -1,6 +1,8 @@
 // gpumonth simulate as a user runs it.
 #include "tests/command.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "runlog/reader.h"
@@ -71,6 +73,12 @@ TEST_CASE("a sharded optimizer is a what-if") {
   CHECK_THAT(result.out, contains("one all-gather"));  // the log is of CPU ranks
   CHECK(runlog::read(recorded.out + "/simulated-n16.h5").info.source_changes.starts_with("sharding optimizer; 16 "));
   CHECK(run_command(recorded.command(kDgx, "--ranks 32 --sharding gradients")).exit_code == 2);
+  // and an export of it does not call its buckets all-reduces
+  const std::string trace = recorded.out + "/trace.json";
+  REQUIRE(run_command(fmt::format("{} export {}/simulated-n16.h5 --perfetto {}", GPUMONTH_BINARY, recorded.out, trace))
+              .exit_code == 0);
+  CHECK(run_command("grep -q reduce-scatter " + trace).exit_code == 0);
+  CHECK(run_command("grep -q all-reduce " + trace).exit_code == 1);
 }
 
 TEST_CASE("a cluster's keys are documented") {

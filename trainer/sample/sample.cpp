@@ -96,6 +96,7 @@ RunConfig config_of(const SampleOptions& o, const model::ModelConfig& model, com
   c.run.deterministic = true;  // the same samples on every GPU
   c.batch.global = o.batch * transport.ranks().size();
   c.comm.transport = transport.name();
+  c.log.measure_gemm_peak = o.measure_gemm_peak;
   c.checkpoint.at_end = false;
   return c;
 }

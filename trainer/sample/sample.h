@@ -25,6 +25,7 @@ struct SampleOptions {
   std::string dtype = "auto", backend = "auto";
   int threads = 0;  ///< per rank; 0: this host's cores / ranks on it
   bool sheet = true;
+  bool measure_gemm_peak = true;  ///< as log.measure_gemm_peak
 };
 
 struct SampleResult {
