@@ -1,9 +1,10 @@
 #include "budget/class_utilisation.h"
 
 #include <algorithm>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <map>
+
+#include "base/sampling_distributions.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -104,8 +105,8 @@ std::optional<ClassUtilisation> class_utilisation(const std::vector<Bill>& bills
   if (result.families < kFewestFamilies) return std::nullopt;
   const double between = variance_between(effects);
   const Pooled pooled = pool(effects, between);
-  const boost::math::students_t t(static_cast<double>(result.families) - 1);
-  const double reach = boost::math::quantile(t, 0.95) * std::sqrt(between + within + pooled.variance);
+  const double reach = students_t_quantile(static_cast<double>(result.families) - 1, 0.95) *
+                       std::sqrt(between + within + pooled.variance);
   result.between = std::sqrt(between);
   result.within = std::sqrt(within);
   result.low = of_logit(pooled.mean - reach);

@@ -65,16 +65,14 @@ Quantity measured(double value, const char* unit, const std::string& source) {
 
 void fit(const Level& level, const std::vector<Measured>& all, const Cluster& cluster, const std::string& source,
          Link& link) {
-  Eigen::MatrixXd a(std::ssize(all), 2);
-  Eigen::VectorXd b(std::ssize(all));
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const Measured& m = all[i];
-    const auto row = static_cast<Eigen::Index>(i);
-    a(row, 0) = m.traffic.*level.hops / m.seconds;
-    a(row, 1) = m.traffic.*level.share * m.bytes / m.seconds;
-    b[row] = 1 - (&level == &kBetween ? inside_part_s(m, cluster) / m.seconds : 0);
+  std::vector<std::vector<double>> columns(2);
+  std::vector<double> b;
+  for (const Measured& m : all) {
+    columns[0].push_back(m.traffic.*level.hops / m.seconds);
+    columns[1].push_back(m.traffic.*level.share * m.bytes / m.seconds);
+    b.push_back(1 - (&level == &kBetween ? inside_part_s(m, cluster) / m.seconds : 0));
   }
-  const Eigen::VectorXd x = scaling::non_negative_least_squares(a, b);
+  const std::vector<double> x = scaling::non_negative_least_squares(columns, b);
   if (!(x[1] > 0))
     user_error(
         "--calibrate: no bandwidth {} follows from {} (sizes of {} bytes or more count): measure more and larger "

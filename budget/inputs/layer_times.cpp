@@ -4,7 +4,6 @@
 
 #include <Eigen/Dense>
 #include <algorithm>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <random>
 #include <set>
@@ -12,6 +11,7 @@
 #include "base/block_length.h"
 #include "base/error.h"
 #include "base/quantile.h"
+#include "base/sampling_distributions.h"
 #include "budget/inputs/block_flops.h"
 #include "scaling/bootstrap.h"
 
@@ -97,7 +97,7 @@ double error_of_residuals(const Points& points, const LayerCoefficients& fitted)
   double squares = 0;
   for (const auto& [tokens, seconds] : points) squares += std::pow(fitted.seconds(tokens) / seconds - 1, 2);
   const double freedom = static_cast<double>(points.size()) - 2;
-  return boost::math::quantile(boost::math::students_t(freedom), 0.95) * std::sqrt(squares / freedom);
+  return students_t_quantile(freedom, 0.95) * std::sqrt(squares / freedom);
 }
 
 std::string names_of(const std::vector<LayerLog>& logs) {

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <boost/math/distributions/fisher_f.hpp>
 #include <boost/math/distributions/non_central_f.hpp>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <exception>
+
+#include "base/sampling_distributions.h"
 
 namespace gpumonth::scaling {
 namespace {
@@ -26,13 +27,11 @@ double satterthwaite(const Eigen::VectorXd& cell_contrast, const std::vector<Noi
 
 }  // namespace
 
-double ContrastError::t(double confidence) const {
-  return boost::math::quantile(boost::math::students_t(freedom), 0.5 + confidence / 2);
-}
+double ContrastError::t(double confidence) const { return students_t_quantile(freedom, 0.5 + confidence / 2); }
 
 double ContrastError::p_value(double difference) const {
   const double t = std::abs(difference) / standard_error;
-  return 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(freedom), t));
+  return 2 * students_t_upper(freedom, t);
 }
 
 ContrastError contrast_error(const Eigen::VectorXd& contrast, const std::vector<NoiseComponent>& noise) {

@@ -1,9 +1,10 @@
 #include "scaling/compare/noise.h"
 
 #include <algorithm>
-#include <boost/math/distributions/chi_squared.hpp>
 #include <cmath>
 #include <map>
+
+#include "base/sampling_distributions.h"
 
 namespace gpumonth::scaling {
 namespace {
@@ -44,7 +45,7 @@ double bartlett(const std::vector<Cell>& cells) {
   if (count < 2) return 1;
   const double statistic =
       (freedom * std::log(squares / freedom) - logs) / (1 + (inverse - 1 / freedom) / (3 * (count - 1)));
-  return boost::math::cdf(boost::math::complement(boost::math::chi_squared(count - 1), std::max(0.0, statistic)));
+  return chi_squared_upper(count - 1, std::max(0.0, statistic));
 }
 
 }  // namespace

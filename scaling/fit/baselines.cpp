@@ -2,7 +2,6 @@
 
 #include <ceres/ceres.h>
 
-#include <Eigen/Dense>
 #include <array>
 #include <cmath>
 #include <limits>

@@ -1,13 +1,13 @@
 #include "scaling/fit/components.h"
 
 #include <algorithm>
-#include <boost/math/distributions/chi_squared.hpp>
 #include <cmath>
 #include <map>
 
 #include "base/normal.h"
 #include "base/quantile.h"
 #include "base/random.h"
+#include "base/sampling_distributions.h"
 #include "scaling/fit/component_data.h"
 #include "scaling/fit/nnls.h"
 
@@ -27,15 +27,15 @@ double ranks_per_host(const ComponentData& d) { return static_cast<double>(d.ran
 void estimate_compute(const std::vector<ComponentData>& all, ComponentEstimate& e) {
   const bool batch = varies(all, [](const auto& d) { return d.batch_per_rank; });
   const bool share = varies(all, ranks_per_host);
-  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(std::ssize(all), 3);
-  for (Eigen::Index i = 0; i < a.rows(); ++i) {
-    const auto& d = all[static_cast<std::size_t>(i)];
+  std::vector<std::vector<double>> columns(3, std::vector<double>(all.size()));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto& d = all[i];
     const double measured = d.compute_s;
-    a(i, 0) = d.batch_per_rank / measured;
-    if (batch) a(i, 1) = 1 / measured;
-    if (share) a(i, 2) = d.batch_per_rank * std::log2(ranks_per_host(d)) / measured;
+    columns[0][i] = d.batch_per_rank / measured;
+    if (batch) columns[1][i] = 1 / measured;
+    if (share) columns[2][i] = d.batch_per_rank * std::log2(ranks_per_host(d)) / measured;
   }
-  const Eigen::VectorXd x = non_negative_least_squares(a, Eigen::VectorXd::Ones(a.rows()));
+  const std::vector<double> x = non_negative_least_squares(columns, std::vector<double>(all.size(), 1.0));
   e.c1_s = x[0];
   e.c0_s = x[1];
   e.c2_s = x[2];
@@ -50,21 +50,20 @@ RingTerms ring(double members, double bytes) {
 }
 
 void estimate_all_reduce(const std::vector<ComponentData>& all, ComponentEstimate& e) {
-  std::vector<std::array<double, 4>> rows;
+  std::vector<std::vector<double>> columns(4);
   for (const auto& d : all) {
     if (d.ranks < 2) continue;
     for (const auto& b : d.buckets) {
       const double measured = b.duration_s;
       if (!(measured > 0)) continue;
       const RingTerms in = ring(ranks_per_host(d), b.bytes), across = ring(d.hosts, b.bytes);
-      rows.push_back({in.latency / measured, in.bytes / measured, across.latency / measured, across.bytes / measured});
+      std::size_t j = 0;
+      for (const double term : {in.latency, in.bytes, across.latency, across.bytes})
+        columns[j++].push_back(term / measured);
     }
   }
-  if (rows.empty()) return;
-  Eigen::MatrixXd a(std::ssize(rows), 4);
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    for (std::size_t j = 0; j < 4; ++j) a(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = rows[i][j];
-  const Eigen::VectorXd x = non_negative_least_squares(a, Eigen::VectorXd::Ones(a.rows()));
+  if (columns[0].empty()) return;
+  const std::vector<double> x = non_negative_least_squares(columns, std::vector<double>(columns[0].size(), 1.0));
   e.alpha_s = x[0];
   e.s_per_byte = x[1];
   e.host_alpha_s = x[2];
@@ -85,7 +84,7 @@ void estimate_stragglers(const std::vector<ComponentData>& all, ComponentEstimat
 }
 
 double draw_chi_squared(double freedom, std::mt19937_64& random) {
-  return boost::math::quantile(boost::math::chi_squared(freedom), unit_interval(random()));
+  return chi_squared_quantile(freedom, unit_interval(random()));
 }
 
 /// One draw of the spread between ranks given the squares (generalised confidence interval of a variance

@@ -13,7 +13,7 @@
 // (fault, k), as K does not depend on f. A forecast is the mixture of the conditional normals.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Cholesky>
 #include <vector>
 
 #include "scaling/fit/mean_functions.h"
