@@ -64,7 +64,8 @@ std::string three_inputs(const budget::Budget& budget) {
   return "<p>It hangs on</p>\n<ol>" + items + "</ol>\n";
 }
 
-/// Of each kind, also where there is none: how many inputs the last rung rests on, and their share of the variance.
+/// Of each kind, also where there is none: how many inputs the last rung rests on, and their share of the variance. Only
+/// what nobody replayed or simulated goes unsaid: most have not.
 std::string kinds_of_inputs(const budget::Budget& budget) {
   using budget::Tag;
   std::map<Tag, int> inputs;
@@ -73,6 +74,7 @@ std::string kinds_of_inputs(const budget::Budget& budget) {
   for (const auto& [share, tag] : budget.months_shares) shares[tag] += share.first_order;
   std::string out;
   for (const Tag tag : {Tag::measured, Tag::replayed, Tag::simulated, Tag::fitted, Tag::published, Tag::assumed}) {
+    if (inputs[tag] == 0 && (tag == Tag::replayed || tag == Tag::simulated)) continue;
     const std::string share =
         budget.months_shares.empty() ? "" : fmt::format(", {:.0f} % of the variance", 100 * shares[tag]);
     out += fmt::format("<span class=\"kind\">{} {} input{}{}</span>\n", html::tag(tag), inputs[tag],

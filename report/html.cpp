@@ -30,7 +30,7 @@ p { margin: 6px 0 12px; max-width: 46em; }
 .kind { white-space: nowrap; margin-right: 12px; }
 .caution { border-left: 3px solid #c0563f; padding: 2px 0 2px 12px; margin: 14px 0 0; font-size: 14px; }
 .side { table-layout: fixed; }
-.side th:nth-child(1) { width: 15%; } .side th:nth-child(2) { width: 27%; } .side th:nth-child(4) { width: 21%; }
+.side th:nth-child(1) { width: 12%; } .side th:nth-child(2) { width: 20%; } .side th:nth-child(4) { width: 17%; } .side th:nth-child(5) { width: 14%; }
 .side td:nth-child(1) { white-space: normal; font-weight: 600; }
 .side td { overflow-wrap: anywhere; }
 .side .n { white-space: normal; } .side b { white-space: nowrap; }
