@@ -178,9 +178,8 @@ void attention(const ops::AttentionShape& s) {
       bench.add("attention forward", static_cast<double>(8 * n + 4 * rows),
                 [&] { by.forward(qkv.as<bf16>(), out.get(), lse.get()); });
     if (by.backward)
-      bench.add("attention backward", static_cast<double>(16 * n + 4 * rows), [&] {
-        by.backward(qkv.as<bf16>(), out.get(), lse.get(), dout.as<bf16>(), dqkv.get());
-      });
+      bench.add("attention backward", static_cast<double>(16 * n + 4 * rows),
+                [&] { by.backward(qkv.as<bf16>(), out.get(), lse.get(), dout.as<bf16>(), dqkv.get()); });
   };
   add("whole heads", {ops::whole_attention_forward(cuda, s), ops::whole_attention_backward(cuda, s), "", ""});
   add("library", ops::make_fused_attention(cuda, s));

@@ -93,7 +93,8 @@ struct RightRows {
 
 /// s += l r^T, 16 columns of both, from column `column` of r. left: [16 rows][of the lane].
 template <int kWidth>
-__device__ void add_block_product(Tile& s, const std::uint32_t (&left)[2][4], const RightRows<kWidth>& right, int column) {
+__device__ void add_block_product(Tile& s, const std::uint32_t (&left)[2][4], const RightRows<kWidth>& right,
+                                  int column) {
 #pragma unroll
   for (int n = 0; n < 4; n += 2) {
     std::uint32_t r[4];

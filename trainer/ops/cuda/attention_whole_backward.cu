@@ -213,7 +213,7 @@ __global__ void __launch_bounds__(kBackwardThreads, 1)
   start_queries(0);
   start_statistics(memory, head, tokens, out, lse, dout);
 
-    const int first_key = warp_of_block() * kBlockRows;
+  const int first_key = warp_of_block() * kBlockRows;
   KeyGradients<kWidth> gradients;
 #pragma unroll 1
   for (int first = 0; first < tokens; first += kQueries) {

@@ -60,8 +60,7 @@ struct RunningSoftmax {
 
 /// 32 rows of Q from global memory; rows beyond the last token are copies of it.
 template <int kWidth>
-__device__ void load_queries(const bf16* source, int stride, int first, int tokens,
-                             LeftInRegisters<kWidth>& q) {
+__device__ void load_queries(const bf16* source, int stride, int first, int tokens, LeftInRegisters<kWidth>& q) {
   const int row = first + lane_of_warp() / 4, column = lane_of_warp() % 4 * 2;
 #pragma unroll
   for (int r = 0; r < 4; ++r) {
