@@ -74,17 +74,16 @@ __device__ void start_statistics(const BackwardMemory<kWidth>& memory, const Hea
   memory.dot[row] = -dot;
 }
 
-/// Adds what 32 queries, from row `query` of the block in shared memory, give to dK and dV of the warp's keys, and writes
-/// the gradients of their scores.
+/// dK and dV of a warp's 32 keys.
 template <int kWidth>
 struct KeyGradients {
   static constexpr int kCount = Slices<kWidth>::kCount, kRow = Slices<kWidth>::kRow;
   float dk[2][kCount][4] = {}, dv[2][kCount][4] = {};
 
+  /// Adds what 32 queries give, from row `query` of the block in shared memory on, and writes the gradients of their scores.
   __device__ void add(const BackwardMemory<kWidth>& memory, const bf16* q, const bf16* dout, int query, int first_query,
                       int first_key, int tokens) {
     constexpr float factor = kLog2E * kScoreScale<kWidth>;
-    const int lane = lane_of_warp(), pair = lane % 4 * 2;
     const RightRows<kWidth> q_rows(q + query * kRow), dout_rows(dout + query * kRow);
     Tile weights, gradients;
     begin_sums(weights, memory.offset + first_query + query);
@@ -108,15 +107,8 @@ struct KeyGradients {
     pack_tile(weights, packed);
     add_weighted_rows(dv, packed, dout_rows.slice);
     pack_tile(gradients, packed);
-    bf16* const target = memory.gradients + (first_key + lane / 4) * kGradientRow + query + pair;
-#pragma unroll
-    for (int m = 0; m < 2; ++m)
-#pragma unroll
-      for (int j = 0; j < 2; ++j)
-#pragma unroll
-        for (int i = 0; i < 4; ++i)
-          *reinterpret_cast<std::uint32_t*>(target + (16 * m + i % 2 * 8) * kGradientRow + 16 * j + i / 2 * 8) =
-              packed[m][j][i];
+    write_gradients(
+        packed, memory.gradients + (first_key + lane_of_warp() / 4) * kGradientRow + query + lane_of_warp() % 4 * 2);
     add_weighted_rows(dk, packed, q_rows.slice);
   }
 
@@ -142,6 +134,18 @@ struct KeyGradients {
 #pragma unroll
       for (int m = 0; m < 2; ++m) s[m][n][0] = s[m][n][2] = two.x, s[m][n][1] = s[m][n][3] = two.y;
     }
+  }
+
+  /// `own`: the lane's first place.
+  __device__ static void write_gradients(const PackedTile& packed, bf16* own) {
+#pragma unroll
+    for (int m = 0; m < 2; ++m)
+#pragma unroll
+      for (int j = 0; j < 2; ++j)
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          *reinterpret_cast<std::uint32_t*>(own + (16 * m + i % 2 * 8) * kGradientRow + 16 * j + i / 2 * 8) =
+              packed[m][j][i];
   }
 
   /// Keys beyond the last token have no weight, however low the true scores are.
