@@ -59,7 +59,7 @@ endif()
 
 if(missing)
   string(JOIN "; " missing ${missing})
-  set(GPUMONTH_ATTENTION "plain kernels, several times slower in bf16: ${missing}")
+  set(GPUMONTH_ATTENTION "whole heads on tensor cores, else plain kernels, several times slower in bf16: ${missing}")
   set(GPUMONTH_ATTENTION_SOURCES ops/cuda/attention.cpp ops/cuda/attention_cudnn_stub.cpp)
 else()
   set(GPUMONTH_ATTENTION "cuDNN ${cudnn_version} through cudnn-frontend ${frontend_version}")

@@ -26,10 +26,17 @@ constexpr std::size_t kMostShared = 227 << 10, kStackBytes = 64 << 10;
 
 enum class State { may_run, at_block_barrier, at_warp_barrier, ended };
 
+struct Copy {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+};
+
 struct Thread {
   ctx::fiber fiber;
   ThreadPlace place;
   State state = State::may_run;
+  std::vector<Copy> copies;  ///< begun, and not yet made
 };
 
 struct Lane {
@@ -40,6 +47,8 @@ struct Warp {
   unsigned mask = 0;     ///< of the exchange that is under way
   unsigned arrived = 0;  ///< lanes, as a mask
   Lane lanes[kWarp];
+  void (*work)(void* const*) = nullptr;  ///< what lanes are coming together for, if it is no exchange
+  void* given[kWarp];
 };
 
 struct Block {
@@ -95,6 +104,15 @@ bool ended() {
   return true;
 }
 
+/// The lanes of `mask` go on; nobody is under way any more.
+void release_warp(unsigned number, unsigned mask) {
+  block->warps[number].arrived = 0;
+  for (unsigned l = 0; l < kWarp && number * kWarp + l < block->threads.size(); ++l) {
+    Thread& other = block->threads[number * kWarp + l];
+    if (mask >> l & 1 && other.state == State::at_warp_barrier) other.state = State::may_run;
+  }
+}
+
 void run_block(const dim3& grid, const dim3& size, std::size_t shared_bytes, unsigned number, bool reverse,
                const Work& body) {
   static thread_local ctx::pooled_fixedsize_stack stacks(kStackBytes);
@@ -111,6 +129,7 @@ void run_block(const dim3& grid, const dim3& size, std::size_t shared_bytes, uns
     t.fiber = ctx::fiber(std::allocator_arg, stacks, [&body](ctx::fiber&& back) {
       block->scheduler = std::move(back);
       body();
+      if (!block->threads[block->current].copies.empty()) fail("a thread ends before its asynchronous copies");
       block->threads[block->current].state = State::ended;
       return std::move(block->scheduler);
     });
@@ -151,7 +170,7 @@ void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* thei
   if (!(mask >> me & 1) || !(mask >> from & 1)) fail("a shuffle with a lane that its mask leaves out");
   const std::size_t in_warp = std::min<std::size_t>(kWarp, b.threads.size() - number * kWarp);
   if (in_warp < kWarp && mask >> in_warp != 0) fail("a shuffle whose mask names lanes that the block does not have");
-  if (warp.arrived != 0 && warp.mask != mask) fail("lanes of a warp in different shuffles");
+  if (warp.arrived != 0 && (warp.mask != mask || warp.work)) fail("lanes of a warp in different shuffles");
   warp.mask = mask;
   std::memcpy(warp.lanes[me].value, mine, bytes);
   warp.arrived |= 1u << me;
@@ -161,16 +180,44 @@ void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* thei
       std::memcpy(theirs, warp.lanes[from].value, bytes);
       warp.arrived |= 1u << me;
     }
-    if (warp.arrived == mask) {
-      warp.arrived = 0;
-      for (unsigned l = 0; l < in_warp; ++l) {
-        Thread& other = b.threads[number * kWarp + l];
-        if (mask >> l & 1 && other.state == State::at_warp_barrier) other.state = State::may_run;
-      }
-    } else {
+    if (warp.arrived == mask)
+      release_warp(number, mask);
+    else
       wait(State::at_warp_barrier);
-    }
   }
+}
+
+void together_in_warp(void* mine, void (*work)(void* const*)) {
+  constexpr unsigned kAll = 0xffffffffu;
+  Block& b = *block;
+  const unsigned number = b.current / kWarp;
+  Warp& warp = b.warps[number];
+  if (b.threads.size() < (number + 1) * kWarp) fail("an instruction of a whole warp, in a warp that is not whole");
+  if (warp.arrived != 0 && warp.work != work) fail("lanes of a warp in different instructions");
+  warp.work = work;
+  warp.given[lane()] = mine;
+  warp.arrived |= 1u << lane();
+  if (warp.arrived != kAll) return wait(State::at_warp_barrier);
+  work(warp.given);
+  warp.work = nullptr;
+  release_warp(number, kAll);
+}
+
+void begin_copy(void* to, const void* from, std::size_t bytes) {
+  const auto misaligned = [bytes](const void* at) { return reinterpret_cast<std::uintptr_t>(at) % bytes != 0; };
+  if (misaligned(to) || misaligned(from)) fail("an asynchronous copy that is not aligned to its size");
+  block->threads[block->current].copies.push_back({to, from, bytes});
+}
+
+void make_copies() {
+  std::vector<Copy>& copies = block->threads[block->current].copies;
+  for (const Copy& c : copies) {
+    if (c.from)
+      std::memcpy(c.to, c.from, c.bytes);
+    else
+      std::memset(c.to, 0, c.bytes);
+  }
+  copies.clear();
 }
 
 void launch(dim3 grid, dim3 size, std::size_t shared_bytes, cudaStream_t stream, Work thread) {

@@ -23,6 +23,11 @@ extern thread_local ThreadPlace here;
 void wait_for_block();
 /// Gives `mine` to the warp, and what lane `from` gave. Every lane of `mask` must take part.
 void exchange_in_warp(unsigned mask, unsigned from, const void* mine, void* theirs, std::size_t bytes);
+/// Waits until all 32 lanes have come with the same `work`, which is then called once, with what each of them gave.
+void together_in_warp(void* mine, void (*work)(void* const* lanes));
+/// cp.async: begun copies are made only when a wait asks for them, uncommitted or not. Without `from`: zeros.
+void begin_copy(void* to, const void* from, std::size_t bytes);
+void make_copies();
 /// 32 at most; not the hardware's lane count where a block is smaller.
 unsigned lane();
 void* dynamic_shared();
@@ -80,6 +85,14 @@ T __shfl_xor_sync(unsigned mask, T value, int distance) {
   T theirs;
   ::gpumonth::emulator::exchange_in_warp(mask, ::gpumonth::emulator::lane() ^ static_cast<unsigned>(distance), &value,
                                          &theirs, sizeof(T));
+  return theirs;
+}
+
+template <class T>
+T __shfl_sync(unsigned mask, T value, int lane) {
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 16);
+  T theirs;
+  ::gpumonth::emulator::exchange_in_warp(mask, static_cast<unsigned>(lane), &value, &theirs, sizeof(T));
   return theirs;
 }
 

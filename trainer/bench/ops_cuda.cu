@@ -17,6 +17,10 @@
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/column_sum.h"
 #include "trainer/ops/convert.h"
+#include "trainer/ops/cuda/attention_choice.h"
+#include "trainer/ops/cuda/attention_cudnn.h"
+#include "trainer/ops/cuda/attention_whole.h"
+#include "trainer/ops/cuda/autotune.h"
 #include "trainer/ops/cuda/context.h"
 #include "trainer/ops/diffusion.h"
 #include "trainer/ops/diffusion_loss.h"
@@ -158,6 +162,30 @@ void latents(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t side) {
   });
 }
 
+/// Attention in bf16: by whole heads, by cuDNN, and what a run takes. In a context of its own, in which cuDNN need not be
+/// deterministic.
+void attention(const ops::AttentionShape& s) {
+  Cuda cuda{std::make_shared<ops::CudaContext>(0, false)};
+  Bench bench(cuda);
+  copy(bench, cuda);
+  const std::int64_t n = s.batch * s.tokens * s.heads * s.head_dim, rows = s.batch * s.heads * s.tokens;
+  ops::TrialBuffer qkv(cuda, ops::Dtype::bf16, 3 * n), dout(cuda, ops::Dtype::bf16, n);
+  Buffer<bf16> out(cuda, n), dqkv(cuda, 3 * n);
+  Buffer<float> lse(cuda, rows);
+  const auto add = [&](const char* name, const ops::FusedAttention& by) {
+    std::printf("%s: forward %s, backward %s\n", name, by.forward_plan.c_str(), by.backward_plan.c_str());
+    if (by.forward)
+      bench.add("attention forward", static_cast<double>(8 * n + 4 * rows),
+                [&] { by.forward(qkv.as<bf16>(), out.get(), lse.get()); });
+    if (by.backward)
+      bench.add("attention backward", static_cast<double>(16 * n + 4 * rows),
+                [&] { by.backward(qkv.as<bf16>(), out.get(), lse.get(), dout.as<bf16>(), dqkv.get()); });
+  };
+  add("whole heads", {ops::whole_attention_forward(cuda, s), ops::whole_attention_backward(cuda, s), "", ""});
+  add("library", ops::make_fused_attention(cuda, s));
+  add("chosen", ops::fastest_attention(cuda, s));
+}
+
 int run() {
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
@@ -170,6 +198,9 @@ int run() {
   std::printf("%s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
   Bench bench(cuda);
   copy(bench, cuda);
+  std::puts("-- attention, batch 128, 256 tokens, 16 heads of 72 (DiT-XL/2); then 12 of 64 (DiT-B/2)");
+  attention({128, 256, 16, 72});
+  attention({128, 256, 12, 64});
   std::puts("-- 675 M parameters (DiT-XL/2)");
   optimizer(bench, cuda, 675'000'000);
   std::puts("-- batch 64, 256 tokens, width 1152, bf16 (DiT-XL/2)");

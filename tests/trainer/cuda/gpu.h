@@ -30,6 +30,9 @@ inline ops::Cuda& gpu() {
   return device;
 }
 
+/// Whether the long form of a test was asked for: its every shape instead of one of each kind.
+inline bool every_shape() { return std::getenv("GPUMONTH_EVERY_SHAPE") != nullptr; }
+
 template <class T>
 ops::Buffer<ops::Cuda, T> on_gpu(const std::vector<T>& values) {
   return on_device(gpu(), values);

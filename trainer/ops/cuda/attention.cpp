@@ -1,11 +1,11 @@
-// Attention on a GPU: cuDNN's fused one in bf16 where it has the shape, the plain kernels elsewhere.
+// Attention on a GPU: in bf16 the fastest fused one that has the shape, the plain kernels elsewhere.
 #include <cstdio>
 #include <mutex>
 #include <type_traits>
 
 #include "base/error.h"
 #include "trainer/ops/attention_impl.h"
-#include "trainer/ops/cuda/attention_cudnn.h"
+#include "trainer/ops/cuda/attention_choice.h"
 #include "trainer/ops/cuda/attention_plain.h"
 
 namespace gpumonth::ops {
@@ -39,7 +39,7 @@ struct AttentionImpl<Cuda, T> {
           " model.num_heads",
           kLargestHead, s.head_dim);
     if constexpr (std::is_same_v<T, bf16>) {
-      fused = make_fused_attention(device, s);
+      fused = fastest_attention(device, s);
       if (fused.forward && (fused.backward || !s.backward)) return;
       if (s.tokens > 1) {  // for one token cuDNN has no backward, and nobody waits
         if (fused.forward)

@@ -1,4 +1,5 @@
-// Attention without a library, for what cuDNN does not do: fp32, one token, and builds without cudnn-frontend.
+// Attention on CUDA cores, for what no fused one does: fp32, and in builds without cudnn-frontend long sequences and heads
+// of other widths than 64 and 72.
 #pragma once
 
 #include "trainer/ops/attention.h"

@@ -1,5 +1,5 @@
 // How a cuBLASLt product gets its algorithm: suggestions of the library, tried and timed on scratch memory,
-// the choice kept for the process. Only matmul.cu and linear_products.cu include this.
+// the choice kept for the process. Only matmul.cu, linear_products.cu and attention_choice.cpp include this.
 #pragma once
 
 #include <cstdint>
