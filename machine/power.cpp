@@ -170,7 +170,9 @@ std::unique_ptr<PowerMeter> PowerMeter::open(const std::string& gpu, std::string
 
 const std::string& PowerMeter::source() const { return impl_->source; }
 PowerSample PowerMeter::sample() { return impl_->sample(); }
-double PowerMeter::power_limit_w() const { return scaled(ask<unsigned>(impl_->driver.power_limit, impl_->device), 1e-3); }
+double PowerMeter::power_limit_w() const {
+  return scaled(ask<unsigned>(impl_->driver.power_limit, impl_->device), 1e-3);
+}
 double PowerMeter::highest_sm_clock_mhz() const {
   return scaled(ask<unsigned>(impl_->driver.highest_clock, impl_->device, kSmClock), 1);
 }

@@ -77,8 +77,7 @@ std::string gpu_text(const Run& run) {
   const GpuUse use = gpu_use(run);
   std::vector<std::string> parts;
   if (std::isfinite(use.energy_per_step_j))
-    parts.push_back(
-        fmt::format("{:.4g} J a step, {:.4g} J a sample", use.energy_per_step_j, use.energy_per_sample_j));
+    parts.push_back(fmt::format("{:.4g} J a step, {:.4g} J a sample", use.energy_per_step_j, use.energy_per_sample_j));
   if (std::isfinite(use.power_w)) parts.push_back(fmt::format("{:.0f} W", use.power_w));
   if (std::isfinite(use.sm_clock_mhz)) parts.push_back(fmt::format("{:.0f} MHz", use.sm_clock_mhz));
   if (const std::string limits = limits_text(use); !limits.empty()) parts.push_back(limits);

@@ -19,8 +19,9 @@ struct GpuUse {
   double energy_per_sample_j = std::numeric_limits<double>::quiet_NaN();  ///< of all, as if they all took what it did
   double power_w = std::numeric_limits<double>::quiet_NaN();
   double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();
-  double power_limited = std::numeric_limits<double>::quiet_NaN();  ///< share of the time that power held the clock down
-  double heat_limited = std::numeric_limits<double>::quiet_NaN();   ///< and heat
+  double power_limited =
+      std::numeric_limits<double>::quiet_NaN();                    ///< share of the time that power held the clock down
+  double heat_limited = std::numeric_limits<double>::quiet_NaN();  ///< and heat
 
   bool known() const { return energy_per_step_j == energy_per_step_j || power_w == power_w; }
 };

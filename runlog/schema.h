@@ -10,7 +10,7 @@
 namespace gpumonth::runlog {
 
 constexpr const char* kStepsGroup = "/steps";
-constexpr const char* kStepEnergy = "/steps/energy_j";          ///< in logs with a power meter, and three more
+constexpr const char* kStepEnergy = "/steps/energy_j";         ///< in logs with a power meter, and three more
 constexpr const char* kStepClockLimit = "/steps/clock_limit";  ///< in those since November 2026
 constexpr const char* kBucketsGroup = "/buckets";
 constexpr const char* kRanksGroup = "/ranks";

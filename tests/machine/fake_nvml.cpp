@@ -79,7 +79,9 @@ int nvmlDeviceGetTemperature(void* device, int sensor, unsigned* celsius) {
 int nvmlDeviceGetCurrentClocksEventReasons(void* device, unsigned long long* reasons) {
   return answer(device, true, state.clock_reasons, reasons);
 }
-int nvmlDeviceGetEnforcedPowerLimit(void* device, unsigned* mw) { return answer(device, true, state.power_limit_mw, mw); }
+int nvmlDeviceGetEnforcedPowerLimit(void* device, unsigned* mw) {
+  return answer(device, true, state.power_limit_mw, mw);
+}
 int nvmlDeviceGetMaxClockInfo(void* device, int type, unsigned* mhz) {
   return answer(device, type == 1, state.highest_clock_mhz, mhz);
 }

@@ -1,13 +1,13 @@
 // The power meter on a made-up NVML: joules from the energy counter, from power where there is none, and one line
 // where there is nothing to read.
 #include "machine/power.h"
-#include "machine/power_under_load.h"
 
 #include <dlfcn.h>
 
 #include <cmath>
 #include <thread>
 
+#include "machine/power_under_load.h"
 #include "tests/catch.h"
 #include "tests/machine/fake_nvml.h"
 

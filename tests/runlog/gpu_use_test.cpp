@@ -58,16 +58,15 @@ TEST_CASE("MFU at the clock that was held is MFU over a peak in proportion to th
 
 TEST_CASE("the closing line says energy, clock, limits and both MFUs") {
   const std::string text = gpu_text(metered_run());
-  for (const char* part : {"50 J a step", "6.25 J a sample", "650 W", "1500 MHz", "power-limited 75 %",
-                           "limited by heat 38 % of the time", "MFU 40.0 % of 200.0 TFLOP/s", "48.8 % of the peak",
-                           "at 1830 MHz"})
+  for (const char* part :
+       {"50 J a step", "6.25 J a sample", "650 W", "1500 MHz", "power-limited 75 %", "limited by heat 38 % of the time",
+        "MFU 40.0 % of 200.0 TFLOP/s", "48.8 % of the peak", "at 1830 MHz"})
     CHECK_THAT(text, tests::contains(part));
 }
 
 TEST_CASE("what the driver did not say is left out, and a CPU says nothing") {
   Run run = metered_run();
-  for (StepRecord& step : run.steps)
-    step.energy_j = step.power_w = step.sm_clock_mhz = step.clock_limit = std::nan("");
+  for (StepRecord& step : run.steps) step.energy_j = step.power_w = step.sm_clock_mhz = step.clock_limit = std::nan("");
   CHECK_FALSE(gpu_use(run).known());
   CHECK(limits_text(gpu_use(run)).empty());
   CHECK(gpu_text(run) == "rank 0's GPU: MFU 40.0 % of 200.0 TFLOP/s");

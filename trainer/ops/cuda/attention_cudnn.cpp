@@ -22,7 +22,8 @@ using namespace attention;
 constexpr std::int64_t kScoreGradientBytes = std::int64_t{1} << 30;
 constexpr std::int64_t kMostPlans = 6;  // of one graph: heuristics list the good ones first
 constexpr int kTimedRuns = 5;
-constexpr double kLongRun_s = 0.1;  // one is enough from here on: a clip's attention takes seconds, of six plans each way
+constexpr double kLongRun_s =
+    0.1;  // one is enough from here on: a clip's attention takes seconds, of six plans each way
 
 Piece backward_piece(const AttentionShape& s, bool deterministic) {
   if (!deterministic) return {s.batch, s.heads};
