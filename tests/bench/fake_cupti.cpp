@@ -1,6 +1,8 @@
 // A CUPTI that has seen three things on a GPU: a kernel of a graph, a copy and a fill, and gives them in two buffers.
 #include <cupti.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 namespace {
