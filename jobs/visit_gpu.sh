@@ -145,7 +145,7 @@ run_item() {
 state_text() {
   case $1 in
     0) echo 'done' ;;
-    77) echo "skipped: $(sed -n 's/^skipped: //p' "$results/$2.log" | tail -n 1)" ;;
+    77) echo "skipped: $(sed -n 's/^skipped: //p' "$results/$2.log" 2>/dev/null | tail -n 1)" ;;
     124 | 137) echo "not over at its limit; last words: $(tail -n 1 "$results/$2.log" | cut -c 1-120)" ;;
     *) echo "FAILED with $1: $(tail -n 1 "$results/$2.log" | cut -c 1-160)" ;;
   esac
