@@ -1,4 +1,4 @@
-// What a GPU takes, and which clock it holds, while something keeps it busy: for doctor, whose rates mean little without.
+// What a GPU takes, and which clock it holds, while something keeps it busy: for doctor's rates.
 #pragma once
 
 #include <functional>

@@ -97,8 +97,8 @@ std::string power_table(const std::vector<scaling::RunGroup>& groups, const std:
          html::table({"run", "J a step", "J a sample", "power (W)", "SM clock (MHz)", "MFU", "MFU at that clock",
                       "clock held down"},
                      rows) +
-         "<p class=\"muted\">Of rank 0's GPU, as its driver says; a sample's energy counts all GPUs as if they took what it "
-         "did. At its power limit a GPU lowers its clock, and its peak with it: MFU at that clock is over the "
+         "<p class=\"muted\">Of rank 0's GPU, as its driver says; a sample's energy counts all GPUs as if they took what "
+         "it did. At its power limit a GPU lowers its clock, and its peak with it: MFU at that clock is over the "
          "datasheet's peak times the clock, over the clock at which the datasheet's peak is reached.</p>\n";
 }
 

@@ -31,10 +31,10 @@ GpuUse gpu_use(const Run& run);
 /// NaN where one of the three is unknown.
 double mfu_at_clock(double mfu, double peak_sm_clock_mhz, double sm_clock_mhz);
 
-/// "power-limited 97 % of the time", "limited by heat 12 % of the time", both, "not limited", or "" where it is unknown.
+/// "power-limited 97 % of the time", "limited by heat 12 % of the time", both, "not limited"; "" where it is unknown.
 std::string limits_text(const GpuUse& use);
 
-/// The line of train's end: "rank 0's GPU: 140.6 J a step, 1.10 J a sample, ..., MFU 46.1 %, 56.2 % at that clock ..."; empty
+/// The line of train's end: "rank 0's GPU: 140.6 J a step, 1.10 J a sample; ...; MFU 46.1 % of ..., 56.2 % of ..."; empty
 /// where neither a meter nor a peak says anything.
 std::string gpu_text(const Run& run);
 

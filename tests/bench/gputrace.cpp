@@ -1,4 +1,4 @@
-// Records every kernel, copy and fill of a CUDA program with its begin and end on the GPU, those of replayed graphs too,
+// Records every kernel, copy and fill of a CUDA program with its begin and end on the GPU, those of replayed graphs too
 // and writes them as CSV when the program ends. A stand-in for nsys where nsys is missing.
 //
 //   CUDA_INJECTION64_PATH=.../libgputrace.so GPUTRACE_OUT=trace.csv PROGRAM...      ({pid} in the name is replaced)

@@ -1,4 +1,4 @@
-// A time limit for each test case of several ranks: a hang ends in a line that says which case waits for what, and not in
+// A time limit for each test case of several ranks: a hang ends in a line that says which case waits for what, not in
 // CTest's own limit, which says nothing.
 #pragma once
 

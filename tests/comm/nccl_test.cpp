@@ -24,8 +24,8 @@ namespace {
 
 constexpr int kSteps = 6;
 
-/// Two regions in turn, as the DiT's backward gives them, and sizes that leave a rest on any number of ranks. Small buckets
-/// get a small buffer, so that no step has more than some thirty: ranks that share a GPU take turns on it, of
+/// Two regions in turn, as the DiT's backward gives them, and sizes that leave a rest on any number of ranks. Small
+/// buckets get a small buffer, so that no step has more than some thirty: ranks that share a GPU take turns on it, of
 /// milliseconds, and a collective needs all of them. (Until November 2026 buckets of 64 bytes cut 133,016 values into
 /// 8,314 collectives a step, 100,000 in that case: two ranks were not over on an H200 after 49 s.)
 std::vector<Segment> make_segments(std::int64_t& size, std::int64_t bucket_bytes) {

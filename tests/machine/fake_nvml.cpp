@@ -1,5 +1,6 @@
 // A library with the functions of NVML that machine/power.cpp uses and one GPU, "0000:65:00.0", that says what the
-// test set; or in a program that knows nothing of it the GPU of that UUID in FAKE_NVML_BUSY_GPU, at its power limit. Signatures and return codes: NVIDIA's "NVML API Reference Guide".
+// test set; or in a program that knows nothing of it the GPU of that UUID in FAKE_NVML_BUSY_GPU, at its power limit.
+// Signatures and return codes: NVIDIA's "NVML API Reference Guide".
 #include "tests/machine/fake_nvml.h"
 
 #include <cstdlib>

@@ -138,7 +138,7 @@ TEST_CASE("a GPU is found by UUID too; power alone may be missing") {
 }
 
 TEST_CASE("what holds the clock down is the driver's reasons, power and heat") {
-  // nvmlClocksEventReason: 0x1 idle, 0x2 application clocks, 0x4 power cap, 0x8 HW slowdown, 0x20 and 0x40 heat, 0x80 brake
+  // nvmlClocksEventReason: 0x1 idle, 0x2 application clocks, 0x4 power cap, 0x8 HW slowdown, 0x20, 0x40 heat, 0x80 brake
   const std::vector<std::pair<unsigned long long, double>> cases = {{0, 0},    {0x1, 0},  {0x2, 0},  {0x4, 1},
                                                                     {0x80, 1}, {0x20, 2}, {0x40, 2}, {0x24, 3},
                                                                     {0x8, 3},  {0x48, 2}, {0x88, 1}, {0x100, 0}};
