@@ -104,6 +104,20 @@ void print_all_reduces(const std::string& title, const std::vector<comm::Collect
   print("\n{}", table_text(rows));
 }
 
+/// "691 of 700 W, 1500 of 1980 MHz while it multiplied bf16: power-limited"
+std::string power_text(const machine::PowerUnderLoad& p) {
+  const auto of = [](double value, double most, const char* unit) {
+    return std::isfinite(most) ? fmt::format("{:.0f} of {:.0f} {}", value, most, unit)
+                               : fmt::format("{:.0f} {}", value, unit);
+  };
+  std::string text = of(p.power_w, p.power_limit_w, "W");
+  if (std::isfinite(p.sm_clock_mhz)) text += ", " + of(p.sm_clock_mhz, p.highest_sm_clock_mhz, "MHz");
+  text += " while it multiplied bf16";
+  if (p.power_limited) text += ": power-limited";
+  if (p.heat_limited) text += p.power_limited ? ", and limited by heat" : ": limited by heat";
+  return text;
+}
+
 void print_measured(const Diagnosis& d) {
   if (!d.measured) return;
   print("\nmeasured by rank 0 with {} thread{}{}\n", d.threads, d.threads == 1 ? "" : "s",
@@ -116,6 +130,7 @@ void print_measured(const Diagnosis& d) {
          fmt::format("{} ({}), without TF32", si(d.gpu_gemm_fp32.flops_per_s, "FLOP/s"), d.gpu_gemm_fp32.shape));
   if (!d.gpu_gemm_bf16.shape.empty())
     line("GPU bf16", fmt::format("{} ({})", si(d.gpu_gemm_bf16.flops_per_s, "FLOP/s"), d.gpu_gemm_bf16.shape));
+  if (d.gpu_power.known()) line("GPU power", power_text(d.gpu_power));
   if (std::isfinite(d.gpu_copy_bytes_per_s))
     line("GPU copy", fmt::format("{} (read + written)", si(d.gpu_copy_bytes_per_s, "B/s")));
   print_all_reduces("all-reduce", d.all_reduce);
@@ -188,6 +203,17 @@ Json measured_json(const Diagnosis& d) {
   if (!d.gpu_gemm_bf16.shape.empty()) {
     json["gpu_gemm_bf16_flops_per_s"] = d.gpu_gemm_bf16.flops_per_s;
     json["gpu_gemm_bf16_shape"] = d.gpu_gemm_bf16.shape;
+  }
+  if (d.gpu_power.known()) {
+    const auto set = [&json](const char* key, double value) {
+      if (std::isfinite(value)) json[key] = value;
+    };
+    set("gpu_power_w", d.gpu_power.power_w);
+    set("gpu_power_limit_w", d.gpu_power.power_limit_w);
+    set("gpu_sm_clock_mhz", d.gpu_power.sm_clock_mhz);
+    set("gpu_highest_sm_clock_mhz", d.gpu_power.highest_sm_clock_mhz);
+    json["gpu_power_limited"] = d.gpu_power.power_limited;
+    json["gpu_heat_limited"] = d.gpu_power.heat_limited;
   }
   if (std::isfinite(d.gpu_copy_bytes_per_s)) json["gpu_copy_bytes_per_s"] = d.gpu_copy_bytes_per_s;
   json["all_reduce"] = all_reduces_json(d.all_reduce);

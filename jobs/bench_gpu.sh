@@ -2,8 +2,9 @@
 # Trains DiTs with gpumonth and with a tuned PyTorch in turn on one GPU and prints samples/s, MFU, the ratio with its range,
 # peak memory and power; then times blocks of the 20 B model's width layer by layer. bf16, one GPU, nothing else may run.
 #
-# Cost on an H100: not measured yet. Estimated 10 minutes for each of the main cases (torch.compile max-autotune of
-# four modes takes most of it), 20 for the wide ones; 80 GB of GPU memory. It may be cut into calls: the same command goes on
+# Cost on an H200: a pair of xl2-256 some 3 minutes with ATen's products alone, 2 of them torch.compile; the race of four
+# modes before the first pair four times that; --products all many minutes more. 80 GB of GPU memory. It may be cut into
+# calls: the same command goes on
 # where the last one stopped, and ends with 75 while some is left:
 #   jobs/bench_gpu.sh build/cuda/gpumonth runs/bench-gpu --budget-s 540
 #   jobs/bench_gpu.sh bin/gpumonth runs/bench-gpu --cases xl2-256 --pairs 5              (from an unpacked bundle)

@@ -95,6 +95,7 @@ for build in "${build_dirs[@]}"; do
     place "$build-v4/gpumonth" "$stage/libexec/gpumonth-cpu-v4"
   fi
   ctest --test-dir "$build" --show-only=json-v1 >"$work/tests.json"
+  if [[ -e $build/tests/bench/libgputrace.so ]]; then place "$build/tests/bench/libgputrace.so" "$stage/lib/libgputrace.so"; fi
   : >"$work/programs"
   cmake -DJSON="$work/tests.json" -DBUILD="$build" -DVARIANT=$variant -DLABELS="$test_labels" -DPROGRAMS="$work/programs" \
     -DOUT="$stage/tests/manifest" -P jobs/bundle/manifest.cmake
@@ -141,7 +142,7 @@ cp -r configs "$stage/"
 cp -r tests/golden "$stage/tests/"
 # What is measured on a GPU machine, and the PyTorch it is compared with there.
 mkdir "$stage/jobs"
-for script in jobs/{check_gpu,bench_gpu,mpi_env}.sh; do
+for script in jobs/{check_gpu,visit_gpu,bench_gpu,mpi_env}.sh; do
   if [[ -e $script ]]; then cp "$script" "$stage/jobs/"; fi
 done
 for folder in bench reference; do

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # Everything that can only be checked on a machine with an NVIDIA GPU, from a build directory or from an unpacked bundle.
 #
-#   jobs/check_gpu.sh [-o OUT] [-t SECONDS] [-d DIR] [STEP...]
+#   jobs/check_gpu.sh [-k] [-o OUT] [-t SECONDS] [-d DIR] [STEP...]
 #
+#   visit       what a machine that is lent for minutes should say, the most valuable first: jobs/visit_gpu.sh (360 s)
+#   quick       the tests labelled gpu one by one, a minute each; what passed is not run again
+#   quick-mpi   the same with those labelled gpu-mpi: NCCL's ranks
+#
+# and, all of them where no STEP is named:
 #   doctor      what gpumonth says of the machine and measures on it
 #   tests       the tests labelled gpu and gpu-mpi
 #   memcheck    compute-sanitizer's memcheck on the tests labelled gpu (ops and step); racecheck the same with racecheck
@@ -14,9 +19,10 @@
 #               bucket, and the median step within 5 %
 #   bench       jobs/bench_gpu.sh
 #
+#   -k          keeps the trainings and replays of `ranks`, `exact` and `replay` that an earlier call ended
 #   -o OUT      folder for everything that the steps print and write; default runs/check-gpu. Going on in the same
 #               folder leaves out the sanitized tests and benchmark cases that are done
-#   -t SECONDS  for this call; default 36000. What does not fit is unfinished: the same command goes on
+#   -t SECONDS  for this call; default 36000, of visit 360. What does not fit is unfinished: the same command goes on
 #   -d DIR      build directory or unpacked bundle; default this bundle, else build/cuda
 #
 # In calls of ten minutes:  for each of  "doctor tests"  memcheck  racecheck  "ranks exact"  replay  bench:  jobs/check_gpu.sh -t 570 STEP
@@ -31,20 +37,27 @@ fail() {
 }
 
 readonly all_steps=(doctor tests memcheck racecheck ranks exact replay bench)
-out=runs/check-gpu seconds=36000 dir=$root/build/cuda
+readonly other_steps=(visit quick quick-mpi) visit_s=360 longest_test_s=60
+out=runs/check-gpu seconds='' dir=$root/build/cuda keep=''
 if [[ -x $root/run-tests.sh ]]; then dir=$root; fi
-while getopts o:t:d: option; do
+while getopts ko:t:d: option; do
   case $option in
+    k) keep=yes ;;
     o) out=$OPTARG ;;
     t) seconds=$OPTARG ;;
     d) dir=$OPTARG ;;
-    *) fail "usage: jobs/check_gpu.sh [-o OUT] [-t SECONDS] [-d DIR] [STEP...], steps: ${all_steps[*]}" ;;
+    *) fail "usage: jobs/check_gpu.sh [-k] [-o OUT] [-t SECONDS] [-d DIR] [STEP...], steps: ${other_steps[*]} ${all_steps[*]}" ;;
   esac
 done
 shift $((OPTIND - 1))
+if [[ -z $seconds ]]; then
+  seconds=36000
+  if [[ $* == visit ]]; then seconds=$visit_s; fi
+fi
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "-t $seconds: give a number of seconds"
 for step in "$@"; do
-  [[ " ${all_steps[*]} " == *" $step "* ]] || fail "unknown step '$step'; one of: ${all_steps[*]}"
+  [[ " ${other_steps[*]} ${all_steps[*]} " == *" $step "* ]] ||
+    fail "unknown step '$step'; one of: ${other_steps[*]} ${all_steps[*]}"
 done
 steps=("$@")
 if [[ $# == 0 ]]; then steps=("${all_steps[@]}"); fi
@@ -87,23 +100,25 @@ sanitizer() {
   return 1
 }
 
-# Lines "name|command" of the tests labelled gpu that are a program of their own. Tests that time something are left out.
+# Lines "name|command" of the tests with a label that matches the regular expression, but for those labelled long.
 gpu_tests() {
   if [[ $bundle ]]; then
-    awk -F'|' '("," $3 ",") ~ /,gpu,/ {print $1 "|" $6}' "$dir/tests/manifest"
+    awk -F'|' -v wanted="^($1)\$" '("," $3 ",") ~ /,long,/ {next}
+      {n = split($3, labels, ","); for (i = 1; i <= n; ++i) if (labels[i] ~ wanted) {print $1 "|" $6; next}}' \
+      "$dir/tests/manifest"
   else
-    ctest --test-dir "$dir" -L '^gpu$' --show-only=json-v1 | python3 -c '
+    ctest --test-dir "$dir" -L "^($1)\$" -LE '^long$' --show-only=json-v1 | python3 -c '
 import json, sys
 for test in json.load(sys.stdin)["tests"]:
     if "command" in test:
         print(test["name"] + "|" + " ".join(test["command"]))'
-  fi | grep -v 'rate'
+  fi
 }
 
 doctor() {
   limited "$gpumonth" doctor
   local status=$?
-  limited "$gpumonth" doctor --json >"$out/doctor.json"
+  limited "$gpumonth" doctor --quick --json >"$out/doctor.json"
   if [[ $status == 0 ]] && ! grep -q compute_capability "$out/doctor.json"; then
     why="gpumonth sees no GPU" && status=1
   fi
@@ -119,11 +134,12 @@ tests() {
   fi
 }
 
-# sanitized TOOL: each gpu test under it; what is done stays done.
-sanitized() {
-  local tool=$1 program name command status count=0 failed=() skipped=() words
-  program=$(sanitizer) || { skip "compute-sanitizer was not found: it comes with the CUDA Toolkit"; return; }
-  mkdir -p "$out/$tool"
+# each_test FOLDER SECONDS [WRAPPER...]: each test "name|command" of standard input, by the wrapper, for so long at most;
+# what is done stays done.
+each_test() {
+  local folder=$1 most_s=$2 name command status count=0 failed=() skipped=() words
+  shift 2
+  mkdir -p "$out/$folder"
   if [[ $bundle ]]; then
     local root=$dir
     # shellcheck disable=SC1091
@@ -131,25 +147,37 @@ sanitized() {
   fi
   while IFS='|' read -r name command <&3; do
     count=$((count + 1))
-    if [[ -e $out/$tool/$name.done ]]; then continue; fi
+    if [[ -e $out/$folder/$name.done ]]; then continue; fi
     read -ra words <<<"$command"
+    local began=$SECONDS log=$out/$folder/$name.log
     status=0
-    (cd "$dir" && limited "$program" --tool "$tool" --error-exitcode 9 --target-processes all "${words[@]}") \
-      >"$out/$tool/$name.log" 2>&1 || status=$?
-    echo "$tool $name: exit status $status"
+    (cd "$dir" && GPUMONTH_PROGRAM=cuda limited timeout -k 5 "$most_s" "$@" "${words[@]}") >"$log" 2>&1 || status=$?
+    echo "$folder $name: exit status $status, $((SECONDS - began)) s"
     case $status in
-      0) touch "$out/$tool/$name.done" ;;
+      0) touch "$out/$folder/$name.done" ;;
       75) return 75 ;;
       77) skipped+=("$name") ;;
-      *) failed+=("$name") && grep -m 20 -E '=========|FAILED|error' "$out/$tool/$name.log" ;;
+      124 | 137) failed+=("$name") && echo "$name was not over after $most_s s; its last words:" && tail -n 3 "$log" ;;
+      *) failed+=("$name") && grep -m 20 -E '=========|FAILED|error' "$log" ;;
     esac
-  done 3< <(gpu_tests)
-  ((count > 0)) || { skip "no tests labelled gpu in $dir: it was built without CUDA"; return; }
+  done 3<&0
+  ((count > 0)) || { skip "no such tests in $dir: it was built without CUDA"; return; }
   if [[ ${#failed[@]} != 0 ]]; then why="${failed[*]}" && return 1; fi
-  if [[ ${#skipped[@]} != 0 ]]; then skip "${skipped[*]}: $(grep -h -m 1 skipped "$out/$tool/${skipped[0]}.log")"; fi
+  if [[ ${#skipped[@]} != 0 ]]; then skip "${skipped[*]}: $(grep -h -m 1 skipped "$out/$folder/${skipped[0]}.log")"; fi
+}
+
+# sanitized TOOL: each gpu test under it, but for those that time something.
+sanitized() {
+  local tool=$1 program
+  program=$(sanitizer) || { skip "compute-sanitizer was not found: it comes with the CUDA Toolkit"; return; }
+  each_test "$tool" "$seconds" "$program" --tool "$tool" --error-exitcode 9 --target-processes all \
+    < <(gpu_tests gpu | grep -v rate)
 }
 memcheck() { sanitized memcheck; }
 racecheck() { sanitized racecheck; }
+quick() { each_test quick "$longest_test_s" < <(gpu_tests gpu); }
+quick-mpi() { each_test quick "$longest_test_s" < <(gpu_tests gpu-mpi); }
+visit() { "$root/jobs/visit_gpu.sh" -o "$out" -t "$(left)" -d "$dir"; }
 
 # Allowed relative difference of a step's loss or grad_norm. For scale, on CPU ranks with this run: a learning rate wrong by
 # 10 % changes the loss by 17 % and the norm by 94 %; bf16 instead of fp32 by 0.7 % and 5 %; 4 ranks instead of one by
@@ -169,6 +197,7 @@ column() {
 trained() {
   local folder=$1 name=$2 steps=$3 dtype=$4 backend=$5 ranks=$6 launch=() transport=auto
   shift 6
+  if [[ $keep && $(cat "$folder/$name.loss" "$folder/$name.grad_norm" 2>/dev/null | wc -l) == $((2 * steps)) ]]; then return; fi
   if ((ranks > 1)); then
     launch=("$mpirun" --bind-to none --oversubscribe -n "$ranks")
     transport=mpi
@@ -269,6 +298,7 @@ step_median() {
 # replayed FOLDER SOURCE NAME RANKS: replays 20 steps of FOLDER/SOURCE over NCCL
 replayed() {
   local folder=$1 source=$2 name=$3 ranks=$4 launch=()
+  if [[ $keep ]] && grep -q 'sleeps ended' "$folder/$name.log" 2>/dev/null; then return; fi
   if ((ranks > 1)); then launch=("$mpirun" --bind-to none --oversubscribe -n "$ranks"); fi
   rm -rf "${folder:?}/$name"
   limited "${launch[@]}" "$gpumonth" replay "$folder/$source/run.h5" --directory "$folder/$name" --steps 20 --watchdog-s 60 \

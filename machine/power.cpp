@@ -18,6 +18,17 @@ constexpr int kSmClock = 1;          // NVML_CLOCK_SM
 constexpr int kGpuSensor = 0;        // NVML_TEMPERATURE_GPU
 constexpr unsigned kMigEnabled = 1;  // NVML_DEVICE_MIG_ENABLE
 
+// nvmlClocksEventReason*
+constexpr unsigned long long kSwPowerCap = 0x4, kHwSlowdown = 0x8, kSwThermalSlowdown = 0x20, kHwThermalSlowdown = 0x40,
+                             kHwPowerBrake = 0x80;
+
+unsigned clock_limit_of(unsigned long long reasons) {
+  const unsigned power = (reasons & (kSwPowerCap | kHwPowerBrake)) != 0 ? kPowerLimit : kNoLimit;
+  const unsigned heat = (reasons & (kSwThermalSlowdown | kHwThermalSlowdown)) != 0 ? kHeatLimit : kNoLimit;
+  const unsigned found = power | heat;
+  return found == kNoLimit && (reasons & kHwSlowdown) != 0 ? kPowerLimit | kHeatLimit : found;
+}
+
 /// What is called of the library; a null one is missing in it, and all are where there is none.
 struct Functions {
   explicit Functions(const nvml::Library& library) {
@@ -34,6 +45,10 @@ struct Functions {
     load(power, "nvmlDeviceGetPowerUsage");
     load(clock, "nvmlDeviceGetClockInfo");
     load(temperature, "nvmlDeviceGetTemperature");
+    load(clock_reasons, "nvmlDeviceGetCurrentClocksEventReasons");  // driver 535 and newer
+    if (clock_reasons == nullptr) load(clock_reasons, "nvmlDeviceGetCurrentClocksThrottleReasons");
+    load(power_limit, "nvmlDeviceGetEnforcedPowerLimit");
+    load(highest_clock, "nvmlDeviceGetMaxClockInfo");
   }
 
   std::string text(nvml::Return code) const {
@@ -50,6 +65,9 @@ struct Functions {
   nvml::Return (*power)(nvml::Device, unsigned*) = nullptr;             // mW
   nvml::Return (*clock)(nvml::Device, int, unsigned*) = nullptr;        // MHz
   nvml::Return (*temperature)(nvml::Device, int, unsigned*) = nullptr;  // degrees Celsius
+  nvml::Return (*clock_reasons)(nvml::Device, unsigned long long*) = nullptr;
+  nvml::Return (*power_limit)(nvml::Device, unsigned*) = nullptr;         // mW
+  nvml::Return (*highest_clock)(nvml::Device, int, unsigned*) = nullptr;  // MHz
 };
 
 /// What a query gives; nothing where the library lacks it or refuses.
@@ -116,6 +134,8 @@ struct PowerMeter::Impl {
     last.energy_j = energy_j(last.power_w, std::chrono::duration<double>(now - last_time).count());
     last.sm_clock_mhz = scaled(ask<unsigned>(driver.clock, device, kSmClock), 1);
     last.temperature_c = scaled(ask<unsigned>(driver.temperature, device, kGpuSensor), 1);
+    const auto reasons = ask<unsigned long long>(driver.clock_reasons, device);
+    last.clock_limit = reasons ? clock_limit_of(*reasons) : std::nan("");
     last_w = last.power_w;
     last_time = now;
     return last;
@@ -150,5 +170,11 @@ std::unique_ptr<PowerMeter> PowerMeter::open(const std::string& gpu, std::string
 
 const std::string& PowerMeter::source() const { return impl_->source; }
 PowerSample PowerMeter::sample() { return impl_->sample(); }
+double PowerMeter::power_limit_w() const {
+  return scaled(ask<unsigned>(impl_->driver.power_limit, impl_->device), 1e-3);
+}
+double PowerMeter::highest_sm_clock_mhz() const {
+  return scaled(ask<unsigned>(impl_->driver.highest_clock, impl_->device, kSmClock), 1);
+}
 
 }  // namespace gpumonth::machine

@@ -9,12 +9,16 @@
 
 namespace gpumonth::machine {
 
+/// What held the clock down, by the driver: bits, so that both is 3. "HW slowdown" without a finer reason is both.
+enum ClockLimit : unsigned { kNoLimit = 0, kPowerLimit = 1, kHeatLimit = 2 };
+
 /// What the GPU did since the sample before; NaN where this GPU's driver does not say.
 struct PowerSample {
   double energy_j = std::numeric_limits<double>::quiet_NaN();       ///< since the last sample, the whole board
   double power_w = std::numeric_limits<double>::quiet_NaN();        ///< mean of the last second on H100, see NVML
   double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();   ///< now
   double temperature_c = std::numeric_limits<double>::quiet_NaN();  ///< now
+  double clock_limit = std::numeric_limits<double>::quiet_NaN();    ///< now, a ClockLimit
 };
 
 /// No thread of its own: whoever asks waits for the driver's answer, up to some ms. So ask while the GPU works on a
@@ -38,6 +42,9 @@ class PowerMeter {
   const std::string& source() const;
   /// The first call counts from open().
   PowerSample sample();
+
+  double power_limit_w() const;         ///< what the driver holds the board to; NaN: it does not say, as in the next
+  double highest_sm_clock_mhz() const;  ///< that the GPU ever runs at
 
  private:
   struct Impl;

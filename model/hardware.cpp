@@ -53,6 +53,12 @@ void declare(config::Table& table, Hardware& hardware) {
                .max = 2e17,  // a wafer-scale chip has 1.25e17
                .help = "dense bf16 peak, no sparsity",
                .slips = {1e12, 1e3, 1e-3, 1e15}});
+  table.field("peak_sm_clock_mhz", hardware.peak_sm_clock_mhz,
+              {.unit = "MHz",
+               .min = 100,
+               .max = 1e4,
+               .help = "clock at which the peak is reached",
+               .slips = {1e-6, 1e3, 1e-3}});
   table.field("memory_gb", hardware.memory_gb,
               {.unit = "GB", .min = 1, .max = 5000, .help = "device memory, 1e9 bytes", .slips = {1e-9, 1e-3, 1e3}});
   table.field("memory_bandwidth_bytes_per_s", hardware.memory_bandwidth_bytes_per_s,

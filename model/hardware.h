@@ -14,8 +14,9 @@ struct Hardware {
   std::string from;          ///< a hardware file to start from; keys beside it win
   std::string name;          ///< as people say it: "H100 SXM"
   std::string device_names;  ///< as the driver says it, alternatives between '|': "NVIDIA H100 80GB HBM3"
-  double peak_flops_per_s = std::numeric_limits<double>::quiet_NaN();  ///< dense bf16, FLOP/s (1 MAC = 2 FLOP)
-  double memory_gb = std::numeric_limits<double>::quiet_NaN();         ///< 1e9 bytes
+  double peak_flops_per_s = std::numeric_limits<double>::quiet_NaN();   ///< dense bf16, FLOP/s (1 MAC = 2 FLOP)
+  double peak_sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();  ///< at which that peak is reached; NaN: unknown
+  double memory_gb = std::numeric_limits<double>::quiet_NaN();          ///< 1e9 bytes
   double memory_bandwidth_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< reads and writes together
   double power_w = std::numeric_limits<double>::quiet_NaN();                       ///< board power limit
   /// What the best published kernels reach at head size 128 and long sequences; NaN: not known, nothing is bounded by

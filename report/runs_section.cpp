@@ -76,6 +76,32 @@ std::string speed_tables(const std::vector<scaling::RunGroup>& groups,
          html::table(head_of("run"), of_runs) + "</details>\n";
 }
 
+/// Energy and clock of the runs whose GPU's driver told, MFU at that clock beside MFU; empty where there is none.
+std::string power_table(const std::vector<scaling::RunGroup>& groups, const std::vector<budget::Efficiency>& runs) {
+  const auto number = [](double value, const char* form) {
+    return std::isfinite(value) ? fmt::format(fmt::runtime(form), value) : std::string("n/a");
+  };
+  const auto labels = scaling::run_labels(groups);
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const budget::Efficiency& e = runs[i];
+    if (!e.gpu.known()) continue;
+    const std::string limits = runlog::limits_text(e.gpu);
+    rows.push_back({labels[i], number(e.gpu.energy_per_step_j, "{:.4g}"), number(e.gpu.energy_per_sample_j, "{:.4g}"),
+                    number(e.gpu.power_w, "{:.0f}"), number(e.gpu.sm_clock_mhz, "{:.0f}"),
+                    number(100 * e.mfu, "{:.1f} %"), number(100 * e.mfu_at_clock, "{:.1f} %"),
+                    limits.empty() ? "unknown" : limits});
+  }
+  if (rows.empty()) return "";
+  return "<h3>Energy and clock</h3>\n" +
+         html::table({"run", "J a step", "J a sample", "power (W)", "SM clock (MHz)", "MFU", "MFU at that clock",
+                      "clock held down"},
+                     rows) +
+         "<p class=\"muted\">Of rank 0's GPU, as its driver says; a sample's energy counts all GPUs as if they took what "
+         "it did. At its power limit a GPU lowers its clock, and its peak with it: MFU at that clock is over the "
+         "datasheet's peak times the clock, over the clock at which the datasheet's peak is reached.</p>\n";
+}
+
 std::string breakdown_table(const std::vector<budget::Efficiency>& runs, const std::vector<scaling::RunGroup>& groups) {
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> head = {"mean steady step (ms)"};
@@ -177,7 +203,7 @@ std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector
          html::figure(breakdown_figure(efficiencies, groups),
                       "Exposed communication is what the step really waited for; communication behind "
                       "backward costs nothing and does not show.") +
-         breakdown_table(efficiencies, groups);
+         breakdown_table(efficiencies, groups) + power_table(groups, efficiencies);
   const std::string throughput =
       html::figure(throughput_figure(efficiencies),
                    "Ideal: in proportion to the GPUs (or CPU threads). Bars, where runs repeat: lowest to highest.");

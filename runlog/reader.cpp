@@ -141,6 +141,11 @@ void read_ranks(const hdf5::File& file, Run& run) {
   }
 }
 
+PowerColumns power_columns_of(const hdf5::File& file) {
+  if (!file.has(kStepEnergy)) return PowerColumns::none;
+  return file.has(kStepClockLimit) ? PowerColumns::all : PowerColumns::without_limit;
+}
+
 void check_order(const Run& run) {
   for (std::size_t i = 1; i < run.steps.size(); ++i) {
     const StepRecord &record = run.steps[i], &before = run.steps[i - 1];
@@ -168,7 +173,7 @@ Run read(const std::filesystem::path& path, Kind kind) {
   std::uint8_t clean = 0;
   open_column(file, kCleanClose, 1, false).read_rows(0, 1, &clean);
   run.clean_close = clean == 1;
-  run.steps = read_table(file, kStepsGroup, step_columns(file.has(kStepEnergy)), run.clean_close);
+  run.steps = read_table(file, kStepsGroup, step_columns(power_columns_of(file)), run.clean_close);
   run.buckets = read_table(file, kBucketsGroup, bucket_columns(), run.clean_close);
   if (file.has(kCommGroup)) {
     run.comm.rows = read_table(file, kCommGroup, comm_columns(), run.clean_close);

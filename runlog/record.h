@@ -42,6 +42,7 @@ struct StepRecord {
   double power_w = std::numeric_limits<double>::quiet_NaN();
   double sm_clock_mhz = std::numeric_limits<double>::quiet_NaN();
   double temperature_c = std::numeric_limits<double>::quiet_NaN();
+  double clock_limit = std::numeric_limits<double>::quiet_NaN();  ///< 0 nothing, 1 power, 2 heat, 3 both; since 11/2026
 };
 
 /// One gradient bucket on one sampled step, on rank 0; times in seconds since the step's start.
@@ -103,6 +104,8 @@ struct RunInfo {
   std::string device_name;                                             ///< "AMD EPYC 9654", "NVIDIA H100 80GB HBM3"
   double peak_flops_per_s = std::numeric_limits<double>::quiet_NaN();  ///< of one rank; NaN where unknown
   std::string peak_source;                                             ///< "datasheet: ...", "measured GEMM ..."
+  double peak_sm_clock_mhz =
+      std::numeric_limits<double>::quiet_NaN();  ///< at which the peak is reached; NaN: unknown, older logs lack it
   double gemm_peak_flops_per_s =
       std::numeric_limits<double>::quiet_NaN();         ///< measured at start on one rank; NaN where not measured
   std::map<std::string, std::string> library_versions;  ///< "Open MPI" -> "4.1.4", ...

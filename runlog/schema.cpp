@@ -19,7 +19,7 @@ constexpr Range kWork{1, 1e30};  ///< FLOP of a step
 constexpr Range kPeak{1e6, 1e18, true};
 
 using S = StepRecord;
-constexpr std::array<Column<S>, 21> kStepColumns{{
+constexpr std::array<Column<S>, 22> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step, kCounter},
     {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s, {0, 1e12}},
     {"step_time_s",
@@ -49,8 +49,12 @@ constexpr std::array<Column<S>, 21> kStepColumns{{
     {"power_w", "W", "of rank 0's GPU while it worked on the step", &S::power_w, {0, 1e9, true}},
     {"sm_clock_mhz", "MHz", "SM clock of rank 0's GPU while it worked on the step", &S::sm_clock_mhz, {0, 1e9, true}},
     {"temperature_c", "degC", "of rank 0's GPU while it worked on the step", &S::temperature_c, {-273.15, 1e4, true}},
+    {"clock_limit",
+     "1",
+     "what held that clock down, by the driver: 0 nothing, 1 power, 2 heat, 3 both",
+     &S::clock_limit,
+     {0, 3, true}},
 }};
-constexpr std::size_t kPowerColumns = 4;  ///< the last ones
 
 using B = BucketRecord;
 constexpr std::array<Column<B>, 6> kBucketColumns{{
@@ -78,7 +82,8 @@ constexpr std::array<Column<C>, 6> kCommColumns{{
 }};
 
 constexpr const char* kVersionsGroup = "/library_versions";
-constexpr const char* kPowerSource = "power_source";
+constexpr const char *kPowerSource = "power_source", *kPeakClock = "peak_sm_clock_mhz";
+constexpr Range kClock{1, 1e6, true};
 constexpr const char *kOrigin = "origin", *kSourceRun = "source_run", *kSourceChanges = "source_changes";
 constexpr const char *kKind = "kind", *kSampling = "sampling";
 constexpr std::array kOriginNames{"measured", "replayed", "simulated"};
@@ -168,8 +173,9 @@ hdf5::Handle copy_of(hid_t type) { return {H5Tcopy(type), H5Tclose}; }
 
 const char* name(Origin origin) { return kOriginNames[static_cast<std::size_t>(origin)]; }
 
-std::span<const Column<StepRecord>> step_columns(bool with_power) {
-  return std::span(kStepColumns).first(kStepColumns.size() - (with_power ? 0 : kPowerColumns));
+std::span<const Column<StepRecord>> step_columns(PowerColumns power) {
+  const std::size_t left_out = power == PowerColumns::all ? 0 : power == PowerColumns::without_limit ? 1 : 5;
+  return std::span(kStepColumns).first(kStepColumns.size() - left_out);
 }
 std::span<const Column<BucketRecord>> bucket_columns() { return kBucketColumns; }
 std::span<const Column<CommRecord>> comm_columns() { return kCommColumns; }
@@ -197,6 +203,7 @@ void write_info(hdf5::File& file, const RunInfo& info) {
   for_each_attribute(info, [&](const char* name, const auto& value, auto) { file.set_attribute("/", name, value); });
   file.set_attribute("/", "hostnames", info.hostnames);
   if (!info.power_source.empty()) file.set_attribute("/", kPowerSource, info.power_source);
+  if (std::isfinite(info.peak_sm_clock_mhz)) file.set_attribute("/", kPeakClock, info.peak_sm_clock_mhz);
   if (info.origin != Origin::measured) {
     file.set_attribute("/", kOrigin, std::string(name(info.origin)));
     file.set_attribute("/", kSourceRun, info.source_run);
@@ -236,6 +243,7 @@ RunInfo read_info(const hdf5::File& file) {
   for_each_attribute(info, take);
   info.hostnames = checked_hostnames(file, info.world_size);
   if (file.has_attribute("/", kPowerSource)) info.power_source = checked_text(file, "/", kPowerSource, kSentence);
+  if (file.has_attribute("/", kPeakClock)) info.peak_sm_clock_mhz = checked_number<double>(file, kPeakClock, kClock);
   if (file.has_attribute("/", kOrigin)) {
     info.origin = checked_origin(file);
     if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);

@@ -10,7 +10,8 @@
 namespace gpumonth::runlog {
 
 constexpr const char* kStepsGroup = "/steps";
-constexpr const char* kStepEnergy = "/steps/energy_j";  ///< in logs with a power meter, and three more
+constexpr const char* kStepEnergy = "/steps/energy_j";         ///< in logs with a power meter, and three more
+constexpr const char* kStepClockLimit = "/steps/clock_limit";  ///< in those since November 2026
 constexpr const char* kBucketsGroup = "/buckets";
 constexpr const char* kRanksGroup = "/ranks";
 constexpr const char* kRankStep = "/ranks/step";             ///< (rows) int64
@@ -39,8 +40,12 @@ struct Column {
   Range range;  ///< outside of it the reader refuses the log
 };
 
-/// `with_power`: also the last four, which a log of a run without a power meter lacks.
-std::span<const Column<StepRecord>> step_columns(bool with_power = false);
+enum class PowerColumns {
+  none,           ///< of a run without a power meter
+  without_limit,  ///< of logs before November 2026: all but clock_limit
+  all
+};
+std::span<const Column<StepRecord>> step_columns(PowerColumns power);
 std::span<const Column<BucketRecord>> bucket_columns();
 std::span<const Column<CommRecord>> comm_columns();
 constexpr Range kRankStepTimeRange{0, 1e8};  ///< s, of kRankStepTime

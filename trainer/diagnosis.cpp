@@ -55,6 +55,15 @@ std::vector<comm::CollectiveResult> check_sums(comm::Transport& transport, std::
   return results;
 }
 
+/// The rate, and what the GPU took and held meanwhile where its driver says.
+GemmPeak metered_gemm_peak(const machine::CudaDevice& gpu, int device, machine::PowerUnderLoad& power) {
+  const auto meter = machine::PowerMeter::open(gpu.uuid);
+  if (!meter) return measure_gpu_gemm_peak("bf16", device);
+  GemmPeak peak;
+  power = machine::power_under_load(*meter, [&] { peak = measure_gpu_gemm_peak("bf16", device); });
+  return peak;
+}
+
 /// Every rank its own GPU, all at the same time: they share power and cooling. What fails on a GPU is a problem of that
 /// rank's, not the end of the diagnosis.
 void measure_gpu(comm::Communicator& communicator, Diagnosis& found) {
@@ -65,7 +74,8 @@ void measure_gpu(comm::Communicator& communicator, Diagnosis& found) {
     try {
       found.gpu_copy_bytes_per_s = measure_gpu_copy_bandwidth(device);
       found.gpu_gemm_fp32 = measure_gpu_gemm_peak("fp32", device);
-      found.gpu_gemm_bf16 = measure_gpu_gemm_peak("bf16", device);
+      found.gpu_gemm_bf16 =
+          metered_gemm_peak(found.cuda.devices[static_cast<std::size_t>(device)], device, found.gpu_power);
     } catch (const std::exception& error) {
       problem = fmt::format("GPU {}: {}", device, error.what());
     }

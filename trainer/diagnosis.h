@@ -12,6 +12,7 @@
 #include "machine/gpu_libraries.h"
 #include "machine/gpu_topology.h"
 #include "machine/machine.h"
+#include "machine/power_under_load.h"
 #include "trainer/gemm_peak.h"
 
 namespace gpumonth::trainer {
@@ -32,6 +33,7 @@ struct Diagnosis {
   GemmPeak gemm_fp32, gemm_bf16;                   ///< of rank 0
   double copy_bytes_per_s = 0;                     ///< of rank 0: read + written
   GemmPeak gpu_gemm_fp32, gpu_gemm_bf16;           ///< of rank 0's GPU, as is the next; shape empty, NaN: not measured
+  machine::PowerUnderLoad gpu_power;               ///< while gpu_gemm_bf16 was measured
   double gpu_copy_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< within its memory: read + written
   std::vector<comm::CollectiveResult> all_reduce;                          ///< empty for one rank
   std::string nccl_description;                                            ///< empty: not tried

@@ -191,6 +191,7 @@ class Loop {
     r.power_w = p.power_w;
     r.sm_clock_mhz = p.sm_clock_mhz;
     r.temperature_c = p.temperature_c;
+    r.clock_limit = p.clock_limit;
   }
 
   void sum_over_ranks(runlog::StepRecord& r, double loss_sum) {

@@ -52,6 +52,7 @@ void describe_peak(const std::string& device_name, const std::string& dtype, run
   const auto known = model::load_hardware(configs / "hardware");
   if (const model::Hardware* hardware = model::match(known, device_name)) {
     info.peak_flops_per_s = hardware->peak_flops_per_s;
+    info.peak_sm_clock_mhz = hardware->peak_sm_clock_mhz;
     info.peak_source = "datasheet: " + hardware->name + ", dense bf16; " + hardware->source;
   } else {
     info.peak_source = "unknown: no file in configs/hardware names this device";

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/quantile.h"
+#include "base/shipped.h"
 #include "scaling/bootstrap.h"
 
 namespace gpumonth::budget {
@@ -30,6 +31,17 @@ void choose_peak(const runlog::RunInfo& info, Efficiency& e) {
   } else {
     e.why_unknown = fmt::format("the log has no peak for '{}' and no measured GEMM rate", info.device_name);
   }
+}
+
+/// Logs before November 2026 do not say at which clock their peak is reached: then that of the same device with the same
+/// peak in configs/hardware.
+double peak_clock_of(const runlog::RunInfo& info) {
+  if (std::isfinite(info.peak_sm_clock_mhz)) return info.peak_sm_clock_mhz;
+  static const std::vector<model::Hardware> known =
+      shipped_configs().empty() ? std::vector<model::Hardware>{} : model::load_hardware(shipped_configs() / "hardware");
+  const model::Hardware* device = model::match(known, info.device_name);
+  return device != nullptr && device->peak_flops_per_s == info.peak_flops_per_s ? device->peak_sm_clock_mhz
+                                                                                : std::nan("");
 }
 
 void derive_mfu(const std::vector<double>& flops, const std::vector<double>& seconds, Efficiency& e) {
@@ -110,6 +122,9 @@ Efficiency efficiency_of(const runlog::Run& run) {
     e.why_unknown = fmt::format("{:.3g} times the peak in the log, {:.4g} FLOP/s of one rank, is impossible", mfu,
                                 e.peak_flops_per_s);
   if (e.has_mfu()) derive_mfu(flops, seconds, e);
+  e.gpu = runlog::gpu_use(run);
+  if (e.has_mfu() && std::isfinite(e.gpu.sm_clock_mhz))
+    e.mfu_at_clock = runlog::mfu_at_clock(e.mfu, peak_clock_of(run.info), e.gpu.sm_clock_mhz);
   return e;
 }
 

@@ -14,6 +14,7 @@
 
 #include "budget/inputs/number.h"
 #include "model/hardware.h"
+#include "runlog/gpu_use.h"
 #include "runlog/record.h"
 #include "scaling/measured_run.h"
 #include "scaling/run_kinds.h"
@@ -45,6 +46,9 @@ struct Efficiency {
   double step_mfu_p5 = std::numeric_limits<double>::quiet_NaN();  ///< spread of single steps, 5 % .. 95 %
   double step_mfu_median = std::numeric_limits<double>::quiet_NaN();
   double step_mfu_p95 = std::numeric_limits<double>::quiet_NaN();
+  runlog::GpuUse gpu;  ///< energy and clock, of logs of GPUs whose driver told
+  /// MFU over the peak at the clock that was held; NaN: no clock, or no datasheet says at which clock the peak is.
+  double mfu_at_clock = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> forward_s, backward_s;  ///< by step that counts: per sample of a rank (layer_logs.h)
   double hardware_over_model_flops = 1;       ///< above 1: the run recomputed activations
   std::string why_unknown;                    ///< why there is no MFU; empty where there is

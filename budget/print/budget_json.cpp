@@ -64,6 +64,20 @@ Json data_json(const DataRules& data) {
   return out;
 }
 
+/// Energy, clock and MFU at that clock, where the log has them: most have not, which is no note.
+void add_gpu(const Efficiency& run, Json& out) {
+  const auto set = [&out](const char* key, double value) {
+    if (std::isfinite(value)) out[key] = value;
+  };
+  set("mfu_at_clock", run.mfu_at_clock);
+  set("sm_clock_mhz", run.gpu.sm_clock_mhz);
+  set("energy_per_step_j", run.gpu.energy_per_step_j);
+  set("energy_per_sample_j", run.gpu.energy_per_sample_j);
+  set("power_w", run.gpu.power_w);
+  set("power_limited", run.gpu.power_limited);
+  set("heat_limited", run.gpu.heat_limited);
+}
+
 Json run_json(const Efficiency& run, const Efficiency* better, Json& notes) {
   Json out{{"path", run.path},
            {"device_name", run.device_name},
@@ -100,6 +114,7 @@ Json run_json(const Efficiency& run, const Efficiency* better, Json& notes) {
   set("step_mfu_p5", run.step_mfu_p5);
   set("step_mfu_median", run.step_mfu_median);
   set("step_mfu_p95", run.step_mfu_p95);
+  add_gpu(run, out);
   return out;
 }
 

@@ -130,7 +130,7 @@ class Bench:
         cache = {"TORCHINDUCTOR_CACHE_DIR": str(self.out / "inductor-cache"), "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}
         command = [self.arguments.python, ROOT / "tests/bench/pytorch_dit_gpu.py", "--model", self.model_file(case),
                    "--batch", batch, "--mode", mode, "--steps", steps or case.steps, "--warmup", WARMUP,
-                   "--device", self.arguments.device]
+                   "--device", self.arguments.device, "--products", self.arguments.products]
         text, watched = self.run(f"pytorch-{case.name}", command, log, cache)
         result = json.loads(text.strip().splitlines()[-1])
         seconds = sorted(result.pop("step_time_s"))
@@ -283,6 +283,9 @@ def parse_arguments():
     parser.add_argument("--budget-s", type=float, default=1e6, help="stop after this many seconds and say so")
     parser.add_argument("--python", default=sys.executable, help="a Python that has PyTorch")
     parser.add_argument("--pytorch-mode", default="auto", help="auto: the fastest of " + ", ".join(MODES))
+    parser.add_argument("--products", choices=("aten", "all"), default="aten",
+                        help="what torch.compile may take for matrix products: ATen's (cuBLAS), or Triton's and others "
+                             "too, which it compiles and times for many minutes; default: %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="of gpumonth train, in addition")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda",

@@ -21,8 +21,8 @@ def number(value, form, scale=1.0):
     return "n/a" if value is None else format(value * scale, form)
 
 
-def side(row, name, peak):
-    """Figures of one side over its pairs; None where it did not run."""
+def side(row, name, peak, hardware_clock=None):
+    """Figures of one side over its pairs; None where it did not run. `hardware_clock`: MHz, at which `peak` is reached."""
     runs = [pair[name] for pair in row["pairs"] if name in pair]
     if not runs:
         return None
@@ -31,28 +31,31 @@ def side(row, name, peak):
     known = lambda key: [run[key] for run in runs if run.get(key) is not None]
     power = statistics.median(known("busy_power_w")) if known("busy_power_w") else None
     clock = statistics.median(known("busy_sm_clock_mhz")) if known("busy_sm_clock_mhz") else None
-    return dict(step_s=seconds, samples_per_s=row["batch"] / seconds, tflops=flops_per_s / 1e12,
+    held = hardware_clock / clock if hardware_clock and clock else None
+    return dict(mfu_at_clock=flops_per_s / peak * held if peak and held else None, step_s=seconds, samples_per_s=row["batch"] / seconds, tflops=flops_per_s / 1e12,
                 mfu=flops_per_s / peak if peak else None, memory=max(known("peak_memory_bytes"), default=None),
                 power_w=power, clock_mhz=clock)
 
 
 def side_rows(results, peak):
+    clock = (results.get("hardware") or {}).get("peak_sm_clock_mhz")
     for name, row in results["cases"].items():
         for label in ("gpumonth", "pytorch"):
-            figures = side(row, label, peak)
+            figures = side(row, label, peak, clock)
             if figures:
                 yield name, row, label, figures
 
 
 def main_table(results, peak):
     lines = ["| case | batch | side | ms/step | samples/s | TFLOP/s | MFU, % | peak memory, GiB | power, W | "
-             "SM clock, MHz |",
-             "|---|---|---|---|---|---|---|---|---|---|"]
+             "SM clock, MHz | MFU at that clock, % |",
+             "|---|---|---|---|---|---|---|---|---|---|---|"]
     for name, row, label, f in side_rows(results, peak):
         label = f"PyTorch `{row['pytorch_mode']}`" if label == "pytorch" else label
         lines.append(f"| {name} | {row['batch']} | {label} | {f['step_s'] * 1e3:.2f} | {f['samples_per_s']:.2f} | "
                      f"{f['tflops']:.1f} | {number(f['mfu'], '.1f', 100)} | {number(f['memory'], '.1f', 1 / GIB)} | "
-                     f"{number(f['power_w'], '.0f')} | {number(f['clock_mhz'], '.0f')} |")
+                     f"{number(f['power_w'], '.0f')} | {number(f['clock_mhz'], '.0f')} | "
+                     f"{number(f['mfu_at_clock'], '.1f', 100)} |")
     return lines
 
 

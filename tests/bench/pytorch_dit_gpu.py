@@ -192,12 +192,17 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, default=40, help="measured")
     parser.add_argument("--warmup", type=int, default=10, help="steps before them")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--products", choices=("aten", "all"), default="aten",
+                        help="what max-autotune may take for matrix products; all: Triton's too, many minutes more")
     return parser.parse_args()
 
 
 def main():
     arguments = parse_arguments()
     torch.set_float32_matmul_precision("high")
+    if arguments.products == "aten":  # before anything is compiled
+        import torch._inductor.config as inductor
+        inductor.max_autotune_gemm_backends = "ATEN"
     config = load_config(arguments.model)
     trainer = Trainer(arguments, config)
     started = time.perf_counter()
@@ -208,7 +213,7 @@ def main():
         sys.exit(f"the loss is {loss} after {arguments.warmup + arguments.steps} steps")
     median = statistics.median(seconds)
     skips = torch._dynamo.utils.counters["inductor"].get("cudagraph_skips", 0)
-    result = dict(mode=arguments.mode, samples_per_s=arguments.batch / median, median_step_time_s=median,
+    result = dict(mode=arguments.mode, products=arguments.products, samples_per_s=arguments.batch / median, median_step_time_s=median,
                   step_time_s=seconds, flops_per_s=6 * forward_macs(config) * arguments.batch / median,
                   warmup_s=warmup_s, last_loss=loss, cudagraph_skips=skips, torch=torch.__version__)
     if trainer.on_gpu:

@@ -64,7 +64,8 @@ class Watch(unittest.TestCase):
 
 class Table(unittest.TestCase):
     def page(self, device):
-        pair = dict(gpumonth=dict(median_step_time_s=0.2, peak_memory_bytes=60 << 30),
+        pair = dict(gpumonth=dict(median_step_time_s=0.2, peak_memory_bytes=60 << 30, busy_power_w=690,
+                                  busy_sm_clock_mhz=1500),
                     pytorch=dict(median_step_time_s=0.25, peak_memory_bytes=None, torch="2.9"), ratio=1.25)
         flops = gpu_cases.train_flops(gpu_cases.CASES["xl2-256"].config)
         return gpu_table.markdown(dict(
@@ -77,12 +78,13 @@ class Table(unittest.TestCase):
         page = self.page("NVIDIA H100 80GB HBM3")
         # 711.8 GFLOP x 128 / 0.2 s / 989.4 TFLOP/s
         self.assertIn("| xl2-256 | 128 | gpumonth | 200.00 | 640.00 | 455.5 | 46.0 | 60.0 |", page)
+        self.assertIn("| 690 | 1500 | 56.2 |", page)  # 46.04 % x 1,830 / 1,500 MHz
         self.assertIn("| xl2-256 | 1.250 | 1.250 | 1.250 | 1 |", page)
         self.assertIn("- xl2-512: does not fit", page)
 
     def test_unknown_device_has_no_mfu(self):
         page = self.page("NVIDIA H100 80GB HBM3 MIG 1g.10gb")
-        self.assertIn("| 455.5 | n/a | 60.0 |", page)
+        self.assertIn("| 455.5 | n/a | 60.0 | 690 | 1500 | n/a |", page)
         self.assertIn("no MFU is given", page)
 
 

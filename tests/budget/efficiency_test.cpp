@@ -5,6 +5,7 @@
 #include <random>
 
 #include "base/quantile.h"
+#include "base/shipped.h"
 #include "scaling/bootstrap.h"
 #include "scaling/curve_of_runs.h"
 #include "tests/budget/samples.h"
@@ -52,6 +53,25 @@ TEST_CASE("a datasheet peak goes before the measured GEMM rate", "[mfu]") {
   CHECK(e.mfu == Approx(0.25));
   CHECK_FALSE(e.peak_is_measured);
   CHECK(e.peak_source == "datasheet: X");
+}
+
+TEST_CASE("MFU at the clock that was held needs the clock of the peak, of the log or of the device", "[mfu]") {
+  auto run = tests::make_run(0.5);
+  run.info.backend = "cuda";
+  run.info.device_name = "NVIDIA H200";
+  run.info.peak_flops_per_s = 989.4e12;
+  run.info.peak_source = "datasheet: H200 SXM";
+  for (auto& step : run.steps) step.model_flops = 0.4 * 989.4e12 * step.step_time_s;
+  CHECK(std::isnan(budget::efficiency_of(run).mfu_at_clock));
+  for (auto& step : run.steps) step.sm_clock_mhz = 1500;
+  if (!shipped_configs().empty())  // an older log: configs/hardware knows 1830 MHz
+    CHECK(budget::efficiency_of(run).mfu_at_clock == Approx(0.4 * 1830 / 1500));
+  run.info.peak_sm_clock_mhz = 2000;
+  CHECK(budget::efficiency_of(run).mfu_at_clock == Approx(0.4 * 2000 / 1500));
+  CHECK(budget::efficiency_of(run).mfu == Approx(0.4));
+  run.info.peak_sm_clock_mhz = NAN;
+  run.info.peak_flops_per_s = 1000e12;  // not the device's in configs/hardware
+  CHECK(std::isnan(budget::efficiency_of(run).mfu_at_clock));
 }
 
 TEST_CASE("without a peak or without steady steps there is no MFU, and a reason", "[mfu]") {

@@ -1,5 +1,7 @@
 #include "model/hardware.h"
 
+#include <tuple>
+
 #include "base/error.h"
 #include "base/shipped.h"
 #include "tests/budget/samples.h"
@@ -26,6 +28,22 @@ TEST_CASE("the shipped devices are found by the driver's name", "[hardware]") {
   REQUIRE(model::match(all, "NVIDIA H200") != nullptr);
   REQUIRE(model::match(all, "NVIDIA H200 NVL") != nullptr);
   CHECK(model::match(all, "NVIDIA H200")->name != model::match(all, "NVIDIA H200 NVL")->name);
+}
+
+TEST_CASE("a peak is SMs times FLOP of one and a clock times the clock of that peak", "[hardware]") {
+  // SMs by the architecture white papers; dense bf16 of an SM: A100 2,048, H100 and H200 4,096, Ada 1,024 FLOP a clock
+  const std::vector<std::tuple<const char*, double, double>> devices = {
+      {"NVIDIA A100-SXM4-80GB", 108, 2048}, {"NVIDIA A100-PCIE-40GB", 108, 2048},
+      {"NVIDIA H100 80GB HBM3", 132, 4096}, {"NVIDIA H100 PCIe", 114, 4096},
+      {"NVIDIA H100 NVL", 132, 4096},       {"NVIDIA H200", 132, 4096},
+      {"NVIDIA H200 NVL", 132, 4096},       {"NVIDIA L40S", 142, 1024}};
+  const auto all = model::load_hardware(tests::source_path("configs/hardware"));
+  for (const auto& [name, sms, flop] : devices) {
+    INFO(name);
+    const auto* device = model::match(all, name);
+    REQUIRE(device != nullptr);
+    CHECK(sms * flop * device->peak_sm_clock_mhz * 1e6 == Approx(device->peak_flops_per_s).epsilon(1e-3));
+  }
 }
 
 TEST_CASE("a program finds the devices that it came with", "[hardware]") {

@@ -77,6 +77,32 @@ TEST_CASE("every number has a provenance whose inputs are listed with tag and so
   CHECK(out["runs"][0]["mfu"].get<double>() == Approx(0.4));
 }
 
+TEST_CASE("energy, clock and MFU at that clock stand beside MFU where the log has them", "[json]") {
+  auto run = tests::make_run(0.4);
+  run.info.peak_flops_per_s = 100e9;
+  run.info.peak_sm_clock_mhz = 1830;
+  for (auto& step : run.steps) {
+    step.energy_j = 70;
+    step.power_w = 700;
+    step.sm_clock_mhz = 1500;
+    step.clock_limit = 1;
+  }
+  const json out = budget_json(budget::load_scenario(tests::source_path("configs/scenarios/dit-xl-2-256.toml")),
+                               {budget::efficiency_of(run), budget::efficiency_of(tests::make_run(0.3, 2))});
+  check_no_unknown(out, "");
+  const json& metered = out["runs"][0];
+  CHECK(metered["mfu"].get<double>() == Approx(0.4));
+  CHECK(metered["mfu_at_clock"].get<double>() == Approx(0.4 * 1830 / 1500));
+  CHECK(metered["energy_per_step_j"].get<double>() == Approx(70));
+  CHECK(metered["energy_per_sample_j"].get<double>() == Approx(70.0 / 8));
+  CHECK(metered["power_w"].get<double>() == Approx(700));
+  CHECK(metered["sm_clock_mhz"].get<double>() == Approx(1500));
+  CHECK(metered["power_limited"].get<double>() == 1);
+  CHECK(metered["heat_limited"].get<double>() == 0);
+  for (const char* key : {"mfu_at_clock", "sm_clock_mhz", "energy_per_step_j", "power_limited"})
+    CHECK_FALSE(out["runs"][1].contains(key));
+}
+
 TEST_CASE("what is unknown is left out and named", "[json]") {
   auto run = tests::make_run(0.4);
   run.info.gemm_peak_flops_per_s = NAN;

@@ -5,6 +5,7 @@
 #include "budget/budget.h"
 #include "budget/inputs/efficiency.h"
 #include "report/report.h"
+#include "runlog/gpu_use.h"
 #include "runlog/reader.h"
 #include "runlog/summary.h"
 #include "runlog/writer.h"
@@ -34,6 +35,7 @@ runlog::Run with_power(runlog::Run run) {
     step.energy_j = 30;
     step.power_w = 300;
     step.sm_clock_mhz = 1700;
+    step.clock_limit = 1;
     step.temperature_c = 50;
   }
   return run;
@@ -118,6 +120,7 @@ void run_log(const std::string& input, Effort effort) {
     check_finite(efficiency.samples_per_s, "throughput");
     if (efficiency.has_interval()) check_finite(efficiency.mfu_low, "lower end of MFU");
     check_finite(efficiency.step_mfu_p95, "MFU of steps");
+    check_text(runlog::gpu_text(run), input);
   }
   try_to([&] { static_cast<void>(scaling::measure(std::span(&run, 1), runlog::summarize(run))); });
   try_to([&] { static_cast<void>(scaling::curve_of_runs({run})); });

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <thread>
 
+#include "machine/power_under_load.h"
 #include "tests/catch.h"
 #include "tests/machine/fake_nvml.h"
 
@@ -134,6 +135,47 @@ TEST_CASE("a GPU is found by UUID too; power alone may be missing") {
   const PowerSample sample = meter->sample();
   CHECK(sample.energy_j == Approx(2.5));
   CHECK(std::isnan(sample.power_w));
+}
+
+TEST_CASE("what holds the clock down is the driver's reasons, power and heat") {
+  // nvmlClocksEventReason: 0x1 idle, 0x2 application clocks, 0x4 power cap, 0x8 HW slowdown, 0x20, 0x40 heat, 0x80 brake
+  const std::vector<std::pair<unsigned long long, double>> cases = {{0, 0},    {0x1, 0},  {0x2, 0},  {0x4, 1},
+                                                                    {0x80, 1}, {0x20, 2}, {0x40, 2}, {0x24, 3},
+                                                                    {0x8, 3},  {0x48, 2}, {0x88, 1}, {0x100, 0}};
+  FakeNvml& gpu = fake();
+  const auto meter = open();
+  REQUIRE(meter != nullptr);
+  for (const auto& [reasons, limit] : cases) {
+    INFO("reasons " << reasons);
+    gpu.clock_reasons = reasons;
+    pass_interval();
+    CHECK(meter->sample().clock_limit == limit);
+  }
+}
+
+TEST_CASE("power under load is that of the busy samples") {
+  FakeNvml& gpu = fake();
+  const auto meter = open();
+  REQUIRE(meter != nullptr);
+  const auto phase = [&](unsigned mw, unsigned mhz, unsigned long long reasons, int milliseconds) {
+    gpu.power_mw = mw;
+    gpu.sm_clock_mhz = mhz;
+    gpu.clock_reasons = reasons;
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+  };
+  const auto found = gpumonth::machine::power_under_load(*meter, [&] {
+    phase(120'000, 345, 0x1, 200);
+    phase(691'000, 1500, 0x4, 600);
+    phase(110'000, 1980, 0, 100);
+  });
+  CHECK(found.power_w == Approx(691));
+  CHECK(found.sm_clock_mhz == 1500);
+  CHECK(found.power_limited);
+  CHECK_FALSE(found.heat_limited);
+  CHECK(found.power_limit_w == Approx(700));
+  CHECK(found.highest_sm_clock_mhz == 1980);
+  const auto nothing = gpumonth::machine::power_under_load(*meter, [] {});
+  CHECK_FALSE(nothing.known());
 }
 
 TEST_CASE("where nothing can be read, one line says why") {

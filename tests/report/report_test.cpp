@@ -71,6 +71,26 @@ TEST_CASE("the page has every figure with something in it", "[report]") {
     CHECK_THAT(page, contains(text));
 }
 
+TEST_CASE("energy and clock have a table where a GPU's driver told them, and none where not", "[report]") {
+  CHECK_THAT(page_of(two_runs()), !contains("Energy and clock"));
+  auto runs = two_runs();
+  runs[1].info.peak_flops_per_s = 100e9;
+  runs[1].info.peak_sm_clock_mhz = 1830;
+  for (auto& step : runs[1].steps) {
+    step.energy_j = 140.6;
+    step.power_w = 691;
+    step.sm_clock_mhz = 1500;
+    step.clock_limit = step.step % 2 == 0 ? 1 : 0;
+  }
+  const std::string page = page_of(runs);
+  const auto begin = page.find("Energy and clock");
+  REQUIRE(begin != std::string::npos);
+  const std::string table = page.substr(begin, page.find("</table>", begin) - begin);
+  for (const char* cell : {"140.6", "691", "1500", "35.0 %", "42.7 %", "power-limited 50 % of the time"})
+    CHECK_THAT(table, contains(cell));
+  CHECK(count(table, "<tr") == 2);  // the head, and the one run
+}
+
 TEST_CASE("the first screen has its numbers with their tags, and both assumptions side by side", "[report]") {
   const std::string page = page_of(two_runs());
   const std::string first = page.substr(page.find("<header>"), page.find("<svg") - page.find("<header>"));

@@ -95,6 +95,7 @@ TEST_CASE("values of steps that no run has are refused by file, column and step"
     refused.push_back({part, {kNan, kInfinity, -1e-3, 1e9}});
   for (const char* meter : {"energy_j", "power_w", "sm_clock_mhz"}) refused.push_back({meter, {kInfinity, -1}});
   refused.push_back({"temperature_c", {kInfinity, -300}});
+  refused.push_back({"clock_limit", {kInfinity, -1, 4}});
   refused.push_back({"phase", {3, 255}});
   for (const auto& [column, values] : refused)
     for (const double value : values) {
@@ -109,7 +110,7 @@ TEST_CASE("what may be missing, and the loss of a run that diverged, is read", "
   for (const char* column : {"loss", "grad_norm"})
     for (const double value : {kNan, kInfinity, -kInfinity, 1e300})
       CHECK(refusal_of(std::string("/steps/") + column, 39, value).empty());
-  for (const char* column : {"energy_j", "power_w", "sm_clock_mhz", "temperature_c"})
+  for (const char* column : {"energy_j", "power_w", "sm_clock_mhz", "temperature_c", "clock_limit"})
     CHECK(refusal_of(std::string("/steps/") + column, 3, kNan).empty());
   for (const char* part : {"data_s", "comm_s", "exposed_comm_s"})
     CHECK(refusal_of(std::string("/steps/") + part, 3, 0).empty());
@@ -127,7 +128,7 @@ TEST_CASE("every column of every table has a range that its own records keep, an
     }
   };
   const Run run = whole_run();
-  check(step_columns(true), run.steps[10]);
+  check(step_columns(PowerColumns::all), run.steps[10]);
   check(bucket_columns(), run.buckets[0]);
   check(comm_columns(), run.comm.rows[0]);
 }

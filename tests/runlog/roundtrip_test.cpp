@@ -135,9 +135,11 @@ TEST_CASE("energy and power are columns of runs that have a meter, and only of t
     CHECK(got.sm_clock_mhz == expected.sm_clock_mhz);
     CHECK((got.temperature_c == expected.temperature_c || n % 5 == 0));
     CHECK(std::isnan(got.temperature_c) == (n % 5 == 0));
+    CHECK((got.clock_limit == expected.clock_limit || n % 7 == 0));
+    CHECK(std::isnan(got.clock_limit) == (n % 7 == 0));
   }
   const auto file = hdf5::File::open(metered);
-  CHECK(file.names("/steps").size() == 21);
+  CHECK(file.names("/steps").size() == 22);
   CHECK(file.text_attribute("/steps/energy_j", "unit") == "J");
 
   const Run without = read(plain);

@@ -67,6 +67,7 @@ inline StepRecord metered_step(std::int64_t n) {
   record.power_w = 600 + x;
   record.sm_clock_mhz = 1980 - x;
   record.temperature_c = n % 5 == 0 ? std::nan("") : 40 + x;
+  record.clock_limit = n % 7 == 0 ? std::nan("") : static_cast<double>(n % 4);
   return record;
 }
 

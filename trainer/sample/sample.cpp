@@ -154,6 +154,7 @@ class SamplingLog {
     record.power_w = p.power_w;
     record.sm_clock_mhz = p.sm_clock_mhz;
     record.temperature_c = p.temperature_c;
+    record.clock_limit = p.clock_limit;
   }
 
   void step(const runlog::StepRecord& record) {
