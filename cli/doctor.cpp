@@ -118,6 +118,7 @@ void print_measured(const Diagnosis& d) {
     line("GPU bf16", fmt::format("{} ({})", si(d.gpu_gemm_bf16.flops_per_s, "FLOP/s"), d.gpu_gemm_bf16.shape));
   if (std::isfinite(d.gpu_copy_bytes_per_s))
     line("GPU copy", fmt::format("{} (read + written)", si(d.gpu_copy_bytes_per_s, "B/s")));
+  for (const std::string& choice : d.gpu_mlp) line("GPU MLP", choice);
   print_all_reduces("all-reduce", d.all_reduce);
   print_all_reduces("NCCL all-reduce", d.nccl_all_reduce);
 }
@@ -190,6 +191,7 @@ Json measured_json(const Diagnosis& d) {
     json["gpu_gemm_bf16_shape"] = d.gpu_gemm_bf16.shape;
   }
   if (std::isfinite(d.gpu_copy_bytes_per_s)) json["gpu_copy_bytes_per_s"] = d.gpu_copy_bytes_per_s;
+  if (!d.gpu_mlp.empty()) json["gpu_mlp_choices"] = d.gpu_mlp;
   json["all_reduce"] = all_reduces_json(d.all_reduce);
   if (!d.nccl_all_reduce.empty()) json["nccl_all_reduce"] = all_reduces_json(d.nccl_all_reduce);
   return json;

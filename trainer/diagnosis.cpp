@@ -66,6 +66,7 @@ void measure_gpu(comm::Communicator& communicator, Diagnosis& found) {
       found.gpu_copy_bytes_per_s = measure_gpu_copy_bandwidth(device);
       found.gpu_gemm_fp32 = measure_gpu_gemm_peak("fp32", device);
       found.gpu_gemm_bf16 = measure_gpu_gemm_peak("bf16", device);
+      found.gpu_mlp = gpu_mlp_choices(device);
     } catch (const std::exception& error) {
       problem = fmt::format("GPU {}: {}", device, error.what());
     }
