@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(kMaxThreads, least_resident(kMaxThreads))
   for (int r = 0; r < rows; ++r, ++row) {
     const bool more = r + 1 < rows;
     const float next_mean = more ? a.mean[row + 1] : 0.0f, next_rstd = more ? a.rstd[row + 1] : 0.0f;
-    [[maybe_unused]] ForSums<T, N> next[V];
+    [[maybe_unused]] ForSums<T, N> next[V] = {};
     if constexpr (kAhead) {
 #pragma unroll
       for (int v = 0; v < V; ++v)
