@@ -133,6 +133,7 @@ void print_measured(const Diagnosis& d) {
   if (d.gpu_power.known()) line("GPU power", power_text(d.gpu_power));
   if (std::isfinite(d.gpu_copy_bytes_per_s))
     line("GPU copy", fmt::format("{} (read + written)", si(d.gpu_copy_bytes_per_s, "B/s")));
+  for (const std::string& choice : d.gpu_mlp) line("GPU MLP", choice);
   print_all_reduces("all-reduce", d.all_reduce);
   print_all_reduces("NCCL all-reduce", d.nccl_all_reduce);
 }
@@ -216,6 +217,7 @@ Json measured_json(const Diagnosis& d) {
     json["gpu_heat_limited"] = d.gpu_power.heat_limited;
   }
   if (std::isfinite(d.gpu_copy_bytes_per_s)) json["gpu_copy_bytes_per_s"] = d.gpu_copy_bytes_per_s;
+  if (!d.gpu_mlp.empty()) json["gpu_mlp_choices"] = d.gpu_mlp;
   json["all_reduce"] = all_reduces_json(d.all_reduce);
   if (!d.nccl_all_reduce.empty()) json["nccl_all_reduce"] = all_reduces_json(d.nccl_all_reduce);
   return json;

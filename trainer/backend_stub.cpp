@@ -27,6 +27,8 @@ GemmPeak measure_gpu_gemm_peak(const std::string&, int) {
   throw std::logic_error("measure_gpu_gemm_peak() in a build without CUDA");
 }
 
+std::vector<std::string> gpu_mlp_choices(int) { throw std::logic_error("gpu_mlp_choices() in a build without CUDA"); }
+
 double measure_gpu_copy_bandwidth(int) {
   throw std::logic_error("measure_gpu_copy_bandwidth() in a build without CUDA");
 }

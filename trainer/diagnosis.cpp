@@ -76,6 +76,7 @@ void measure_gpu(comm::Communicator& communicator, Diagnosis& found) {
       found.gpu_gemm_fp32 = measure_gpu_gemm_peak("fp32", device);
       found.gpu_gemm_bf16 =
           metered_gemm_peak(found.cuda.devices[static_cast<std::size_t>(device)], device, found.gpu_power);
+      found.gpu_mlp = gpu_mlp_choices(device);
     } catch (const std::exception& error) {
       problem = fmt::format("GPU {}: {}", device, error.what());
     }

@@ -35,6 +35,7 @@ struct Diagnosis {
   GemmPeak gpu_gemm_fp32, gpu_gemm_bf16;           ///< of rank 0's GPU, as is the next; shape empty, NaN: not measured
   machine::PowerUnderLoad gpu_power;               ///< while gpu_gemm_bf16 was measured
   double gpu_copy_bytes_per_s = std::numeric_limits<double>::quiet_NaN();  ///< within its memory: read + written
+  std::vector<std::string> gpu_mlp;                                        ///< gpu_mlp_choices(), of rank 0's GPU
   std::vector<comm::CollectiveResult> all_reduce;                          ///< empty for one rank
   std::string nccl_description;                                            ///< empty: not tried
   std::vector<comm::CollectiveResult> nccl_all_reduce;

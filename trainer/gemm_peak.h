@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace gpumonth::trainer {
 
@@ -19,6 +20,10 @@ GemmPeak measure_gemm_peak(const std::string& dtype, int threads);
 /// warm-up: what the GPU does at the clock that its power limit allows, not a best moment. A shape that the
 /// free memory does not hold is left out; NaN where none was measured.
 GemmPeak measure_gpu_gemm_peak(const std::string& dtype, int device);
+/// Where the GELU of an MLP and its bias gradient are computed on GPU `device`, in the product or in a pass of their own: a
+/// line for each choice of fc1 and fc2 of DiT-XL/2, 8,192 rows in bf16, with the times that it was made by. A run chooses
+/// for its own shapes. Empty beside a model that fills the GPU.
+std::vector<std::string> gpu_mlp_choices(int device);
 /// Bytes read plus bytes written per second by copies within the GPU's memory; NaN where there is no room for them.
 double measure_gpu_copy_bandwidth(int device);
 

@@ -11,6 +11,8 @@
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/cuda/context.h"
+#include "trainer/ops/cuda/matmul.h"
+#include "trainer/ops/linear.h"
 #include "trainer/ops/step_timer.h"
 
 namespace gpumonth::trainer {
@@ -147,6 +149,25 @@ GemmPeak measure_gpu_gemm_peak(const std::string& dtype, int device) {
     }
   }
   return best;
+}
+
+std::vector<std::string> gpu_mlp_choices(int device) {
+  constexpr std::int64_t kRows = 8192, kWidth = 1152, kMlp = 4 * kWidth;
+  ops::Cuda cuda;
+  try {
+    cuda.context = std::make_shared<ops::CudaContext>(device, false);
+  } catch (const ops::CudaOutOfMemory&) {
+    return {};
+  }
+  const ops::Linear<ops::Cuda, ops::bf16> fc1(cuda, {.rows = kRows, .in = kWidth, .out = kMlp}),
+      fc2(cuda, {.rows = kRows, .in = kMlp, .out = kWidth});
+  std::vector<std::string> lines;
+  const std::string gpu = fmt::format("GPU {}: ", device);
+  for (const std::string& line : ops::matmul_tuning_report())
+    if (line.compare(0, gpu.size(), gpu) == 0 && line.find("gelu") != std::string::npos &&
+        line.find(", against ") != std::string::npos)
+      lines.push_back(line.substr(gpu.size()));
+  return lines;
 }
 
 double measure_gpu_copy_bandwidth(int device) {

@@ -5,10 +5,6 @@
 //
 // GPUMONTH_EMULATED_CUBLASLT, read in each call:
 //   no-epilogues         refuses every epilogue but the default one, so that what replaces them is run
-//   fp32-bias-gradients  CUBLASLT_EPILOGUE_DGELU_BGRAD may sum into fp32 whatever D's type. The documentation
-//   says "Bias
-//                        gradient vector elements are the same type as the output elements", so without it:
-//                        refused
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -226,6 +222,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                   .b = matrix(b, p.b, p.operation.transb),
                   .c = matrix(c, p.c),
                   .d = matrix(d, p.d),
+                  .tf32 = p.tf32(),
                   .alpha = scale_ab,
                   .beta = scale_c,
                   .epilogue = p.operation.epilogue,

@@ -74,6 +74,7 @@ struct Problem {
       default: return false;
     }
   }
+  bool tf32() const { return operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32; }
   bool has_aux() const { return (operation.epilogue & 128u) != 0; }
   std::int32_t bias_type() const { return operation.bias_type < 0 ? d.type : operation.bias_type; }
   std::int32_t aux_type() const { return operation.aux_type < 0 ? d.type : operation.aux_type; }
@@ -87,15 +88,17 @@ inline std::uint64_t hash_of(const Problem& p) {  // FNV-1a
   std::uint64_t hash = 1469598103934665603u;
   const auto add = [&hash](auto value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u; };
   for (const Layout& l : {p.a, p.b, p.c, p.d}) add(l.type), add(l.rows), add(l.columns), add(l.ld);
-  add(p.operation.transa), add(p.operation.transb), add(p.operation.epilogue), add(p.bias_type()), add(p.aux_type());
+  add(p.operation.compute), add(p.operation.transa), add(p.operation.transb), add(p.operation.epilogue),
+      add(p.bias_type()), add(p.aux_type());
   add(p.operation.aux_ld);
   return hash;
 }
 
-/// The table of cublasLtMatmul: compute type and scale fp32.
+/// The table of cublasLtMatmul: compute type and scale fp32, and TF32 of fp32 operands.
 inline bool types_are_supported(const Problem& p) {
   const Operation& o = p.operation;
-  if (o.compute != CUBLAS_COMPUTE_32F || o.scale != CUDA_R_32F) return false;
+  const bool tf32 = o.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && p.a.type == CUDA_R_32F;
+  if ((o.compute != CUBLAS_COMPUTE_32F && !tf32) || o.scale != CUDA_R_32F) return false;
   if (p.a.type != p.b.type || p.c.type != p.d.type) return false;
   if (p.a.type == CUDA_R_32F) return p.d.type == CUDA_R_32F;
   return p.a.type == CUDA_R_16BF && (p.d.type == CUDA_R_16BF || p.d.type == CUDA_R_32F);
@@ -106,9 +109,8 @@ inline cublasStatus_t check_epilogue(const Problem& p) {
   if (o.epilogue == CUBLASLT_EPILOGUE_DEFAULT) return CUBLAS_STATUS_SUCCESS;
   if (mode_is("no-epilogues")) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (!p.has_bias() && o.epilogue != CUBLASLT_EPILOGUE_DGELU) return CUBLAS_STATUS_NOT_SUPPORTED;  // not emulated
-  const bool fp32_sums =
-      o.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD && p.bias_type() == CUDA_R_32F && mode_is("fp32-bias-gradients");
-  if (p.has_bias() && p.bias_type() != p.d.type && !fp32_sums) return CUBLAS_STATUS_INVALID_VALUE;
+  // "Bias gradient vector elements are the same type as the output elements"
+  if (p.has_bias() && p.bias_type() != p.d.type) return CUBLAS_STATUS_INVALID_VALUE;
   if (!p.has_aux()) return CUBLAS_STATUS_SUCCESS;
   // "Must be divisible by 8 and be no less than the number of rows in the output matrix."
   if (p.aux_type() != p.d.type || o.aux_ld % 8 != 0 || o.aux_ld < static_cast<std::int64_t>(p.d.rows))

@@ -42,8 +42,15 @@ struct Matrix {
   }
 };
 
+/// To the 10 bits of mantissa that tensor cores read of an fp32 number. Nearest, ties away from zero: cvt.rna.tf32.f32.
+inline float to_tf32(float x) {
+  if (!std::isfinite(x)) return x;
+  return std::bit_cast<float>((std::bit_cast<std::uint32_t>(x) + 0x1000u) & 0xffffe000u);
+}
+
 struct Product {
   Matrix a, b, c, d;
+  bool tf32 = false;
   float alpha = 1, beta = 0;
   std::uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   std::int32_t parts = 1;  ///< of k, each summed by itself
@@ -105,7 +112,11 @@ inline void apply_epilogue(const Product& p, const Eigen::MatrixXf& a, const Eig
 }
 
 inline void run(const Product& p) {
-  const Eigen::MatrixXf a = p.a.floats(), b = p.b.floats();
+  Eigen::MatrixXf a = p.a.floats(), b = p.b.floats();
+  if (p.tf32) {
+    a = a.unaryExpr(&to_tf32).eval();
+    b = b.unaryExpr(&to_tf32).eval();
+  }
   Eigen::MatrixXf sums = p.alpha * sums_of(p, a, b);
   if (p.beta != 0) sums += p.beta * p.c.floats();
   apply_epilogue(p, a, b, sums);

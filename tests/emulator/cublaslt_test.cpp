@@ -19,6 +19,7 @@ struct Case {
   std::int64_t m = 5, n = 7, k = 9;  // D (m, n) = op(A) (m, k) op(B) (k, n)
   bool transa = false, transb = false;
   cudaDataType_t in = CUDA_R_32F, out = CUDA_R_32F;
+  cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   std::int64_t pad = 0;  ///< ld beyond the stored rows, of every matrix
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   std::optional<cudaDataType_t> bias_type{};
@@ -97,7 +98,7 @@ struct Library {
   }
   explicit Library(const Case& c) {
     cublasLtCreate(&handle);
-    cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    cublasLtMatmulDescCreate(&operation, c.compute, CUDA_R_32F);
     set(CUBLASLT_MATMUL_DESC_TRANSA, c.transa ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, c.transb ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, c.epilogue);
@@ -294,8 +295,27 @@ TEST_CASE("epilogues") {
                        .alpha = 2,
                        .aux_ld = 24});
       }
-  const Mode mode("fp32-bias-gradients");
-  check_product({.in = kBf16, .out = kBf16, .epilogue = CUBLASLT_EPILOGUE_DGELU_BGRAD, .bias_type = kFp32});
+}
+
+TEST_CASE("TF32 reads 10 bits of the mantissa of fp32 operands") {
+  const Case c{.m = 1, .n = 1, .k = 1, .compute = CUBLAS_COMPUTE_32F_FAST_TF32};
+  Library library(c);
+  const float one = 1;
+  for (const auto& [given, read] : {std::pair{1 + 0x1p-10f, 1 + 0x1p-10f},
+                                    {1 + 0x1p-11f, 1 + 0x1p-10f},
+                                    {-1 - 0x1.8p-11f, -1 - 0x1p-10f},
+                                    {1 + 0x1p-12f, 1.0f},
+                                    {0x1.fffp5f, 0x1p6f},
+                                    {0.0f, 0.0f}})
+    for (const bool first : {true, false}) {
+      const Operands on(c);
+      const Device &number = first ? on.a : on.b, &other = first ? on.b : on.a;
+      REQUIRE(cudaMemcpy(number.data(), &given, sizeof given, cudaMemcpyHostToDevice) == cudaSuccess);
+      REQUIRE(cudaMemcpy(other.data(), &one, sizeof one, cudaMemcpyHostToDevice) == cudaSuccess);
+      REQUIRE(multiply(c, library, on, algorithms_for(library)[0]) == CUBLAS_STATUS_SUCCESS);
+      CHECK(on.d.fetch()[0] == read);
+    }
+  CHECK(status_of({.in = kBf16, .out = kBf16, .compute = CUBLAS_COMPUTE_32F_FAST_TF32}) == CUBLAS_STATUS_NOT_SUPPORTED);
 }
 
 TEST_CASE("what the documentation excludes is refused") {

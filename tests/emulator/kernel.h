@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -75,6 +76,13 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Result (*kerne
   return cudaFuncGetAttributes(attributes, reinterpret_cast<const void*>(kernel));
 }
 
+/// As many as threads allow.
+template <class Result, class... A>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Result (*)(A...), int threads, std::size_t) {
+  *blocks = threads > 0 ? 2048 / threads : 0;
+  return cudaSuccess;
+}
+
 inline void __syncthreads() { ::gpumonth::emulator::wait_for_block(); }
 
 inline void __nanosleep(unsigned ns) { ::gpumonth::emulator::sleep_twice(ns); }
@@ -100,6 +108,14 @@ template <class T>
 T __ldg(const T* from) {
   if (reinterpret_cast<std::uintptr_t>(from) % alignof(T) != 0) __builtin_trap();
   return *from;
+}
+
+// The fast functions, as CUDA's documentation bounds them: 2 + |1.173 x| units in the last place, and 0 for a divisor
+// in (2^126, 2^128).
+inline float __expf(float x) { return std::exp2(1.44269504f * x); }
+inline float __fdividef(float x, float y) {
+  const float size = std::fabs(y);
+  return size > 0x1p126f && std::isfinite(y) ? 0 : x / y;
 }
 
 template <class T>

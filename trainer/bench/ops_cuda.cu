@@ -1,7 +1,8 @@
 // How close the memory-bound CUDA ops come to this GPU's copy bandwidth, on the shapes of DiT-XL/2 at batch
 // 64 and of a model of 20 billion parameters (width 6144, 1,024 tokens) at batch 4:
 //   bench_ops_cuda
-// GB/s are the bytes that an op has to move at least, over the median of its times; the copy moves 1 GiB.
+// GB/s are the bytes that an op has to move at least, over the median of its times; the copy moves 1 GiB. Operands are
+// random numbers of the sizes that a training has: square root and division of zero leave the GPU's fast path.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "trainer/ops/adamw.h"
@@ -66,6 +68,23 @@ class Bench {
   double copy_bytes_per_s_ = 0;  // the first entry's
 };
 
+/// `count` numbers, uniform in [low, high): a million of them, over and over.
+template <class T>
+Buffer<T> random_buffer(Cuda& cuda, std::int64_t count, float low, float high) {
+  std::minstd_rand engine(static_cast<unsigned>(count));
+  std::uniform_real_distribution<float> uniform(low, high);
+  std::vector<T> values(static_cast<std::size_t>(std::min(count, std::int64_t{1} << 20)));
+  for (T& v : values) v = ops::from_float<T>(uniform(engine));
+  Buffer<T> buffer(cuda, count);
+  const auto known = static_cast<std::int64_t>(values.size());
+  ops::copy_to_device(cuda, buffer.get(), values.data(), values.size() * sizeof(T));
+  for (std::int64_t i = known; i < count; i += known)
+    GPUMONTH_CUDA(cudaMemcpyAsync, buffer.get() + i, buffer.get(),
+                  static_cast<std::size_t>(std::min(known, count - i)) * sizeof(T), cudaMemcpyDeviceToDevice,
+                  ops::stream_of(cuda));
+  return buffer;
+}
+
 void copy(Bench& bench, Cuda& cuda) {
   const std::int64_t n = std::int64_t{1} << 30;
   Buffer<char> from(cuda, n), to(cuda, n);
@@ -76,7 +95,9 @@ void copy(Bench& bench, Cuda& cuda) {
 
 /// Over a flat buffer of n parameters.
 void optimizer(Bench& bench, Cuda& cuda, std::int64_t n) {
-  Buffer<float> g(cuda, n), p(cuda, n), m(cuda, n), v(cuda, n), e(cuda, n);
+  const auto g = random_buffer<float>(cuda, n, -1e-3f, 1e-3f), p = random_buffer<float>(cuda, n, -0.1f, 0.1f),
+             m = random_buffer<float>(cuda, n, -1e-3f, 1e-3f), v = random_buffer<float>(cuda, n, 1e-8f, 1e-6f),
+             e = random_buffer<float>(cuda, n, -0.1f, 0.1f);
   Buffer<bf16> rounded(cuda, n);
   Buffer<ops::AdamWStep> step(cuda, 1);
   Buffer<ops::Clipping> clipping(cuda, 1);
@@ -103,10 +124,13 @@ template <class T>
 void block(Bench& bench, Cuda& cuda, std::int64_t batch, std::int64_t tokens, std::int64_t h) {
   const std::int64_t rows = batch * tokens, n = rows * h, mlp = 4 * h;
   const ops::ResidualNormShape shape{batch, tokens, h, 6 * h};
-  Buffer<float> x(cuda, n), x_out(cuda, n), modulation(cuda, batch * 6 * h), d_modulation(cuda, batch * 6 * h),
-      mean(cuda, rows), rstd(cuda, rows), bias(cuda, mlp), positions(cuda, tokens * h),
+  const auto x = random_buffer<float>(cuda, n, -2, 2), x_out = random_buffer<float>(cuda, n, -2, 2),
+             modulation = random_buffer<float>(cuda, batch * 6 * h, -1, 1),
+             positions = random_buffer<float>(cuda, tokens * h, -1, 1);
+  const Buffer<float> d_modulation(cuda, batch * 6 * h), mean(cuda, rows), rstd(cuda, rows), bias(cuda, mlp),
       scratch(cuda, std::max(ops::residual_norm_scratch(shape), ops::column_sum_scratch(rows, mlp)));
-  Buffer<T> branch(cuda, n), y(cuda, n), wide(cuda, rows * mlp), wide_too(cuda, rows * mlp);
+  const auto branch = random_buffer<T>(cuda, n, -2, 2), y = random_buffer<T>(cuda, n, -2, 2),
+             wide = random_buffer<T>(cuda, rows * mlp, -2, 2), wide_too = random_buffer<T>(cuda, rows * mlp, -2, 2);
   const auto count = static_cast<double>(n), mlp_count = static_cast<double>(rows * mlp), size = double{sizeof(T)};
   float* m = modulation.get();
   float* d = d_modulation.get();

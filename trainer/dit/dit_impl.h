@@ -13,6 +13,18 @@ inline ops::LinearShape layer_shape(Keep keep, ops::LinearShape shape) {
   return shape;
 }
 
+/// Modulations from the condition: `out` of the columns of (B, modulations). They stay fp32, with fp32 weights read as they
+/// lie; where the rest of the model is bf16, TF32 keeps 3 bits more than that and costs what reading the weights costs.
+template <class T>
+ops::LinearShape adaln_shape(const DitShape& s, std::int64_t out) {
+  return {.rows = s.batch,
+          .in = s.h,
+          .out = out,
+          .y_stride = s.modulations,
+          .packed = false,
+          .tf32 = sizeof(T) < sizeof(float)};
+}
+
 template <class Device, class T>
 Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table, std::int64_t batch,
                     StateMemory<Device>& memory, Keep keep)
@@ -30,17 +42,9 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
                                           .packed = false,
                                           .needs_dx = false})),
       time_out_(device, layer_shape(keep, {.rows = batch, .in = shape_.h, .out = shape_.h, .packed = false})),
-      adaln_(device, layer_shape(keep, {.rows = batch, .in = shape_.h, .out = shape_.modulations, .packed = false})),
-      adaln_block_(
-          device,
-          layer_shape(
-              keep,
-              {.rows = batch, .in = shape_.h, .out = 6 * shape_.h, .y_stride = shape_.modulations, .packed = false})),
-      adaln_final_(
-          device,
-          layer_shape(
-              keep,
-              {.rows = batch, .in = shape_.h, .out = 2 * shape_.h, .y_stride = shape_.modulations, .packed = false})),
+      adaln_(device, layer_shape(keep, adaln_shape<T>(shape_, shape_.modulations))),
+      adaln_block_(device, layer_shape(keep, adaln_shape<T>(shape_, 6 * shape_.h))),
+      adaln_final_(device, layer_shape(keep, adaln_shape<T>(shape_, 2 * shape_.h))),
       attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim(), keep != Keep::nothing}),
       positions_(device, shape_.tokens * shape_.h) {
   const std::vector<float> positions = model::position_embedding(m);

@@ -15,6 +15,7 @@ struct LinearShape {
   std::int64_t y_stride = 0;               ///< elements between rows of y and of dy; 0: out
   bool packed =
       true;  ///< false: the products read the fp32 master weights themselves (few rows: memory-bound). T = float
+  bool tf32 = false;     ///< T = float: a GPU may multiply in TF32 (10 bits of mantissa, fp32 sums); a CPU does not
   bool needs_dx = true;  ///< false: the layer's input is data
   bool backward = true;  ///< false: forward alone, and nothing is held for backward
 };

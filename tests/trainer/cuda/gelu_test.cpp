@@ -25,7 +25,8 @@ void check_against_cpu() {
 TEST_CASE("cuda gelu against the formula and its central differences") {
   tests::check_gelu<float>(gpu());
   tests::check_gelu<bf16>(gpu());
-  tests::check_gelu_tails(gpu());
+  tests::check_gelu_tails<float>(gpu());
+  tests::check_gelu_tails<bf16>(gpu());
 }
 
 TEST_CASE("cuda gelu in fp32 against the CPU") { check_against_cpu<float>(); }

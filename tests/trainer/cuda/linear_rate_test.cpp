@@ -1,7 +1,7 @@
 // How fast Linear<Cuda> is on the layers of DiT-XL/2 and of the 20 B model, against the fastest cuBLASLt
-// product of the same m, n and k that does nothing else.
+// product of the same m, n and k that does nothing else. The two take turns: at its power limit a GPU changes its clock
+// within milliseconds, and a rate of another second says nothing.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -19,11 +19,11 @@ namespace gpumonth::ops {
 namespace {
 
 constexpr double kWanted = 0.97;
-/// Of the plain rate, in repeated timings on a GPU whose clock moves.
+/// Of the plain product's rate.
 constexpr double kLowest = 0.90;
-/// Products that do an op's work too move up to two more (rows, width) matrices: they save those ops, not
-/// their reads.
-constexpr double kLowestWithOp = 0.70;
+/// Where a product does an op's work too, of the rate of the plain product and a copy of the bytes that the op by itself
+/// would move: what the best split of the two could reach.
+constexpr double kLowestWithOp = 0.85;
 constexpr double kBudgetUs = 30e3;
 
 /// The first GPU, choosing by time as a run does that is not asked to be deterministic.
@@ -43,20 +43,32 @@ class Rates {
   explicit Rates(const Layer& layer)
       : layer_(layer), linear_(timing_gpu(), {.rows = layer.rows, .in = layer.in, .out = layer.out}) {}
 
-  void check(const char* product, double lowest, std::int64_t m, std::int64_t n, std::int64_t k,
+  /// `op_bytes`: read and written by the op that `work` does beside the product; 0: none.
+  void check(const char* product, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t op_bytes,
              const std::function<void()>& work) const {
     Cuda& device = timing_gpu();
-    const double plain = matmul_flops_per_s(device, m, n, k, Dtype::bf16);
-    const double us = time_us(device, kBudgetUs, work);
-    const double rate = 2e6 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / us;
-    const double share = rate / plain;
-    std::printf("%-10s %-22s %6lld x %6lld x %6lld  %9.1f us  %6.1f TFLOP/s  plain %6.1f  %5.1f %%%s\n", layer_.name,
+    const CublasMatmul plain(
+        device,
+        {.m = m, .n = n, .k = k, .in = Dtype::bf16, .out = Dtype::bf16, .b_transposed = true, .alignment_bytes = 256},
+        AlgorithmChoice::fastest);
+    const TrialBuffer a(device, Dtype::bf16, m * k), b(device, Dtype::bf16, n * k), c(device, Dtype::bf16, m * n),
+        from(device, Dtype::bf16, op_bytes / 4 + 1), to(device, Dtype::bf16, op_bytes / 4 + 1);
+    REQUIRE((a && b && c && from && to));
+    const auto [us, plain_us] = time_in_turns_us(device, kBudgetUs, work, [&] {
+      plain.run(a.get(), b.get(), c.get());
+      if (op_bytes > 0)
+        GPUMONTH_CUDA(cudaMemcpyAsync, to.get(), from.get(), static_cast<std::size_t>(op_bytes / 2),
+                      cudaMemcpyDeviceToDevice, stream_of(device));
+    });
+    const double flops = 2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+    const double share = plain_us / us;
+    std::printf("%-10s %-22s %6lld x %6lld x %6lld  %9.1f us  %6.1f TFLOP/s  plain%s %6.1f  %5.1f %%%s\n", layer_.name,
                 product, static_cast<long long>(m), static_cast<long long>(n), static_cast<long long>(k), us,
-                1e-12 * rate, 1e-12 * plain, 100 * share, share < kWanted ? "  below 97 %" : "");
+                1e-6 * flops / us, op_bytes > 0 ? " and copy" : "", 1e-6 * flops / plain_us, 100 * share,
+                share < kWanted ? "  below 97 %" : "");
     std::fflush(stdout);
     INFO(layer_.name << ", " << product << ": " << 100 * share << " % of the plain product's rate");
-    REQUIRE(!std::isnan(share));  // NaN: the GPU's free memory does not hold the operands
-    CHECK(share >= lowest);
+    CHECK(share >= (op_bytes > 0 ? kLowestWithOp : kLowest));
   }
 
   void check_all() {
@@ -69,19 +81,18 @@ class Rates {
         scratch(device, Dtype::fp32, std::max(column_sum_scratch(rows, in), column_sum_scratch(rows, out)));
     REQUIRE((x && w && b && y && u_out && u_in && dx && dw && db && scratch));
     const LinearWeights<bf16> weights{.compute_weights = w.as<bf16>(), .compute_bias = b.as<bf16>()};
-    check("forward", kLowest, rows, out, in, [&] { linear_.forward(x.as<bf16>(), weights, y.as<bf16>()); });
-    check("backward_data", kLowest, rows, in, out,
-          [&] { linear_.backward_data(y.as<bf16>(), weights, dx.as<bf16>()); });
-    check("backward_weights", kLowest, out, in, rows,
+    check("forward", rows, out, in, 0, [&] { linear_.forward(x.as<bf16>(), weights, y.as<bf16>()); });
+    check("backward_data", rows, in, out, 0, [&] { linear_.backward_data(y.as<bf16>(), weights, dx.as<bf16>()); });
+    check("backward_weights", out, in, rows, 0,
           [&] { linear_.backward_weights(y.as<bf16>(), x.as<bf16>(), dw.as<float>()); });
-    check("backward_weights_bias", kLowestWithOp, out, in, rows, [&] {
+    check("backward_weights_bias", out, in, rows, 2 * rows * out, [&] {
       linear_.backward_weights_bias(y.as<bf16>(), x.as<bf16>(), dw.as<float>(), db.as<float>(), scratch.as<float>());
     });
     if (out > in)  // fc1
-      check("forward_gelu", kLowestWithOp, rows, out, in,
+      check("forward_gelu", rows, out, in, 4 * rows * out,
             [&] { linear_.forward_gelu(x.as<bf16>(), weights, u_out.as<bf16>(), y.as<bf16>()); });
     if (in > out)  // fc2
-      check("backward_data_gelu", kLowestWithOp, rows, in, out, [&] {
+      check("backward_data_gelu", rows, in, out, 6 * rows * in, [&] {
         linear_.backward_data_gelu(y.as<bf16>(), weights, u_in.as<bf16>(), dx.as<bf16>(), db.as<float>(),
                                    scratch.as<float>());
       });

@@ -56,8 +56,8 @@ struct Results {
   std::vector<float> dw, dw_bias, dbias, dbias_gelu;
 };
 
-LinearShape shape_of(const Sizes& s, bool packed) {
-  return {.rows = s.rows, .in = s.in, .out = s.out, .y_stride = s.y_stride(), .packed = packed};
+LinearShape shape_of(const Sizes& s, bool packed, bool tf32 = false) {
+  return {.rows = s.rows, .in = s.in, .out = s.out, .y_stride = s.y_stride(), .packed = packed, .tf32 = tf32};
 }
 
 template <class T, class Y>
@@ -115,8 +115,9 @@ struct OnGpu {
   Buffer<Cuda, T> dx, du;
   Buffer<Cuda, float> dw, dw_bias, dbias, dbias_gelu, scratch;
 
-  OnGpu(Cuda& device, const Sizes& sizes, bool packed, const Operands<T>& o, std::int64_t shift_by = 0)
-      : s(sizes), shift(shift_by), linear(device, shape_of(sizes, packed)), x(on_gpu(shifted(o.x, shift))),
+  OnGpu(Cuda& device, const Sizes& sizes, bool packed, const Operands<T>& o, std::int64_t shift_by = 0,
+        bool tf32 = false)
+      : s(sizes), shift(shift_by), linear(device, shape_of(sizes, packed, tf32)), x(on_gpu(shifted(o.x, shift))),
         dy(on_gpu(shifted(o.dy, shift))), w_typed(on_gpu(shifted(o.w_typed, shift))), u_in(on_gpu(shifted(o.u, shift))),
         bias16(on_gpu(shifted(o.bias16, shift))), w(on_gpu(shifted(o.w, shift))), bias(on_gpu(shifted(o.bias, shift))),
         y(on_gpu(typed<Y>(std::vector<float>(static_cast<std::size_t>(shift + s.rows * s.y_stride()), kUntouched)))),
@@ -264,6 +265,33 @@ TEST_CASE("Linear on the GPU is Linear on the CPU, with the fastest algorithms")
     check<bf16, bf16>(timing_gpu(), s, true);
     check<bf16, float>(timing_gpu(), s, true);
   }
+}
+
+// Operands rounded to 10 bits, each to 2e-4 of itself on average, so sums to 3e-4; cut off instead of rounded, twice that.
+// The modulations of a block and of all, in rows far apart, and shapes that nothing divides.
+TEST_CASE("Linear in TF32 is the CPU's in fp32, but for what TF32 rounds") {
+  constexpr double kTf32 = 1e-3;
+  for (const Sizes& s : {Sizes{16, 96, 288, 528}, Sizes{16, 96, 816, 0}, Sizes{5, 37, 33, 27}}) {
+    INFO(s.rows << " x " << s.in << " -> " << s.out);
+    const Operands<float> operands(s);
+    const Results<float, float> exact = on_cpu<float, float>(s, false, operands);
+    for (Cuda* device : {&gpu(), &timing_gpu()}) {
+      OnGpu<float, float> run(*device, s, false, operands, 0, true);
+      run.enqueue();
+      synchronize(*device);
+      const Results<float, float> got = run.results();
+      CHECK(relative_distance(dense(s, got.y), dense(s, exact.y)) < kTf32);
+      CHECK(relative_distance(got.dx, exact.dx) < kTf32);
+      CHECK(relative_distance(got.dw, exact.dw) < kTf32);
+      CHECK(relative_distance(got.dw_bias, exact.dw_bias) < kTf32);
+      CHECK(relative_distance(got.dbias, exact.dbias) < tolerance<float>());  // sums, no products
+    }
+  }
+  const std::vector<std::string> report = matmul_tuning_report();
+  for (const char* product :
+       {"16x288x96 tf32 -> fp32, A B^T", "16x96x288 tf32 -> fp32, A B", "288x96x16 tf32 -> fp32, A^T B"})
+    CHECK(std::any_of(report.begin(), report.end(),
+                      [product](const std::string& line) { return line.find(product) != std::string::npos; }));
 }
 
 TEST_CASE("Linear reads and writes memory that is aligned to one element only") {

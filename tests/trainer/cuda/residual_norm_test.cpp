@@ -73,6 +73,17 @@ TEST_CASE("cuda residual_norm: widths and strides that vectors do not divide") {
   check<bf16>(72, 2);
 }
 
+// A sample of 18 chunks of rows, more than one warp sums; and more chunks of 32 rows than the emulator's 4
+// multiprocessors hold at a time, so that chunks are of 64.
+TEST_CASE("cuda residual_norm: many partial sums, and few of more rows") {
+  gpu();
+  for (const bool with_branch : {true, false}) {
+    check_case<bf16>({{1, 549, 72, 3 * 72}, with_branch, false});
+    check_case<bf16>({{40, 70, 384, 3 * 384}, with_branch, false});
+    check_case<float>({{48, 70, 37, 3 * 37}, with_branch, false});
+  }
+}
+
 TEST_CASE("cuda residual_norm: the widest rows, and a message beyond") {
   gpu();
   check_case<bf16>({{2, 40, 8192, 3 * 8192}, true, false});

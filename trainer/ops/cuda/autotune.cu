@@ -90,6 +90,24 @@ double time_us(const Cuda& device, double budget_us, const std::function<void()>
   return std::min(a, b);
 }
 
+std::pair<double, double> time_in_turns_us(const Cuda& device, double budget_us, const std::function<void()>& first,
+                                           const std::function<void()>& second) {
+  constexpr int kTurns = 5;
+  constexpr double kMostRuns = 50;
+  first();  // loads the kernels
+  second();
+  const double both = mean_us(device, 1, first) + mean_us(device, 1, second);
+  const int runs = static_cast<int>(std::clamp(budget_us / (kTurns * std::max(both, 1.0)), 1.0, kMostRuns));
+  double a[kTurns], b[kTurns];
+  for (int turn = 0; turn < kTurns; ++turn) {
+    a[turn] = mean_us(device, runs, first);
+    b[turn] = mean_us(device, runs, second);
+  }
+  std::nth_element(a, a + kTurns / 2, a + kTurns);
+  std::nth_element(b, b + kTurns / 2, b + kTurns);
+  return {a[kTurns / 2], b[kTurns / 2]};
+}
+
 double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a, const void* b) {
   const cudaStream_t stream = device.context->stream;
   const TrialBuffer memory(device, Dtype::fp32, 4);  // two doubles

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/cuda/context.h"
@@ -31,6 +32,11 @@ class TrialBuffer {
 
 /// Mean duration of one of as many runs of `work` as fit into `budget_us`, the better of two such means. Waits.
 double time_us(const Cuda& device, double budget_us, const std::function<void()>& work);
+
+/// Of `first` and `second`, which take turns for `budget_us`: the medians over the turns. A GPU whose power or heat
+/// limits its clock changes it within milliseconds, and so the one that is timed later. Waits.
+std::pair<double, double> time_in_turns_us(const Cuda& device, double budget_us, const std::function<void()>& first,
+                                           const std::function<void()>& second);
 
 /// |a - b| / |b| in the Euclidean norm, of `count` elements on the GPU. Waits. NaN where either holds one.
 double relative_distance_on_gpu(const Cuda& device, Dtype dtype, std::int64_t count, const void* a, const void* b);

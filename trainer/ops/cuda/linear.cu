@@ -66,9 +66,7 @@ struct LinearImpl<Cuda, T, Y> {
       gelu_backward(cuda, shape.rows, shape.in, u, du, dbias, scratch);
       return;
     }
-    T* const aux = const_cast<T*>(u);  // dgelu reads it
-    products.data_gelu->run(dy, weights_of(w), du, products.data_gelu_sums ? dbias : nullptr, aux);
-    if (!products.data_gelu_sums) column_sum(cuda, shape.rows, shape.in, shape.in, du, dbias, scratch);
+    run_data_gelu(cuda, shape, *products.data_gelu, products.data_gelu_sums, dy, weights_of(w), u, du, dbias, scratch);
   }
 
   void backward_weights(const T* dy, const T* x, float* dw) { products.weights.value().run(dy, x, dw); }

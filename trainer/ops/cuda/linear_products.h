@@ -23,13 +23,19 @@ struct LinearProducts {
   std::optional<CublasMatmul> data;          ///< dx = dy W, where shape.needs_dx and shape.backward
   std::optional<CublasMatmul> weights;       ///< dW = dy^T x, where shape.backward
   std::optional<CublasMatmul> forward_gelu;  ///< gelu_aux_bias
-  std::optional<CublasMatmul> data_gelu;     ///< dgelu, or dgelu_bgrad where data_gelu_sums
+  std::optional<CublasMatmul> data_gelu;     ///< dgelu, or dgelu_bgrad where data_gelu_sums; see run_data_gelu()
   bool data_gelu_sums = false;
   std::optional<CublasMatmul> weights_bias;  ///< bgrad_a
 
  private:
   LinearProducts(Cuda& device, const LinearShape& shape, std::pair<CublasMatmul, bool> forward_and_adds_bias);
 };
+
+/// `product` of LinearProducts::data_gelu, and `dbias` fp32 by it where it sums, else by column_sum(). dgelu_bgrad sums in
+/// fp32 and rounds the sums to T once.
+template <class T>
+void run_data_gelu(Cuda& device, const LinearShape& shape, const CublasMatmul& product, bool sums, const T* dy,
+                   const T* w, const T* u, T* du, float* dbias, float* scratch);
 
 /// y (rows, columns), rows `stride` apart, += bias (columns).
 template <class Y>

@@ -43,11 +43,12 @@ cublasLtEpilogue_t cublaslt_epilogue(Epilogue epilogue) {
 bool has_vector(Epilogue e) { return e != Epilogue::none && e != Epilogue::dgelu; }
 bool has_aux(Epilogue e) { return e == Epilogue::gelu_aux_bias || e == Epilogue::dgelu || e == Epilogue::dgelu_bgrad; }
 
-/// A bias is read in D's type (the library has no other for these operands); gradients are asked for in fp32.
-/// Its header promises those of dgelu_bgrad in D's type alone, so that it may refuse; then dgelu and column
-/// sums do it.
-Dtype vector_type(Epilogue e, Dtype out) {
-  return e == Epilogue::dgelu_bgrad || e == Epilogue::bgrad_a ? Dtype::fp32 : out;
+/// D's (the library has no other for these operands; asked for fp32 sums beside a bf16 D, it refused every shape on an
+/// H200). bgrad_a's D is fp32.
+Dtype vector_type(Epilogue e, Dtype out) { return e == Epilogue::bgrad_a ? Dtype::fp32 : out; }
+
+cublasComputeType_t compute_type(const CublasMatmulShape& s) {
+  return s.tf32 && s.in == Dtype::fp32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
 }
 
 std::int64_t stored_row(bool transposed, std::int64_t rows, std::int64_t columns) {
@@ -93,9 +94,10 @@ CublasMatmulShape with_strides(CublasMatmulShape s) {
 
 std::string describe(const CublasMatmulShape& given) {
   const CublasMatmulShape s = with_strides(given);
-  std::string text = std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k) + " " + name(s.in) +
-                     " -> " + name(s.out) + ", A" + (s.a_transposed ? "^T" : "") + " B" + (s.b_transposed ? "^T" : "") +
-                     ", " + name(s.epilogue);
+  const char* const in = compute_type(s) == CUBLAS_COMPUTE_32F ? name(s.in) : "tf32";
+  std::string text = std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k) + " " + in + " -> " +
+                     name(s.out) + ", A" + (s.a_transposed ? "^T" : "") + " B" + (s.b_transposed ? "^T" : "") + ", " +
+                     name(s.epilogue);
   const auto add_stride = [&text](const char* of, std::int64_t stride, std::int64_t row) {
     if (stride != row) text += std::string(", rows of ") + of + " " + std::to_string(stride) + " apart";
   };
@@ -108,7 +110,7 @@ std::string describe(const CublasMatmulShape& given) {
 
 MatmulDescriptors::MatmulDescriptors(const CublasMatmulShape& s) : epilogue_(s.epilogue), in_(s.in), out_(s.out) {
   cublasLtMatmulDesc_t operation = nullptr;
-  GPUMONTH_CUBLAS(cublasLtMatmulDescCreate, &operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+  GPUMONTH_CUBLAS(cublasLtMatmulDescCreate, &operation, compute_type(s), CUDA_R_32F);
   operation_.reset(operation);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, s.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSB, s.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);

@@ -19,17 +19,17 @@ enum class Epilogue {
   bias,           ///< C += vector (n), of C's type
   gelu_aux_bias,  ///< aux (m, n) = A B + vector (n), C = gelu(aux); aux and vector of C's type, n % 8 == 0
   dgelu,          ///< C = gelu'(aux) * (A B); aux (m, n) of C's type, n % 8 == 0
-  dgelu_bgrad,    ///< that, and vector (n) fp32 = the column sums of C
+  dgelu_bgrad,    ///< that, and vector (n) of C's type = the column sums of C
   bgrad_a,        ///< C = A B, and vector (m) fp32 = the row sums of A
 };
 
-/// C (m, n) = A (m, k) B (k, n), all row-major, fp32 accumulation. fp32 operands are multiplied in fp32,
-/// never in TF32.
+/// C (m, n) = A (m, k) B (k, n), all row-major, fp32 accumulation.
 struct CublasMatmulShape {
   std::int64_t m = 0, n = 0, k = 0;
   Dtype in = Dtype::bf16, out = Dtype::bf16;  ///< of A and B, of C
-  bool a_transposed = false;                  ///< A is stored (k, m)
-  bool b_transposed = false;                  ///< B is stored (n, k)
+  bool tf32 = false;  ///< fp32 operands go to the tensor cores with 10 bits of their mantissas; false: with all 23
+  bool a_transposed = false;  ///< A is stored (k, m)
+  bool b_transposed = false;  ///< B is stored (n, k)
   /// Elements between stored rows; 0: they lie close.
   std::int64_t a_stride = 0, b_stride = 0, c_stride = 0;
   Epilogue epilogue = Epilogue::none;
@@ -37,7 +37,7 @@ struct CublasMatmulShape {
   std::int64_t alignment_bytes = 16;
 };
 
-/// "8192x4608x1152 bf16 -> bf16, A B^T, gelu_aux_bias"
+/// "8192x4608x1152 bf16 -> bf16, A B^T, gelu_aux_bias"; "tf32" for fp32 where so multiplied
 std::string describe(const CublasMatmulShape& shape);
 
 enum class AlgorithmChoice {

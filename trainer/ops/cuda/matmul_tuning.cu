@@ -13,6 +13,8 @@ namespace {
 
 constexpr int kFinalists = 3;  // the fastest of the first round, timed again for longer
 constexpr double kFirstRoundUs = 1e3, kFinalRoundUs = 5e3;
+/// Slower by this much, a product is as fast as another, as far as two timings tell.
+constexpr double kAsFast = 1.03;
 
 /// What this process has found out, by device and shape.
 struct Known {
@@ -47,6 +49,15 @@ struct Trial {
   TrialBuffer a, b, c, vector, aux;
   explicit operator bool() const { return a && b && c && vector && aux; }
 };
+
+/// Parts of k are summed by a second kernel, from memory: not where one kernel is as fast.
+bool splits_k(const MatmulAlgorithm& algorithm) {
+  std::int32_t parts = 1;
+  std::size_t written = 0;
+  const cublasStatus_t status = cublasLtMatmulAlgoConfigGetAttribute(&algorithm.opaque, CUBLASLT_ALGO_CONFIG_SPLITK_NUM,
+                                                                     &parts, sizeof parts, &written);
+  return status == CUBLAS_STATUS_SUCCESS && parts > 1;  // -1: left to the kernel, which has no second one then
+}
 
 std::string describe(const MatmulAlgorithm& algorithm) {
   const auto read = [&algorithm](cublasLtMatmulAlgoConfigAttributes_t attribute) {
@@ -92,10 +103,18 @@ class Contest {
       if (runs(i)) timed.push_back({i, time(i, kFirstRoundUs)});
     const auto by_time = [](const Timed& x, const Timed& y) { return x.us < y.us; };
     std::sort(timed.begin(), timed.end(), by_time);
-    if (timed.size() > kFinalists) timed.resize(kFinalists);
+    const auto whole = [this](const Timed& t) { return !splits_k(algorithms_[t.index]); };
+    if (timed.size() > kFinalists) {  // the fastest, and the fastest that does not split k
+      const auto unsplit = std::find_if(timed.begin() + kFinalists, timed.end(), whole);
+      const bool one_more = std::none_of(timed.begin(), timed.begin() + kFinalists, whole) && unsplit != timed.end();
+      if (one_more) timed[kFinalists] = *unsplit;
+      timed.resize(kFinalists + (one_more ? 1 : 0));
+    }
     for (Timed& t : timed) t.us = time(t.index, kFinalRoundUs);
-    const auto best = std::min_element(timed.begin(), timed.end(), by_time);
-    return best == timed.end() ? std::nullopt : std::optional<Timed>(*best);
+    std::sort(timed.begin(), timed.end(), by_time);
+    if (timed.empty()) return std::nullopt;
+    const auto best = std::find_if(timed.begin(), timed.end(), whole);
+    return best != timed.end() && best->us <= kAsFast * timed.front().us ? *best : timed.front();
   }
 
  private:

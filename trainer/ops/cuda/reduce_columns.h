@@ -1,5 +1,5 @@
-// Column sums in two stages, the same bits in every run: blocks sum chunks of rows, then one block per tile
-// of columns sums the chunks' partial sums in a fixed order. Only files of this folder include this.
+// Column sums in two stages, the same bits in every run on the same GPU: blocks sum chunks of rows, then one block per
+// tile of columns sums the chunks' partial sums in a fixed order. Only files of this folder include this.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,19 @@
 
 namespace gpumonth::ops {
 
-constexpr int kColumnWarps = 8;               ///< of a block; each adds every eighth row of the block's chunk
-constexpr std::int64_t kColumnSumRows = 256;  ///< of a chunk; column_sum_scratch() has room for chunks of 32
+constexpr int kColumnWarps = 8;  ///< of a block; each adds every eighth row of the block's chunk
+
+/// Rows of a chunk, where `tiles` blocks share one and `slots` blocks run at a time: as many as let all blocks end together,
+/// after one turn or a few. column_sum_scratch() has room for chunks of 32.
+inline std::int64_t column_chunk_rows(std::int64_t rows, std::int64_t tiles, std::int64_t slots) {
+  constexpr std::int64_t kAlone = 256;  // as few need no second stage
+  constexpr std::int64_t kLeast = 64, kMost = 512;
+  if (rows <= kAlone) return rows;
+  const std::int64_t turns = (rows * tiles + kMost * slots - 1) / (kMost * slots);
+  const std::int64_t chunks = turns * slots / tiles > 1 ? turns * slots / tiles : 1;
+  const std::int64_t chunk = (rows + chunks - 1) / chunks;
+  return chunk > kLeast ? chunk : kLeast;
+}
 
 /// The block's sum over its warps, in order. True in the threads of warp 0, which hold it.
 template <int N>
@@ -68,10 +79,15 @@ template <int N, class F>
 void column_sums(Cuda& cuda, std::int64_t rows, std::int64_t columns, const F& f, float* sums, float* scratch) {
   if (columns <= 0) return;
   constexpr int kThreads = kColumnWarps * 32;
-  const std::int64_t chunks = rows > kColumnSumRows ? (rows + kColumnSumRows - 1) / kColumnSumRows : 1;
   const unsigned tiles = blocks_for(columns, 32 * N);
-  column_sums_kernel<N><<<tiles* static_cast<unsigned>(chunks), kThreads, 0, stream_of(cuda)>>>(
-      rows, columns, tiles, kColumnSumRows, f, chunks > 1 ? scratch : sums);
+  const auto kernel = column_sums_kernel<N, F>;
+  int resident = 1;  // blocks of a multiprocessor
+  GPUMONTH_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor, &resident, kernel, kThreads, 0);
+  const std::int64_t slots = std::int64_t{resident > 1 ? resident : 1} * cuda.context->multiprocessors;
+  const std::int64_t chunk = column_chunk_rows(rows, tiles, slots);
+  const std::int64_t chunks = rows > chunk ? (rows + chunk - 1) / chunk : 1;
+  kernel<<<tiles* static_cast<unsigned>(chunks), kThreads, 0, stream_of(cuda)>>>(rows, columns, tiles, chunk, f,
+                                                                                 chunks > 1 ? scratch : sums);
   GPUMONTH_CUDA_LAUNCHED();
   if (chunks == 1) return;
   // One column a thread: more blocks, and the chunks are few.

@@ -9,8 +9,8 @@
 namespace gpumonth::ops {
 
 constexpr float kResidualNormEpsilon = 1e-6f;  ///< of the LayerNorm
-constexpr std::int64_t kResidualNormChunk =
-    32;  ///< rows of a sample per partial sum: what residual_norm_scratch counts
+/// Rows of a sample per partial sum, at least: what residual_norm_scratch counts.
+constexpr std::int64_t kResidualNormChunk = 32;
 constexpr std::int64_t kWidestResidualNorm = 12288;  ///< a row lies in the registers of one block
 
 inline void check_width(std::int64_t width) {
