@@ -22,7 +22,7 @@ struct Parted {
 };
 
 template <class Is>
-Parted part(const std::vector<LossRun>& runs, std::string what, const Is& is_out) {
+Parted parted_by(const std::vector<LossRun>& runs, std::string what, const Is& is_out) {
   Parted parted{std::move(what), {}, {}};
   for (const auto& run : runs) (is_out(run) ? parted.out : parted.kept).push_back(run);
   return parted;
@@ -37,20 +37,20 @@ Parted part_by_size(const std::vector<LossRun>& runs, const std::string& which) 
   const double size = near->parameters;
   if (std::abs(size - *wanted) > 0.05 * size)
     user_error("--hold-out {}: no run has so many parameters; the nearest has {:.0f}", which, size);
-  return part(runs, fmt::format("the size of {} parameters", compact(size)),
-              [&](const LossRun& run) { return run.parameters == size; });
+  return parted_by(runs, fmt::format("the size of {} parameters", compact(size)),
+                   [&](const LossRun& run) { return run.parameters == size; });
 }
 
 Parted part_runs(const std::vector<LossRun>& runs, const std::string& which) {
   if (which == "largest") {
     const double size = std::ranges::max_element(runs, {}, &LossRun::parameters)->parameters;
-    return part(runs, fmt::format("the largest size, {} parameters", compact(size)),
-                [&](const LossRun& run) { return run.parameters == size; });
+    return parted_by(runs, fmt::format("the largest size, {} parameters", compact(size)),
+                     [&](const LossRun& run) { return run.parameters == size; });
   }
   if (which == "largest-budget") {
     const double flops = std::ranges::max_element(runs, {}, &LossRun::model_flops)->model_flops;
-    return part(runs, fmt::format("the largest budget, {} FLOP", scientific(flops)),
-                [&](const LossRun& run) { return run.model_flops * (1 + kSameBudget) >= flops; });
+    return parted_by(runs, fmt::format("the largest budget, {} FLOP", scientific(flops)),
+                     [&](const LossRun& run) { return run.model_flops * (1 + kSameBudget) >= flops; });
   }
   return part_by_size(runs, which);
 }

@@ -11,7 +11,7 @@ namespace {
 
 double log_size(const LossRun& run) { return std::log(run.parameters); }
 
-void finish(IsoflopBudget& budget, std::span<const LossRun> runs) {
+void finish_budget(IsoflopBudget& budget, std::span<const LossRun> runs) {
   std::set<double> sizes;
   for (const std::size_t i : budget.runs) {
     sizes.insert(runs[i].parameters);
@@ -42,7 +42,7 @@ std::vector<IsoflopBudget> isoflop_budgets(std::span<const LossRun> runs) {
     }
     budgets.back().runs.push_back(i);
   }
-  for (auto& budget : budgets) finish(budget, runs);
+  for (auto& budget : budgets) finish_budget(budget, runs);
   std::erase_if(budgets, [](const IsoflopBudget& b) { return b.sizes < kFewestSizes; });
   return budgets;
 }

@@ -122,7 +122,7 @@ void set_estimates(const Drawn& drawn, const std::vector<IsoflopBudget>& budgets
   fit.by_parabolas.d_exponent = with_interval(fit.by_parabolas.split.d_exponent, drawn.parabola_d);
 }
 
-void add_notes(LossFit& fit) {
+void add_loss_notes(LossFit& fit) {
   fit.notes = fit.data.notes;
   for (const auto& b : fit.budgets)
     if (!b.budget.inside)
@@ -165,7 +165,7 @@ LossFit fit_loss(const LossRuns& data, const LossFitOptions& options) {
   }
   set_estimates(drawn, budgets, fit);
   for (const auto& which : options.hold_out) fit.held_out.push_back(hold_out(data.runs, which, options.draws));
-  add_notes(fit);
+  add_loss_notes(fit);
   return fit;
 }
 

@@ -1,5 +1,5 @@
 // The quality.json of `gpumonth evaluate` as points of loss against compute.
-#include <cmath>
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -9,11 +9,11 @@
 namespace gpumonth::scaling {
 namespace {
 
-double positive_number(const nlohmann::json& object, const char* key, const std::string& where) {
+double positive_field(const nlohmann::json& object, const char* key, const std::string& run, const std::string& file) {
   const auto found = object.find(key);
   if (found == object.end() || !found->is_number() || !(found->get<double>() > 0))
-    user_error("{}: {} has no {} above 0: write the file with gpumonth evaluate CKPT... -o quality.json", where,
-               object.value("run", std::string("a checkpoint")), key);
+    user_error("{}: {} has no {} above 0: write the file with gpumonth evaluate CKPT... -o quality.json", file,
+               run.empty() ? "a checkpoint" : run, key);
   return found->get<double>();
 }
 
@@ -26,11 +26,11 @@ LossRun loss_of_checkpoint(const nlohmann::json& checkpoint, const std::string& 
   for (const char* key : {"run", "checkpoint"})
     if (const auto named = checkpoint.find(key); run.name.empty() && named != checkpoint.end() && named->is_string())
       run.name = named->get<std::string>();
-  run.parameters = positive_number(checkpoint, "parameters", file);
-  run.samples = positive_number(checkpoint, "samples_seen", file);
-  run.tokens = positive_number(checkpoint, "tokens_seen", file);
-  run.model_flops = positive_number(checkpoint, "model_flops", file);
-  run.loss = positive_number(*validation, "loss", file);
+  run.parameters = positive_field(checkpoint, "parameters", run.name, file);
+  run.samples = positive_field(checkpoint, "samples_seen", run.name, file);
+  run.tokens = positive_field(checkpoint, "tokens_seen", run.name, file);
+  run.model_flops = positive_field(checkpoint, "model_flops", run.name, file);
+  run.loss = positive_field(*validation, "loss", run.name, file);
   if (const auto error = validation->find("standard_error"); error != validation->end() && error->is_number())
     run.standard_error = std::max(0.0, error->get<double>());
   return run;
