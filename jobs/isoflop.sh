@@ -3,15 +3,15 @@
 # L(N, D) = E + A / N^a + B / D^b through their losses.
 #
 #   jobs/isoflop.sh [RUN.toml] [options] [--set a.b=v ...]     RUN.toml: configs/runs/isoflop.toml
-#     --sizes "32x2 64x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide
-#     --budgets "1e12 ..."     model FLOP of a run (forward and backward, no recomputation)
-#     --rate 1e-3              learning rate at a hidden size of 128; 128 / width times as much at others
+#     --sizes "16x2 24x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide
+#     --budgets "1.5e11 ..."   model FLOP of a run (forward and backward, no recomputation)
+#     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
 #     --fewest 40              steps: a size that has fewer within a budget is left out of it
 #     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
 #     --batch 32               samples per step over all ranks
 #     --hold-out largest       what `fit --loss` forecasts from the other runs (see gpumonth fit --help); none: nothing
 #     --out runs/isoflop       folder; interrupted, it goes on there, finished runs are not repeated
-#     --checkpoint-every 200   steps, to go on from
+#     --checkpoint-every 500   steps, to go on from
 #     --gpumonth FILE          the program; default: the newest of build/*/gpumonth
 #     --launch auto            auto | mpirun | srun
 #
@@ -28,7 +28,7 @@ source jobs/training.sh
 source jobs/sweeping.sh
 export LC_ALL=C
 
-config='' sizes='32x2 48x2 64x3 96x3 128x4' budgets='1e12 2e12 4e12 8e12' rate=1e-3 fewest=40 ranks=1 threads='' batch=32 every=200
+config='' sizes='16x2 24x2 32x2 48x2 64x2' budgets='1.5e11 3e11 6e11 1.2e12' rate=8e-3 fewest=40 ranks=1 threads='' batch=32 every=500
 hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
 extra=()
 while (($#)); do
@@ -84,7 +84,7 @@ for budget in $budgets; do
       sed -n 's/^ *"train_flops_per_sample": *\([0-9.e+]*\),*$/\1/p')
     read -r steps warmup learning_rate ema < <(awk -v c="$budget" -v f="$flops" -v b="$batch" -v r="$rate" -v w="$width" 'BEGIN {
       steps = int(c / f / b + 0.5); twentieth = steps / 20
-      printf "%d %d %.4g %.6f\n", steps, twentieth + 1, r * 128 / w, twentieth > 2 ? 1 - 1 / twentieth : 0.5 }')
+      printf "%d %d %.4g %.6f\n", steps, twentieth + 1, r * sqrt(128 / w), twentieth > 2 ? 1 - 1 / twentieth : 0.5 }')
     if ((steps < fewest)); then
       echo "isoflop.sh: $size has $steps steps of $batch samples in $budget FLOP, fewer than $fewest: left out" >&2
       continue

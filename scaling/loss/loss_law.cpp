@@ -81,7 +81,7 @@ class LawResiduals {
 };
 
 struct Solved {
-  LawVector x;
+  LawVector x = LawVector::Zero();
   double cost = std::numeric_limits<double>::infinity();
 };
 
