@@ -84,7 +84,7 @@ for budget in $budgets; do
       sed -n 's/^ *"train_flops_per_sample": *\([0-9.e+]*\),*$/\1/p')
     read -r steps warmup learning_rate ema < <(awk -v c="$budget" -v f="$flops" -v b="$batch" -v r="$rate" -v w="$width" 'BEGIN {
       steps = int(c / f / b + 0.5); twentieth = steps / 20
-      printf "%d %d %.4g %.6f\n", steps, twentieth + 1, r * sqrt(128 / w), twentieth > 2 ? 1 - 1 / twentieth : 0.5 }')
+      printf "%d %d %.4g %.6f\n", steps, twentieth + 1, r * sqrt(128 / w), (twentieth > 2 ? 1 - 1 / twentieth : 0.5) }')
     if ((steps < fewest)); then
       echo "isoflop.sh: $size has $steps steps of $batch samples in $budget FLOP, fewer than $fewest: left out" >&2
       continue
