@@ -3,8 +3,8 @@
 # L(N, D) = E + A / N^a + B / D^b through their losses.
 #
 #   jobs/isoflop.sh [RUN.toml] [options] [--set a.b=v ...]     RUN.toml: configs/runs/isoflop.toml
-#     --sizes "16x2 24x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide
-#     --budgets "1.5e11 ..."   model FLOP of a run (forward and backward, no recomputation)
+#     --sizes "20x2 24x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide
+#     --budgets "3e11 ..."     model FLOP of a run (forward and backward, no recomputation)
 #     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
 #     --fewest 40              steps: a size that has fewer within a budget is left out of it
 #     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
@@ -28,7 +28,7 @@ source jobs/training.sh
 source jobs/sweeping.sh
 export LC_ALL=C
 
-config='' sizes='16x2 24x2 32x2 48x2 64x2' budgets='1.5e11 3e11 6e11 1.2e12' rate=8e-3 fewest=40 ranks=1 threads='' batch=32 every=500
+config='' sizes='20x2 24x2 32x2 48x2 64x2' budgets='3e11 6e11 1.2e12 2.4e12' rate=8e-3 fewest=40 ranks=1 threads='' batch=32 every=500
 hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
 extra=()
 while (($#)); do

@@ -38,7 +38,7 @@ TEST_CASE("fit --loss prints the law, the best sizes and the held-out forecast",
   REQUIRE(text.exit_code == 0);
   CHECK(text.err.empty());
   for (const char* part : {"20 runs, validation losses", "L(N, D) = E + A / N^a + B / D^b",
-                           "The best size of each budget", "Held out: the largest size, 1.30 M parameters",
+                           "The best size of each budget", "Held out: the largest size, 1.3 M parameters",
                            "Held out: the largest budget", "say nothing about natural images or video"})
     CHECK_THAT(text.out, contains(part));
   const auto json = nlohmann::json::parse(run_command(kLoss + file + " --hold-out 1.3e6 --json").out);
