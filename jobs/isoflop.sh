@@ -6,6 +6,7 @@
 #     --sizes "20x2 24x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide
 #     --budgets "3e11 ..."     model FLOP of a run (forward and backward, no recomputation)
 #     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
+#     --cool-down 0.2          share of the steps that follow at a tenth of the rate, beyond the budget; 0: none
 #     --fewest 40              steps: a size that has fewer within a budget is left out of it
 #     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
 #     --batch 32               samples per step over all ranks
@@ -28,19 +29,20 @@ source jobs/training.sh
 source jobs/sweeping.sh
 export LC_ALL=C
 
-config='' sizes='20x2 24x2 32x2 48x2 64x2' budgets='3e11 6e11 1.2e12 2.4e12' rate=8e-3 fewest=40 ranks=1 threads='' batch=32 every=500
+config='' sizes='20x2 24x2 32x2 48x2 64x2' budgets='3e11 6e11 1.2e12 2.4e12' rate=8e-3 cool_down=0.2 fewest=40 ranks=1 threads='' batch=32 every=500
 hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
 extra=()
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --sizes | --budgets | --rate | --fewest | --ranks | --threads | --batch | --hold-out | --out | --checkpoint-every | --gpumonth | \
+    --sizes | --budgets | --rate | --cool-down | --fewest | --ranks | --threads | --batch | --hold-out | --out | --checkpoint-every | --gpumonth | \
       --launch | --set)
       (($# >= 2)) || fail "$1 needs a value; see $0 --help"
       case $1 in
         --set) extra+=(--set "$2") ;;
         --checkpoint-every) every=$2 ;;
         --hold-out) hold_out=$2 ;;
+        --cool-down) cool_down=$2 ;;
         *) declare "${1#--}=$2" ;;
       esac
       shift 2 ;;
@@ -57,6 +59,7 @@ require_whole "$ranks" "$threads" "$batch" "$fewest" "$every"
 for number in $rate $budgets; do
   awk -v x="$number" 'BEGIN { exit !(x ~ /^[0-9.]+(e[-+]?[0-9]+)?$/ && x > 0) }' || fail "'$number' is not a positive number"
 done
+awk -v x="$cool_down" 'BEGIN { exit !(x ~ /^[0-9.]+$/ && x <= 1) }' || fail "--cool-down $cool_down is no share between 0 and 1"
 for size in $sizes; do [[ $size =~ ^[1-9][0-9]*x[1-9][0-9]*$ ]] || fail "'$size' is no size: write width x depth, e.g. 64x4"; done
 set_defaults
 
@@ -71,7 +74,7 @@ as_settings() {  # KEY=VALUE...
 }
 model_changes=()
 for word in "${extra[@]}"; do [[ $word != model.* ]] || model_changes+=(--set "$word"); done
-# One line a run: name, model keys, steps, learning rate, warm-up, EMA decay.
+# One line a run: name, steps, those that follow at a tenth of the rate, learning rate, that tenth, warm-up, EMA decay, model keys.
 points=()
 for budget in $budgets; do
   for size in $sizes; do
@@ -82,14 +85,15 @@ for budget in $budgets; do
     as_settings $model
     flops=$("$gpumonth" flops "$model_file" "${settings[@]}" "${model_changes[@]}" --json |
       sed -n 's/^ *"train_flops_per_sample": *\([0-9.e+]*\),*$/\1/p')
-    read -r steps warmup learning_rate ema < <(awk -v c="$budget" -v f="$flops" -v b="$batch" -v r="$rate" -v w="$width" 'BEGIN {
+    read -r steps more warmup learning_rate tenth ema < <(awk -v q="$cool_down" -v c="$budget" -v f="$flops" -v b="$batch" -v r="$rate" -v w="$width" 'BEGIN {
       steps = int(c / f / b + 0.5); twentieth = steps / 20
-      printf "%d %d %.4g %.6f\n", steps, twentieth + 1, r * sqrt(128 / w), (twentieth > 2 ? 1 - 1 / twentieth : 0.5) }')
+      rate = r * sqrt(128 / w)
+      printf "%d %d %d %.4g %.4g %.6f\n", steps, int(q * steps + 0.5), twentieth + 1, rate, rate / 10, (twentieth > 2 ? 1 - 1 / twentieth : 0.5) }')
     if ((steps < fewest)); then
       echo "isoflop.sh: $size has $steps steps of $batch samples in $budget FLOP, fewer than $fewest: left out" >&2
       continue
     fi
-    points+=("c$budget-$size $steps $learning_rate $warmup $ema $model")
+    points+=("c$budget-$size $steps $more $learning_rate $tenth $warmup $ema $model")
   done
 done
 ((${#points[@]})) || fail "no run is left: larger budgets or smaller sizes"
@@ -98,22 +102,36 @@ plan=$(printf '%s\n' "$(sha256sum <"$config")" "batch $batch" "${points[@]}" "${
 keep_plan "$plan" "other sizes, budgets or settings"
 stop_on_signals
 
+train() {  # of this run: further KEY=VALUE...
+  local setting
+  local -a mine=("${settings[@]}")
+  for setting; do mine+=(--set "$setting"); done
+  train_to_end "$gpumonth" "$ranks" "$run" "$config" "${mine[@]}" "${extra[@]}" || code=$?
+}
+
 declare -i finished=0 total=${#points[@]}
 logs=() checkpoints=()
 for point in "${points[@]}"; do
-  read -r name steps learning_rate warmup ema model <<<"$point"
+  read -r name steps more learning_rate tenth warmup ema model <<<"$point"
   run=$out/$name
   already=; [[ -e $run/finished ]] && already=', was there'
-  code=0
   # shellcheck disable=SC2086  # a list
-  as_settings $model "run.name=$name" "run.steps=$steps" "run.threads=$threads" "batch.global=$batch" \
-    "optimizer.learning_rate=$learning_rate" "optimizer.warmup_steps=$warmup" "optimizer.ema_decay=$ema" \
-    "checkpoint.every_steps=$every" checkpoint.keep=1
-  [[ -n $stopped ]] || train_to_end "$gpumonth" "$ranks" "$run" "$config" "${settings[@]}" "${extra[@]}" || code=$?
+  as_settings $model "run.name=$name" "run.threads=$threads" "batch.global=$batch" "optimizer.warmup_steps=$warmup" \
+    "optimizer.ema_decay=$ema" "checkpoint.every_steps=$every" checkpoint.keep=1
+  code=0
+  if ((more > 0)) && [[ -z $stopped && ! -e $run/constant ]]; then
+    train "run.steps=$steps" "optimizer.learning_rate=$learning_rate"
+    ((code > 0)) || mv "$run/finished" "$run/constant"
+  fi
+  if ((more == 0)); then
+    [[ -n $stopped ]] || train "run.steps=$steps" "optimizer.learning_rate=$learning_rate"
+  elif [[ -z $stopped && $code == 0 ]]; then
+    train "run.steps=$((steps + more))" "optimizer.learning_rate=$tenth"
+  fi
   end_where_stopped "$code" "$finished" "$total" runs
   ((code == 0)) || fail "$name failed with code $code; all it said: $run/output"
   finished+=1
-  echo "[$finished/$total] $name$already: $steps steps, $(grep -m1 -o 'loss [0-9.]*' <(tac "$run/output") || echo 'no loss')"
+  echo "[$finished/$total] $name$already: $((steps + more)) steps, $(grep -m1 -o 'loss [0-9.]*' <(tac "$run/output") || echo 'no loss')"
   mapfile -t -O "${#logs[@]}" logs < <(find "$run" -maxdepth 1 -name 'run*.h5' | sort)
   checkpoints+=("$(newest_checkpoint "$run")")
 done

@@ -50,6 +50,12 @@ double scatter_between(std::span<const double> residuals, std::span<const LossRu
 
 }  // namespace
 
+double ScatteredLaw::scatter() const {
+  double squares = 0;
+  for (const double sigma : sigmas) squares += sigma * sigma / static_cast<double>(sigmas.size());
+  return std::sqrt(squares);
+}
+
 double ScatteredLaw::sigma_of(double relative) const { return factor * std::hypot(between, relative); }
 
 ScatteredLaw fit_scattered_law(std::span<const LossRun> runs) {

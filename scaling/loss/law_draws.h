@@ -21,6 +21,7 @@ struct ScatteredLaw {
   std::vector<double> sigmas;    ///< by run: what its log loss is off by, factor included
   std::vector<double> deviates;  ///< by run: (log loss - log law) / sigma
 
+  double scatter() const;                        ///< root mean square of the sigmas
   double sigma_of(double relative_error) const;  ///< of a run with this standard error / loss
 };
 

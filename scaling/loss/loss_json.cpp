@@ -101,13 +101,10 @@ Json to_json(const LossFit& fit) {
   Json notes = fit.notes;
   if (fit.notes.empty()) notes = Json::array();
   Json json{{"loss", name(fit.data.kind)}, {"runs", runs_json(fit)}};
-  json["law"] = {{"form", "L(N, D) = E + A / N^a + B / D^b"},
-                 {"E", estimate_json(fit.law.floor)},
-                 {"A", estimate_json(fit.law.n_scale)},
-                 {"a", estimate_json(fit.law.n_exponent)},
-                 {"B", estimate_json(fit.law.d_scale)},
-                 {"b", estimate_json(fit.law.d_exponent)},
-                 {"scatter", fit.fitted.between}};
+  json["law"] = {{"form", "L(N, D) = E + A / N^a + B / D^b"}, {"E", estimate_json(fit.law.floor)},
+                 {"A", estimate_json(fit.law.n_scale)},       {"a", estimate_json(fit.law.n_exponent)},
+                 {"B", estimate_json(fit.law.d_scale)},       {"b", estimate_json(fit.law.d_exponent)},
+                 {"scatter", fit.fitted.scatter()},           {"scatter_between", fit.fitted.between}};
   json["flops"] = {{"form", "C = scale N^exponent D"}, {"scale", fit.flops.scale}, {"exponent", fit.flops.exponent}};
   json["optimum"] = Json::object();
   if (can_be_law(fit.by_law.split)) json["optimum"]["by_law"] = split_json(fit.by_law);

@@ -37,8 +37,9 @@ std::string law_text(const LossFit& fit) {
   text += fmt::format("  E {}\n", estimate_text(law.floor, four));
   text += fmt::format("  A {}   a {}\n", estimate_text(law.n_scale, three), estimate_text(law.n_exponent, three));
   text += fmt::format("  B {}   b {}\n", estimate_text(law.d_scale, three), estimate_text(law.d_exponent, three));
-  text += fmt::format("  runs scatter by {:.2f} % about it beyond their standard errors; C = {} N^{} D in these runs\n",
-                      100 * fit.fitted.between, three(fit.flops.scale), three(fit.flops.exponent));
+  text += fmt::format(
+      "  runs scatter by {:.2f} % about it, {:.2f} % beyond their standard errors; C = {} N^{} D in these runs\n",
+      100 * fit.fitted.scatter(), 100 * fit.fitted.between, three(fit.flops.scale), three(fit.flops.exponent));
   return text;
 }
 

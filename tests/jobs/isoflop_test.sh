@@ -40,7 +40,7 @@ chmod +x "$work/gpumonth"
 sweep() { jobs/isoflop.sh --gpumonth "$work/gpumonth" --out "$work/out" --launch mpirun --threads 1 "$@" 2>&1; }
 calls() { grep "$1" "$work/calls" || true; }
 
-grid=(--sizes "16x2 64x2" --budgets "3.2e10 1.28e11" --batch 32)
+grid=(--sizes "16x2 64x2" --budgets "3.2e10 1.28e11" --batch 32 --cool-down 0)
 sweep "${grid[@]}" --rate 1e-3 >"$work/said" || fail "the sweep failed: $(cat "$work/said")"
 # steps = C / (FLOP of a sample x 32): 62.5 and 15.6, which is too few, then 250 and 62.5
 [[ $(calls '^train' | grep -o 'run.steps=[0-9]*' | xargs) == "run.steps=63 run.steps=250 run.steps=63" ]] ||
@@ -75,7 +75,19 @@ sweep "${grid[@]}" >"$work/said" || code=$?
 sweep "${grid[@]}" >"$work/said" || fail "it does not go on"
 calls '^train' | head -n1 | grep -q 'run.resume=.*checkpoint-5.h5' || fail "it does not resume: $(calls '^train' | head -n1)"
 
-for bad in "--sizes 16" "--budgets 1e12x" "--batch 0" "--nothing" "--sizes 64x2 --budgets 1e9"; do
+# A fifth more steps at a tenth of the rate, from the checkpoint of the constant part; then all is there.
+rm -r "$work/out"
+cooling=(--sizes 16x2 --budgets 1.28e11 --rate 1e-3)
+: >"$work/calls"
+sweep "${cooling[@]}" >"$work/said" || fail "cooling down failed: $(cat "$work/said")"
+[[ $(calls '^train' | grep -oE 'run.steps=[0-9]*|run.resume=.*h5|learning_rate=[0-9.]*' | sed "s#$work/out/##" | xargs) == \
+  "run.steps=250 learning_rate=0.002828 run.steps=300 learning_rate=0.0002828 run.resume=c1.28e11-16x2/checkpoint-250.h5" ]] ||
+  fail "it cools down by $(calls '^train')"
+: >"$work/calls"
+# shellcheck disable=SC2015  # fail ends it
+sweep "${cooling[@]}" >"$work/said" && [[ -z $(calls '^train') ]] || fail "what has cooled down is trained again"
+
+for bad in "--sizes 16" "--budgets 1e12x" "--batch 0" "--cool-down x" "--nothing" "--sizes 64x2 --budgets 1e9"; do
   code=0
   # shellcheck disable=SC2086  # words
   sweep $bad --out "$work/bad" >"$work/said" || code=$?
