@@ -10,6 +10,7 @@
 #include "base/standard_output.h"
 #include "base/text_file.h"
 #include "cli/commands.h"
+#include "cli/loss.h"
 #include "scaling/curve_csv.h"
 #include "scaling/curve_of_runs.h"
 #include "scaling/fit/components.h"
@@ -23,9 +24,9 @@ namespace {
 
 struct Options {
   std::vector<std::string> runs;
-  std::string csv, curve, predict, export_extrap, export_csv;
+  std::string csv, curve, predict, export_extrap, export_csv, hold_out;
   std::vector<std::string> validate, learn, leave_out;
-  bool json = false, force = false;
+  bool json = false, force = false, loss = false;
 };
 
 scaling::ScalingCurve choose(std::vector<scaling::ScalingCurve> curves, const Options& options) {
@@ -63,6 +64,20 @@ void print_learned(const Options& options) {
   print("{}", options.json ? gpumonth::to_text(to_json(learned)) : to_text(learned));
 }
 
+/// Of the others only runs, --hold-out and --json go with --loss.
+void check_loss(const Options& options) {
+  if (!options.hold_out.empty() && !options.loss) user_error("--hold-out is of --loss RUN.h5...: give that too");
+  if (!options.loss) return;
+  for (const auto& [given, name] : {std::pair{!options.csv.empty(), "--csv"},
+                                    {!options.validate.empty(), "--validate"},
+                                    {!options.learn.empty(), "--learn"},
+                                    {!options.predict.empty(), "--predict"},
+                                    {!options.export_extrap.empty(), "--export-extrap"},
+                                    {!options.export_csv.empty(), "--export-csv"}})
+    if (given)
+      user_error("{} is of scaling curves, and --loss fits losses against compute: leave one of them out", name);
+}
+
 void check_sources(const Options& options) {
   const int sources = !options.runs.empty() + !options.csv.empty() + !options.validate.empty() + !options.learn.empty();
   if (sources != 1) user_error("fit: give either run logs, or --csv FILE, or --validate FILE..., or --learn FILE...");
@@ -74,6 +89,8 @@ void check_sources(const Options& options) {
 }
 
 void run(const Options& options) {
+  check_loss(options);
+  if (options.loss) return print_loss_fit(options.runs, options.hold_out, options.json);
   check_sources(options);
   if (!options.validate.empty()) return print_validation(options);
   if (!options.learn.empty()) return print_learned(options);
@@ -126,8 +143,12 @@ void add_fit(Command app) {
       "  gpumonth fit --csv sweep.csv --predict 1024 --json\n"
       "  gpumonth fit --csv configs/published/scaling.csv --curve mlperf_flux1_b200_v5.1_uflorida\n"
       "  gpumonth fit --validate configs/published/scaling.csv\n"
-      "  gpumonth fit --learn configs/published/scaling*.csv --leave-out InternEvo mlperf_v4");
-  command.add_option("runs", options->runs, "run logs").type_name("RUN.h5");
+      "  gpumonth fit --learn configs/published/scaling*.csv --leave-out InternEvo mlperf_v4\n\n"
+      "With --loss: the loss that size and data buy, L(N, D) = E + A/N^a + B/D^b, and the best size of each compute, from run "
+      "logs\nof several sizes and budgets (jobs/isoflop.sh makes them) or from the quality.json of gpumonth evaluate.\n\n"
+      "  gpumonth fit --loss runs/isoflop/*/run*.h5 --hold-out largest\n"
+      "  gpumonth fit --loss runs/isoflop/quality.json --json > law.json       (a scenario's data.laws takes that file)");
+  command.add_option("runs", options->runs, "run logs; with --loss also quality.json").type_name("RUN.h5");
   command.add_option("--csv", options->csv, "a table instead of run logs").type_name("FILE");
   command.add_option("--curve", options->curve, "which curve of a table that has several").type_name("NAME");
   command
@@ -146,6 +167,13 @@ void add_fit(Command app) {
   command
       .add_option("--leave-out", options->leave_out, "families of curves that --learn leaves out, one after the other")
       .type_name("FAMILY...");
+  command.add_flag("--loss", options->loss, "loss against compute instead of speed against ranks");
+  command
+      .add_option(
+          "--hold-out", options->hold_out,
+          "what --loss forecasts from the other runs and compares: the runs of the largest size, of the largest budget of "
+          "compute, or of a size in parameters")
+      .type_name("largest|largest-budget|N,...");
   command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text").type_name("FILE");
   command.add_option("--export-csv", options->export_csv, "write the curve as CSV").type_name("FILE");
   command.add_flag("--force", options->force, "overwrite exported files");

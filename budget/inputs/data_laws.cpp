@@ -2,9 +2,12 @@
 
 #include <cmath>
 #include <deque>
+#include <fstream>
+#include <iterator>
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/json.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -45,6 +48,34 @@ void check_law(const DataLaw& law, const std::string& file) {
                law.tag.empty() ? "tag" : "source");
 }
 
+/// The laws[] of `gpumonth fit --loss --json` as the [[laws]] of a file: strings and numbers are written alike in both.
+std::string laws_as_toml(const std::string& text, const std::string& file) {
+  const auto json = Json::parse(text, nullptr, false);
+  if (!json.is_object() || !json.contains("laws") || !json["laws"].is_array())
+    user_error("{}: is JSON without laws[]: give what gpumonth fit --loss --json writes", file);
+  std::string toml;
+  for (const auto& law : json["laws"]) {
+    if (!law.is_object())
+      user_error("{}: laws[] holds something that is no object: give what gpumonth fit --loss --json writes", file);
+    toml += "[[laws]]\n";
+    for (const auto& [key, value] : law.items()) {
+      if (!value.is_string() && !value.is_number())
+        user_error("{}: laws[].{} is neither a text nor a number: give what gpumonth fit --loss --json writes", file,
+                   key);
+      toml += Json(key).dump() + " = " + value.dump() + "\n";
+    }
+  }
+  return toml;
+}
+
+void load_laws(config::Table& root, const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == text.npos || text[first] != '{') return config::load(root, file);  // no TOML begins so
+  config::load_text(root, laws_as_toml(text, file.string()), file.string());
+}
+
 }  // namespace
 
 double DataLaw::optimal_flop(double parameters) const {
@@ -59,7 +90,7 @@ std::vector<DataLaw> load_data_laws(const std::filesystem::path& file) {
   std::deque<DataLaw> laws;
   config::Table root;
   root.list("laws", laws, declare_law, {.help = "a scaling law of Diffusion Transformers"});
-  config::load(root, file);
+  load_laws(root, file);
   if (laws.empty()) user_error("{}: has no [[laws]]: add at least one", file.string());
   for (auto& law : laws) {
     check_law(law, file.string());

@@ -1,5 +1,5 @@
-// What published scaling laws call the right number of tokens for a Diffusion Transformer of N parameters. A law is read
-// as it is printed, the compute-optimal model and data of a compute C:
+// What scaling laws, published ones or those of one's own runs, call the right number of tokens for a Diffusion Transformer
+// of N parameters. A law is read as it is printed, the compute-optimal model and data of a compute C:
 //   N = n_scale x C^n_exponent,  D = d_scale x C^d_exponent   ->   D(N) = d_scale x (N / n_scale)^(d_exponent / n_exponent)
 // with N, D and C in the units of the publication. docs/method.md, "data".
 #pragma once
@@ -25,7 +25,8 @@ struct DataLaw {
   double optimal_tokens(double parameters) const;  ///< D of that C
 };
 
-/// The [[laws]] of a file. Throws UserError: no law, one without n_scale, n_exponent, d_scale or d_exponent, or without a
+/// The [[laws]] of a TOML file, or the laws[] of the JSON that `gpumonth fit --loss --json` writes, which have the same keys
+/// and the tag "fitted". Throws UserError: no law, one without n_scale, n_exponent, d_scale or d_exponent, or without a
 /// source.
 std::vector<DataLaw> load_data_laws(const std::filesystem::path& file);
 

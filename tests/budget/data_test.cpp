@@ -218,6 +218,38 @@ TEST_CASE("a curriculum's mistakes get one line that says what to do", "[data]")
   CHECK_THROWS_WITH(tests::sora({"data.curriculum=none.toml"}), contains("no such file"));
 }
 
+TEST_CASE("a law that was fitted is read from the JSON that fit --loss writes, as from a file of published ones",
+          "[data]") {
+  const tests::TemporaryFolder folder;
+  const std::string entry =
+      R"("id": "fitted-law", "name": "fitted, \"L\"", "tag": "fitted", "source": "test", "n_scale": 0.0009,
+         "n_exponent": 0.5681, "d_scale": 186.8535, "d_exponent": 0.4319)";
+  const auto file = folder.write("law.json", "{\"runs\": [], \"laws\": [{" + entry + "}], \"notes\": []}");
+  const auto laws = budget::load_data_laws(file);
+  REQUIRE(laws.size() == 1);
+  CHECK(laws[0].name == "fitted, \"L\"");
+  CHECK(laws[0].optimal_tokens(20e9) ==
+        Approx(budget::load_data_laws(published("data-laws.toml")).at(0).optimal_tokens(20e9)).epsilon(1e-12));
+  const auto s = tests::sora({"data.laws=" + file.string(), "training.data=law"});
+  CHECK(s.inputs.at("data.optimal_tokens").number.tag == budget::Tag::fitted);
+  CHECK(s.inputs.at("data.optimal_tokens").number.low == Approx(2.62e12).epsilon(3e-3));
+  CHECK(rung(budget::make_budget(s, {}), RungId::data).gpu_months.low > 0);
+  const auto message = [&](const std::string& text) {
+    try {
+      budget::load_data_laws(folder.write("bad.json", text));
+    } catch (const UserError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK_THAT(message("{\"checkpoints\": []}"), contains("is JSON without laws[]"));
+  CHECK_THAT(message("{"), contains("is JSON without laws[]"));
+  CHECK_THAT(message("{\"laws\": []}"), contains("has no [[laws]]"));
+  CHECK_THAT(message("{\"laws\": [{\"id\": {}}]}"), contains("laws[].id is neither a text nor a number"));
+  CHECK_THAT(message("{\"laws\": [3]}"), contains("bad.json"));
+  CHECK_THAT(message("{\"laws\": [{\"id\": \"x\", \"n_scal\": 1}]}"), contains("did you mean"));
+}
+
 TEST_CASE("a law's mistakes get one line that says what to do", "[data]") {
   const tests::TemporaryFolder folder;
   for (const std::string key : {"n_scale", "n_exponent", "d_scale", "d_exponent"})

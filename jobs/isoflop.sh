@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Measures what compute buys: models of several sizes, each trained with several budgets of compute, and the law
+# L(N, D) = E + A / N^a + B / D^b through their losses.
+#
+#   jobs/isoflop.sh [RUN.toml] [options] [--set a.b=v ...]     RUN.toml: configs/runs/isoflop.toml
+#     --sizes "20x2 24x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide
+#     --budgets "3e11 ..."     model FLOP of a run (forward and backward, no recomputation)
+#     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
+#     --cool-down 0.2          share of the steps that follow at a tenth of the rate, beyond the budget; 0: none
+#     --fewest 40              steps: a size that has fewer within a budget is left out of it
+#     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
+#     --batch 32               samples per step over all ranks
+#     --hold-out largest       what `fit --loss` forecasts from the other runs (see gpumonth fit --help); none: nothing
+#     --out runs/isoflop       folder; interrupted, it goes on there, finished runs are not repeated
+#     --checkpoint-every 500   steps, to go on from
+#     --gpumonth FILE          the program; default: the newest of build/*/gpumonth
+#     --launch auto            auto | mpirun | srun
+#
+# Steps follow from size and budget. Warm-up is a twentieth of them, the moving average of the weights (EMA) has a memory of a
+# twentieth too. Every run has the same seed, so that step s has the same samples, noise and timesteps in all of them.
+# At the end: OUT/quality.json by `gpumonth evaluate` (validation loss of the EMA weights, the same samples and noise for all;
+# where the program has that command, else the law is of the training losses), OUT/law.json and the same as text.
+# Under Slurm: sbatch -n RANKS --signal=B:USR1@60 --wrap 'jobs/isoflop.sh --ranks RANKS'. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or
+# SIGUSR2: the run in progress writes a checkpoint, and this ends with code 3; the same command goes on.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source jobs/mpi_env.sh
+source jobs/training.sh
+source jobs/sweeping.sh
+export LC_ALL=C
+
+config='' sizes='20x2 24x2 32x2 48x2 64x2' budgets='3e11 6e11 1.2e12 2.4e12' rate=8e-3 cool_down=0.2 fewest=40 ranks=1 threads='' batch=32 every=500
+hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
+extra=()
+while (($#)); do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --sizes | --budgets | --rate | --cool-down | --fewest | --ranks | --threads | --batch | --hold-out | --out | --checkpoint-every | --gpumonth | \
+      --launch | --set)
+      (($# >= 2)) || fail "$1 needs a value; see $0 --help"
+      case $1 in
+        --set) extra+=(--set "$2") ;;
+        --checkpoint-every) every=$2 ;;
+        --hold-out) hold_out=$2 ;;
+        --cool-down) cool_down=$2 ;;
+        *) declare "${1#--}=$2" ;;
+      esac
+      shift 2 ;;
+    -*) fail "unknown option $1; see $0 --help" ;;
+    *) [[ -z $config ]] || fail "two run files, $config and $1: give one"
+      config=$1
+      shift ;;
+  esac
+done
+config=${config:-configs/runs/isoflop.toml}
+[[ -r $config ]] || fail "$config cannot be read"
+threads=${threads:-${SLURM_CPUS_PER_TASK:-$(($(nproc) / ranks > 0 ? $(nproc) / ranks : 1))}}
+require_whole "$ranks" "$threads" "$batch" "$fewest" "$every"
+for number in $rate $budgets; do
+  awk -v x="$number" 'BEGIN { exit !(x ~ /^[0-9.]+(e[-+]?[0-9]+)?$/ && x > 0) }' || fail "'$number' is not a positive number"
+done
+awk -v x="$cool_down" 'BEGIN { exit !(x ~ /^[0-9.]+$/ && x <= 1) }' || fail "--cool-down $cool_down is no share between 0 and 1"
+for size in $sizes; do [[ $size =~ ^[1-9][0-9]*x[1-9][0-9]*$ ]] || fail "'$size' is no size: write width x depth, e.g. 64x4"; done
+set_defaults
+
+model_file=$(sed -n 's/^ *from *= *"\(.*\)".*/\1/p' "$config" | head -n1)
+[[ -r $(dirname "$config")/$model_file ]] || fail "$config has no [model] from = \"FILE\": the model's file gives its FLOP"
+model_file=$(dirname "$config")/$model_file
+settings=()
+as_settings() {  # KEY=VALUE...
+  local word
+  settings=()
+  for word; do settings+=(--set "$word"); done
+}
+model_changes=()
+for word in "${extra[@]}"; do [[ $word != model.* ]] || model_changes+=(--set "$word"); done
+# One line a run: name, steps, those that follow at a tenth of the rate, learning rate, that tenth, warm-up, EMA decay, model keys.
+points=()
+for budget in $budgets; do
+  for size in $sizes; do
+    width=${size%x*} depth=${size#*x}
+    heads=$((width % 32 == 0 ? width / 32 : 1))
+    model="model.hidden_size=$width model.depth=$depth model.num_heads=$heads"
+    # shellcheck disable=SC2086  # a list
+    as_settings $model
+    flops=$("$gpumonth" flops "$model_file" "${settings[@]}" "${model_changes[@]}" --json |
+      sed -n 's/^ *"train_flops_per_sample": *\([0-9.e+]*\),*$/\1/p')
+    read -r steps more warmup learning_rate tenth ema < <(awk -v q="$cool_down" -v c="$budget" -v f="$flops" -v b="$batch" -v r="$rate" -v w="$width" 'BEGIN {
+      steps = int(c / f / b + 0.5); twentieth = steps / 20
+      rate = r * sqrt(128 / w)
+      printf "%d %d %d %.4g %.4g %.6f\n", steps, int(q * steps + 0.5), twentieth + 1, rate, rate / 10, (twentieth > 2 ? 1 - 1 / twentieth : 0.5) }')
+    if ((steps < fewest)); then
+      echo "isoflop.sh: $size has $steps steps of $batch samples in $budget FLOP, fewer than $fewest: left out" >&2
+      continue
+    fi
+    points+=("c$budget-$size $steps $more $learning_rate $tenth $warmup $ema $model")
+  done
+done
+((${#points[@]})) || fail "no run is left: larger budgets or smaller sizes"
+
+plan=$(printf '%s\n' "$(sha256sum <"$config")" "batch $batch" "${points[@]}" "${extra[@]}")
+keep_plan "$plan" "other sizes, budgets or settings"
+stop_on_signals
+
+train() {  # of this run: further KEY=VALUE...
+  local setting
+  local -a mine=("${settings[@]}")
+  for setting; do mine+=(--set "$setting"); done
+  train_to_end "$gpumonth" "$ranks" "$run" "$config" "${mine[@]}" "${extra[@]}" || code=$?
+}
+
+declare -i finished=0 total=${#points[@]}
+logs=() checkpoints=()
+for point in "${points[@]}"; do
+  read -r name steps more learning_rate tenth warmup ema model <<<"$point"
+  run=$out/$name
+  already=; [[ -e $run/finished ]] && already=', was there'
+  # shellcheck disable=SC2086  # a list
+  as_settings $model "run.name=$name" "run.threads=$threads" "batch.global=$batch" "optimizer.warmup_steps=$warmup" \
+    "optimizer.ema_decay=$ema" "checkpoint.every_steps=$every" checkpoint.keep=1
+  code=0
+  if ((more > 0)) && [[ -z $stopped && ! -e $run/constant ]]; then
+    train "run.steps=$steps" "optimizer.learning_rate=$learning_rate"
+    ((code > 0)) || mv "$run/finished" "$run/constant"
+  fi
+  if ((more == 0)); then
+    [[ -n $stopped ]] || train "run.steps=$steps" "optimizer.learning_rate=$learning_rate"
+  elif [[ -z $stopped && $code == 0 ]]; then
+    train "run.steps=$((steps + more))" "optimizer.learning_rate=$tenth"
+  fi
+  end_where_stopped "$code" "$finished" "$total" runs
+  ((code == 0)) || fail "$name failed with code $code; all it said: $run/output"
+  finished+=1
+  echo "[$finished/$total] $name$already: $((steps + more)) steps, $(grep -m1 -o 'loss [0-9.]*' <(tac "$run/output") || echo 'no loss')"
+  mapfile -t -O "${#logs[@]}" logs < <(find "$run" -maxdepth 1 -name 'run*.h5' | sort)
+  checkpoints+=("$(newest_checkpoint "$run")")
+done
+
+measured=("${logs[@]}")
+if "$gpumonth" evaluate --help >/dev/null 2>&1; then
+  "$gpumonth" evaluate "${checkpoints[@]}" -o "$out/quality.json.new"
+  mv "$out/quality.json.new" "$out/quality.json"
+  measured=("$out/quality.json")
+fi
+fit=(fit --loss "${measured[@]}")
+[[ $hold_out == none ]] || fit+=(--hold-out "$hold_out")
+"$gpumonth" "${fit[@]}" --json >"$out/law.json.new"
+mv "$out/law.json.new" "$out/law.json"
+"$gpumonth" "${fit[@]}"

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# jobs/isoflop.sh with a program that only notes what it was asked: steps of equal compute, one seed and batch, an interrupted
+# sweep goes on, and what it is fitted from.
+#   isoflop_test.sh SOURCE
+set -euo pipefail
+cd "$1"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "isoflop_test.sh: $*"; exit 1; }
+
+# A gpumonth of 1 MFLOP a sample and unit of width; it stops once where $work/stop is.
+cat >"$work/gpumonth" <<'PROGRAM'
+#!/usr/bin/env bash
+here=$(dirname "$0")
+echo "$*" >>"$here/calls"
+value() { grep -o " $1=[^ ]*" <<<"$all" | tail -n1 | cut -d= -f2; }
+all=" $*"
+case $1 in
+  flops) printf '{\n  "params": 7,\n  "train_flops_per_sample": %d,\n  "total": {}\n}\n' $((1000000 * $(value model.hidden_size))) ;;
+  train)
+    run=$(value run.directory)
+    if [[ -e $here/stop ]]; then
+      rm "$here/stop"
+      : >"$run/run.h5"
+      : >"$run/checkpoint-5.h5"
+      echo 'stopped by SIGUSR1 after step 5'
+      exit 3
+    fi
+    : >"$run/run.h5"
+    : >"$run/checkpoint-$(value run.steps).h5"
+    echo "done: $(value run.steps) steps, loss 0.1234; log x" ;;
+  evaluate)
+    [[ -e $here/evaluates ]] || exit 2
+    while [[ $1 != -o && $1 != --help ]]; do shift; done
+    [[ $1 == --help ]] || echo '{}' >"$2" ;;
+  fit) echo '{"laws": []}' ;;
+esac
+PROGRAM
+chmod +x "$work/gpumonth"
+sweep() { jobs/isoflop.sh --gpumonth "$work/gpumonth" --out "$work/out" --launch mpirun --threads 1 "$@" 2>&1; }
+calls() { grep "$1" "$work/calls" || true; }
+
+grid=(--sizes "16x2 64x2" --budgets "3.2e10 1.28e11" --batch 32 --cool-down 0)
+sweep "${grid[@]}" --rate 1e-3 >"$work/said" || fail "the sweep failed: $(cat "$work/said")"
+# steps = C / (FLOP of a sample x 32): 62.5 and 15.6, which is too few, then 250 and 62.5
+[[ $(calls '^train' | grep -o 'run.steps=[0-9]*' | xargs) == "run.steps=63 run.steps=250 run.steps=63" ]] ||
+  fail "steps: $(calls '^train' | grep -o 'run.steps=[0-9]*' | xargs)"
+grep -q '64x2 has 16 steps of 32 samples in 3.2e10 FLOP, fewer than 40: left out' "$work/said" || fail "left out is not said"
+calls 'hidden_size=64' | grep -q 'optimizer.learning_rate=0.001414 ' || fail "the rate is not 1e-3 sqrt(128 / 64)"
+calls 'hidden_size=16' | grep -q 'optimizer.learning_rate=0.002828 ' || fail "the rate is not 1e-3 sqrt(128 / 16)"
+calls 'run.steps=250' | grep -q 'optimizer.warmup_steps=13 .*optimizer.ema_decay=0.920000 ' || fail "warm-up or EMA of 250 steps"
+calls '^train' | grep -q 'run.seed' && fail "a run has a seed of its own"
+[[ $(calls '^fit --loss' | head -n1) == "fit --loss $work/out/c3.2e10-16x2/run.h5 $work/out/c1.28e11-16x2/run.h5 $work/out/c1.28e11-64x2/run.h5 --hold-out largest --json" ]] ||
+  fail "it fits $(calls '^fit --loss' | head -n1)"
+[[ -s $work/out/law.json ]] || fail "no law.json"
+
+: >"$work/calls"
+: >"$work/evaluates"
+sweep "${grid[@]}" --rate 1e-3 --hold-out none >"$work/said" || fail "the second sweep failed: $(cat "$work/said")"
+[[ -z $(calls '^train') ]] || fail "a finished run was trained again"
+[[ $(calls '^evaluate .*-o' | grep -o 'checkpoint-[0-9]*.h5' | xargs) == "checkpoint-63.h5 checkpoint-250.h5 checkpoint-63.h5" ]] ||
+  fail "it evaluates $(calls '^evaluate')"
+[[ $(calls '^fit' | tail -n1) == "fit --loss $work/out/quality.json" ]] || fail "it fits $(calls '^fit' | tail -n1)"
+
+code=0
+sweep "${grid[@]}" --rate 2e-3 >"$work/said" || code=$?
+# shellcheck disable=SC2015  # fail ends it
+[[ $code == 2 ]] && grep -q 'holds other sizes, budgets or settings' "$work/said" || fail "another plan in the same folder: $code"
+rm -r "$work/out"
+: >"$work/stop"
+code=0
+sweep "${grid[@]}" >"$work/said" || code=$?
+[[ $code == 3 ]] || fail "a stopped sweep gives $code"
+: >"$work/calls"
+sweep "${grid[@]}" >"$work/said" || fail "it does not go on"
+calls '^train' | head -n1 | grep -q 'run.resume=.*checkpoint-5.h5' || fail "it does not resume: $(calls '^train' | head -n1)"
+
+# A fifth more steps at a tenth of the rate, from the checkpoint of the constant part; then all is there.
+rm -r "$work/out"
+cooling=(--sizes 16x2 --budgets 1.28e11 --rate 1e-3)
+: >"$work/calls"
+sweep "${cooling[@]}" >"$work/said" || fail "cooling down failed: $(cat "$work/said")"
+[[ $(calls '^train' | grep -oE 'run.steps=[0-9]*|run.resume=.*h5|learning_rate=[0-9.]*' | sed "s#$work/out/##" | xargs) == \
+  "run.steps=250 learning_rate=0.002828 run.steps=300 learning_rate=0.0002828 run.resume=c1.28e11-16x2/checkpoint-250.h5" ]] ||
+  fail "it cools down by $(calls '^train')"
+: >"$work/calls"
+# shellcheck disable=SC2015  # fail ends it
+sweep "${cooling[@]}" >"$work/said" && [[ -z $(calls '^train') ]] || fail "what has cooled down is trained again"
+
+for bad in "--sizes 16" "--budgets 1e12x" "--batch 0" "--cool-down x" "--nothing" "--sizes 64x2 --budgets 1e9"; do
+  code=0
+  # shellcheck disable=SC2086  # words
+  sweep $bad --out "$work/bad" >"$work/said" || code=$?
+  [[ $code == 2 && $(grep -c '' "$work/said") -le 5 ]] || fail "$bad: code $code, $(cat "$work/said")"
+done
+echo "isoflop.sh asks for what it says"
