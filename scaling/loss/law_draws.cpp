@@ -1,10 +1,10 @@
 #include "scaling/loss/law_draws.h"
 
 #include <algorithm>
-#include <boost/math/distributions/chi_squared.hpp>
 #include <cmath>
 
 #include "base/random.h"
+#include "base/sampling_distributions.h"
 
 namespace gpumonth::scaling {
 namespace {
@@ -83,8 +83,7 @@ LawDraw draw_law(const ScatteredLaw& fitted, std::span<const LossRun> runs, std:
   LawDraw draw;
   double squares = 0;
   for (const double z : fitted.deviates) squares += z * z / static_cast<double>(runs.size());
-  const boost::math::chi_squared chi_squared(fitted.freedom);
-  draw.spread = std::sqrt(fitted.freedom / boost::math::quantile(chi_squared, unit_interval(random())));
+  draw.spread = std::sqrt(fitted.freedom / chi_squared_quantile(fitted.freedom, unit_interval(random())));
   const double scale = squares > 0 ? draw.spread / std::sqrt(squares) : 0;
   auto points = law_points(runs);
   for (std::size_t i = 0; i < runs.size(); ++i) {
