@@ -8,6 +8,7 @@
 #include "comm/launch.h"
 #include "runlog/reader.h"
 #include "runlog/summary.h"
+#include "scaling/noise_scale.h"
 #include "trainer/backend.h"
 #include "trainer/loop.h"
 #include "trainer/signals.h"
@@ -40,8 +41,9 @@ std::string resume_command(const Options& options, const std::string& checkpoint
 }
 
 void print_result(const Options& options, const trainer::TrainResult& result) {
-  const std::string summary = runlog::to_text(runlog::summarize(runlog::read(result.run_log)));
-  if (!summary.empty()) print("{}\n", summary);
+  const runlog::Run log = runlog::read(result.run_log);
+  for (const std::string& line : {runlog::to_text(runlog::summarize(log)), scaling::to_text(scaling::noise_scale(log))})
+    if (!line.empty()) print("{}\n", line);
   if (result.stopped_by_signal) {
     print("stopped by {} after step {}; go on with: {}\n", trainer::signal_name(result.stopped_by_signal),
           result.last_step, resume_command(options, result.checkpoint));

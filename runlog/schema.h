@@ -11,6 +11,7 @@ namespace gpumonth::runlog {
 
 constexpr const char* kStepsGroup = "/steps";
 constexpr const char* kStepEnergy = "/steps/energy_j";  ///< in logs with a power meter, and three more
+constexpr const char* kStepSmallGradNorm = "/steps/small_grad_norm";  ///< in logs whose RunInfo::small_batch is above 0
 constexpr const char* kBucketsGroup = "/buckets";
 constexpr const char* kRanksGroup = "/ranks";
 constexpr const char* kRankStep = "/ranks/step";             ///< (rows) int64
@@ -39,8 +40,12 @@ struct Column {
   Range range;  ///< outside of it the reader refuses the log
 };
 
-/// `with_power`: also the last four, which a log of a run without a power meter lacks.
-std::span<const Column<StepRecord>> step_columns(bool with_power = false);
+/// What not every log has.
+struct OptionalColumns {
+  bool power = false;            ///< energy_j and three more
+  bool small_grad_norm = false;  ///< that one
+};
+std::span<const Column<StepRecord>> step_columns(const OptionalColumns& with = {});
 std::span<const Column<BucketRecord>> bucket_columns();
 std::span<const Column<CommRecord>> comm_columns();
 constexpr Range kRankStepTimeRange{0, 1e8};  ///< s, of kRankStepTime
