@@ -2,14 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <random>
 #include <vector>
+
+#include "base/block_length.h"
+#include "base/quantile.h"
 
 namespace gpumonth::scaling {
 namespace {
 
 constexpr std::size_t kFewestPairs = 20;
+constexpr double kLargestSquare = 1e200;  ///< of a norm: beyond it the run has diverged, and sums leave what a double holds
+constexpr int kResamples = 2000;
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 
 double mean(const std::vector<double>& values) {
@@ -25,12 +33,32 @@ struct Series {
   void add(const runlog::StepRecord& step, double b) {
     const auto B = static_cast<double>(step.samples);
     const double small = step.small_grad_norm * step.small_grad_norm, whole = step.grad_norm * step.grad_norm;
-    if (!(B > b) || !std::isfinite(small) || !std::isfinite(whole)) return;
+    if (!(B > b) || !(small < kLargestSquare) || !(whole < kLargestSquare)) return;
     squared_gradient.push_back((B * whole - b * small) / (B - b));
     trace.push_back((small - whole) / (1 / b - 1 / B));
     batch.push_back(B);
   }
 };
+
+/// 90 % interval of sum(squared_gradient) / sum(trace): the trace is known well, the gradient may drown in noise. Nothing
+/// where the trace is not told from 0. Seeded: the same log gives the same interval.
+std::optional<Interval> gradient_over_trace(const Series& series, double ratio, double mean_trace) {
+  BlockSums sums(2);
+  std::vector<double> moves;  // of the ratio, around 1 (bootstrap.cpp)
+  for (std::size_t i = 0; i < series.trace.size(); ++i) {
+    sums.add(std::array{series.squared_gradient[i], series.trace[i]});
+    moves.push_back(1 + (series.squared_gradient[i] - ratio * series.trace[i]) / mean_trace);
+  }
+  const std::size_t block = block_length(moves);
+  std::mt19937_64 random(18120616);
+  std::vector<double> ratios;
+  for (int r = 0; r < kResamples; ++r) {
+    const std::vector<double> drawn = sums.draw(block, random);
+    if (!(drawn[1] > 0)) return std::nullopt;
+    ratios.push_back(drawn[0] / drawn[1]);
+  }
+  return Interval{quantile(ratios, 0.05), quantile(ratios, 0.95)};
+}
 
 /// 1 / a number that may be 0 or below, where it was to be above 0.
 double inverse(double x) { return x > 0 ? 1 / x : kUnbounded; }
@@ -49,10 +77,11 @@ NoiseScale noise_scale(const runlog::Run& run) {
   s.squared_gradient = mean(series.squared_gradient);
   s.trace = mean(series.trace);
   if (!(s.trace > 0)) return {};
-  s.samples = inverse(s.squared_gradient / s.trace);
-  // The trace is known well, the gradient may drown in noise: so the interval is that of gradient over trace.
-  const Interval turned = bootstrap_ratio(series.squared_gradient, series.trace);
-  s.interval = {inverse(turned.high), inverse(turned.low)};
+  const double ratio = s.squared_gradient / s.trace;
+  const auto turned = gradient_over_trace(series, ratio, s.trace);
+  if (!turned) return {};
+  s.samples = inverse(ratio);
+  s.interval = {inverse(turned->high), inverse(turned->low)};
   s.steps = static_cast<std::int64_t>(series.batch.size());
   return s;
 }

@@ -23,7 +23,7 @@ struct NoiseScale {
 
 /// Over the last half of the log's steps, as the noise scale grows while a model learns. A ratio of means; its interval is of
 /// blocks of steps. Steps whose norms are not finite are left out; fewer than 20 tell nothing, nor do steps whose small
-/// gradients are not larger than the whole (trace not above 0).
+/// gradients are not larger than the whole (the trace is not told from 0).
 NoiseScale noise_scale(const runlog::Run& run);
 
 /// "gradient noise scale 312 samples (90 % interval 250 to 401), over steps 151 to 300, from gradients of 16 and 32 samples";
