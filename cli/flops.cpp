@@ -144,7 +144,8 @@ void add_flops(Command app) {
       .type_name("SAMPLES")
       .range(std::int64_t{1}, std::int64_t{1} << 16)
       .show_default();
-  command.add_option("--accumulate", options->accumulate, "micro-batches of a step: activations of one of them are held")
+  command
+      .add_option("--accumulate", options->accumulate, "micro-batches of a step: activations of one of them are held")
       .type_name("MICRO_BATCHES")
       .range(std::int64_t{1}, std::int64_t{1} << 16)
       .show_default();

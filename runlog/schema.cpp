@@ -41,11 +41,9 @@ constexpr std::array<Column<S>, 22> kStepColumns{{
     {"grad_norm", "1", "L2 norm of the gradient before clipping", &S::grad_norm, kAnything},
     {"learning_rate", "1", "AdamW step size", &S::learning_rate, {0, 1e6}},
     {"phase", "1", "0 warm_up, 1 steady, 2 checkpoint (the step's time contains writing one)", &S::phase, {0, 2}},
-    {"small_grad_norm",
-     "1",
+    {"small_grad_norm", "1",
      "root mean square L2 norm of the step's small gradients, each the mean over small_batch samples",
-     &S::small_grad_norm,
-     kAnything},
+     &S::small_grad_norm, kAnything},
     {"energy_j",
      "J",
      "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
@@ -55,7 +53,7 @@ constexpr std::array<Column<S>, 22> kStepColumns{{
     {"sm_clock_mhz", "MHz", "SM clock of rank 0's GPU while it worked on the step", &S::sm_clock_mhz, {0, 1e9, true}},
     {"temperature_c", "degC", "of rank 0's GPU while it worked on the step", &S::temperature_c, {-273.15, 1e4, true}},
 }};
-constexpr std::size_t kPowerColumns = 4;                                     ///< the last ones
+constexpr std::size_t kPowerColumns = 4;                                         ///< the last ones
 constexpr std::size_t kSmallGradNorm = kStepColumns.size() - kPowerColumns - 1;  ///< the one before them
 
 /// Those of every log, then the optional ones that are asked for.
@@ -65,7 +63,6 @@ std::vector<Column<S>> chosen_columns(const OptionalColumns& with) {
   if (!with.small_grad_norm) columns.erase(columns.begin() + kSmallGradNorm);
   return columns;
 }
-
 
 using B = BucketRecord;
 constexpr std::array<Column<B>, 6> kBucketColumns{{
@@ -255,7 +252,8 @@ RunInfo read_info(const hdf5::File& file) {
   for_each_attribute(info, take);
   info.hostnames = checked_hostnames(file, info.world_size);
   if (file.has_attribute("/", kPowerSource)) info.power_source = checked_text(file, "/", kPowerSource, kSentence);
-  if (file.has(kStepSmallGradNorm)) info.small_batch = checked_number<std::int64_t>(file, kSmallBatch, kSmallBatchRange);
+  if (file.has(kStepSmallGradNorm))
+    info.small_batch = checked_number<std::int64_t>(file, kSmallBatch, kSmallBatchRange);
   if (file.has_attribute("/", kOrigin)) {
     info.origin = checked_origin(file);
     if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);

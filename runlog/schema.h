@@ -10,7 +10,7 @@
 namespace gpumonth::runlog {
 
 constexpr const char* kStepsGroup = "/steps";
-constexpr const char* kStepEnergy = "/steps/energy_j";  ///< in logs with a power meter, and three more
+constexpr const char* kStepEnergy = "/steps/energy_j";                ///< in logs with a power meter, and three more
 constexpr const char* kStepSmallGradNorm = "/steps/small_grad_norm";  ///< in logs whose RunInfo::small_batch is above 0
 constexpr const char* kBucketsGroup = "/buckets";
 constexpr const char* kRanksGroup = "/ranks";

@@ -16,7 +16,8 @@ namespace gpumonth::scaling {
 namespace {
 
 constexpr std::size_t kFewestPairs = 20;
-constexpr double kLargestSquare = 1e200;  ///< of a norm: beyond it the run has diverged, and sums leave what a double holds
+constexpr double kLargestSquare =
+    1e200;  ///< of a norm: beyond it the run has diverged, and sums leave what a double holds
 constexpr int kResamples = 2000;
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 
@@ -94,8 +95,9 @@ std::string to_text(const NoiseScale& s) {
     return fmt::format("gradient noise scale {:.3g} samples (90 % interval {:.3g} to {:.3g}), {}", s.samples,
                        s.interval.low, s.interval.high, from);
   if (std::isfinite(s.interval.low))
-    return fmt::format("gradient noise scale above {:.3g} samples (95 % sure), {}: more steps or larger batches say more",
-                       s.interval.low, from);
+    return fmt::format(
+        "gradient noise scale above {:.3g} samples (95 % sure), {}: more steps or larger batches say more",
+        s.interval.low, from);
   return fmt::format("gradient noise scale not known: noise hides the gradient, {}", from);
 }
 

@@ -11,11 +11,11 @@
 namespace gpumonth::scaling {
 
 struct NoiseScale {
-  std::int64_t steps = 0;                     ///< that were averaged; 0: the log does not tell, and nothing below is known
+  std::int64_t steps = 0;  ///< that were averaged; 0: the log does not tell, and nothing below is known
   std::int64_t first_step = 0, last_step = 0;
-  double small_batch = 0, batch = 0;          ///< samples of the two gradients, means over these steps
-  double squared_gradient = 0;                ///< |G|^2 of the true gradient, unbiased: may be below 0 where noise hides it
-  double trace = 0;                           ///< S: of the covariance of one sample's gradient
+  double small_batch = 0, batch = 0;  ///< samples of the two gradients, means over these steps
+  double squared_gradient = 0;        ///< |G|^2 of the true gradient, unbiased: may be below 0 where noise hides it
+  double trace = 0;                   ///< S: of the covariance of one sample's gradient
   /// B_simple = trace / squared_gradient, samples; infinity where squared_gradient is not above 0.
   double samples = 0;
   Interval interval{0, 0};  ///< 90 %, samples; high is infinity where noise hides the gradient

@@ -302,10 +302,10 @@ class Loop {
   SharedCores shared_cores_;
   Batch batch_;
   OptimizerSettings optimizer_;
-  std::vector<double> bucket_ready_s_;          // StepResult's
-  double reducing_from_s_ = 0;                  // when the backward began whose gradients are reduced, since the step's start
-  std::int64_t small_batch_ = 0;                // RunInfo's
-  std::unique_ptr<runlog::Writer> log_;         // rank 0
+  std::vector<double> bucket_ready_s_;   // StepResult's
+  double reducing_from_s_ = 0;           // when the backward began whose gradients are reduced, since the step's start
+  std::int64_t small_batch_ = 0;         // RunInfo's
+  std::unique_ptr<runlog::Writer> log_;  // rank 0
   std::unique_ptr<machine::PowerMeter> power_;  // rank 0, on a GPU
   std::string log_path_;
   Clock::time_point run_start_, step_end_;

@@ -63,11 +63,11 @@ void declare(config::Table& root, RunConfig& c) {
                .help = "in which each rank's part goes through the network: activations of one are held, gradients are "
                        "summed, the update is that of the global batch"});
   config::Table& data = root.table("data");
-  data.field("path", c.data.path,
-             {.help = "HDF5 file with /latents and /labels; empty: procedural moving shapes"});
-  data.field("flip", c.data.flip,
-             {.help = "mirror each sample left to right with probability 1/2; of a VAE's latents not exactly what flipped "
-                      "pictures give"});
+  data.field("path", c.data.path, {.help = "HDF5 file with /latents and /labels; empty: procedural moving shapes"});
+  data.field(
+      "flip", c.data.flip,
+      {.help = "mirror each sample left to right with probability 1/2; of a VAE's latents not exactly what flipped "
+               "pictures give"});
 
   config::Table& optimizer = root.table("optimizer");
   optimizer.field("learning_rate", c.optimizer.learning_rate,
@@ -94,8 +94,9 @@ void declare(config::Table& root, RunConfig& c) {
                            "decay_steps (by 1 - sqrt), both to final_ratio times the rate"});
   optimizer.field("final_ratio", c.optimizer.final_ratio,
                   {.min = 0, .max = 1, .help = "cosine, wsd: learning rate of the last step over learning_rate"});
-  optimizer.field("decay_steps", c.optimizer.decay_steps,
-                  {.unit = "steps", .min = 0, .help = "wsd: the last steps of the run, in which the learning rate falls"});
+  optimizer.field(
+      "decay_steps", c.optimizer.decay_steps,
+      {.unit = "steps", .min = 0, .help = "wsd: the last steps of the run, in which the learning rate falls"});
 
   config::Table& comm = root.table("comm");
   comm.field("transport", c.comm.transport,

@@ -59,7 +59,8 @@ std::vector<float> sample_of(const Batch& batch, std::int64_t i, bool mirrored) 
   std::vector<float> values;
   for (std::int64_t row = 0; row < kSample / kSize; ++row)
     for (std::int64_t x = 0; x < kSize; ++x)
-      values.push_back(batch.latents[static_cast<std::size_t>(i * kSample + row * kSize + (mirrored ? kSize - 1 - x : x))]);
+      values.push_back(
+          batch.latents[static_cast<std::size_t>(i * kSample + row * kSize + (mirrored ? kSize - 1 - x : x))]);
   return values;
 }
 

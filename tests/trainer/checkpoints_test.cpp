@@ -172,11 +172,11 @@ TEST_CASE("a checkpoint of another network, seed or average is refused") {
 }
 
 TEST_CASE("what changes the meaning of a step is said, what does not is not") {
-  for (const char* key : {"model.class_dropout_prob=0.2", "run.dtype=bf16", "optimizer.learning_rate=2e-4",
-                          "optimizer.epsilon=1e-6", "optimizer.weight_decay=0.1", "optimizer.clip_norm=0.5",
-                          "optimizer.ema_decay=0.99", "optimizer.warmup_steps=7", "comm.wire=bf16",
-                          "optimizer.schedule=cosine", "optimizer.final_ratio=0.1", "optimizer.decay_steps=5",
-                          "batch.accumulate=2", "data.flip=true"}) {
+  for (const char* key :
+       {"model.class_dropout_prob=0.2", "run.dtype=bf16", "optimizer.learning_rate=2e-4", "optimizer.epsilon=1e-6",
+        "optimizer.weight_decay=0.1", "optimizer.clip_norm=0.5", "optimizer.ema_decay=0.99", "optimizer.warmup_steps=7",
+        "comm.wire=bf16", "optimizer.schedule=cosine", "optimizer.final_ratio=0.1", "optimizer.decay_steps=5",
+        "batch.accumulate=2", "data.flip=true"}) {
     const auto notes = notes_on({}, {key});
     INFO(key);
     REQUIRE(notes.size() == 1);

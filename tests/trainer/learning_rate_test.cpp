@@ -33,7 +33,7 @@ TEST_CASE("cosine: half a wave from the warm-up's end to the last step") {
   const RunConfig c = config("cosine", 110, 10, 0.1);
   CHECK(learning_rate(c, 5) == Approx(4e-4));
   CHECK(learning_rate(c, 10) == 8e-4);
-  CHECK(learning_rate(c, 60) == Approx(8e-4 * 0.55));                               // half way: (1 + 0.1) / 2
+  CHECK(learning_rate(c, 60) == Approx(8e-4 * 0.55));                                  // half way: (1 + 0.1) / 2
   CHECK(learning_rate(c, 35) == Approx(8e-4 * (0.1 + 0.9 * (2 + std::sqrt(2)) / 4)));  // an eighth of the wave
   CHECK(learning_rate(c, 110) == Approx(8e-5));
   CHECK(learning_rate(config("cosine", 100, 0), 100) == Approx(0).margin(1e-18));

@@ -72,10 +72,9 @@ Direct direct_estimate(const fs::path& file, const fs::path& checkpoint) {
 /// A run that holds the weights of the checkpoint.
 NoiseScale held(int ranks, const fs::path& file, const fs::path& directory, const fs::path& checkpoint, int steps,
                 std::vector<std::string> more) {
-  for (const std::string& setting :
-       {"run.directory=" + directory.string(), "run.resume=" + checkpoint.string(), std::string("batch.global=32"),
-        fmt::format("run.steps={}", kLearned + steps), std::string("optimizer.learning_rate=0"),
-        std::string("checkpoint.at_end=false")})
+  for (const std::string& setting : {"run.directory=" + directory.string(), "run.resume=" + checkpoint.string(),
+                                     std::string("batch.global=32"), fmt::format("run.steps={}", kLearned + steps),
+                                     std::string("optimizer.learning_rate=0"), std::string("checkpoint.at_end=false")})
     more.push_back(setting);
   const CommandResult result = train(ranks, file, more);
   CHECK_THAT(result.out, contains("gradient noise scale "));
@@ -89,7 +88,8 @@ NoiseScale held(int ranks, const fs::path& file, const fs::path& directory, cons
 
 TEST_CASE("the logged noise scale is that of many small gradients at the same weights") {
   const TemporaryFolder folder;
-  const fs::path file = write_run_file(folder), checkpoint = folder.path() / fmt::format("out/checkpoint-{}.h5", kLearned);
+  const fs::path file = write_run_file(folder),
+                 checkpoint = folder.path() / fmt::format("out/checkpoint-{}.h5", kLearned);
   train(0, file, {fmt::format("run.steps={}", kLearned)});
   const Direct direct = direct_estimate(file, checkpoint);
   INFO("direct: |G|^2 " << direct.squared_gradient << ", S " << direct.trace << ", B " << direct.samples());

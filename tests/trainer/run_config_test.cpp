@@ -96,9 +96,9 @@ TEST_CASE("a schedule fits into its run") {
   CHECK(load_run(file, {"optimizer.schedule=cosine", "optimizer.final_ratio=0.1"}, 1).optimizer.schedule == "cosine");
   CHECK_THAT(error_of(file, {"optimizer.schedule=wsd"}, 1), contains("optimizer.decay_steps = 0") && contains("20"));
   CHECK(load_run(file, {"optimizer.schedule=wsd", "optimizer.decay_steps=90"}, 1).optimizer.decay_steps == 90);
-  CHECK_THAT(error_of(file, {"optimizer.schedule=wsd", "optimizer.decay_steps=91"}, 1),
-             contains("optimizer.warmup_steps = 10") && contains("optimizer.decay_steps = 91") &&
-                 contains("run.steps = 100"));
+  CHECK_THAT(
+      error_of(file, {"optimizer.schedule=wsd", "optimizer.decay_steps=91"}, 1),
+      contains("optimizer.warmup_steps = 10") && contains("optimizer.decay_steps = 91") && contains("run.steps = 100"));
   CHECK_THAT(error_of(file, {"optimizer.schedule=trapezoidal"}, 1), contains("wsd"));
   CHECK_THAT(error_of(file, {"optimizer.final_ratio=1.5"}, 1), contains("optimizer.final_ratio"));
 }

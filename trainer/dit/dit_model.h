@@ -22,8 +22,8 @@ class DitModel final : public Model {
       : device_(device), setup_(setup), memory_(device_, setup.transport),
         dit_(device_, setup.model, table, setup.micro_batch(), memory_, setup.keep), owned_(memory_.owned(segments())),
         parameters_(memory_.template take<float>(table.flat_size())), x_0_(device_, setup.local_batch * latent_size()),
-        noise_(device_, x_0_.size()), x_t_(device_, setup.micro_batch() * latent_size()), t_(device_, setup.local_batch),
-        labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
+        noise_(device_, x_0_.size()), x_t_(device_, setup.micro_batch() * latent_size()),
+        t_(device_, setup.local_batch), labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
         loss_(device_, setup.local_batch), losses_(setup.local_batch) {
     if (setup.gradients) {
       gradients_ = {setup.gradients, setup.gradients.get(), flat_size()};

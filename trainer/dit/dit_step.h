@@ -228,9 +228,9 @@ class DitStep : public TrainingStep, public ResumableState {
   ops::Buffer<Device, ops::AdamWStep> adamw_;    // (1)
   ops::Buffer<Device, ops::Clipping> clipping_;  // (1)
   std::int64_t micro_batches_;
-  std::int64_t small_batch_;          // samples of a small gradient; 0: their norms are not told
-  ops::Buffer<Device, float> sum_;    // flat: the micro-batches' gradients before the last one's, where there are any
-  SmallNorms<Device> small_norms_;    // where they are told
+  std::int64_t small_batch_;        // samples of a small gradient; 0: their norms are not told
+  ops::Buffer<Device, float> sum_;  // flat: the micro-batches' gradients before the last one's, where there are any
+  SmallNorms<Device> small_norms_;  // where they are told
   ops::StepGraph<Device> graph_;
   ops::StepTimer<Device> timer_;
   std::vector<int> segment_marks_, bucket_marks_;  // of timer_; a segment that ends no bucket has -1

@@ -49,11 +49,9 @@ std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::in
   const model::ModelConfig& m = setup.model;
   const model::Dtype dtype = setup.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
   const std::int64_t all = batch * setup.accumulate;
-  auto parts = model::memory_parts(m, all, dtype,
-                                   {.packed = false,
-                                    .recompute = setup.keep == Keep::block_inputs,
-                                    .accumulate = setup.accumulate,
-                                    .use = use});
+  auto parts = model::memory_parts(
+      m, all, dtype,
+      {.packed = false, .recompute = setup.keep == Keep::block_inputs, .accumulate = setup.accumulate, .use = use});
   parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", (2 * all + batch) * m.latent_size() * 4});
   return parts;
 }
@@ -71,8 +69,7 @@ std::int64_t fitting_batch(const DitSetup& setup, Use use, std::int64_t bytes) {
 /// The fewest micro-batches, more than those of `setup`, whose parts fit; 0 where no number of them does.
 std::int64_t fitting_micro_batches(DitSetup setup, std::int64_t bytes) {
   while (++setup.accumulate <= setup.local_batch)
-    if (setup.local_batch % setup.accumulate == 0 &&
-        sum(memory_of(setup, Use::training, setup.micro_batch())) <= bytes)
+    if (setup.local_batch % setup.accumulate == 0 && sum(memory_of(setup, Use::training, setup.micro_batch())) <= bytes)
       return setup.accumulate;
   return 0;
 }
@@ -115,8 +112,7 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f}", static_cast<d
   const std::int64_t usable = static_cast<std::int64_t>(0.97 * static_cast<double>(here)) - (std::int64_t{256} << 20);
   user_error("{} samples {}do not fit on GPU {} ({}): they need {} GiB ({}), and {} of {} GiB are free; {}",
              setup.local_batch, use == Use::training ? "per rank " : "", setup.device, properties.name, gib(sum(parts)),
-             list, gib(here), gib(static_cast<std::int64_t>(total)),
-             advice(setup, use, usable));
+             list, gib(here), gib(static_cast<std::int64_t>(total)), advice(setup, use, usable));
 }
 
 ops::Cuda open_device(const DitSetup& setup) {

@@ -452,9 +452,8 @@ TEST_CASE("a model that does not fit is refused with what it needs and what woul
   const model::ParameterTable table(m);
   DitSetup setup{.model = m, .local_batch = 4096, .global_batch = 8192, .dtype = "bf16"};
   const std::string of_step = error_of([&] { make_cuda_dit_step(setup, table); });
-  for (const char* part :
-       {"4096 samples per rank do not fit on GPU 0", "activations", "optimizer", "GiB are free", "set batch.global = ",
-        "or batch.accumulate = "})
+  for (const char* part : {"4096 samples per rank do not fit on GPU 0", "activations", "optimizer", "GiB are free",
+                           "set batch.global = ", "or batch.accumulate = "})
     CHECK_THAT(of_step, tests::contains(part));
   CHECK(of_step.find('\n') == std::string::npos);
   const std::string of_model = error_of([&] { make_cuda_dit_model(setup, table); });
