@@ -283,6 +283,10 @@ class Loop {
           reducer_->buckets().size());
     if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
     for (const std::string& note : notes) print("note: {}\n", note);
+    if (config_.log.noise_scale && small_batch_ == 0)
+      print(
+          "note: log.noise_scale = true: a step of one rank and micro-batch has no smaller gradients to log the norms "
+          "of: set batch.accumulate = 2, or start two ranks\n");
     if (!state_) print("note: no checkpoints: the step of this run has no state to go on from\n");
     print("log: {}\n", log_path_);
     flush_output();

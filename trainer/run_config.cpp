@@ -129,8 +129,9 @@ void declare(config::Table& root, RunConfig& c) {
   log.field("measure_gemm_peak", c.log.measure_gemm_peak,
             {.help = "measure the matrix product rate at start (about 1 s)"});
   log.field("noise_scale", c.log.noise_scale,
-            {.help = "log the norm of the ranks' and micro-batches' own gradients, where there are two or more: with "
-                     "the norm of their sum it gives the gradient noise scale, the critical batch"});
+            {.help = "log the norms of the ranks' and micro-batches' own gradients, where there are two or more: with "
+                     "the norm of their sum they give the gradient noise scale, the critical batch; a pass over the "
+                     "gradient"});
 
   config::Table& checkpoint = root.table("checkpoint");
   checkpoint.field("every_steps", c.checkpoint.every_steps,

@@ -55,7 +55,7 @@ struct RunConfig {
     std::int64_t steady_after = 3;   ///< steps of warm-up left out of every average
     std::int64_t bucket_every = 10;  ///< steps between bucket timelines
     bool measure_gemm_peak = true;
-    bool noise_scale = true;  ///< where a step has two or more small gradients (docs/training.md)
+    bool noise_scale = false;  ///< norms of ranks' and micro-batches' own gradients (docs/training.md)
   } log;
   struct Checkpoint {
     std::int64_t every_steps = 0;  ///< 0: only at the end and on a signal

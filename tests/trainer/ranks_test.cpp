@@ -93,7 +93,8 @@ TEST_CASE("the same holds for micro-batches, whose gradients are summed before t
   for (const auto& [ranks, micro_batches] : {std::pair{0, 2}, {0, 8}, {2, 2}, {2, 4}}) {
     INFO(ranks << " ranks, " << micro_batches << " micro-batches");
     const auto directory = folder.path() / fmt::format("{}-{}", ranks, micro_batches);
-    const Outcome outcome = train_20_steps(ranks, file, directory, {fmt::format("batch.accumulate={}", micro_batches)});
+    const Outcome outcome = train_20_steps(ranks, file, directory,
+                                           {fmt::format("batch.accumulate={}", micro_batches), "log.noise_scale=true"});
     if (ranks > 1) check_bucket_times(outcome.log);
     CHECK(outcome.log.info.global_batch == 8);
     CHECK(outcome.log.info.small_batch == 8 / std::max(1, ranks) / micro_batches);

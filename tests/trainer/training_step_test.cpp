@@ -137,11 +137,9 @@ TEST_CASE("a step without a DiT is run to its end, logged, and leaves no checkpo
 }
 
 TEST_CASE("its log has the columns of a DiT's") {
-  const Run sleeping;
-  Run dit;
+  const Run sleeping, dit;
   SleepingStep step;
   const TrainResult of_sleeping = sleeping.train(step);
-  dit.config.log.noise_scale = false;  // an optional column, which a DiT on several ranks has
   const auto dit_step = make_dit_step(dit.config, resolve(dit.config, transport()), transport());
   const TrainResult of_dit = dit.train(*dit_step);
   CHECK(!of_dit.checkpoint.empty());
