@@ -21,7 +21,7 @@ using namespace gpumonth::model;
 struct Options {
   std::string file, dtype = "bf16", backend = "cpu";
   std::vector<std::string> overrides;
-  std::int64_t batch = 1, ranks_per_host = 1;
+  std::int64_t batch = 1, accumulate = 1, ranks_per_host = 1;
   bool json = false;
 };
 
@@ -55,6 +55,7 @@ void print_json(const Options& options, const Result& r) {
                               {"forward_macs_per_sample", layer.forward_macs}});
   }
   json["batch_per_rank"] = options.batch;
+  json["accumulate"] = options.accumulate;
   json["dtype"] = options.dtype;
   json["backend"] = options.backend;
   json["ranks_per_host"] = options.ranks_per_host;
@@ -105,17 +106,24 @@ void print_text(const Options& options, const Result& r) {
   print("{}\n{}", layer_table(r), memory_table(r));
   if (options.backend == "cpu" && options.ranks_per_host > 1)
     print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
-  print("({} per rank, {}; without the batch itself, communication buffers and library workspaces)\n",
-        options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch), options.dtype);
+  print("({} per rank{}, {}; without the batch itself, communication buffers and library workspaces)\n",
+        options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch),
+        options.accumulate > 1 ? fmt::format(" in {} micro-batches", options.accumulate) : "", options.dtype);
 }
 
 /// CPU ranks of one host hold the state once; GPUs hold it each.
 MemoryLayout layout(const Options& options) {
-  if (options.backend == "cuda") return {.packed = false};
-  return {.packed = true, .weight_ranks = options.ranks_per_host, .optimizer_ranks = options.ranks_per_host};
+  if (options.backend == "cuda") return {.packed = false, .accumulate = options.accumulate};
+  return {.packed = true,
+          .weight_ranks = options.ranks_per_host,
+          .optimizer_ranks = options.ranks_per_host,
+          .accumulate = options.accumulate};
 }
 
 void run(const Options& options) {
+  if (options.batch % options.accumulate != 0)
+    user_error("--batch {} is not divisible by --accumulate {}: use a multiple, e.g. --batch {}", options.batch,
+               options.accumulate, (options.batch / options.accumulate + 1) * options.accumulate);
   const ModelConfig model = load_model(options.file, options.overrides);
   const Dtype dtype = options.dtype == "fp32" ? Dtype::fp32 : Dtype::bf16;
   const Result result{ParameterTable(model).count(), model, layer_flops(model),
@@ -134,6 +142,11 @@ void add_flops(Command app) {
   command.add_set_option(options->overrides);
   command.add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
       .type_name("SAMPLES")
+      .range(std::int64_t{1}, std::int64_t{1} << 16)
+      .show_default();
+  command
+      .add_option("--accumulate", options->accumulate, "micro-batches of a step: activations of one of them are held")
+      .type_name("MICRO_BATCHES")
       .range(std::int64_t{1}, std::int64_t{1} << 16)
       .show_default();
   command.add_option("--dtype", options->dtype, "compute type; master weights are fp32")

@@ -39,6 +39,7 @@ void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& lay
   }
   if (layout.use == Use::forward) return;
   add(MemoryKind::gradients, "fp32 gradients", flat, 1);
+  if (layout.accumulate > 1) add(MemoryKind::gradients, "fp32 sum of the micro-batches before the last", flat, 1);
   if (layout.use == Use::backward) return;
   add(MemoryKind::optimizer, "exp_avg", flat, layout.optimizer_ranks);
   add(MemoryKind::optimizer, "exp_avg_sq", flat, layout.optimizer_ranks);
@@ -93,7 +94,7 @@ std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batc
                                      const MemoryLayout& layout) {
   std::vector<MemoryPart> parts;
   add_state(model, bytes_per_element(dtype), layout, parts);
-  add_activations(model, batch_per_rank, bytes_per_element(dtype), layout, parts);
+  add_activations(model, batch_per_rank / layout.accumulate, bytes_per_element(dtype), layout, parts);
   return parts;
 }
 

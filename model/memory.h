@@ -30,11 +30,12 @@ struct MemoryLayout {
   std::int64_t weight_ranks = 1;  ///< ranks that hold master weights and packed weights in common (CPU ranks of a host)
   std::int64_t optimizer_ranks = 1;  ///< ranks that hold moments and EMA in common, or a shard each
   bool recompute = false;            ///< blocks keep their input only; two sets of the rest take turns
+  std::int64_t accumulate = 1;       ///< micro-batches: activations of one of them, and the sum of their gradients
   bool keep_attention = false;       ///< with recompute: attention's output and log-sum-exp of every block are kept
   Use use = Use::training;
 };
 
-/// Everything that one rank holds for `batch_per_rank` samples per step, computing in `dtype` over fp32
+/// Everything that one rank holds for `batch_per_rank` samples per step, a multiple of layout.accumulate, computing in `dtype` over fp32
 /// master weights; of what ranks hold in common, its share. Not counted: the batch itself, communication buffers, library
 /// workspaces, the program.
 std::vector<MemoryPart> memory_parts(const ModelConfig& model, std::int64_t batch_per_rank, Dtype dtype,

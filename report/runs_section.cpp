@@ -11,6 +11,7 @@
 #include "report/figures.h"
 #include "report/html.h"
 #include "report/report.h"
+#include "scaling/noise_scale.h"
 
 namespace gpumonth::report {
 namespace {
@@ -190,6 +191,15 @@ std::string facts_table(const std::vector<runlog::Run>& runs) {
                      rows, 5, 6);
 }
 
+std::string noise_scales(const std::vector<runlog::Run>& runs, const std::vector<scaling::RunGroup>& groups) {
+  std::string out;
+  const auto labels = scaling::run_labels(groups);
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    if (const std::string text = to_text(scaling::noise_scale(runs[i])); !text.empty())
+      out += fmt::format("<p class=\"muted\">{}: {}.</p>\n", html::escape(labels[i]), html::escape(text));
+  return out;
+}
+
 }  // namespace
 
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<scaling::RunGroup>& groups,
@@ -198,7 +208,8 @@ std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector
                     all_notes(efficiencies, notes);
   out += "<h3>Loss</h3>\n" +
          html::figure(loss_figure(runs, groups),
-                      "Thin: every step. Thick: moving average over 1/25 of the run." + loss_note(runs));
+                      "Thin: every step. Thick: moving average over 1/25 of the run." + loss_note(runs)) +
+         noise_scales(runs, groups);
   out += "<h3>Where a step goes</h3>\n" +
          html::figure(breakdown_figure(efficiencies, groups),
                       "Exposed communication is what the step really waited for; communication behind "

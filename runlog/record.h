@@ -36,6 +36,9 @@ struct StepRecord {
   double loss = 0;            ///< mean over the global batch
   double grad_norm = 0;       ///< L2, before clipping
   double learning_rate = 0;
+  /// Root mean square over the step's small gradients, each the mean over RunInfo::small_batch samples, of their L2 norms;
+  /// in the log only where small_batch is above 0.
+  double small_grad_norm = std::numeric_limits<double>::quiet_NaN();
   Phase phase = Phase::warm_up;  ///< checkpoint: this step's time contains writing one
   // Of rank 0's GPU, read when the step has been enqueued; in the log only where RunInfo::power_source says whence.
   double energy_j = std::numeric_limits<double>::quiet_NaN();  ///< since the same moment of the step before
@@ -113,6 +116,7 @@ struct RunInfo {
   std::string start_time_utc;                           ///< ISO 8601
   double start_time_unix_s = 0;      ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
   std::string resumed_from;          ///< checkpoint path, empty for a fresh start
+  std::int64_t small_batch = 0;      ///< samples of each of a step's small gradients; 0: no such column
   std::string power_source;          ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
   Origin origin = Origin::measured;  ///< of a log that does not say so: measured
   std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is

@@ -19,7 +19,7 @@ constexpr Range kWork{1, 1e30};  ///< FLOP of a step
 constexpr Range kPeak{1e6, 1e18, true};
 
 using S = StepRecord;
-constexpr std::array<Column<S>, 22> kStepColumns{{
+constexpr std::array<Column<S>, 23> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step, kCounter},
     {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s, {0, 1e12}},
     {"step_time_s",
@@ -41,6 +41,9 @@ constexpr std::array<Column<S>, 22> kStepColumns{{
     {"grad_norm", "1", "L2 norm of the gradient before clipping", &S::grad_norm, kAnything},
     {"learning_rate", "1", "AdamW step size", &S::learning_rate, {0, 1e6}},
     {"phase", "1", "0 warm_up, 1 steady, 2 checkpoint (the step's time contains writing one)", &S::phase, {0, 2}},
+    {"small_grad_norm", "1",
+     "root mean square L2 norm of the step's small gradients, each the mean over small_batch samples",
+     &S::small_grad_norm, kAnything},
     {"energy_j",
      "J",
      "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
@@ -55,6 +58,17 @@ constexpr std::array<Column<S>, 22> kStepColumns{{
      &S::clock_limit,
      {0, 3, true}},
 }};
+constexpr std::size_t kPowerColumns = 5;                                         ///< the last ones
+constexpr std::size_t kSmallGradNorm = kStepColumns.size() - kPowerColumns - 1;  ///< the one before them
+
+/// Those of every log, then the optional ones that are asked for.
+std::vector<Column<S>> chosen_columns(const OptionalColumns& with) {
+  std::vector<Column<S>> columns(kStepColumns.begin(), kStepColumns.end());
+  if (with.power == PowerColumns::without_limit) columns.pop_back();
+  if (with.power == PowerColumns::none) columns.resize(columns.size() - kPowerColumns);
+  if (!with.small_grad_norm) columns.erase(columns.begin() + kSmallGradNorm);
+  return columns;
+}
 
 using B = BucketRecord;
 constexpr std::array<Column<B>, 6> kBucketColumns{{
@@ -82,8 +96,9 @@ constexpr std::array<Column<C>, 6> kCommColumns{{
 }};
 
 constexpr const char* kVersionsGroup = "/library_versions";
-constexpr const char *kPowerSource = "power_source", *kPeakClock = "peak_sm_clock_mhz";
+constexpr const char *kPowerSource = "power_source", *kPeakClock = "peak_sm_clock_mhz", *kSmallBatch = "small_batch";
 constexpr Range kClock{1, 1e6, true};
+constexpr Range kSmallBatchRange{1, 1e12};
 constexpr const char *kOrigin = "origin", *kSourceRun = "source_run", *kSourceChanges = "source_changes";
 constexpr const char *kKind = "kind", *kSampling = "sampling";
 constexpr std::array kOriginNames{"measured", "replayed", "simulated"};
@@ -173,9 +188,12 @@ hdf5::Handle copy_of(hid_t type) { return {H5Tcopy(type), H5Tclose}; }
 
 const char* name(Origin origin) { return kOriginNames[static_cast<std::size_t>(origin)]; }
 
-std::span<const Column<StepRecord>> step_columns(PowerColumns power) {
-  const std::size_t left_out = power == PowerColumns::all ? 0 : power == PowerColumns::without_limit ? 1 : 5;
-  return std::span(kStepColumns).first(kStepColumns.size() - left_out);
+std::span<const Column<StepRecord>> step_columns(const OptionalColumns& with) {
+  using enum PowerColumns;
+  static const std::array tables{chosen_columns({none, false}),          chosen_columns({none, true}),
+                                 chosen_columns({without_limit, false}), chosen_columns({without_limit, true}),
+                                 chosen_columns({all, false}),           chosen_columns({all, true})};
+  return tables[2 * static_cast<std::size_t>(with.power) + (with.small_grad_norm ? 1u : 0u)];
 }
 std::span<const Column<BucketRecord>> bucket_columns() { return kBucketColumns; }
 std::span<const Column<CommRecord>> comm_columns() { return kCommColumns; }
@@ -204,6 +222,7 @@ void write_info(hdf5::File& file, const RunInfo& info) {
   file.set_attribute("/", "hostnames", info.hostnames);
   if (!info.power_source.empty()) file.set_attribute("/", kPowerSource, info.power_source);
   if (std::isfinite(info.peak_sm_clock_mhz)) file.set_attribute("/", kPeakClock, info.peak_sm_clock_mhz);
+  if (info.small_batch > 0) file.set_attribute("/", kSmallBatch, info.small_batch);
   if (info.origin != Origin::measured) {
     file.set_attribute("/", kOrigin, std::string(name(info.origin)));
     file.set_attribute("/", kSourceRun, info.source_run);
@@ -244,6 +263,8 @@ RunInfo read_info(const hdf5::File& file) {
   info.hostnames = checked_hostnames(file, info.world_size);
   if (file.has_attribute("/", kPowerSource)) info.power_source = checked_text(file, "/", kPowerSource, kSentence);
   if (file.has_attribute("/", kPeakClock)) info.peak_sm_clock_mhz = checked_number<double>(file, kPeakClock, kClock);
+  if (file.has(kStepSmallGradNorm))
+    info.small_batch = checked_number<std::int64_t>(file, kSmallBatch, kSmallBatchRange);
   if (file.has_attribute("/", kOrigin)) {
     info.origin = checked_origin(file);
     if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);

@@ -10,8 +10,9 @@
 namespace gpumonth::runlog {
 
 constexpr const char* kStepsGroup = "/steps";
-constexpr const char* kStepEnergy = "/steps/energy_j";         ///< in logs with a power meter, and three more
-constexpr const char* kStepClockLimit = "/steps/clock_limit";  ///< in those since November 2026
+constexpr const char* kStepEnergy = "/steps/energy_j";                ///< in logs with a power meter, and three more
+constexpr const char* kStepClockLimit = "/steps/clock_limit";         ///< in those since November 2026
+constexpr const char* kStepSmallGradNorm = "/steps/small_grad_norm";  ///< in logs whose RunInfo::small_batch is above 0
 constexpr const char* kBucketsGroup = "/buckets";
 constexpr const char* kRanksGroup = "/ranks";
 constexpr const char* kRankStep = "/ranks/step";             ///< (rows) int64
@@ -45,7 +46,12 @@ enum class PowerColumns {
   without_limit,  ///< of logs before November 2026: all but clock_limit
   all
 };
-std::span<const Column<StepRecord>> step_columns(PowerColumns power);
+/// What not every log has.
+struct OptionalColumns {
+  PowerColumns power = PowerColumns::none;
+  bool small_grad_norm = false;
+};
+std::span<const Column<StepRecord>> step_columns(const OptionalColumns& with = {});
 std::span<const Column<BucketRecord>> bucket_columns();
 std::span<const Column<CommRecord>> comm_columns();
 constexpr Range kRankStepTimeRange{0, 1e8};  ///< s, of kRankStepTime

@@ -107,7 +107,9 @@ void write_comm(hdf5::File& file, const CommSweep& comm) {
 /// Everything in the file that is written to.
 struct Tables {
   Tables(hdf5::File& file, const RunInfo& info)
-      : steps(file, kStepsGroup, step_columns(info.power_source.empty() ? PowerColumns::none : PowerColumns::all)),
+      : steps(file, kStepsGroup,
+              step_columns({.power = info.power_source.empty() ? PowerColumns::none : PowerColumns::all,
+                            .small_grad_norm = info.small_batch > 0})),
         buckets(file, kBucketsGroup, bucket_columns()), ranks(file, info.world_size),
         clean_close(create_clean_close(file)) {}
 

@@ -32,6 +32,7 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
   for (int r = 0; r < job.shape.ranks(); ++r)
     info.hostnames.push_back(fmt::format("host-{}", r / job.shape.gpus_per_host));
   info.power_source.clear();
+  info.small_batch = 0;
   info.resumed_from.clear();
   return info;
 }

@@ -42,7 +42,9 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
                        .transport = &transport,
                        .keep = config.run.recompute ? Keep::block_inputs : Keep::activations,
                        .device = resolved.device,
-                       .deterministic = config.run.deterministic};
+                       .deterministic = config.run.deterministic,
+                       .accumulate = config.batch.accumulate,
+                       .noise_scale = config.log.noise_scale};
   return resolved.backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
 }
 

@@ -15,6 +15,7 @@
 #include "runlog/writer.h"
 #include "trainer/data/batch_loader.h"
 #include "trainer/data/data.h"
+#include "trainer/learning_rate.h"
 #include "trainer/progress.h"
 #include "trainer/shared_cores.h"
 #include "trainer/signals.h"
@@ -29,18 +30,11 @@ double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-double learning_rate(const RunConfig& c, std::int64_t step) {
-  const double rise = c.optimizer.warmup_steps > 0
-                          ? std::min(1.0, static_cast<double>(step) / static_cast<double>(c.optimizer.warmup_steps))
-                          : 1.0;
-  return c.optimizer.learning_rate * rise;
-}
-
 /// Numbers summed over ranks after each step. Every signal that asks to stop has a slot, as ranks may have got
 /// different ones, and every rank owns one of `busy`: the sum is a gather that costs no message of its own.
 struct Extras {
   explicit Extras(int ranks) : values(kBusy + ranks) {}
-  enum { kLoss, kDataFailed, kStop, kBusy = kStop + kStopSignals.size() };
+  enum { kLoss, kSmallSquares, kDataFailed, kStop, kBusy = kStop + kStopSignals.size() };
   std::vector<double> values;
 };
 
@@ -68,6 +62,7 @@ class Loop {
   TrainResult run() {
     runlog::RunInfo info = run_info(config_, resolved_, table_, transport_);
     step_.describe(info);
+    small_batch_ = info.small_batch;
     info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     run_start_ = Clock::now();
     loader_.require_same_dataset();
@@ -179,8 +174,9 @@ class Loop {
     r.optimizer_s = std::max(0.0, r.optimizer_s - result.communication.gather_s);
     const double on_device_s = r.forward_s + r.backward_s + r.exposed_comm_s + r.optimizer_s;
     r.data_s = std::clamp(seconds(step_end_, Clock::now()) - on_device_s, 0.0, load_s);
-    sum_over_ranks(r, result.loss_sum);
+    sum_over_ranks(r, result);
     bucket_ready_s_ = result.bucket_ready_s;
+    reducing_from_s_ = r.data_s + r.forward_s + result.unreduced_s;
     return r;
   }
 
@@ -194,9 +190,10 @@ class Loop {
     r.clock_limit = p.clock_limit;
   }
 
-  void sum_over_ranks(runlog::StepRecord& r, double loss_sum) {
+  void sum_over_ranks(runlog::StepRecord& r, const StepResult& result) {
     extras_.values.assign(extras_.values.size(), 0.0);
-    extras_.values[Extras::kLoss] = loss_sum;
+    extras_.values[Extras::kLoss] = result.loss_sum;
+    extras_.values[Extras::kSmallSquares] = result.small_squares;
     for (std::size_t i = 0; i < kStopSignals.size(); ++i)
       extras_.values[Extras::kStop + i] = stop_signal() == kStopSignals[i];
     extras_.values[Extras::kDataFailed] = loader_.failed() ? 1 : 0;
@@ -209,6 +206,11 @@ class Loop {
       r.exposed_comm_s += took_s;
     }
     r.loss = extras_.values[Extras::kLoss] / static_cast<double>(config_.batch.global);
+    // A rank's gradient is of (sum of losses) / global batch: the mean over its own samples is as many times that as there
+    // are small gradients. Root of the mean of their squares:
+    if (small_batch_ > 0)
+      r.small_grad_norm = std::sqrt(extras_.values[Extras::kSmallSquares] * static_cast<double>(config_.batch.global) /
+                                    static_cast<double>(small_batch_));
     stop_signal_of_all_ = 0;
     for (std::size_t i = 0; i < kStopSignals.size() && !stop_signal_of_all_; ++i)
       if (extras_.values[Extras::kStop + i] > 0) stop_signal_of_all_ = kStopSignals[i];
@@ -240,14 +242,14 @@ class Loop {
     if (!log_) return;
     const std::vector<float> busy_s(extras_.values.begin() + Extras::kBusy, extras_.values.end());
     log_->rank_times(s, busy_s);
-    if (s % config_.log.bucket_every == 0) log_buckets(s, record.data_s + record.forward_s);
+    if (s % config_.log.bucket_every == 0) log_buckets(s, reducing_from_s_);
     log_->step(record);
     progress->step(record);
   }
 
   Progress* progress_of_rank0(Progress& progress) { return comm_.rank() == 0 ? &progress : nullptr; }
 
-  /// `backward_s`: when backward began, since the step's start. One rank's buckets go nowhere: ready is all they are.
+  /// `backward_s`: when the backward whose gradients are reduced began, since the step's start. One rank's buckets go nowhere: ready is all they are.
   void log_buckets(std::int64_t s, double backward_s) {
     std::vector<runlog::BucketRecord> records;
     const auto add = [&](std::int64_t bytes, double ready_s, double start_s, double end_s) {
@@ -282,6 +284,10 @@ class Loop {
           reducer_->buckets().size());
     if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
     for (const std::string& note : notes) print("note: {}\n", note);
+    if (config_.log.noise_scale && small_batch_ == 0)
+      print(
+          "note: log.noise_scale = true: a step of one rank and micro-batch has no smaller gradients to log the norms "
+          "of: set batch.accumulate = 2, or start two ranks\n");
     if (!state_) print("note: no checkpoints: the step of this run has no state to go on from\n");
     print("log: {}\n", log_path_);
     flush_output();
@@ -301,8 +307,10 @@ class Loop {
   SharedCores shared_cores_;
   Batch batch_;
   OptimizerSettings optimizer_;
-  std::vector<double> bucket_ready_s_;          // StepResult's
-  std::unique_ptr<runlog::Writer> log_;         // rank 0
+  std::vector<double> bucket_ready_s_;   // StepResult's
+  double reducing_from_s_ = 0;           // when the backward began whose gradients are reduced, since the step's start
+  std::int64_t small_batch_ = 0;         // RunInfo's
+  std::unique_ptr<runlog::Writer> log_;  // rank 0
   std::unique_ptr<machine::PowerMeter> power_;  // rank 0, on a GPU
   std::string log_path_;
   Clock::time_point run_start_, step_end_;

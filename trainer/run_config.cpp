@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 
@@ -52,10 +53,21 @@ void declare(config::Table& root, RunConfig& c) {
   run.field("progress_s", c.run.progress_s,
             {.unit = "s", .min = 0.1, .help = "between progress lines where there is no terminal"});
 
-  root.table("batch").field("global", c.batch.global,
-                            {.unit = "samples", .min = 1, .max = 1 << 24, .help = "per step over all ranks"});
-  root.table("data").field("path", c.data.path,
-                           {.help = "HDF5 file with /latents and /labels; empty: procedural moving shapes"});
+  config::Table& batch = root.table("batch");
+  batch.field("global", c.batch.global,
+              {.unit = "samples", .min = 1, .max = 1 << 24, .help = "per step over all ranks"});
+  batch.field("accumulate", c.batch.accumulate,
+              {.unit = "micro-batches",
+               .min = 1,
+               .max = 1 << 24,
+               .help = "in which each rank's part goes through the network: activations of one are held, gradients are "
+                       "summed, the update is that of the global batch"});
+  config::Table& data = root.table("data");
+  data.field("path", c.data.path, {.help = "HDF5 file with /latents and /labels; empty: procedural moving shapes"});
+  data.field(
+      "flip", c.data.flip,
+      {.help = "mirror each sample left to right with probability 1/2; of a VAE's latents not exactly what flipped "
+               "pictures give"});
 
   config::Table& optimizer = root.table("optimizer");
   optimizer.field("learning_rate", c.optimizer.learning_rate,
@@ -71,6 +83,20 @@ void declare(config::Table& root, RunConfig& c) {
                   {.min = 0, .max = 1, .help = "of the moving average of the weights"});
   optimizer.field("warmup_steps", c.optimizer.warmup_steps,
                   {.unit = "steps", .min = 0, .help = "linear rise of the learning rate from 0"});
+  optimizer.field("schedule", c.optimizer.schedule,
+                  {.one_of = {"constant", "cosine", "wsd"},
+                   .also_called = {{"none", "constant"},
+                                   {"fixed", "constant"},
+                                   {"cosine_decay", "cosine"},
+                                   {"warmup_stable_decay", "wsd"},
+                                   {"trapezoidal", "wsd"}},
+                   .help = "of the learning rate behind the warm-up: cosine falls to the last step, wsd over the last "
+                           "decay_steps (by 1 - sqrt), both to final_ratio times the rate"});
+  optimizer.field("final_ratio", c.optimizer.final_ratio,
+                  {.min = 0, .max = 1, .help = "cosine, wsd: learning rate of the last step over learning_rate"});
+  optimizer.field(
+      "decay_steps", c.optimizer.decay_steps,
+      {.unit = "steps", .min = 0, .help = "wsd: the last steps of the run, in which the learning rate falls"});
 
   config::Table& comm = root.table("comm");
   comm.field("transport", c.comm.transport,
@@ -102,6 +128,10 @@ void declare(config::Table& root, RunConfig& c) {
   log.field("bucket_every", c.log.bucket_every, {.unit = "steps", .min = 1, .help = "between logged bucket timelines"});
   log.field("measure_gemm_peak", c.log.measure_gemm_peak,
             {.help = "measure the matrix product rate at start (about 1 s)"});
+  log.field("noise_scale", c.log.noise_scale,
+            {.help = "log the norms of the ranks' and micro-batches' own gradients, where there are two or more: with "
+                     "the norm of their sum they give the gradient noise scale, the critical batch; a pass over the "
+                     "gradient"});
 
   config::Table& checkpoint = root.table("checkpoint");
   checkpoint.field("every_steps", c.checkpoint.every_steps,
@@ -143,12 +173,42 @@ std::string resolved_directory(const RunConfig& c, int ranks) {
 
 namespace {
 
+/// Every rank has the same number of micro-batches of the same size.
+void validate_batch(const RunConfig::Batch& batch, int world_size) {
+  const auto suggestion = [&](std::int64_t parts) { return (batch.global / parts + 1) * parts; };
+  if (batch.global % world_size != 0)
+    user_error("batch.global = {} is not divisible by {} ranks: use a multiple of {}, e.g. --set batch.global={}",
+               batch.global, world_size, world_size, suggestion(world_size));
+  const std::int64_t parts = world_size * batch.accumulate;
+  if (batch.global % parts != 0)
+    user_error(
+        "batch.global = {} is not divisible by {} rank{} x batch.accumulate = {} micro-batches: use a multiple of {}, "
+        "e.g. --set batch.global={}, or other micro-batches",
+        batch.global, world_size, world_size == 1 ? "" : "s", batch.accumulate, parts, suggestion(parts));
+}
+
+void validate_schedule(const RunConfig& c) {
+  const RunConfig::Optimizer& o = c.optimizer;
+  if (o.schedule != "wsd") return;
+  if (o.decay_steps == 0)
+    user_error(
+        "optimizer.schedule = \"wsd\" with optimizer.decay_steps = 0 never falls: set optimizer.decay_steps, e.g. a fifth "
+        "of the run, {}, or optimizer.schedule = \"constant\"",
+        std::max<std::int64_t>(1, c.run.steps / 5));
+  if (o.warmup_steps + o.decay_steps > c.run.steps)
+    user_error("optimizer.warmup_steps = {} and optimizer.decay_steps = {} are more than run.steps = {}: set fewer",
+               o.warmup_steps, o.decay_steps, c.run.steps);
+}
+
 void validate(const RunConfig& c, int world_size) {
   model::validate(c.model);
   resolved_directory(c, world_size);
-  if (c.batch.global % world_size != 0)
-    user_error("batch.global = {} is not divisible by {} ranks: use a multiple of {}, e.g. --set batch.global={}",
-               c.batch.global, world_size, world_size, (c.batch.global / world_size + 1) * world_size);
+  validate_batch(c.batch, world_size);
+  validate_schedule(c);
+  if (c.data.flip && c.data.path.empty())
+    user_error(
+        "data.flip = true without data.path: the classes of the procedural shapes are directions, which a flip changes: "
+        "set data.flip = false, or give data.path");
 }
 
 }  // namespace

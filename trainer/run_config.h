@@ -27,16 +27,21 @@ struct RunConfig {
     double progress_s = 5;         ///< seconds between plain progress lines
   } run;
   struct Batch {
-    std::int64_t global = 8;  ///< samples per step over all ranks
+    std::int64_t global = 8;      ///< samples per step over all ranks
+    std::int64_t accumulate = 1;  ///< micro-batches in which a rank's part goes through the network
   } batch;
   struct Data {
     std::string path = "";  ///< HDF5 latents; empty: procedural moving shapes
+    bool flip = false;      ///< every second sample is mirrored, left to right
   } data;
   struct Optimizer {
     double learning_rate = 1e-4, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;
     double clip_norm = 1.0;  ///< 0: no clipping
     double ema_decay = 0.9999;
     std::int64_t warmup_steps = 0;
+    std::string schedule = "constant";  ///< constant | cosine | wsd: behind the warm-up (learning_rate.h)
+    double final_ratio = 0;             ///< of the rate in the last step to learning_rate
+    std::int64_t decay_steps = 0;       ///< of wsd: the last steps, in which it falls
   } optimizer;
   struct Comm {
     std::string transport = "auto";  ///< auto | self | mpi | nccl
@@ -50,6 +55,7 @@ struct RunConfig {
     std::int64_t steady_after = 3;   ///< steps of warm-up left out of every average
     std::int64_t bucket_every = 10;  ///< steps between bucket timelines
     bool measure_gemm_peak = true;
+    bool noise_scale = false;  ///< norms of ranks' and micro-batches' own gradients (docs/training.md)
   } log;
   struct Checkpoint {
     std::int64_t every_steps = 0;  ///< 0: only at the end and on a signal
@@ -61,7 +67,8 @@ struct RunConfig {
 void declare(config::Table& root, RunConfig& run);
 /// run.directory with {name}, {ranks} and {time} (UTC, now) filled in. UserError: another {placeholder}.
 std::string resolved_directory(const RunConfig& config, int ranks);
-/// Reads, validates (model, ranges, placeholders, ranks divide the global batch). UserError otherwise.
+/// Reads, validates (model, ranges, placeholders, ranks and micro-batches divide the global batch, the schedule fits into the
+/// run, what is flipped keeps its labels). UserError otherwise.
 RunConfig load_run(const std::filesystem::path& file, const std::vector<std::string>& overrides, int world_size);
 
 }  // namespace gpumonth::trainer

@@ -2,6 +2,7 @@
 // one implementation (dit/dit_step.h), a recorded step in its place another (replay/replayed_step.h).
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -24,7 +25,11 @@ struct OptimizerSettings {
 struct StepResult {
   double loss_sum = 0;   ///< over this rank's samples
   double grad_norm = 0;  ///< L2, before clipping; where it is not finite the parameters are as they were
-  double forward_s = 0, backward_s = 0, optimizer_s = 0;
+  double forward_s = 0, backward_s = 0, optimizer_s = 0;  ///< of all micro-batches
+  double unreduced_s = 0;  ///< of backward_s: micro-batches before the last, whose gradients no reducer sees
+  /// Sum over this rank's small gradients, one a micro-batch, of their squared L2 norms, as they are before they are added to
+  /// others; NaN where the step does not tell.
+  double small_squares = std::numeric_limits<double>::quiet_NaN();
   comm::StepCommunication communication;
   /// One rank, which has no timeline of communication: when the last gradient of each of the reducer's buckets was ready,
   /// since backward began. May be empty.

@@ -57,6 +57,10 @@ TEST_CASE("--set, --batch and --dtype change what they say") {
     return json["bytes_per_rank"]["activations"].get<std::int64_t>();
   };
   CHECK(activations(four) > 4 * activations(one));
+  const auto accumulated = nlohmann::json::parse(run_gpumonth(base + " --batch 4 --accumulate 4").out);
+  CHECK(accumulated["accumulate"] == 4);
+  CHECK(activations(accumulated) == activations(one));
+  CHECK(accumulated["bytes_per_rank"]["gradients"] == 2 * one["bytes_per_rank"]["gradients"].get<std::int64_t>());
   // one layout of 4 bytes in fp32, two of 2 bytes in bf16
   CHECK(four["bytes_per_rank"]["packed_weights"] == one["bytes_per_rank"]["packed_weights"].get<std::int64_t>());
 }
@@ -100,6 +104,8 @@ TEST_CASE("a user's mistake is one line and exit code 2") {
   CHECK(mistake("flops none.toml") == "none.toml: no such file");
   CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml --batch 0"), contains("--batch"));
   CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml --batch many"), contains("--batch"));
+  CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml --batch 6 --accumulate 4"),
+             contains("--batch 6 is not divisible by --accumulate 4") && contains("--batch 8"));
   CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml --dtype fp8"), contains("--dtype"));
   CHECK_THAT(mistake("flops " + kModels + "dit-s-2.toml extra"), contains("extra"));
   CHECK(mistake("flops " + kModels + "dit-s-2.toml --set model.num_heads=7") ==

@@ -13,6 +13,7 @@
 #include "scaling/curve_of_runs.h"
 #include "scaling/fit/components.h"
 #include "scaling/fit/fit_json.h"
+#include "scaling/noise_scale.h"
 #include "tests/budget/samples.h"
 #include "tests/fuzz/edits.h"
 #include "tests/fuzz/harnesses.h"
@@ -41,6 +42,15 @@ runlog::Run with_power(runlog::Run run) {
   return run;
 }
 
+runlog::Run with_small_gradients(runlog::Run run) {
+  run.info.small_batch = 2;
+  for (auto& step : run.steps) {
+    step.grad_norm = 1 + 0.1 / static_cast<double>(step.step);
+    step.small_grad_norm = 2 + 0.01 * static_cast<double>(step.step % 5);
+  }
+  return run;
+}
+
 constexpr int kSteps = 24;
 
 const std::vector<Base>& bases() {
@@ -49,6 +59,7 @@ const std::vector<Base>& bases() {
       {"one-rank", log_image("one-rank.h5", tests::make_run(0.35, 1, kSteps))},
       {"four-ranks", log_image("four-ranks.h5", tests::make_run(0.27, 4, kSteps))},
       {"metered", log_image("metered.h5", with_power(tests::make_run(0.3, 2, kSteps)))},
+      {"small-gradients", log_image("small-gradients.h5", with_small_gradients(tests::make_run(0.3, 2, 2 * kSteps)))},
       {"sweep",
        log_image(
            "sweep.h5", tests::make_run(0.3, 2, 0),
@@ -114,6 +125,7 @@ void run_log(const std::string& input, Effort effort) {
   const auto file = edited_file("edited.h5", bases(), parse_edits(input));
   const runlog::Run run = runlog::read(file);
   check_text(to_text(runlog::summarize(run)), input);
+  check_text(to_text(scaling::noise_scale(run)), input);
   const auto efficiency = budget::efficiency_of(run);
   if (efficiency.has_mfu()) {
     check_finite(efficiency.mfu, "MFU");

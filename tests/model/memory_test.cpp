@@ -60,6 +60,14 @@ TEST_CASE("what ranks hold in common is shared out, gradients and activations ar
   CHECK(sum(shared, MemoryKind::activations) == sum(alone, MemoryKind::activations));
 }
 
+TEST_CASE("micro-batches hold the activations of one, and their gradients' sum") {
+  const ModelConfig model = load("dit-s-2");
+  const auto one = memory_parts(model, 2, Dtype::bf16), eight = memory_parts(model, 8, Dtype::bf16, {.accumulate = 4});
+  CHECK(sum(eight, MemoryKind::activations) == sum(one, MemoryKind::activations));
+  CHECK(sum(eight, MemoryKind::gradients) == 2 * sum(one, MemoryKind::gradients));
+  CHECK(sum(eight, MemoryKind::optimizer) == sum(one, MemoryKind::optimizer));
+}
+
 TEST_CASE("a GPU holds one bf16 copy of the weights, and none in fp32") {
   const ModelConfig model = load("dit-s-2");
   const std::int64_t flat = ParameterTable(model).flat_size();

@@ -131,6 +131,20 @@ TEST_CASE("repeats stand together", "[report]") {
   CHECK(scaling::run_labels(scaling::group_runs(runs))[3] == "dit-b-2, 1 rank, fp32");
 }
 
+TEST_CASE("runs with small gradients have their noise scale below the loss", "[report]") {
+  auto runs = two_runs();
+  runs[1].info.small_batch = 2;
+  for (auto& step : runs[1].steps) {
+    step.samples = 8;
+    step.grad_norm = 1;
+    step.small_grad_norm = 2;  // |G|^2 = (8 - 2 x 4) / 6 = 0: it drowns
+  }
+  CHECK_THAT(page_of(runs), contains("gradient noise scale not known"));
+  for (auto& step : runs[1].steps) step.small_grad_norm = 1.5;  // S = 1.25 / (3 / 8), |G|^2 = (8 - 4.5) / 6
+  CHECK_THAT(page_of(runs), contains("gradient noise scale 5.71 samples (90 % interval 5.71 to 5.71)"));
+  CHECK(page_of(two_runs()).find("noise scale") == std::string::npos);
+}
+
 TEST_CASE("every host is named once, also one whose name starts another's", "[report]") {
   auto run = tests::make_run(0.4, 4);
   run.info.hostnames = {"node12", "node1", "node12", "node2"};

@@ -26,6 +26,7 @@ Run whole_run() {
   Run run;
   run.info = samples::info(2);
   run.info.power_source = "NVML";
+  run.info.small_batch = 4;
   run.comm = {"all_gather", "all-gather", {{1 << 20, 10, 1e-3, 1e-3, 2e-3, 1}}};
   for (int n = 1; n <= 40; ++n) {
     run.steps.push_back(samples::metered_step(n));
@@ -107,7 +108,7 @@ TEST_CASE("values of steps that no run has are refused by file, column and step"
 }
 
 TEST_CASE("what may be missing, and the loss of a run that diverged, is read", "[foreign]") {
-  for (const char* column : {"loss", "grad_norm"})
+  for (const char* column : {"loss", "grad_norm", "small_grad_norm"})
     for (const double value : {kNan, kInfinity, -kInfinity, 1e300})
       CHECK(refusal_of(std::string("/steps/") + column, 39, value).empty());
   for (const char* column : {"energy_j", "power_w", "sm_clock_mhz", "temperature_c", "clock_limit"})
@@ -128,7 +129,7 @@ TEST_CASE("every column of every table has a range that its own records keep, an
     }
   };
   const Run run = whole_run();
-  check(step_columns(PowerColumns::all), run.steps[10]);
+  check(step_columns({.power = PowerColumns::all, .small_grad_norm = true}), run.steps[10]);
   check(bucket_columns(), run.buckets[0]);
   check(comm_columns(), run.comm.rows[0]);
 }
@@ -187,6 +188,7 @@ TEST_CASE("numbers of the root that no run has are refused by name", "[foreign]"
            {"world_size", {0, -1, 1e9, 2.5, kNan, kInfinity}},
            {"threads_per_rank", {0, -1, 1e9}},
            {"global_batch", {-1, kNan}},
+           {"small_batch", {0, -1, 2.5, kNan}},
            {"parameters", {-1, kInfinity}},
            {"peak_flops_per_s", {0, -1, kInfinity, 989.4, 989400}},  // in TFLOP/s, in GFLOP/s
            {"gemm_peak_flops_per_s", {0, -5e12, kInfinity}},

@@ -150,6 +150,35 @@ TEST_CASE("energy and power are columns of runs that have a meter, and only of t
   CHECK(hdf5::File::open(plain).names("/steps").size() == 17);
 }
 
+TEST_CASE("the norm of small gradients is a column of runs that have some, with or without a meter") {
+  const TemporaryFolder folder;
+  for (const bool metered : {false, true}) {
+    const auto path = folder.path() / (metered ? "metered.h5" : "plain.h5");
+    RunInfo info = samples::info();
+    info.small_batch = 4;
+    if (metered) info.power_source = "NVML";
+    Writer writer(path, info);
+    for (int n = 1; n <= 20; ++n) {
+      StepRecord record = samples::metered_step(n);
+      record.small_grad_norm = n == 7 ? std::nan("") : 9.0 * n;
+      writer.step(record);
+    }
+    writer.close();
+    const Run run = read(path);
+    CHECK(run.info.small_batch == 4);
+    REQUIRE(run.steps.size() == 20);
+    CHECK(run.steps[2].small_grad_norm == 27);
+    CHECK(std::isnan(run.steps[6].small_grad_norm));
+    CHECK(samples::same(run.steps[19], samples::step(20)));
+    CHECK(std::isnan(run.steps[2].power_w) != metered);
+    const auto file = hdf5::File::open(path);
+    CHECK(file.names("/steps").size() == (metered ? 22u : 18u));
+    CHECK(file.text_attribute("/steps/small_grad_norm", "unit") == "1");
+  }
+  Writer(folder.path() / "none.h5", samples::info()).close();
+  CHECK(read(folder.path() / "none.h5").info.small_batch == 0);
+}
+
 TEST_CASE("a loss that is not finite is stored and read as it is") {
   const TemporaryFolder folder;
   StepRecord record = samples::step(1);

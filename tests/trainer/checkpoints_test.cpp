@@ -172,9 +172,11 @@ TEST_CASE("a checkpoint of another network, seed or average is refused") {
 }
 
 TEST_CASE("what changes the meaning of a step is said, what does not is not") {
-  for (const char* key : {"model.class_dropout_prob=0.2", "run.dtype=bf16", "optimizer.learning_rate=2e-4",
-                          "optimizer.epsilon=1e-6", "optimizer.weight_decay=0.1", "optimizer.clip_norm=0.5",
-                          "optimizer.ema_decay=0.99", "optimizer.warmup_steps=7", "comm.wire=bf16"}) {
+  for (const char* key :
+       {"model.class_dropout_prob=0.2", "run.dtype=bf16", "optimizer.learning_rate=2e-4", "optimizer.epsilon=1e-6",
+        "optimizer.weight_decay=0.1", "optimizer.clip_norm=0.5", "optimizer.ema_decay=0.99", "optimizer.warmup_steps=7",
+        "comm.wire=bf16", "optimizer.schedule=cosine", "optimizer.final_ratio=0.1", "optimizer.decay_steps=5",
+        "batch.accumulate=2", "data.flip=true"}) {
     const auto notes = notes_on({}, {key});
     INFO(key);
     REQUIRE(notes.size() == 1);
@@ -184,6 +186,22 @@ TEST_CASE("what changes the meaning of a step is said, what does not is not") {
   CHECK(notes_on({}, {"run.steps=500", "run.threads=3", "run.name=b", "comm.bucket_mib=9", "checkpoint.keep=7",
                       "data.path=moved.h5"})
             .empty());
+}
+
+TEST_CASE("another end of a falling learning rate is said, with the rates before and behind") {
+  const std::vector<std::string> cosine = {"run.steps=40", "optimizer.schedule=cosine", "optimizer.learning_rate=1e-3"};
+  auto longer = cosine;
+  longer[0] = "run.steps=80";
+  const auto notes = notes_on(cosine, longer);
+  REQUIRE(notes.size() == 1);
+  CHECK_THAT(notes[0], contains("run.steps = 80, the checkpoint's run had 40") &&
+                           contains("it was 0.0005 in step 20 and is 0.0008") && contains("in step 21"));
+  const std::vector<std::string> stable = {"run.steps=40", "optimizer.schedule=wsd", "optimizer.decay_steps=20"};
+  auto decayed = stable, go_on = stable;
+  go_on[0] = "run.steps=80";
+  CHECK(notes_on(stable, go_on).empty());  // step 20 is the last before the decay
+  decayed[2] = go_on[2] = "optimizer.decay_steps=21";
+  CHECK(notes_on(decayed, go_on).size() == 1);
 }
 
 TEST_CASE("samples that a changed batch leaves out or repeats are counted") {

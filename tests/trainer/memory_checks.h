@@ -31,14 +31,16 @@ inline model::ModelConfig model_for_memory() {
   return m;
 }
 
-/// What the buffers of a step hold, with gradients of its own.
-inline std::int64_t held_by_step(const MakeStep& make, std::int64_t batch, const std::string& dtype, bool recompute) {
+/// What the buffers of a step hold, with gradients of its own; `batch` samples in a micro-batch.
+inline std::int64_t held_by_step(const MakeStep& make, std::int64_t batch, const std::string& dtype,
+                                 const model::MemoryLayout& layout) {
   trainer::DitSetup setup;
   setup.model = model_for_memory();
   const model::ParameterTable table(setup.model);
-  setup.local_batch = setup.global_batch = batch;
+  setup.local_batch = setup.global_batch = batch * layout.accumulate;
+  setup.accumulate = layout.accumulate;
   setup.dtype = dtype;
-  setup.keep = recompute ? trainer::Keep::block_inputs : trainer::Keep::activations;
+  setup.keep = layout.recompute ? trainer::Keep::block_inputs : trainer::Keep::activations;
   const std::int64_t before = ops::live_buffer_bytes;
   const auto step = make(setup, table);
   return ops::live_buffer_bytes - before;
@@ -46,13 +48,15 @@ inline std::int64_t held_by_step(const MakeStep& make, std::int64_t batch, const
 
 inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::MemoryLayout& layout) {
   const std::string name = dtype == model::Dtype::bf16 ? "bf16" : "fp32";
-  INFO(name << (layout.recompute ? ", recompute" : ""));
+  INFO(name << (layout.recompute ? ", recompute" : "") << ", " << layout.accumulate << " micro-batches");
   const model::ModelConfig m = model_for_memory();
-  const std::int64_t one = held_by_step(make, 1, name, layout.recompute),
-                     two = held_by_step(make, 2, name, layout.recompute), per_sample = two - one,
-                     state = one - per_sample;
-  const auto listed = [&](std::int64_t batch) { return sum(model::memory_parts(m, batch, dtype, layout)); };
-  const std::int64_t latents = 3 * m.latent_size() * 4;  // x_0, noise and x_t: the batch itself is not in the table
+  const std::int64_t one = held_by_step(make, 1, name, layout), two = held_by_step(make, 2, name, layout),
+                     per_sample = two - one, state = one - per_sample;
+  const auto listed = [&](std::int64_t batch) {
+    return sum(model::memory_parts(m, batch * layout.accumulate, dtype, layout));
+  };
+  // x_0 and noise of all, x_t of one: the batch itself is not in the table
+  const std::int64_t latents = (2 * layout.accumulate + 1) * m.latent_size() * 4;
   const std::int64_t listed_per_sample = listed(2) - listed(1) + latents, listed_state = 2 * listed(1) - listed(2);
 
   // Not in the table: partial sums (half of a (T, h) buffer in fp32), the modulations' gradients, t, labels, losses.
@@ -70,6 +74,8 @@ inline void check_memory(const MakeStep& make, bool packed) {
   for (const bool recompute : {false, true})
     for (const model::Dtype dtype : {model::Dtype::fp32, model::Dtype::bf16})
       check_memory(make, dtype, {.packed = packed, .recompute = recompute});
+  for (const model::Dtype dtype : {model::Dtype::fp32, model::Dtype::bf16})
+    check_memory(make, dtype, {.packed = packed, .accumulate = 3});
   CHECK(ops::live_buffer_bytes == before);  // all of it was given back
 }
 

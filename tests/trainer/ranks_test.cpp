@@ -86,6 +86,24 @@ TEST_CASE("the same holds for a latent dataset that ends in the middle of a batc
   check_agreement(write_run_file(folder), folder, {2}, {"data.path=" + data.string()});
 }
 
+TEST_CASE("the same holds for micro-batches, whose gradients are summed before the ranks' are") {
+  const TemporaryFolder folder;
+  const auto file = write_run_file(folder);
+  const Outcome whole = train_20_steps(0, file, folder.path() / "whole", {});
+  for (const auto& [ranks, micro_batches] : {std::pair{0, 2}, {0, 8}, {2, 2}, {2, 4}}) {
+    INFO(ranks << " ranks, " << micro_batches << " micro-batches");
+    const auto directory = folder.path() / fmt::format("{}-{}", ranks, micro_batches);
+    const Outcome outcome = train_20_steps(ranks, file, directory,
+                                           {fmt::format("batch.accumulate={}", micro_batches), "log.noise_scale=true"});
+    if (ranks > 1) check_bucket_times(outcome.log);
+    CHECK(outcome.log.info.global_batch == 8);
+    CHECK(outcome.log.info.small_batch == 8 / std::max(1, ranks) / micro_batches);
+    CHECK(largest_loss_difference(outcome.log, whole.log) < 1e-6);
+    CHECK(largest_distance(outcome.model, whole.model) < 1e-4);
+    CHECK(largest_distance(outcome.ema, whole.ema) < 1e-4);
+  }
+}
+
 TEST_CASE("the same holds for video") {
   const TemporaryFolder folder;
   check_agreement(write_run_file(folder), folder, {2}, {"model.frames=4", "model.temporal_patch_size=2"});

@@ -45,6 +45,28 @@ TEST_CASE("10 steps are 5 and 5 more, bit for bit, on one rank and on two") {
   }
 }
 
+TEST_CASE("so they are with a falling learning rate, micro-batches and mirrored samples") {
+  const TemporaryFolder folder;
+  const auto file = write_run_file(
+      folder, fmt::format("\n[data]\npath = \"{}\"\nflip = true\n", write_latents(folder, 50, 8).string()));
+  for (const std::string schedule : {"cosine", "wsd"}) {
+    const fs::path directory = folder.path() / schedule;
+    const std::vector<std::string> settings = {set_directory(directory),   "batch.accumulate=2",
+                                               "checkpoint.every_steps=5", "optimizer.schedule=" + schedule,
+                                               "optimizer.decay_steps=6",  "log.noise_scale=true"};
+    train(0, file, settings);
+    const auto whole = losses(directory / "run.h5", 1, 10);
+    auto again = settings;
+    again[0] = set_directory(folder.path() / (schedule + "-again"));
+    again.push_back("run.resume=" + (directory / "checkpoint-5.h5").string());
+    train(0, file, again);
+    const fs::path resumed = folder.path() / (schedule + "-again");
+    CHECK(losses(resumed / "run-from-5.h5", 6, 5) == std::vector<double>(whole.begin() + 5, whole.end()));
+    CHECK(same_checkpoints(resumed / "checkpoint-10.h5", directory / "checkpoint-10.h5"));
+    CHECK(runlog::read(resumed / "run-from-5.h5").steps.back().learning_rate == 0);
+  }
+}
+
 TEST_CASE("another number of ranks goes on from a checkpoint") {
   const TemporaryFolder folder;
   const auto file = write_run_file(folder);

@@ -79,4 +79,35 @@ TEST_CASE("ranks divide the global batch") {
   CHECK(load_run(file, {"batch.global=16"}, 8).batch.global == 16);
 }
 
+TEST_CASE("so do micro-batches") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("r.toml", "[batch]\nglobal = 12\naccumulate = 3\n");
+  for (const int ranks : {1, 2, 4}) CHECK(load_run(file, {}, ranks).batch.accumulate == 3);
+  CHECK_THAT(error_of(file, {}, 3), contains("batch.global = 12 is not divisible by 3 ranks x batch.accumulate = 3") &&
+                                        contains("--set batch.global=18"));
+  CHECK(load_run(file, {"batch.global=18"}, 3).batch.global == 18);
+  CHECK_THAT(error_of(file, {"batch.accumulate=5"}, 1), contains("1 rank x batch.accumulate = 5"));
+  CHECK_THAT(error_of(file, {"batch.accumulate=0"}, 1), contains("batch.accumulate"));
+}
+
+TEST_CASE("a schedule fits into its run") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("r.toml", "[run]\nsteps = 100\n[optimizer]\nwarmup_steps = 10\n");
+  CHECK(load_run(file, {"optimizer.schedule=cosine", "optimizer.final_ratio=0.1"}, 1).optimizer.schedule == "cosine");
+  CHECK_THAT(error_of(file, {"optimizer.schedule=wsd"}, 1), contains("optimizer.decay_steps = 0") && contains("20"));
+  CHECK(load_run(file, {"optimizer.schedule=wsd", "optimizer.decay_steps=90"}, 1).optimizer.decay_steps == 90);
+  CHECK_THAT(
+      error_of(file, {"optimizer.schedule=wsd", "optimizer.decay_steps=91"}, 1),
+      contains("optimizer.warmup_steps = 10") && contains("optimizer.decay_steps = 91") && contains("run.steps = 100"));
+  CHECK_THAT(error_of(file, {"optimizer.schedule=trapezoidal"}, 1), contains("wsd"));
+  CHECK_THAT(error_of(file, {"optimizer.final_ratio=1.5"}, 1), contains("optimizer.final_ratio"));
+}
+
+TEST_CASE("the procedural set is not mirrored: its classes are directions") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("r.toml", "[data]\nflip = true\n");
+  CHECK_THAT(error_of(file, {}, 1), contains("data.flip = true") && contains("data.path"));
+  CHECK(load_run(file, {"data.path=latents.h5"}, 1).data.flip);
+}
+
 }  // namespace

@@ -27,6 +27,7 @@ model::ModelConfig small_model() {
 
 struct State {
   std::vector<float> parameters, ema, exp_avg, exp_avg_sq;
+  std::vector<double> small_squares = {};  // of the steps
 };
 
 State copy_of(ResumableState& state, const model::ParameterTable& table) {
@@ -51,7 +52,8 @@ Batch batch_of(const model::ModelConfig& m, std::int64_t size, int rank, int ste
 }
 
 /// Six steps; after the third the state goes out and comes back in as over a checkpoint.
-State train(comm::Transport& transport, bool shard, const std::string& dtype, std::int64_t bucket_bytes = 40000) {
+State train(comm::Transport& transport, bool shard, const std::string& dtype, std::int64_t bucket_bytes = 40000,
+            std::int64_t accumulate = 1) {
   comm::Communicator& ranks = transport.ranks();
   const model::ModelConfig m = small_model();
   const model::ParameterTable table(m);
@@ -62,18 +64,23 @@ State train(comm::Transport& transport, bool shard, const std::string& dtype, st
                        .seed = 3,
                        .dtype = dtype,
                        .gradients = transport.allocate(table.flat_size()),
-                       .transport = &transport};
+                       .transport = &transport,
+                       .accumulate = accumulate,
+                       .noise_scale = true};
   const auto step = make_cpu_dit_step(setup, table);
   ResumableState& state = *step->state();
   REQUIRE_FALSE(state.shared());  // over messages every rank has a state of its own
   const auto reducer = transport.make_reducer(step->gradient_buffer(), step->segments(), bucket_bytes, step->stream(),
                                               {.shard_optimizer = shard});
   step->attach(*reducer, ranks, shard);
+  std::vector<double> small_squares;
   for (int s = 1; s <= 6; ++s) {
     const OptimizerSettings settings{.learning_rate = 1e-2, .weight_decay = 0.1, .clip_norm = 0.5, .ema_decay = 0.9};
     step->start(batch_of(m, kLocal, ranks.rank(), s), settings, s);
     const StepResult r = step->finish();
     REQUIRE(r.grad_norm > 0);
+    REQUIRE(r.small_squares > 0);
+    small_squares.push_back(r.small_squares);
     if (s != 3) continue;
     const State before = copy_of(state, table);
     state.changed();
@@ -81,10 +88,19 @@ State train(comm::Transport& transport, bool shard, const std::string& dtype, st
     REQUIRE(before.parameters == after.parameters);
     REQUIRE(before.exp_avg_sq == after.exp_avg_sq);
   }
-  return copy_of(state, table);
+  State last = copy_of(state, table);
+  last.small_squares = small_squares;
+  return last;
 }
 
 }  // namespace
+
+TEST_CASE("so does one of micro-batches, and each rank knows the norms of its own gradients") {
+  comm::MpiTransport ranks(60, false);
+  const State whole = train(ranks, false, "fp32", 40000, 2), sharded = train(ranks, true, "fp32", 40000, 2);
+  REQUIRE(whole.parameters == sharded.parameters);
+  REQUIRE(whole.small_squares == sharded.small_squares);
+}
 
 TEST_CASE("so does one with so small buckets that the last rank owns everything") {
   comm::MpiTransport ranks(60, false);

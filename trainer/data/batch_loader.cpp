@@ -1,5 +1,6 @@
 #include "trainer/data/batch_loader.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/error.h"
@@ -8,6 +9,17 @@
 namespace gpumonth::trainer {
 namespace {
 
+/// Mirrors every second sample along W, the last axis.
+void flip_some(const RunConfig& c, std::int64_t step, Batch& batch) {
+  const std::int64_t size = c.model.latent_size(), width = c.model.input_size;
+  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+    const auto sample = static_cast<std::uint32_t>(batch.first_sample) + static_cast<std::uint32_t>(i);
+    if (!ops::draw_flip(c.run.seed, static_cast<std::uint32_t>(step), sample)) continue;
+    float* const first = batch.latents.data() + static_cast<std::int64_t>(i) * size;
+    for (float* row = first; row < first + size; row += width) std::reverse(row, row + width);
+  }
+}
+
 /// Dataset rows by global position, so that they do not depend on the rank count.
 void load_batch(const RunConfig& c, Dataset& dataset, std::int64_t step, Batch& batch) {
   const std::int64_t local = static_cast<std::int64_t>(batch.labels.size());
@@ -15,6 +27,7 @@ void load_batch(const RunConfig& c, Dataset& dataset, std::int64_t step, Batch& 
   for (std::int64_t i = 0; i < local; ++i)
     indices[i] = shuffled_index((step - 1) * c.batch.global + batch.first_sample + i, dataset.size(), c.run.seed);
   dataset.read(indices, batch.latents.data(), batch.labels.data());
+  if (c.data.flip) flip_some(c, step, batch);
   for (std::int64_t i = 0; i < local; ++i) {
     const auto s = static_cast<std::uint32_t>(step);
     const auto sample = static_cast<std::uint32_t>(batch.first_sample + i);

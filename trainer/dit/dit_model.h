@@ -20,10 +20,10 @@ class DitModel final : public Model {
   /// Parameters are zero. Collective over setup.transport.
   DitModel(Device device, const DitSetup& setup, const model::ParameterTable& table)
       : device_(device), setup_(setup), memory_(device_, setup.transport),
-        dit_(device_, setup.model, table, setup.local_batch, memory_, setup.keep), owned_(memory_.owned(segments())),
+        dit_(device_, setup.model, table, setup.micro_batch(), memory_, setup.keep), owned_(memory_.owned(segments())),
         parameters_(memory_.template take<float>(table.flat_size())), x_0_(device_, setup.local_batch * latent_size()),
-        noise_(device_, x_0_.size()), x_t_(device_, x_0_.size()), t_(device_, setup.local_batch),
-        labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
+        noise_(device_, x_0_.size()), x_t_(device_, setup.micro_batch() * latent_size()),
+        t_(device_, setup.local_batch), labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
         loss_(device_, setup.local_batch), losses_(setup.local_batch) {
     if (setup.gradients) {
       gradients_ = {setup.gradients, setup.gradients.get(), flat_size()};
@@ -53,7 +53,7 @@ class DitModel final : public Model {
 
   double forward(const Batch& batch, std::int64_t step, std::vector<double>* losses) override {
     load(batch, step);
-    enqueue_forward();
+    enqueue_forward(0);
     const double sum = fetch_losses();
     if (losses) *losses = losses_;
     return sum;
@@ -69,7 +69,7 @@ class DitModel final : public Model {
 
   void backward() override {
     if (setup_.keep == Keep::nothing) throw std::logic_error("backward() of a model made for forward alone");
-    enqueue_backward([](int) {});
+    enqueue_backward(0, gradients_.get(), [](int) {});
     ops::synchronize(device_);
   }
 
@@ -141,21 +141,25 @@ class DitModel final : public Model {
     }
   }
 
-  void enqueue_forward() {
-    ops::add_noise(device_, x_0_.get(), noise_.get(), t_.get(), schedule_.get(), setup_.local_batch, latent_size(),
-                   x_t_.get());
-    dit_.forward(x_t_.get(), t_.get(), labels_.get());
-    const ops::DiffusionLossInput input{dit_.tokens(),      x_0_.get(),
-                                        noise_.get(),       t_.get(),
-                                        schedule_.get(),    ops::latent_shape(setup_.model),
-                                        setup_.local_batch, setup_.model.learn_sigma};
+  /// Of one micro-batch, samples micro x b .. (micro + 1) x b - 1 of the batch.
+  void enqueue_forward(std::int64_t micro) {
+    const std::int64_t b = setup_.micro_batch(), first = micro * b;
+    const float *x_0 = x_0_.get() + first * latent_size(), *noise = noise_.get() + first * latent_size();
+    const std::int32_t* t = t_.get() + first;
+    ops::add_noise(device_, x_0, noise, t, schedule_.get(), b, latent_size(), x_t_.get());
+    dit_.forward(x_t_.get(), t, labels_.get() + first);
+    const ops::DiffusionLossInput input{
+        dit_.tokens(), x_0, noise, t, schedule_.get(), ops::latent_shape(setup_.model), b, setup_.model.learn_sigma};
     ops::diffusion_loss(device_, input, 1.0f / static_cast<float>(setup_.global_batch), dit_.token_gradient(),
-                        loss_.get(), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
+                        loss_.get() + first, static_cast<double*>(nullptr), static_cast<double*>(nullptr));
   }
 
-  void enqueue_backward(const GradientReady& ready) { dit_.backward(labels_.get(), gradients_.get(), ready); }
+  /// Of the micro-batch that went forward last; `gradients` (flat_size()) are overwritten, not added to.
+  void enqueue_backward(std::int64_t micro, float* gradients, const GradientReady& ready) {
+    dit_.backward(labels_.get() + micro * setup_.micro_batch(), gradients, ready);
+  }
 
-  /// Of the last forward: this rank's sum. Waits for it.
+  /// Of the last forward, of all micro-batches: this rank's sum. Waits for it.
   double fetch_losses() {
     ops::copy_to_host(device_, losses_.data(), loss_.get(), loss_.bytes());
     return std::accumulate(losses_.begin(), losses_.end(), 0.0);

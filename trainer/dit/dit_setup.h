@@ -30,9 +30,14 @@ struct DitSetup {
   std::shared_ptr<float[]> gradients = nullptr;  ///< flat (table.flat_size()), from Transport::allocate; null: its own
   comm::Transport* transport = nullptr;          ///< whose ranks may hold the state in common; null: nobody
   Keep keep = Keep::activations;
-  int device = 0;              ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
-  bool deterministic = false;  ///< GPU: the same bits in every run, where that costs time
-  bool graphs = true;          ///< GPU: a training step is replayed as a CUDA graph; false for debuggers
+  int device = 0;               ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
+  bool deterministic = false;   ///< GPU: the same bits in every run, where that costs time
+  bool graphs = true;           ///< GPU: a training step is replayed as a CUDA graph; false for debuggers
+  std::int64_t accumulate = 1;  ///< a training step's micro-batches; divides local_batch
+  bool noise_scale = false;     ///< a training step tells the norms of its small gradients (StepResult)
+
+  /// Samples that go through the network together.
+  std::int64_t micro_batch() const { return local_batch / accumulate; }
 };
 
 /// On CPU threads, parameters zero. Collective over setup.transport.

@@ -4,6 +4,8 @@
 
 #include "machine/nvtx.h"
 #include "trainer/dit/dit_model.h"
+#include "trainer/dit/small_norms.h"
+#include "trainer/ops/accumulate.h"
 #include "trainer/ops/grad_norm.h"
 #include "trainer/ops/step_graph.h"
 #include "trainer/ops/step_timer.h"
@@ -20,8 +22,12 @@ class DitStep : public TrainingStep, public ResumableState {
       : model_(device, setup, table),
         optimizer_(model_.device(), model_.memory(), model_.master_weights(), table.flat_size()),
         partial_norms_(memory().template take<double>(ops::norm_blocks(model_.flat_size()))),
-        adamw_(model_.device(), 1), clipping_(model_.device(), 1), graph_(model_.device()),
-        timer_(model_.device(), kMarks) {}
+        adamw_(model_.device(), 1), clipping_(model_.device(), 1), micro_batches_(setup.accumulate),
+        small_batch_(setup.noise_scale && setup.global_batch > setup.micro_batch() ? setup.micro_batch() : 0),
+        graph_(model_.device()), timer_(model_.device(), marks()) {
+    if (micro_batches_ > 1) sum_ = ops::Buffer<Device, float>(model_.device(), model_.flat_size());
+    if (small_batch_ > 0) small_norms_ = SmallNorms<Device>(model_.device(), segments(), micro_batches_);
+  }
 
   const std::vector<comm::Segment>& segments() const override { return model_.segments(); }
   float* gradient_buffer() override { return model_.gradient_buffer(); }
@@ -45,7 +51,8 @@ class DitStep : public TrainingStep, public ResumableState {
     load(batch, settings, step);
     const machine::NvtxRange range("step");
     graph_.run([this, clip_norm = settings.clip_norm] {
-      enqueue_forward();
+      for (std::int64_t micro = 0; micro + 1 < micro_batches_; ++micro) enqueue_unreduced(micro);
+      enqueue_forward(micro_batches_ - 1);
       reducer_->begin_backward();
       enqueue_backward();
       enqueue_update(clip_norm);
@@ -58,14 +65,22 @@ class DitStep : public TrainingStep, public ResumableState {
     StepResult r;
     r.loss_sum = model_.fetch_losses();
     r.grad_norm = fetch_norm();
-    r.forward_s = timer_.seconds(kStarted, kForwarded);
-    r.backward_s = timer_.seconds(kForwarded, kBackwarded);
+    int begun = kStarted;
+    for (std::int64_t micro = 0; micro < micro_batches_; ++micro) {
+      r.unreduced_s = r.backward_s;
+      r.forward_s += timer_.seconds(begun, forwarded(micro));
+      r.backward_s += timer_.seconds(forwarded(micro), backwarded(micro));
+      begun = backwarded(micro);
+    }
+    if (small_batch_ > 0) r.small_squares = small_norms_.fetch();
     r.optimizer_s = timer_.seconds(kReduced, kUpdated);
     r.communication = reducer_->finish();
     for (std::size_t b = 0; b < bucket_marks_.size(); ++b)
       r.bucket_ready_s.push_back(timer_.seconds(kForwarded, bucket_marks_[b]));
     return r;
   }
+
+  void describe(runlog::RunInfo& info) const override { info.small_batch = small_batch_; }
 
   TrainingState host() override {
     TrainingState all = optimizer_.host();
@@ -84,7 +99,15 @@ class DitStep : public TrainingStep, public ResumableState {
   OptimizerState<Device> optimizer_;
 
  private:
+  /// kForwarded and kBackwarded are those of the last micro-batch; behind kMarks come the others', two each.
   enum Mark { kStarted, kForwarded, kBackwarded, kReduced, kUpdated, kMarks };
+  int marks() const { return kMarks + 2 * static_cast<int>(micro_batches_ - 1); }
+  int forwarded(std::int64_t micro) const {
+    return micro + 1 == micro_batches_ ? int{kForwarded} : kMarks + 2 * static_cast<int>(micro);
+  }
+  int backwarded(std::int64_t micro) const {
+    return micro + 1 == micro_batches_ ? int{kBackwarded} : forwarded(micro) + 1;
+  }
 
   StateMemory<Device>& memory() { return model_.memory(); }
   const StateMemory<Device>& memory() const { return model_.memory(); }
@@ -92,13 +115,13 @@ class DitStep : public TrainingStep, public ResumableState {
   /// One rank sends no buckets, which would tell when they are ready: a mark where their last segment is.
   void watch_buckets() {
     segment_marks_.assign(segments().size(), -1);
-    int marks = kMarks;
+    int mark_count = marks();
     for (const comm::Bucket& bucket : reducer_->buckets()) {
       int& mark = segment_marks_[static_cast<std::size_t>(bucket.last_segment)];
-      if (mark < 0) mark = marks++;
+      if (mark < 0) mark = mark_count++;
       bucket_marks_.push_back(mark);
     }
-    timer_ = ops::StepTimer<Device>(model_.device(), marks);
+    timer_ = ops::StepTimer<Device>(model_.device(), mark_count);
   }
 
   /// Everything that changes between steps goes to device memory here.
@@ -109,19 +132,37 @@ class DitStep : public TrainingStep, public ResumableState {
     ops::copy_to_device(model_.device(), adamw_.get(), &constants, sizeof constants);
   }
 
-  void enqueue_forward() {
+  void enqueue_forward(std::int64_t micro) {
     const machine::NvtxRange range("forward");
-    model_.enqueue_forward();
-    timer_.mark(kForwarded);
+    model_.enqueue_forward(micro);
+    timer_.mark(forwarded(micro));
   }
 
-  /// Gradients go to the reducer segment by segment.
+  /// A micro-batch before the last: the first one's gradients begin the sum, others' are added to it.
+  void enqueue_unreduced(std::int64_t micro) {
+    enqueue_forward(micro);
+    const machine::NvtxRange range("backward");
+    float* const gradients = micro == 0 ? sum_.get() : model_.gradient_buffer();
+    model_.enqueue_backward(micro, gradients, [this, micro, gradients](int segment) {
+      const auto [at, count] = segments()[static_cast<std::size_t>(segment)];
+      if (small_batch_ > 0) small_norms_.add(micro, segment, gradients + at);
+      if (micro > 0) ops::accumulate(model_.device(), count, gradients + at, sum_.get() + at);
+    });
+    timer_.mark(backwarded(micro));
+  }
+
+  /// Of the last micro-batch: with the sum of the others, gradients go to the reducer segment by segment.
   void enqueue_backward() {
     const machine::NvtxRange range("backward");
-    model_.enqueue_backward([this](int segment) {
+    model_.enqueue_backward(micro_batches_ - 1, model_.gradient_buffer(), [this](int segment) {
+      const auto [at, count] = segments()[static_cast<std::size_t>(segment)];
+      float* const gradients = model_.gradient_buffer() + at;
+      if (small_batch_ > 0) small_norms_.add(micro_batches_ - 1, segment, gradients);
+      if (micro_batches_ > 1) ops::accumulate(model_.device(), count, sum_.get() + at, gradients);
       reducer_->ready(segment);
       if (!segment_marks_.empty() && segment_marks_[segment] >= 0) timer_.mark(segment_marks_[segment]);
     });
+    if (small_batch_ > 0) small_norms_.finish();
     timer_.mark(kBackwarded);
   }
 
@@ -186,6 +227,10 @@ class DitStep : public TrainingStep, public ResumableState {
   ops::Buffer<Device, double> partial_norms_;
   ops::Buffer<Device, ops::AdamWStep> adamw_;    // (1)
   ops::Buffer<Device, ops::Clipping> clipping_;  // (1)
+  std::int64_t micro_batches_;
+  std::int64_t small_batch_;        // samples of a small gradient; 0: their norms are not told
+  ops::Buffer<Device, float> sum_;  // flat: the micro-batches' gradients before the last one's, where there are any
+  SmallNorms<Device> small_norms_;  // where they are told
   ops::StepGraph<Device> graph_;
   ops::StepTimer<Device> timer_;
   std::vector<int> segment_marks_, bucket_marks_;  // of timer_; a segment that ends no bucket has -1

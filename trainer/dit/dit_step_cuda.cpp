@@ -44,19 +44,21 @@ class CudaDitStep final : public DitStep<ops::Cuda, T> {
   void* stream() override { return ops::stream_of(this->model_.device()); }
 };
 
-/// What model/memory.h lists, and the batch.
+/// What model/memory.h lists with micro-batches of `batch` samples, and the batch.
 std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::int64_t batch) {
   const model::ModelConfig& m = setup.model;
   const model::Dtype dtype = setup.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
-  auto parts = model::memory_parts(m, batch, dtype,
-                                   {.packed = false, .recompute = setup.keep == Keep::block_inputs, .use = use});
-  parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", batch * m.latent_size() * 3 * 4});
+  const std::int64_t all = batch * setup.accumulate;
+  auto parts = model::memory_parts(
+      m, all, dtype,
+      {.packed = false, .recompute = setup.keep == Keep::block_inputs, .accumulate = setup.accumulate, .use = use});
+  parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", (2 * all + batch) * m.latent_size() * 4});
   return parts;
 }
 
-/// The largest batch whose parts fit, 0 where none does; that of `setup` is known not to.
+/// The largest micro-batch whose parts fit, 0 where none does; that of `setup` is known not to.
 std::int64_t fitting_batch(const DitSetup& setup, Use use, std::int64_t bytes) {
-  std::int64_t fits = 0, too_much = setup.local_batch;
+  std::int64_t fits = 0, too_much = setup.micro_batch();
   while (too_much - fits > 1) {
     const std::int64_t middle = fits + (too_much - fits) / 2;
     (sum(memory_of(setup, use, middle)) <= bytes ? fits : too_much) = middle;
@@ -64,13 +66,25 @@ std::int64_t fitting_batch(const DitSetup& setup, Use use, std::int64_t bytes) {
   return fits;
 }
 
-std::string advice(const DitSetup& setup, Use use, std::int64_t fits) {
+/// The fewest micro-batches, more than those of `setup`, whose parts fit; 0 where no number of them does.
+std::int64_t fitting_micro_batches(DitSetup setup, std::int64_t bytes) {
+  while (++setup.accumulate <= setup.local_batch)
+    if (setup.local_batch % setup.accumulate == 0 && sum(memory_of(setup, Use::training, setup.micro_batch())) <= bytes)
+      return setup.accumulate;
+  return 0;
+}
+
+std::string advice(const DitSetup& setup, Use use, std::int64_t bytes) {
+  const std::int64_t fits = fitting_batch(setup, use, bytes);
   if (use != Use::training)
     return fits > 0 ? fmt::format("about {} samples fit", fits)
                     : "not one sample fits: take a smaller model or a GPU with more memory";
   const std::int64_t ranks = setup.global_batch / std::max<std::int64_t>(setup.local_batch, 1);
-  std::string text = fits > 0 ? fmt::format("about {} samples per rank fit: set batch.global = {}", fits, fits * ranks)
+  const std::int64_t all = fits * setup.accumulate;
+  std::string text = fits > 0 ? fmt::format("about {} samples per rank fit: set batch.global = {}", all, all * ranks)
                               : "not one sample per rank fits: take a smaller model or a GPU with more memory";
+  if (const std::int64_t micro_batches = fitting_micro_batches(setup, bytes); micro_batches > 0)
+    text += fmt::format(", or batch.accumulate = {}, which holds activations of fewer", micro_batches);
   if (setup.keep == Keep::activations) text += ", or run.recompute = true, which keeps fewer activations";
   return text;
 }
@@ -98,8 +112,7 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f}", static_cast<d
   const std::int64_t usable = static_cast<std::int64_t>(0.97 * static_cast<double>(here)) - (std::int64_t{256} << 20);
   user_error("{} samples {}do not fit on GPU {} ({}): they need {} GiB ({}), and {} of {} GiB are free; {}",
              setup.local_batch, use == Use::training ? "per rank " : "", setup.device, properties.name, gib(sum(parts)),
-             list, gib(here), gib(static_cast<std::int64_t>(total)),
-             advice(setup, use, fitting_batch(setup, use, usable)));
+             list, gib(here), gib(static_cast<std::int64_t>(total)), advice(setup, use, usable));
 }
 
 ops::Cuda open_device(const DitSetup& setup) {

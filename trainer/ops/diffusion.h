@@ -56,4 +56,9 @@ GPUMONTH_HD inline std::int32_t draw_label(std::uint64_t seed, std::uint32_t ste
   return u < dropout ? num_classes : label;
 }
 
+/// Whether the sample is mirrored: with probability 1/2.
+inline bool draw_flip(std::uint64_t seed, std::uint32_t step, std::uint32_t sample) {
+  return (philox(seed, step, sample, Purpose::flip, 0).v[0] >> 31) != 0;
+}
+
 }  // namespace gpumonth::ops

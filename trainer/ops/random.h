@@ -19,7 +19,8 @@ enum class Purpose : std::uint32_t {
   label_dropout = 4,
   shuffle = 5,
   shapes = 6,
-  sampling = 7  ///< noise of the reverse process: `step` 0 is what it begins with
+  sampling = 7,  ///< noise of the reverse process: `step` 0 is what it begins with
+  flip = 8
 };
 
 struct Random4 {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "trainer/learning_rate.h"
 #include "trainer/run_config.h"
 
 namespace gpumonth::trainer {
@@ -15,6 +16,7 @@ constexpr const char* kNetwork = "so that it is the same network";
 constexpr const char* kSamplesGoOn = "so that the samples go on";
 constexpr const char* kMoments = "as the moments in it are averages with that decay";
 constexpr const char* kUpdate = "the update is another one";
+constexpr const char* kFall = "the learning rate falls otherwise";
 constexpr const char* kRounding = "results differ by rounding";
 
 constexpr KeyRule kRules[] = {
@@ -33,7 +35,7 @@ constexpr KeyRule kRules[] = {
     {"model.temporal_patch_size", refused, kNetwork},
     {"run.directory", free, ""},
     {"run.name", free, ""},
-    {"run.steps", free, ""},
+    {"run.steps", free, ""},  // where the learning rate falls towards it, below
     {"run.seed", refused, kSamplesGoOn},
     {"run.backend", said, kRounding},
     {"run.dtype", said, kRounding},
@@ -43,7 +45,9 @@ constexpr KeyRule kRules[] = {
     {"run.resume", free, ""},
     {"run.progress_s", free, ""},
     {"batch.global", said, ""},  // with numbers, below
-    {"data.path", free, ""},     // by the dataset's identity, below
+    {"batch.accumulate", said, kRounding},
+    {"data.path", free, ""},  // by the dataset's identity, below
+    {"data.flip", said, "from here on samples are mirrored otherwise"},
     {"optimizer.learning_rate", said, kUpdate},
     {"optimizer.beta1", refused, kMoments},
     {"optimizer.beta2", refused, kMoments},
@@ -52,6 +56,9 @@ constexpr KeyRule kRules[] = {
     {"optimizer.clip_norm", said, kUpdate},
     {"optimizer.ema_decay", said, "the EMA is another average from here on"},
     {"optimizer.warmup_steps", said, "the learning rate of steps below it is another"},
+    {"optimizer.schedule", said, kFall},
+    {"optimizer.final_ratio", said, kFall},
+    {"optimizer.decay_steps", said, kFall},
     {"comm.transport", free, ""},
     {"comm.bucket_mib", free, ""},
     {"comm.wire", said, kRounding},
@@ -61,6 +68,7 @@ constexpr KeyRule kRules[] = {
     {"log.steady_after", free, ""},
     {"log.bucket_every", free, ""},
     {"log.measure_gemm_peak", free, ""},
+    {"log.noise_scale", free, ""},
     {"checkpoint.every_steps", free, ""},
     {"checkpoint.at_end", free, ""},
     {"checkpoint.keep", free, ""},
@@ -105,6 +113,17 @@ std::string batch_note(std::int64_t step, std::int64_t theirs, std::int64_t ours
       ours, theirs, step, seen - 1, step + 1, begin, std::abs(begin - seen), begin > seen ? "left out" : "seen again");
 }
 
+/// Of a rate that falls towards run.steps, and had begun to. Empty: the steps to come have the rate that they would have had.
+std::string schedule_note(std::int64_t step, const RunConfig& theirs, const RunConfig& ours) {
+  const bool falls = ours.optimizer.schedule == "cosine" ||
+                     (ours.optimizer.schedule == "wsd" && step > theirs.run.steps - theirs.optimizer.decay_steps);
+  if (!falls || theirs.run.steps == ours.run.steps || theirs.optimizer.schedule != ours.optimizer.schedule) return "";
+  return fmt::format(
+      "run.steps = {}, the checkpoint's run had {}, and the learning rate falls to the last step: it was {:.4g} in step {} "
+      "and is {:.4g} in step {}",
+      ours.run.steps, theirs.run.steps, learning_rate(theirs, step), step, learning_rate(ours, step + 1), step + 1);
+}
+
 std::string text(const DatasetIdentity& dataset) {
   const bool endless = dataset.contents.starts_with("procedural");
   return endless ? dataset.contents : fmt::format("{} samples ({})", dataset.samples, dataset.contents);
@@ -138,6 +157,8 @@ std::vector<std::string> compare_with_checkpoint(const std::string& file, const 
                         ? batch_note(checkpoint.step, their_config.batch.global, our_config.batch.global)
                         : fmt::format("{} = {}, the checkpoint's run had {}: {}", rule.key, our, their, rule.reason));
   }
+  if (const std::string note = schedule_note(checkpoint.step, their_config, our_config); !note.empty())
+    notes.push_back(note);
   if (checkpoint.dataset.samples > 0) {
     if (checkpoint.dataset != run.dataset)
       notes.push_back(dataset_note(checkpoint.step * their_config.batch.global, checkpoint.dataset, run.dataset));

@@ -60,6 +60,7 @@ model::ModelConfig video_model() {
 struct Case {
   std::string name, dtype;
   model::ModelConfig model;
+  std::int64_t accumulate = 1;  // micro-batches
 };
 
 std::vector<Case> cases() {
@@ -67,6 +68,14 @@ std::vector<Case> cases() {
           {"image, bf16", "bf16", image_model()},
           {"video, fp32", "fp32", video_model()},
           {"video, bf16", "bf16", video_model()}};
+}
+
+/// Steps of one micro-batch, and of one sample each.
+std::vector<Case> step_cases() {
+  std::vector<Case> all = cases();
+  all.push_back({"image, fp32, micro-batches", "fp32", image_model(), kBatch});
+  all.push_back({"video, bf16, micro-batches", "bf16", video_model(), kBatch});
+  return all;
 }
 
 /// As in the middle of a training: with adaLN-Zero's zeros most gradients would be zero.
@@ -128,7 +137,9 @@ DitSetup setup_of(const Case& c) {
           .seed = 5,
           .dtype = c.dtype,
           .threads = 2,
-          .deterministic = true};
+          .deterministic = true,
+          .accumulate = c.accumulate,
+          .noise_scale = c.accumulate > 1};
 }
 
 /// The same training twice.
@@ -269,6 +280,7 @@ TEST_CASE("forward and backward are the same bits when repeated") {
 /// Losses and gradient norms of `kSteps` steps, warming up, clipped, with weight decay.
 struct Trained {
   std::vector<float> losses, norms;
+  std::vector<double> small_squares;  // NaN where a step is one small gradient
   int enqueued = 0;
 };
 
@@ -287,6 +299,7 @@ Trained train(TrainingStep& step, const model::ModelConfig& m) {
     const StepResult r = step.finish();
     result.losses.push_back(static_cast<float>(r.loss_sum));
     result.norms.push_back(static_cast<float>(r.grad_norm));
+    result.small_squares.push_back(r.small_squares);
     INFO("step " << s << ": forward " << r.forward_s << " s, backward " << r.backward_s << " s, optimizer "
                  << r.optimizer_s << " s");
     CHECK((r.forward_s > 0 && r.backward_s > 0 && r.optimizer_s > 0));
@@ -297,7 +310,7 @@ Trained train(TrainingStep& step, const model::ModelConfig& m) {
 }
 
 TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
-  for (const Case& c : cases()) {
+  for (const Case& c : step_cases()) {
     INFO(c.name);
     const Steps pair(c);
     set_weights(*pair.cpu, pair.table);
@@ -308,6 +321,8 @@ TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
       INFO("step " << s + 1 << (s >= 3 ? ", replayed" : s == 2 ? ", recorded" : ""));
       CHECK(gpu.losses[s] == Approx(cpu.losses[s]).epsilon(c.dtype == "bf16" ? 5e-3 : 1e-4));
       CHECK(gpu.norms[s] == Approx(cpu.norms[s]).epsilon(c.dtype == "bf16" ? 1e-2 : 1e-3));
+      if (c.accumulate > 1)
+        CHECK(gpu.small_squares[s] == Approx(cpu.small_squares[s]).epsilon(c.dtype == "bf16" ? 2e-2 : 2e-3));
     }
     const TrainingState on_cpu = pair.cpu->state()->host(), on_gpu = pair.gpu->state()->host();
     const auto parameters = flat(on_gpu.parameters, pair.table);
@@ -335,7 +350,7 @@ std::vector<float> gradients_of(TrainingStep& step, const model::ParameterTable&
 }
 
 TEST_CASE("a replayed step is the enqueued one, bit for bit") {
-  for (const Case& c : cases()) {
+  for (const Case& c : step_cases()) {
     INFO(c.name);
     const model::ParameterTable table(c.model);
     const auto eager = gpu_step(c, table, false), replayed = gpu_step(c, table, true);
@@ -346,6 +361,7 @@ TEST_CASE("a replayed step is the enqueued one, bit for bit") {
       INFO("step " << s + 1);
       CHECK(a.losses[s] == b.losses[s]);
       CHECK(a.norms[s] == b.norms[s]);
+      CHECK((a.small_squares[s] == b.small_squares[s] || c.accumulate == 1));
     }
     const TrainingState of_eager = eager->state()->host(), of_replayed = replayed->state()->host();
     CHECK(same_bits(gradients_of(*eager, table), gradients_of(*replayed, table)));
@@ -436,8 +452,8 @@ TEST_CASE("a model that does not fit is refused with what it needs and what woul
   const model::ParameterTable table(m);
   DitSetup setup{.model = m, .local_batch = 4096, .global_batch = 8192, .dtype = "bf16"};
   const std::string of_step = error_of([&] { make_cuda_dit_step(setup, table); });
-  for (const char* part :
-       {"4096 samples per rank do not fit on GPU 0", "activations", "optimizer", "GiB are free", "set batch.global = "})
+  for (const char* part : {"4096 samples per rank do not fit on GPU 0", "activations", "optimizer", "GiB are free",
+                           "set batch.global = ", "or batch.accumulate = "})
     CHECK_THAT(of_step, tests::contains(part));
   CHECK(of_step.find('\n') == std::string::npos);
   const std::string of_model = error_of([&] { make_cuda_dit_model(setup, table); });
