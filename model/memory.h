@@ -8,6 +8,7 @@
 
 #include "model/config.h"
 #include "model/dtype.h"
+#include "model/recompute.h"
 
 namespace gpumonth::model {
 
