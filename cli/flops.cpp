@@ -22,6 +22,7 @@ struct Options {
   std::string file, dtype = "bf16", backend = "cpu";
   std::vector<std::string> overrides;
   std::int64_t batch = 1, accumulate = 1, ranks_per_host = 1;
+  std::string recompute = "none";
   bool json = false;
 };
 
@@ -56,6 +57,7 @@ void print_json(const Options& options, const Result& r) {
   }
   json["batch_per_rank"] = options.batch;
   json["accumulate"] = options.accumulate;
+  json["recompute"] = options.recompute;
   json["dtype"] = options.dtype;
   json["backend"] = options.backend;
   json["ranks_per_host"] = options.ranks_per_host;
@@ -102,8 +104,11 @@ void print_text(const Options& options, const Result& r) {
   print("tokens per sample    {}\n", m.tokens());
   print("forward per sample   {} = {}  (1 MAC = 2 FLOPs)\n", si(as_double(forward_macs(m)), "MACs", 5),
         si(as_double(forward_flops(m)), "FLOPs", 5));
-  print("training per sample  {}  (forward + backward = 3 x forward)\n\n", si(as_double(train_flops(m)), "FLOPs", 5));
-  print("{}\n{}", layer_table(r), memory_table(r));
+  print("training per sample  {}  (forward + backward = 3 x forward)\n", si(as_double(train_flops(m)), "FLOPs", 5));
+  if (const auto again = recompute_flops(m, recompute_named(options.recompute)); again > 0)
+    print("computed again       {}  (recompute {}: {:.1f} % more work)\n", si(as_double(again), "FLOPs", 5),
+          options.recompute, 100 * as_double(again) / as_double(train_flops(m)));
+  print("\n{}\n{}", layer_table(r), memory_table(r));
   if (options.backend == "cpu" && options.ranks_per_host > 1)
     print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
   print("({} per rank{}, {}; without the batch itself, communication buffers and library workspaces)\n",
@@ -113,10 +118,12 @@ void print_text(const Options& options, const Result& r) {
 
 /// CPU ranks of one host hold the state once; GPUs hold it each.
 MemoryLayout layout(const Options& options) {
-  if (options.backend == "cuda") return {.packed = false, .accumulate = options.accumulate};
+  const Recompute recompute = recompute_named(options.recompute);
+  if (options.backend == "cuda") return {.packed = false, .recompute = recompute, .accumulate = options.accumulate};
   return {.packed = true,
           .weight_ranks = options.ranks_per_host,
           .optimizer_ranks = options.ranks_per_host,
+          .recompute = recompute,
           .accumulate = options.accumulate};
 }
 
@@ -148,6 +155,10 @@ void add_flops(Command app) {
       .add_option("--accumulate", options->accumulate, "micro-batches of a step: activations of one of them are held")
       .type_name("MICRO_BATCHES")
       .range(std::int64_t{1}, std::int64_t{1} << 16)
+      .show_default();
+  command.add_option("--recompute", options->recompute, "what backward computes again, as run.recompute")
+      .type_name("WHAT")
+      .is_member({"none", "linear", "full"})
       .show_default();
   command.add_option("--dtype", options->dtype, "compute type; master weights are fp32")
       .type_name("TYPE")

@@ -37,19 +37,20 @@ std::int64_t forward_flops(const ModelConfig& model) { return 2 * forward_macs(m
 
 std::int64_t train_flops(const ModelConfig& model) { return 3 * forward_flops(model); }
 
-std::int64_t recompute_flops(const ModelConfig& model, bool keep_attention) {
+std::int64_t recompute_flops(const ModelConfig& model, Recompute recompute) {
+  if (recompute == Recompute::none) return 0;
   const auto [linear, attention] = block_forward_macs(model, model.tokens());
-  return 2 * recomputed_blocks(model) * (linear + (keep_attention ? 0 : attention));
+  return 2 * recomputed_blocks(model) * (linear + (recompute == Recompute::full ? attention : 0));
 }
 
 std::int64_t attention_forward_macs(const ModelConfig& model) {
   return model.depth * block_forward_macs(model, model.tokens()).attention;
 }
 
-StepWork step_work(const ModelConfig& model, std::int64_t samples, bool recompute) {
+StepWork step_work(const ModelConfig& model, std::int64_t samples, Recompute recompute) {
   StepWork work{samples * model.tokens(), static_cast<double>(train_flops(model)) * static_cast<double>(samples), 0};
-  work.hardware_flops = work.model_flops;
-  if (recompute) work.hardware_flops += static_cast<double>(recompute_flops(model)) * static_cast<double>(samples);
+  work.hardware_flops =
+      work.model_flops + static_cast<double>(recompute_flops(model, recompute)) * static_cast<double>(samples);
   return work;
 }
 

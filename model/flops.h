@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/recompute.h"
 
 namespace gpumonth::model {
 
@@ -50,8 +51,7 @@ std::int64_t forward_flops(const ModelConfig& model);  ///< per sample: 2 x MACs
 std::int64_t train_flops(const ModelConfig& model);    ///< per sample: 3 x forward
 /// Per sample: what a training step computes a second time with recompute, recomputed_blocks() without their adaLN, which
 /// is kept. Hardware FLOPs = train_flops + this.
-/// `keep_attention`: attention's outputs are kept too, and only the linear layers are computed again.
-std::int64_t recompute_flops(const ModelConfig& model, bool keep_attention = false);
+std::int64_t recompute_flops(const ModelConfig& model, Recompute recompute = Recompute::full);
 std::int64_t attention_forward_macs(const ModelConfig& model);  ///< per sample: the part quadratic in T
 
 /// What a training step of so many samples counts in the run log.
@@ -59,6 +59,6 @@ struct StepWork {
   std::int64_t tokens = 0;
   double model_flops = 0, hardware_flops = 0;  ///< without and with what `recompute` computes again
 };
-StepWork step_work(const ModelConfig& model, std::int64_t samples, bool recompute);
+StepWork step_work(const ModelConfig& model, std::int64_t samples, Recompute recompute);
 
 }  // namespace gpumonth::model

@@ -37,11 +37,11 @@ std::vector<Segment> gradient_segments(const ModelConfig& model, const Parameter
   return segments;
 }
 
-std::vector<std::int64_t> backward_macs(const ModelConfig& model, bool recompute) {
+std::vector<std::int64_t> backward_macs(const ModelConfig& model, Recompute recompute) {
   const SegmentOrder order{model.depth};
   const std::int64_t T = model.tokens(), h = model.hidden_size, m = model.mlp_hidden();
   const std::int64_t square = T * h * h, mlp = T * h * m, attention = 2 * T * T * h;
-  const std::int64_t again = 4 * square + 2 * mlp + attention;
+  const std::int64_t again = 4 * square + 2 * mlp + (recompute == Recompute::full ? attention : 0);
   std::vector<std::int64_t> macs(order.count());
   std::int64_t done = 0;
   const auto ready = [&](int segment, std::int64_t since) { macs[segment] = done += since; };
@@ -54,7 +54,7 @@ std::vector<std::int64_t> backward_macs(const ModelConfig& model, bool recompute
     ready(order.block(l, SegmentOrder::kProj), mlp + square);
     ready(order.block(l, SegmentOrder::kQkv), square + 2 * attention + 3 * square);
     // the block below again, unless it is one of the two topmost, which are still there
-    const bool recomputed = recompute && l > 0 && l - 1 < model.depth - 2;
+    const bool recomputed = recompute != Recompute::none && l > 0 && l - 1 < model.depth - 2;
     ready(order.block(l, SegmentOrder::kAdaln), 3 * square + (recomputed ? again : 0) + 6 * h * h);
   }
   ready(order.patch_embedding(), T * model.patch_in() * h);

@@ -7,6 +7,7 @@
 
 #include "base/bucket_plan.h"
 #include "model/parameters.h"
+#include "model/recompute.h"
 
 namespace gpumonth::model {
 
@@ -32,7 +33,7 @@ struct SegmentOrder {
 std::vector<Segment> gradient_segments(const ModelConfig& model, const ParameterTable& table);
 
 /// MACs per sample of backward until each segment is ready, as trainer/dit orders the products; the last is all of
-/// backward. With `recompute` the blocks' forward that backward does again is in them.
-std::vector<std::int64_t> backward_macs(const ModelConfig& model, bool recompute);
+/// backward. The blocks' forward that backward does again with `recompute` is in them.
+std::vector<std::int64_t> backward_macs(const ModelConfig& model, Recompute recompute);
 
 }  // namespace gpumonth::model

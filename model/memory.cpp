@@ -54,8 +54,9 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
   const std::int64_t h = model.hidden_size, mlp = model.mlp_hidden();
   const std::int64_t per_token = batch * model.tokens();
   const std::int64_t per_token_block =
-      per_token * (layout.recompute || !backward ? std::min(2, model.depth) : model.depth);
-  const std::int64_t attention_kept = layout.keep_attention && backward ? per_token * model.depth : per_token_block;
+      per_token * (layout.recompute != Recompute::none || !backward ? std::min(2, model.depth) : model.depth);
+  const std::int64_t attention_kept =
+      layout.recompute != Recompute::full && backward ? per_token * model.depth : per_token_block;
   const auto add = [&parts](const char* what, std::int64_t bytes) {
     parts.push_back({MemoryKind::activations, what, bytes});
   };

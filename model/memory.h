@@ -8,6 +8,7 @@
 
 #include "model/config.h"
 #include "model/dtype.h"
+#include "model/recompute.h"
 
 namespace gpumonth::model {
 
@@ -29,9 +30,8 @@ struct MemoryLayout {
   bool packed = true;             ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
   std::int64_t weight_ranks = 1;  ///< ranks that hold master weights and packed weights in common (CPU ranks of a host)
   std::int64_t optimizer_ranks = 1;  ///< ranks that hold moments and EMA in common, or a shard each
-  bool recompute = false;            ///< blocks keep their input only; two sets of the rest take turns
+  Recompute recompute = Recompute::none;  ///< otherwise two sets of what is computed again take turns
   std::int64_t accumulate = 1;       ///< micro-batches: activations of one of them, and the sum of their gradients
-  bool keep_attention = false;       ///< with recompute: attention's output and log-sum-exp of every block are kept
   Use use = Use::training;
 };
 

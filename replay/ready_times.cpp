@@ -51,7 +51,7 @@ std::size_t add_buckets(const runlog::Run& run, std::span<const Segment> segment
 
 ReadyTimes ready_times(const std::vector<runlog::Run>& logs, std::span<const Segment> segments) {
   const RecordedConfig config = recorded_config(logs.front());
-  const std::vector<std::int64_t> macs = model::backward_macs(config.model, config.recompute);
+  const std::vector<std::int64_t> macs = model::backward_macs(config.model, model::recompute_named(config.recompute));
   std::map<int, Sum> sums;
   std::vector<std::string> measured;
   for (const runlog::Run& run : logs)

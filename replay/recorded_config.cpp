@@ -41,7 +41,8 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   config::Table root;
   model::declare(root.table("model"), c.model);
   root.table("run").field("name", c.name);
-  root.table("run").field("recompute", c.recompute);
+  root.table("run").field("recompute", c.recompute,
+                          {.one_of = {"none", "linear", "full"}, .same_as = {{"true", "full"}, {"false", "none"}}});
   root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
   root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
   root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer"}});

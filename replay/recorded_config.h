@@ -12,11 +12,11 @@ namespace gpumonth::replay {
 
 struct RecordedConfig {
   model::ModelConfig model;
-  std::string name = "run";       ///< run.name
-  bool recompute = false;         ///< backward computes activations again
-  double bucket_mib = 4;          ///< size of a gradient bucket before any cast
-  std::string wire = "fp32";      ///< fp32 | bf16: gradients between the ranks
-  std::string sharding = "none";  ///< none | optimizer
+  std::string name = "run";        ///< run.name
+  std::string recompute = "none";  ///< none | linear | full: model/recompute.h
+  double bucket_mib = 4;           ///< size of a gradient bucket before any cast
+  std::string wire = "fp32";       ///< fp32 | bf16: gradients between the ranks
+  std::string sharding = "none";   ///< none | optimizer
 };
 
 /// Throws UserError: no [model] in config_toml, or one with another number of parameters than the log says.

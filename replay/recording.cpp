@@ -48,7 +48,7 @@ std::map<std::string, std::string> facts(const runlog::Run& run) {
   model::declare(root.table("model"), c.model);
   std::map<std::string, std::string> said = config::values(root);
   said.erase("model.from");
-  said["run.recompute"] = c.recompute ? "true" : "false";
+  said["run.recompute"] = c.recompute;
   said["dtype"] = i.dtype;
   said["backend"] = i.backend;
   said["device_name"] = i.device_name;

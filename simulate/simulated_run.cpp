@@ -56,7 +56,7 @@ runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s,
 }
 
 void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedStep& seen,
-              const model::ModelConfig& model, bool recompute) {
+              const model::ModelConfig& model, model::Recompute recompute) {
   const auto ranks = static_cast<std::size_t>(job.shape.ranks());
   const float* factors = &job.factors[s * ranks];
   const WorkStep& work = job.steps[s];
@@ -95,7 +95,8 @@ SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::s
   SimulatedRun result;
   result.run.info = info_of(plan, job, cluster_words);
   for (std::size_t s = 0; s < job.steps.size(); ++s)
-    add_step(result.run, job, s, outcome.steps[s], plan.recording.config.model, plan.recording.config.recompute);
+    add_step(result.run, job, s, outcome.steps[s], plan.recording.config.model,
+             model::recompute_named(plan.recording.config.recompute));
   const runlog::Summary summary = runlog::summarize(result.run);
   result.hosts = job.shape.hosts;
   result.step_s = summary.mean.step_time_s;

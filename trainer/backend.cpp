@@ -40,7 +40,7 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
                        .threads = resolved.threads,
                        .gradients = transport.allocate(table.flat_size()),
                        .transport = &transport,
-                       .keep = config.run.recompute ? Keep::block_inputs : Keep::activations,
+                       .keep = keep_for(model::recompute_named(config.run.recompute)),
                        .device = resolved.device,
                        .deterministic = config.run.deterministic,
                        .accumulate = config.batch.accumulate,

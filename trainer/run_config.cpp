@@ -43,8 +43,11 @@ void declare(config::Table& root, RunConfig& c) {
             {.unit = "threads", .min = 0, .max = 4096, .help = "per rank; 0: this host's cores / ranks on it"});
   run.field(
       "recompute", c.run.recompute,
-      {.help =
-           "backward computes the blocks' activations again instead of keeping them: less memory, up to a third more work"});
+      {.one_of = {"none", "linear", "full"},
+       .also_called = {{"on", "full"}, {"off", "none"}, {"selective", "linear"}, {"checkpointing", "full"}},
+       .same_as = {{"true", "full"}, {"false", "none"}},
+       .help = "what of the blocks backward computes again instead of keeping it: linear: all but attention, whose "
+               "output is kept; full: all, less memory and up to a third more work"});
   run.field(
       "deterministic", c.run.deterministic,
       {.help =

@@ -18,13 +18,13 @@ struct RunConfig {
     std::string name = "run";
     std::int64_t steps = 100;
     std::uint64_t seed = 1;
-    std::string backend = "auto";  ///< auto | cpu | cuda
-    std::string dtype = "auto";    ///< auto | fp32 | bf16
-    int threads = 0;               ///< per rank; 0: the cores of this host / ranks on it
-    bool recompute = false;        ///< activations of the blocks are computed again in backward
-    bool deterministic = false;    ///< GPU: the same bits again, also after a resume; CPU ranks always give them
-    std::string resume = "";       ///< checkpoint to go on from
-    double progress_s = 5;         ///< seconds between plain progress lines
+    std::string backend = "auto";    ///< auto | cpu | cuda
+    std::string dtype = "auto";      ///< auto | fp32 | bf16
+    int threads = 0;                 ///< per rank; 0: the cores of this host / ranks on it
+    std::string recompute = "none";  ///< none | linear | full: model/recompute.h
+    bool deterministic = false;      ///< GPU: the same bits again, also after a resume; CPU ranks always give them
+    std::string resume = "";         ///< checkpoint to go on from
+    double progress_s = 5;           ///< seconds between plain progress lines
   } run;
   struct Batch {
     std::int64_t global = 8;      ///< samples per step over all ranks

@@ -64,7 +64,7 @@ std::string describe(const MemoryPlan& plan) {
 }
 
 MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus) {
-  model::MemoryLayout layout{.packed = false, .recompute = recomputes(plan), .keep_attention = keeps_attention(plan)};
+  model::MemoryLayout layout{.packed = false, .recompute = model::recompute_named(plan.recompute)};
   if (plan.sharding != "none") layout.weight_ranks = layout.optimizer_ranks = gpus;
   MemoryNeed need;
   for (const auto& part : model::memory_parts(model, plan.batch_per_replica, model::Dtype::bf16, layout)) {

@@ -61,7 +61,7 @@ std::vector<UncertainInput> uncertain_inputs(const Scenario& s, const Number& ut
 
 double plan_overhead(const Scenario& s, const MemoryPlan& plan) {
   if (!recomputes(plan) || s.has("training.flop_per_sample")) return 1;
-  return 1 + static_cast<double>(model::recompute_flops(s.model, keeps_attention(plan))) /
+  return 1 + static_cast<double>(model::recompute_flops(s.model, model::recompute_named(plan.recompute))) /
                  static_cast<double>(model::train_flops(s.model));
 }
 

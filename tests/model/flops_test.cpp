@@ -89,5 +89,8 @@ TEST_CASE("recompute repeats the blocks' layers but for the last two blocks") {
     if (layer.name.starts_with("blocks.") && layer.name != "blocks.adaLN") blocks += 2 * layer.forward_macs;
   CHECK(recompute_flops(model) * model.depth == blocks * (model.depth - 2));
   const std::int64_t attention = 2 * attention_forward_macs(model);
-  CHECK(recompute_flops(model, true) * model.depth == (blocks - attention) * (model.depth - 2));
+  CHECK(recompute_flops(model, Recompute::none) == 0);
+  CHECK(step_work(model, 8, Recompute::linear).hardware_flops ==
+        static_cast<double>(8 * (train_flops(model) + recompute_flops(model, Recompute::linear))));
+  CHECK(recompute_flops(model, Recompute::linear) * model.depth == (blocks - attention) * (model.depth - 2));
 }

@@ -29,7 +29,7 @@ TEST_CASE("backward's MACs by hand") {
   m.mlp_ratio = 4;  // 40 wide
   m.num_heads = 1;
   m.depth = 1;
-  const auto macs = backward_macs(m, false);
+  const auto macs = backward_macs(m, Recompute::none);
   // h^2 T = 1600, T h mlp = 6400, one of the two attention products 2560, patch in 16, out 32 values
   const std::vector<std::int64_t> expected = {
       5120,                            // weights of the final layer: 16 x 32 x 10
@@ -48,10 +48,11 @@ TEST_CASE("backward's MACs by hand") {
 
 TEST_CASE("of a large model it is twice the forward, and with recompute the blocks again") {
   ModelConfig m;  // XL/2
-  const auto plain = backward_macs(m, false), again = backward_macs(m, true);
+  const auto plain = backward_macs(m, Recompute::none), again = backward_macs(m, Recompute::full);
   CHECK(std::is_sorted(plain.begin(), plain.end()));
   CHECK(static_cast<double>(plain.back()) == Approx(2 * static_cast<double>(forward_macs(m))).epsilon(1e-3));
   CHECK(2 * (again.back() - plain.back()) == recompute_flops(m));
+  CHECK(2 * (backward_macs(m, Recompute::linear).back() - plain.back()) == recompute_flops(m, Recompute::linear));
   CHECK(again[SegmentOrder{m.depth}.block(m.depth - 2, SegmentOrder::kQkv)] ==
         plain[SegmentOrder{m.depth}.block(m.depth - 2, SegmentOrder::kQkv)]);
 }

@@ -85,8 +85,12 @@ TEST_CASE("a model that is not trained holds less") {
   CHECK(2 * sum(forward, MemoryKind::packed_weights) == sum(training, MemoryKind::packed_weights));
   for (const auto kind : {MemoryKind::gradients, MemoryKind::optimizer, MemoryKind::ema})
     CHECK(sum(forward, kind) == 0);
-  const auto recompute = memory_parts(model, 4, Dtype::bf16, {.recompute = true});
+  const auto recompute = memory_parts(model, 4, Dtype::bf16, {.recompute = Recompute::full});
   CHECK(sum(forward, MemoryKind::activations) < sum(recompute, MemoryKind::activations));
+  // linear keeps attention's output and log-sum-exp of every block, not of two
+  const auto linear = memory_parts(model, 4, Dtype::bf16, {.recompute = Recompute::linear});
+  CHECK(sum(linear) - sum(recompute) ==
+        (model.depth - 2) * 4 * model.tokens() * (2 * model.hidden_size + 4 * std::int64_t{model.num_heads}));
 }
 
 TEST_CASE("the parts sum to the total") {

@@ -58,7 +58,7 @@ TEST_CASE("without bucket times backward goes on as its FLOPs do") {
   const ReadyTimes times = ready_times({run}, samples::segments());
   CHECK(times.estimated);
   CHECK_THAT(times.source, contains("estimated"));
-  const auto macs = model::backward_macs(samples::model(), false);
+  const auto macs = model::backward_macs(samples::model(), model::Recompute::none);
   REQUIRE(times.share.size() == macs.size());
   for (std::size_t s = 0; s < macs.size(); ++s)
     CHECK(times.share[s] == Approx(static_cast<double>(macs[s]) / static_cast<double>(macs.back())));

@@ -40,7 +40,7 @@ inline std::int64_t held_by_step(const MakeStep& make, std::int64_t batch, const
   setup.local_batch = setup.global_batch = batch * layout.accumulate;
   setup.accumulate = layout.accumulate;
   setup.dtype = dtype;
-  setup.keep = layout.recompute ? trainer::Keep::block_inputs : trainer::Keep::activations;
+  setup.keep = trainer::keep_for(layout.recompute);
   const std::int64_t before = ops::live_buffer_bytes;
   const auto step = make(setup, table);
   return ops::live_buffer_bytes - before;
@@ -48,7 +48,7 @@ inline std::int64_t held_by_step(const MakeStep& make, std::int64_t batch, const
 
 inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::MemoryLayout& layout) {
   const std::string name = dtype == model::Dtype::bf16 ? "bf16" : "fp32";
-  INFO(name << (layout.recompute ? ", recompute" : "") << ", " << layout.accumulate << " micro-batches");
+  INFO(name << ", recompute " << model::name(layout.recompute) << ", " << layout.accumulate << " micro-batches");
   const model::ModelConfig m = model_for_memory();
   const std::int64_t one = held_by_step(make, 1, name, layout), two = held_by_step(make, 2, name, layout),
                      per_sample = two - one, state = one - per_sample;
@@ -71,7 +71,7 @@ inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::
 
 inline void check_memory(const MakeStep& make, bool packed) {
   const std::int64_t before = ops::live_buffer_bytes;
-  for (const bool recompute : {false, true})
+  for (const model::Recompute recompute : {model::Recompute::none, model::Recompute::linear, model::Recompute::full})
     for (const model::Dtype dtype : {model::Dtype::fp32, model::Dtype::bf16})
       check_memory(make, dtype, {.packed = packed, .recompute = recompute});
   for (const model::Dtype dtype : {model::Dtype::fp32, model::Dtype::bf16})

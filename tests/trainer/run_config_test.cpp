@@ -110,4 +110,13 @@ TEST_CASE("the procedural set is not mirrored: its classes are directions") {
   CHECK(load_run(file, {"data.path=latents.h5"}, 1).data.flip);
 }
 
+TEST_CASE("what is computed again has three names, and the two that it once had") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("r.toml", "[run]\nrecompute = true\n");
+  CHECK(load_run(file, {}, 1).run.recompute == "full");
+  CHECK(load_run(file, {"run.recompute=false"}, 1).run.recompute == "none");
+  CHECK(load_run(file, {"run.recompute=linear"}, 1).run.recompute == "linear");
+  CHECK_THAT(error_of(file, {"run.recompute=selective"}, 1), contains("did you mean 'linear'?"));
+}
+
 }  // namespace

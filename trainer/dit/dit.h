@@ -53,8 +53,8 @@ class Dit {
   ops::LinearWeights<float> master_weights(const LinearOffsets& at) const;
   void condition(const std::int32_t* t, const std::int32_t* labels);
   void block_forward(int layer);
-  /// From a1 on: what follows the norm in front of the block.
-  void block_branches(int layer);
+  /// From a1 on: what follows the norm in front of the block. Without `attend` attention's output is there already.
+  void block_branches(int layer, bool attend);
   /// Fills the block's activations again from x_in, which was kept.
   void block_again(int layer);
   void block_backward(int layer, float* gradients, const GradientReady& ready);

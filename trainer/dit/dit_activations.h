@@ -29,26 +29,34 @@ struct NormStatistics {
   ops::Buffer<Device, float> mean, rstd;  // (B, T)
 };
 
-/// What one block keeps for backward, but for its input.
+/// What one block keeps for backward, but for its input and attention's output.
 template <class Device, class T>
 struct BlockActivations {
   BlockActivations(Device& d, const DitShape& s)
       : x_mid(d, s.rows * s.h), norm1(d, s.rows), norm2(d, s.rows), a1(d, s.rows * s.h), a2(d, s.rows * s.h),
-        qkv(d, s.rows * 3 * s.h), attention(d, s.rows * s.h), proj(d, s.rows * s.h), fc1(d, s.rows * s.mlp),
-        gelu(d, s.rows * s.mlp), fc2(d, s.rows * s.h), log_sum_exp(d, s.rows * s.heads) {}
+        qkv(d, s.rows * 3 * s.h), proj(d, s.rows * s.h), fc1(d, s.rows * s.mlp), gelu(d, s.rows * s.mlp),
+        fc2(d, s.rows * s.h) {}
   ops::Buffer<Device, float> x_mid;  // (B, T, h) residual stream before the MLP
   NormStatistics<Device> norm1, norm2;
-  ops::Buffer<Device, T> a1, a2;           // (B, T, h) modulated norms
-  ops::Buffer<Device, T> qkv;              // (B, T, 3h)
-  ops::Buffer<Device, T> attention, proj;  // (B, T, h)
-  ops::Buffer<Device, T> fc1, gelu;        // (B, T, mlp)
-  ops::Buffer<Device, T> fc2;              // (B, T, h)
+  ops::Buffer<Device, T> a1, a2;     // (B, T, h) modulated norms
+  ops::Buffer<Device, T> qkv;        // (B, T, 3h)
+  ops::Buffer<Device, T> proj;       // (B, T, h)
+  ops::Buffer<Device, T> fc1, gelu;  // (B, T, mlp)
+  ops::Buffer<Device, T> fc2;        // (B, T, h)
+};
+
+/// What attention's backward reads beside qkv; its own, as it may be kept where qkv is not.
+template <class Device, class T>
+struct AttentionOutput {
+  AttentionOutput(Device& d, const DitShape& s) : output(d, s.rows * s.h), log_sum_exp(d, s.rows * s.heads) {}
+  ops::Buffer<Device, T> output;           // (B, T, h)
   ops::Buffer<Device, float> log_sum_exp;  // (B, H, T)
 };
 
 template <class Device, class T>
 struct DitActivations {
-  /// But for Keep::activations, two sets of block activations take turns: a norm reads the block below its own.
+  /// But for Keep::activations, two sets of block activations take turns: a norm reads the block below its own. With
+  /// Keep::attention every block keeps attention's output beside its input.
   DitActivations(Device& d, const model::ModelConfig& m, const DitShape& s, Keep keep)
       : sets(keep == Keep::activations ? s.depth : std::min<std::int64_t>(2, s.depth)),
         patches(d, s.rows * m.patch_in()), x_final(d, s.rows * s.h), norm_final(d, s.rows), a_final(d, s.rows * s.h),
@@ -57,13 +65,17 @@ struct DitActivations {
         condition_silu(d, s.batch * s.h), modulation(d, s.batch * s.modulations) {
     for (int l = 0; l < (keep == Keep::nothing ? 1 : s.depth); ++l) inputs.emplace_back(d, s.rows * s.h);
     for (int l = 0; l < sets; ++l) blocks.emplace_back(d, s);
+    for (int l = 0; l < (keep == Keep::attention ? s.depth : sets); ++l) attentions.emplace_back(d, s);
   }
   BlockActivations<Device, T>& block(std::int64_t layer) { return blocks[layer % sets]; }
+  AttentionOutput<Device, T>& attention(std::int64_t layer) { return attentions[layer % attentions.size()]; }
+  bool keeps_attention() const { return std::ssize(attentions) > sets; }  ///< of blocks that are computed again
   /// (B, T, h) residual stream before the block's attention.
   float* x_in(std::int64_t layer) { return inputs[layer % inputs.size()].get(); }
 
   std::int64_t sets;  // of block activations: depth, or 2
   std::deque<BlockActivations<Device, T>> blocks;
+  std::deque<AttentionOutput<Device, T>> attentions;
   std::deque<ops::Buffer<Device, float>> inputs;  // of every block, or of the one that is worked on
   ops::Buffer<Device, T> patches;                 // (B, T, patch_in)
   ops::Buffer<Device, float> x_final;             // (B, T, h)

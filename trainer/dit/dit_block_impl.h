@@ -49,7 +49,7 @@ ops::ResidualNormBackward<T> Dit<Device, T>::norm_before_backward(int layer, flo
 template <class Device, class T>
 void Dit<Device, T>::block_forward(int l) {
   ops::residual_norm_forward(device_, shape_.norm(), norm_before(l));  // a1 (B, T, h)
-  block_branches(l);
+  block_branches(l, true);
 }
 
 template <class Device, class T>
@@ -59,17 +59,18 @@ void Dit<Device, T>::block_again(int l) {
   norm.branch = nullptr;
   norm.gate = nullptr;
   ops::residual_norm_forward(device_, shape_.norm(), norm);
-  block_branches(l);
+  block_branches(l, !act_.keeps_attention());
 }
 
 template <class Device, class T>
-void Dit<Device, T>::block_branches(int l) {
+void Dit<Device, T>::block_branches(int l, bool attend) {
   BlockActivations<Device, T>& a = act_.block(l);
+  AttentionOutput<Device, T>& kept = act_.attention(l);
   const BlockWeights& w = block_weights_[l];
-  qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());                             // (B, T, 3h)
-  attention_.forward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get());  // (B, T, h)
-  proj_.forward(a.attention.get(), w.proj, a.proj.get());                   // (B, T, h)
-  ops::residual_norm_forward(device_, shape_.norm(),                        // a2 (B, T, h)
+  qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());                                            // (B, T, 3h)
+  if (attend) attention_.forward(a.qkv.get(), kept.output.get(), kept.log_sum_exp.get());  // (B, T, h)
+  proj_.forward(kept.output.get(), w.proj, a.proj.get());                                  // (B, T, h)
+  ops::residual_norm_forward(device_, shape_.norm(),                                       // a2 (B, T, h)
                              ops::ResidualNormForward<T>{.x_in = act_.x_in(l),
                                                          .branch = a.proj.get(),
                                                          .gate = modulation(l, kGateAttention),
@@ -86,6 +87,7 @@ void Dit<Device, T>::block_branches(int l) {
 template <class Device, class T>
 void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady& ready) {
   BlockActivations<Device, T>& a = act_.block(l);
+  AttentionOutput<Device, T>& attention = act_.attention(l);
   const BlockOffsets& o = offsets_.blocks[l];
   const BlockWeights& w = block_weights_[l];
   const SegmentOrder& order = offsets_.order;
@@ -117,10 +119,11 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
                               scratch);
 
   // Attention: branch holds d proj (B, T, h).
-  proj_.backward_weights(branch, a.attention.get(), gradients + o.proj.weight);
+  proj_.backward_weights(branch, attention.output.get(), gradients + o.proj.weight);
   ready(order.block(l, SegmentOrder::kProj));
-  proj_.backward_data(branch, w.proj, narrow);                                             // (B, T, h)
-  attention_.backward(a.qkv.get(), a.attention.get(), a.log_sum_exp.get(), narrow, wide);  // (B, T, 3h)
+  proj_.backward_data(branch, w.proj, narrow);  // (B, T, h)
+  attention_.backward(a.qkv.get(), attention.output.get(), attention.log_sum_exp.get(), narrow,
+                      wide);  // (B, T, 3h)
   qkv_.backward_weights_bias(wide, a.a1.get(), gradients + o.qkv.weight, gradients + o.qkv.bias, scratch);
   ready(order.block(l, SegmentOrder::kQkv));
   qkv_.backward_data(wide, w.qkv, narrow);  // (B, T, h)

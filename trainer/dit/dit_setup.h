@@ -8,6 +8,7 @@
 
 #include "comm/transport.h"
 #include "model/parameters.h"
+#include "model/recompute.h"
 
 namespace gpumonth::trainer {
 
@@ -17,9 +18,20 @@ class TrainingStep;
 /// What forward leaves behind for backward: the less, the less memory.
 enum class Keep {
   activations,   ///< of every block
+  attention,     ///< of every block its input and attention's output: backward runs the rest of its forward again
   block_inputs,  ///< backward runs the blocks' forward again
   nothing        ///< there is no backward
 };
+
+constexpr Keep keep_for(model::Recompute recompute) {
+  return recompute == model::Recompute::none     ? Keep::activations
+         : recompute == model::Recompute::linear ? Keep::attention
+                                                 : Keep::block_inputs;
+}
+constexpr model::Recompute recompute_of(Keep keep) {
+  return keep == Keep::attention ? model::Recompute::linear
+                                 : (keep == Keep::block_inputs ? model::Recompute::full : model::Recompute::none);
+}
 
 struct DitSetup {
   model::ModelConfig model;

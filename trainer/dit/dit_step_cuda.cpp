@@ -51,7 +51,7 @@ std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::in
   const std::int64_t all = batch * setup.accumulate;
   auto parts = model::memory_parts(
       m, all, dtype,
-      {.packed = false, .recompute = setup.keep == Keep::block_inputs, .accumulate = setup.accumulate, .use = use});
+      {.packed = false, .recompute = recompute_of(setup.keep), .accumulate = setup.accumulate, .use = use});
   parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", (2 * all + batch) * m.latent_size() * 4});
   return parts;
 }
@@ -85,7 +85,9 @@ std::string advice(const DitSetup& setup, Use use, std::int64_t bytes) {
                               : "not one sample per rank fits: take a smaller model or a GPU with more memory";
   if (const std::int64_t micro_batches = fitting_micro_batches(setup, bytes); micro_batches > 0)
     text += fmt::format(", or batch.accumulate = {}, which holds activations of fewer", micro_batches);
-  if (setup.keep == Keep::activations) text += ", or run.recompute = true, which keeps fewer activations";
+  if (setup.keep == Keep::activations || setup.keep == Keep::attention)
+    text += fmt::format(", or run.recompute = \"{}\", which keeps fewer activations",
+                        setup.keep == Keep::activations ? "linear" : "full");
   return text;
 }
 
