@@ -11,6 +11,7 @@ namespace gpumonth::trainer {
 namespace {
 
 constexpr std::size_t kCombinations = kShapes * kDirections;
+constexpr double kWorthFitting = 0.1;  // correlation that a fit may add
 
 double mean_product(std::span<const float> a, std::span<const float> b) {
   double sum = 0;
@@ -61,14 +62,14 @@ Reading DrawingReader::read(std::span<const float> latent) const {
     std::vector<FittedScene> fits;
     for (int direction = 0; direction < kDirections; ++direction)
       if (has(shape, direction)) fits.push_back(start_of(pattern, sight, shape, direction));
-    std::stable_sort(fits.begin(), fits.end(),
-                     [](const auto& a, const auto& b) { return a.correlation > b.correlation; });
-    for (std::size_t i = 0; i < fits.size(); ++i) {
-      if (i < 2) fits[i] = refined(pattern, fits[i]);
-      correlations[static_cast<std::size_t>(fits[i].scene.label)] = fits[i].correlation;
+    double most = -INFINITY;
+    for (const FittedScene& fit : fits) most = std::max(most, fit.correlation);
+    for (FittedScene& fit : fits) {
+      if (fit.correlation > most - kWorthFitting) fit = refined(pattern, fit);
+      correlations[static_cast<std::size_t>(fit.scene.label)] = fit.correlation;
       r.likeness[static_cast<std::size_t>(shape)] =
-          std::max(r.likeness[static_cast<std::size_t>(shape)], fits[i].correlation);
-      if (fits[i].correlation > best.correlation) best = fits[i];
+          std::max(r.likeness[static_cast<std::size_t>(shape)], fit.correlation);
+      if (fit.correlation > best.correlation) best = fit;
     }
   }
   const auto width = static_cast<double>(width_);

@@ -4,10 +4,10 @@
 // 1. Channels. A drawing is one pattern times its class's colour, so the latent's (C, n) matrix has rank 1: the pattern is
 //    read along the first eigenvector of its channels' covariance, with the sign that makes the shape, the smaller part of
 //    the plane, the bright one (positive third moment).
-// 2. Start. What is above the middle between ground and shape gives the centre (the phase of its first Fourier coefficient,
-//    as the plane is a torus), the speed (phase from frame to frame) and the size (area).
-// 3. Fit. Of every shape and direction that a class has, the drawing there; the two best directions of each shape are moved
-//    until their correlation with the pattern is largest.
+// 2. Start. What stands out from the ground gives the centre (the phase of its first Fourier coefficient, as the plane is a
+//    torus), the speed (phase from frame to frame) and the size (area).
+// 3. Fit. Of every shape and direction that a class has, the drawing there; those whose correlation with the pattern is within
+//    0.1 of the best of their shape are moved and resized until it is largest.
 // 4. Class: the largest product of that correlation and the cosine of the class's colour with the eigenvector, which for a
 //    latent of rank 1 is the class whose drawing is nearest to it in the Euclidean norm.
 #pragma once

@@ -41,32 +41,39 @@ double correlation(const Pattern& pattern, const Scene& scene, std::vector<float
   return variance > 1e-12 ? product / n / std::sqrt(variance) : 0;
 }
 
-/// The middle between ground and shape, which covers 11 to 36 % of the plane.
-float middle_level(const Pattern& pattern) {
+/// Ground and shape, which covers 11 to 36 % of the plane.
+struct GroundAndShape {
+  double ground, shape;
+  /// 0 on the ground, 1 on the shape, whose brightness must not pull its centre ahead; in between at its edge.
+  double mask(float value) const {
+    const double height = (double{value} - ground) / std::max(shape - ground, 1e-9);
+    return std::clamp(2 * height - 0.5, 0.0, 1.0);
+  }
+};
+GroundAndShape levels_of(const Pattern& pattern) {
   std::vector<double> values(pattern.values.begin(), pattern.values.end());
-  const double ground = quantile_in_place(values, 0.2), shape = quantile_in_place(values, 0.95);
-  return static_cast<float>((ground + shape) / 2);
+  return {quantile_in_place(values, 0.3), quantile_in_place(values, 0.92)};
 }
 
-/// First Fourier coefficients along x and y of what is above `level` in a frame: their phases are its centre.
-struct Phases {
+/// Of a frame's mask: its area, and its first Fourier coefficients along x and y, whose phases are its centre.
+struct MaskSums {
+  double area = 0;
   std::complex<double> x, y;
 };
-Phases phases_of(const Pattern& pattern, std::int64_t frame, float level, std::int64_t& above) {
+MaskSums mask_sums(const Pattern& pattern, std::int64_t frame, const GroundAndShape& levels) {
   const std::int64_t w = pattern.width;
   std::vector<std::complex<double>> turn;
   for (std::int64_t i = 0; i < w; ++i)
     turn.push_back(std::polar(1.0, 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(w)));
-  Phases phases;
+  MaskSums sums;
   for (std::int64_t y = 0; y < w; ++y)
     for (std::int64_t x = 0; x < w; ++x) {
-      const double weight = double{pattern.values[static_cast<std::size_t>((frame * w + y) * w + x)] - level};
-      if (weight <= 0) continue;
-      ++above;
-      phases.x += weight * turn[static_cast<std::size_t>(x)];
-      phases.y += weight * turn[static_cast<std::size_t>(y)];
+      const double mask = levels.mask(pattern.values[static_cast<std::size_t>((frame * w + y) * w + x)]);
+      sums.area += mask;
+      sums.x += mask * turn[static_cast<std::size_t>(x)];
+      sums.y += mask * turn[static_cast<std::size_t>(y)];
     }
-  return phases;
+  return sums;
 }
 
 double phase_pixels(std::complex<double> z, std::int64_t width) {
@@ -93,16 +100,17 @@ float clamped(double value, double low, double high, std::int64_t width) {
 }  // namespace
 
 FirstSight look_at(const Pattern& pattern) {
-  const float level = middle_level(pattern);
+  const GroundAndShape levels = levels_of(pattern);
   std::vector<std::complex<double>> xs, ys;
-  std::int64_t above = 0;
+  double area = 0;
   for (std::int64_t f = 0; f < pattern.frames; ++f) {
-    const Phases phases = phases_of(pattern, f, level, above);
-    xs.push_back(phases.x);
-    ys.push_back(phases.y);
+    const MaskSums sums = mask_sums(pattern, f, levels);
+    xs.push_back(sums.x);
+    ys.push_back(sums.y);
+    area += sums.area / static_cast<double>(pattern.frames);
   }
   const Course x = course_of(xs, pattern.width), y = course_of(ys, pattern.width);
-  return {x.at, y.at, x.velocity, y.velocity, static_cast<double>(above) / static_cast<double>(pattern.frames)};
+  return {x.at, y.at, x.velocity, y.velocity, area};
 }
 
 FittedScene start_of(const Pattern& pattern, const FirstSight& sight, int shape, int direction) {
@@ -122,31 +130,27 @@ FittedScene start_of(const Pattern& pattern, const FirstSight& sight, int shape,
 }
 
 FittedScene refined(const Pattern& pattern, FittedScene fit) {
-  constexpr int kHalvings = 6;
-  const auto width = static_cast<float>(pattern.width);
+  constexpr int kHalvings = 5, kMostSweeps = 4;
   std::vector<float> drawing;
-  const auto try_scene = [&](Scene s) {
+  const auto try_change = [&](float Scene::*member, float change) {
+    Scene s = fit.scene;
+    s.*member += change;
     s.radius = clamped(double{s.radius}, kLeastRadius, kMostRadius, pattern.width);
     s.speed = clamped(double{s.speed}, 0, kMostSpeed, pattern.width);
     const double found = correlation(pattern, s, drawing);
     if (found > fit.correlation) fit = {s, found};
   };
-  float step = width / 16;
+  float step = static_cast<float>(pattern.width) / 16;
   for (int halving = 0; halving < kHalvings; ++halving, step /= 2)
-    for (const float sign : {1.0f, -1.0f}) {
-      Scene s = fit.scene;
-      s.x += sign * step;
-      try_scene(s);
-      s = fit.scene;
-      s.y += sign * step;
-      try_scene(s);
-      s = fit.scene;
-      s.radius += sign * step / 2;
-      try_scene(s);
-      if (pattern.frames == 1) continue;
-      s = fit.scene;
-      s.speed += sign * step / 2;
-      try_scene(s);
+    for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
+      const double before = fit.correlation;
+      for (const float change : {step, -step}) {
+        try_change(&Scene::x, change);
+        try_change(&Scene::y, change);
+        try_change(&Scene::radius, change / 2);
+        if (pattern.frames > 1) try_change(&Scene::speed, change / 4);
+      }
+      if (fit.correlation == before) break;
     }
   return fit;
 }
