@@ -229,7 +229,13 @@ TEST_CASE_METHOD(Refusals, "bad input is one line") {
   refused({"none.h5", "no such file"}, (folder.path() / "none.h5").string());
   refused({"--count"}, late + " --count 19");
   refused({"batch.h5", "not a checkpoint"}, (golden / "batch.h5").string());
-  refused({"checkpoint.h5", "no configuration", "gpumonth train"}, (golden / "checkpoint.h5").string());
+  const fs::path bare = folder.path() / "bare.h5";
+  fs::copy_file(late, bare);
+  {
+    const hdf5::Handle file(H5Fopen(bare.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    REQUIRE(H5Adelete(file.get(), "config_toml") >= 0);
+  }
+  refused({"bare.h5", "no configuration", "gpumonth train"}, bare.string());
   refused({"checkpoint-4.h5 is no samples.h5", "gpumonth sample"}, "--samples " + early);
   const std::string samples = sampled(late, "s", "--count 1");
   refused({"one sample", "--count 256"}, "--samples " + samples);
@@ -244,7 +250,7 @@ TEST_CASE_METHOD(Refusals, "bad input is one line") {
   refused({"shape (2, 4, 16, 16)", "(2, 4, 8, 8)", "without --model"}, "--samples " + larger);
 }
 
-TEST_CASE_METHOD(Refusals, "a checkpoint without EMA says how to go on") {
+TEST_CASE_METHOD(Refusals, "a checkpoint without EMA is evaluated by its plain weights where asked for") {
   const fs::path plain = folder.path() / "plain.h5";
   fs::copy_file(late, plain);
   {
