@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "trainer/backend.h"
 #include "trainer/run_info.h"
+#include "trainer/shared_cores.h"
 #include "trainer/state/checkpoint.h"
 
 namespace gpumonth::trainer {
@@ -94,13 +95,15 @@ std::vector<CheckpointQuality> evaluate_checkpoints(const EvaluateOptions& o, co
                                                     std::vector<std::string>& notes) {
   std::vector<CheckpointQuality> all;
   std::vector<double> first;
+  SharedCores shared_cores(resolved.backend == "cpu" ? resolved.threads : 1);
   for (const TrainedRun& run : runs) {
     const auto data = held_out_for(o, run);
     const std::int64_t count = std::min(o.count, data->size());
     if (count < o.count && all.empty()) notes.push_back(fmt::format("{} has {} samples: all are taken", o.data, count));
     const model::ParameterTable table(run.config.model);
     const auto network = load_weights(o, run, resolved, table);
-    const std::vector<double> losses = validation_losses(count, o.batch, run.config.model, *network, *data, ranks);
+    const std::vector<double> losses =
+        validation_losses(count, o.batch, run.config.model, *network, *data, ranks, [&] { shared_cores.look(); });
     require_finite_losses(run, losses);
     if (first.empty()) first = losses;
     std::vector<double> differences;

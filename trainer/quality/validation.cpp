@@ -48,11 +48,13 @@ std::vector<std::int32_t> validation_timesteps(std::int64_t samples) {
 }
 
 std::vector<double> validation_losses(std::int64_t samples, std::int64_t batch, const model::ModelConfig& model,
-                                      Model& network, Dataset& data, comm::Communicator& ranks) {
+                                      Model& network, Dataset& data, comm::Communicator& ranks,
+                                      const std::function<void()>& after_batch) {
   const std::vector<std::int32_t> timesteps = validation_timesteps(samples);
   std::vector<double> all(static_cast<std::size_t>(samples)), losses;
   for (std::int64_t first = ranks.rank() * batch; first < samples; first += ranks.size() * batch) {
     network.forward(validation_batch(first, batch, timesteps, model, data), kValidationStep, &losses);
+    after_batch();
     std::copy_n(losses.begin(), std::min(batch, samples - first), all.begin() + first);
   }
   ranks.all_reduce_sum(all);  // one of the addends is not zero: exact

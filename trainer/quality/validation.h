@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -24,9 +25,10 @@ constexpr int kNoiseLevels = 10;
 std::vector<std::int32_t> validation_timesteps(std::int64_t samples);
 
 /// Collective. The loss of samples 0 .. N - 1 of `data`, on every rank. `network` has `batch` rows, kValidationSeed and its
-/// parameters. Labels are not dropped.
+/// parameters. Labels are not dropped. `after_batch` is called whenever the network has done its part.
 std::vector<double> validation_losses(std::int64_t samples, std::int64_t batch, const model::ModelConfig& model,
-                                      Model& network, Dataset& data, comm::Communicator& ranks);
+                                      Model& network, Dataset& data, comm::Communicator& ranks,
+                                      const std::function<void()>& after_batch);
 
 struct MeanLoss {
   double loss = 0;

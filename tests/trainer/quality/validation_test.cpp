@@ -90,8 +90,10 @@ TEST_CASE("each held-out sample is met once, in its place, by its own timestep")
   EchoModel network;
   CountingDataset data;
   comm::SelfCommunicator alone;
-  const auto losses = validation_losses(30, 7, m, network, data, alone);
+  int batches = 0;
+  const auto losses = validation_losses(30, 7, m, network, data, alone, [&] { ++batches; });
   REQUIRE(losses.size() == 30);
+  CHECK(batches == 5);
   const auto t = validation_timesteps(30);
   for (std::size_t i = 0; i < 30; ++i)
     CHECK(losses[i] ==
