@@ -22,11 +22,12 @@ void add_train(Command app);
 void add_replay(Command app);
 void add_probe(Command app);
 void add_sample(Command app);
+void add_evaluate(Command app);
 void add_comm(Command app);
 void add_doctor(Command app);
 void add_simulate(Command app);
 
-/// train, replay, sample, probe, comm, doctor, simulate; nothing in a build with GPUMONTH_TRAINER=OFF.
+/// train, replay, sample, evaluate, probe, comm, doctor, simulate; nothing in a build with GPUMONTH_TRAINER=OFF.
 void add_trainer_commands(Command app);
 
 /// Prints one line `gpumonth: message` and ends this process, and every rank of its job, with this exit code.

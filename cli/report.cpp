@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> runs, overrides;
-  std::string output, scenario, gpus;
+  std::string output, scenario, gpus, quality;
   bool force = false;
 };
 
@@ -41,8 +41,11 @@ void run(const Options& options) {
   if (!options.scenario.empty() && !budget::shipped_recipes_folder().empty())
     known = budget::backtest(budget::shipped_recipes());
   if (!options.scenario.empty()) budget = make_budget(options, runs);
+  std::optional<report::Quality> quality;
+  if (!options.quality.empty()) quality = report::read_quality(options.quality);
   write_text_file(options.output,
-                  report::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr, notes),
+                  report::report_html(runs, budget ? &*budget : nullptr, known ? &*known : nullptr, notes,
+                                      quality ? &*quality : nullptr),
                   options.force);
   print("{}: {} run log{}{}\n", options.output, runs.size(), runs.size() == 1 ? "" : "s",
         budget ? ", " + budget->scenario.title : "");
@@ -60,6 +63,10 @@ void add_report(Command app) {
   const Option scenario =
       command.add_option("--scenario", options->scenario, "scenario whose budget is shown too").type_name("S.toml");
   command.add_gpus_option(options->gpus).needs(scenario);
+  command
+      .add_option("--quality", options->quality,
+                  "what gpumonth evaluate -o wrote: its checkpoints side by side, with the sheets beside its samples")
+      .type_name("quality.json");
   command.add_flag("--force", options->force, "overwrite the page if it exists");
   command.add_set_option(options->overrides).needs(scenario);
   command.run([options] { run(*options); });

@@ -8,6 +8,7 @@ void add_trainer_commands(Command app) {
   add_train(app);
   add_replay(app);
   add_sample(app);
+  add_evaluate(app);
   add_probe(app);
   add_comm(app);
   add_doctor(app);

@@ -8,6 +8,7 @@
 
 #include "budget/backtest.h"
 #include "budget/budget.h"
+#include "report/quality.h"
 #include "runlog/record.h"
 #include "scaling/fit/fit.h"
 #include "scaling/run_groups.h"
@@ -55,5 +56,8 @@ struct StepPart {
 std::vector<StepPart> mean_step(const budget::Efficiency& run);
 /// The mean over a group's runs that have steady steps; empty where none has.
 std::vector<StepPart> mean_step(const scaling::RunGroup& group, const std::vector<budget::Efficiency>& runs);
+
+/// Validation loss by noise level of every checkpoint; empty where none has levels.
+std::string noise_level_figure(const Quality& quality);
 
 }  // namespace gpumonth::report

@@ -35,6 +35,8 @@ p { margin: 6px 0 12px; max-width: 46em; }
 .side td { overflow-wrap: anywhere; }
 .side .n { white-space: normal; } .side b { white-space: nowrap; }
 figure { margin: 16px 0 10px; }
+.sheets { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 18px; align-items: start; }
+.sheets img { display: block; width: 100%; height: auto; image-rendering: pixelated; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { font-size: 13.5px; margin-top: 4px; max-width: 62em; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 12px; }

@@ -42,7 +42,8 @@ std::string header(const std::vector<runlog::Run>& runs, const budget::Budget* b
 }  // namespace
 
 std::string report_html(const std::vector<runlog::Run>& runs, const budget::Budget* budget,
-                        const budget::Backtest* backtest, const std::vector<std::string>& notes) {
+                        const budget::Backtest* backtest, const std::vector<std::string>& notes,
+                        const Quality* quality) {
   std::vector<budget::Efficiency> efficiencies = budget ? budget->runs : std::vector<budget::Efficiency>();
   if (!budget)
     for (const auto& run : runs) efficiencies.push_back(budget::efficiency_of(run));
@@ -53,6 +54,7 @@ std::string report_html(const std::vector<runlog::Run>& runs, const budget::Budg
     body += "<div class=\"cards\">\n" + run_cards(efficiencies) +
             "</div>\n<p class=\"muted\">No scenario was given, so that there is no budget here: add --scenario "
             "configs/scenarios/sora-2024.toml.</p>\n";
+  if (quality) body += quality_section(*quality);
   body += scaling_section(runs, efficiencies, budget);
   if (backtest) body += backtest_section(*backtest);
   if (budget) body += numbers_section(*budget);

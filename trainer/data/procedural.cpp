@@ -1,11 +1,12 @@
 // Moving shapes drawn straight in latent space: one pattern in space and time, times the class's channel signature.
+#include "trainer/data/procedural.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "trainer/data/data.h"
 #include "trainer/ops/math.h"
 #include "trainer/ops/random.h"
 
@@ -13,18 +14,8 @@ namespace gpumonth::trainer {
 namespace {
 
 constexpr std::int64_t kSamples = std::int64_t{1} << 40;
-constexpr int kShapes = 4, kDirections = 8;
 constexpr std::uint32_t kSignatureElement = 1u << 20;  // beyond every draw of a sample
-
-/// What the random numbers of one index decide. Lengths in latent pixels.
-struct Scene {
-  std::int32_t label;
-  float x, y, radius;          ///< centre in frame 0, half of the extent
-  float speed;                 ///< pixels per latent frame
-  float wave_x, wave_y;        ///< periods of the background wave over the width: 0, 1 or 2
-  float wave_phase;            ///< in [0, 1)
-  float heading_x, heading_y;  ///< unit vector of the class's direction
-};
+constexpr std::uint64_t kHeldOutSeed = 20240215;       // of the scenes that no training sees
 
 float uniform(std::uint32_t bits, float low, float high) { return low + (high - low) * ops::uniform01(bits); }
 
@@ -32,7 +23,7 @@ Scene draw_scene(std::uint64_t seed, std::int64_t index, std::int32_t classes, f
   const auto low = static_cast<std::uint32_t>(index), high = static_cast<std::uint32_t>(index >> 32);
   const ops::Random4 a = ops::philox(seed, high, low, ops::Purpose::shapes, 0),
                      b = ops::philox(seed, high, low, ops::Purpose::shapes, 1);
-  Scene s;
+  Scene s{};
   s.label = static_cast<std::int32_t>((std::uint64_t{a.v[0]} * static_cast<std::uint64_t>(classes)) >> 32);
   s.x = uniform(a.v[1], 0, width);
   s.y = uniform(a.v[2], 0, width);
@@ -41,8 +32,7 @@ Scene draw_scene(std::uint64_t seed, std::int64_t index, std::int32_t classes, f
   s.wave_x = static_cast<float>(b.v[1] % 3);
   s.wave_y = static_cast<float>(b.v[2] % 3);
   s.wave_phase = ops::uniform01(b.v[3]);
-  const int direction = s.label / kShapes % kDirections;
-  ops::fast_sincos_2pi(static_cast<float>(direction) / kDirections, &s.heading_x, &s.heading_y);
+  set_heading(s);
   return s;
 }
 
@@ -77,7 +67,7 @@ void draw_line(const Scene& s, float centre_x, float dy, float row_phase, std::i
 }
 
 template <int kind>
-void draw_pattern(const Scene& s, std::int64_t frames, std::int64_t width, float* pattern) {
+void draw_shape(const Scene& s, std::int64_t frames, std::int64_t width, float* pattern) {
   const float w = static_cast<float>(width);
   for (std::int64_t f = 0; f < frames; ++f) {
     const float travelled = s.speed * static_cast<float>(f);
@@ -106,14 +96,16 @@ void standardise(std::vector<float>& pattern) {
 
 class ProceduralDataset : public Dataset {
  public:
-  ProceduralDataset(const model::ModelConfig& model, std::uint64_t seed)
-      : seed_(seed), classes_(model.num_classes), channels_(model.in_channels), frames_(model.frames),
-        width_(model.input_size), pattern_(static_cast<std::size_t>(frames_ * width_ * width_)),
-        signature_(static_cast<std::size_t>(channels_)) {}
+  ProceduralDataset(const model::ModelConfig& model, std::uint64_t class_seed, std::uint64_t scene_seed,
+                    std::int64_t first_index)
+      : class_seed_(class_seed), scene_seed_(scene_seed), first_index_(first_index), classes_(model.num_classes),
+        channels_(model.in_channels), frames_(model.frames), width_(model.input_size),
+        pattern_(static_cast<std::size_t>(frames_ * width_ * width_)), signature_(static_cast<std::size_t>(channels_)) {
+  }
 
   std::int64_t size() const override { return kSamples; }
 
-  DatasetIdentity identity() const override { return {kSamples, "procedural shapes"}; }
+  DatasetIdentity identity() const override { return {kSamples, kProceduralContents}; }
 
   std::string description() const override {
     return fmt::format("procedural moving shapes: {} classes, latents {} x {} x {} x {}", classes_, channels_, frames_,
@@ -122,15 +114,10 @@ class ProceduralDataset : public Dataset {
 
   void read(std::span<const std::int64_t> indices, float* latents, std::int32_t* labels) override {
     for (std::size_t i = 0; i < indices.size(); ++i) {
-      const Scene scene = draw_scene(seed_, indices[i], classes_, static_cast<float>(width_));
-      switch (scene.label % kShapes) {
-        case 0: draw_pattern<0>(scene, frames_, width_, pattern_.data()); break;
-        case 1: draw_pattern<1>(scene, frames_, width_, pattern_.data()); break;
-        case 2: draw_pattern<2>(scene, frames_, width_, pattern_.data()); break;
-        default: draw_pattern<3>(scene, frames_, width_, pattern_.data()); break;
-      }
+      const Scene scene = draw_scene(scene_seed_, first_index_ + indices[i], classes_, static_cast<float>(width_));
+      draw_pattern(scene, frames_, width_, pattern_.data());
       standardise(pattern_);
-      draw_signature(scene.label);
+      class_signature(class_seed_, scene.label, signature_);
       labels[i] = scene.label;
       for (std::int64_t c = 0; c < channels_; ++c) {
         for (const float value : pattern_) *latents++ = value * signature_[static_cast<std::size_t>(c)];
@@ -139,21 +126,8 @@ class ProceduralDataset : public Dataset {
   }
 
  private:
-  /// The class's weights over channels, root mean square 1.
-  void draw_signature(std::int32_t label) {
-    double squares = 0;
-    for (std::size_t c = 0; c < signature_.size(); ++c) {
-      float normal[4];
-      const auto element = kSignatureElement + static_cast<std::uint32_t>(c);
-      ops::normal4(ops::philox(seed_, 0, static_cast<std::uint32_t>(label), ops::Purpose::shapes, element), normal);
-      signature_[c] = normal[0];
-      squares += static_cast<double>(normal[0]) * static_cast<double>(normal[0]);
-    }
-    const auto scale = static_cast<float>(std::sqrt(static_cast<double>(channels_) / std::max(squares, 1e-12)));
-    for (float& weight : signature_) weight *= scale;
-  }
-
-  std::uint64_t seed_;
+  std::uint64_t class_seed_, scene_seed_;
+  std::int64_t first_index_;
   std::int32_t classes_;
   std::int64_t channels_, frames_, width_;
   std::vector<float> pattern_;    // (F, H, W) of the sample at hand
@@ -162,8 +136,38 @@ class ProceduralDataset : public Dataset {
 
 }  // namespace
 
+void set_heading(Scene& scene) {
+  ops::fast_sincos_2pi(static_cast<float>(direction_of(scene.label)) / kDirections, &scene.heading_x, &scene.heading_y);
+}
+
+void draw_pattern(const Scene& scene, std::int64_t frames, std::int64_t width, float* pattern) {
+  switch (shape_of(scene.label)) {
+    case 0: draw_shape<0>(scene, frames, width, pattern); break;
+    case 1: draw_shape<1>(scene, frames, width, pattern); break;
+    case 2: draw_shape<2>(scene, frames, width, pattern); break;
+    default: draw_shape<3>(scene, frames, width, pattern); break;
+  }
+}
+
+void class_signature(std::uint64_t class_seed, std::int32_t label, std::span<float> signature) {
+  double squares = 0;
+  for (std::size_t c = 0; c < signature.size(); ++c) {
+    float normal[4];
+    const auto element = kSignatureElement + static_cast<std::uint32_t>(c);
+    ops::normal4(ops::philox(class_seed, 0, static_cast<std::uint32_t>(label), ops::Purpose::shapes, element), normal);
+    signature[c] = normal[0];
+    squares += static_cast<double>(normal[0]) * static_cast<double>(normal[0]);
+  }
+  const auto scale = static_cast<float>(std::sqrt(static_cast<double>(signature.size()) / std::max(squares, 1e-12)));
+  for (float& weight : signature) weight *= scale;
+}
+
 std::unique_ptr<Dataset> make_procedural_dataset(const model::ModelConfig& model, std::uint64_t seed) {
-  return std::make_unique<ProceduralDataset>(model, seed);
+  return std::make_unique<ProceduralDataset>(model, seed, seed, 0);
+}
+
+std::unique_ptr<Dataset> make_held_out_dataset(const model::ModelConfig& model, std::uint64_t class_seed) {
+  return std::make_unique<ProceduralDataset>(model, class_seed, kHeldOutSeed, kSamples);
 }
 
 }  // namespace gpumonth::trainer

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <optional>
 #include <span>
 
@@ -28,19 +27,6 @@ namespace gpumonth::trainer {
 namespace {
 
 constexpr std::int64_t kSamplingWarmUp = 3;  ///< steps, of a process
-
-/// Of the file's bytes.
-std::string checksum_of_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::vector<char> block(std::size_t{1} << 20);
-  std::uint32_t sum = 0;
-  while (file) {
-    file.read(block.data(), static_cast<std::streamsize>(block.size()));
-    sum = crc32_of(block.data(), static_cast<std::size_t>(file.gcount()), sum);
-  }
-  if (!file.eof()) user_error("{}: cannot be read to its end", path.string());
-  return crc32_text(sum);
-}
 
 const char* kind_of(const model::ModelConfig& model) { return model.is_video() ? "video" : "images"; }
 
@@ -236,7 +222,7 @@ SampleResult sample(const model::ModelConfig& model, const SampleOptions& o, com
   info.sampling = {name(o.sampler), o.steps, o.guidance, o.checkpoint.string(), ""};
   std::optional<SamplingLog> log;
   if (first) {
-    info.sampling->checkpoint_crc32 = checksum_of_file(o.checkpoint);
+    info.sampling->checkpoint_crc32 = crc32_text(crc32_of_file(o.checkpoint));
     log.emplace(files.log, info, resolved, plan);
     announce(o, plan, resolved, info, checkpoint);
   }

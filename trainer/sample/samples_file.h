@@ -28,4 +28,18 @@ struct SamplesFile {
 /// UserError where `file` exists or cannot be written; nothing half-written stays.
 void write_samples(const std::filesystem::path& file, const model::ModelConfig& model, const SamplesFile& content);
 
+/// What is in a file of write_samples(), as far as it is read again.
+struct StoredSamples {
+  std::vector<float> samples;        ///< (N, C, [F,] H, W), N >= 1, finite
+  std::vector<std::int64_t> shape;   ///< of them
+  std::vector<std::int32_t> labels;  ///< (N), 0 .. num_classes
+  std::string sampler, checkpoint, checkpoint_crc32;
+  int steps = 0;
+  double guidance = 1;
+  std::int64_t num_classes = 0;
+};
+
+/// UserError: missing, none of `gpumonth sample`, no samples in it, labels out of range, values that are not finite.
+StoredSamples read_samples(const std::filesystem::path& file);
+
 }  // namespace gpumonth::trainer
