@@ -20,7 +20,7 @@ std::string model_name_in(const std::string& config_toml) {
 
 double TrainedRun::model_flops() const {
   return static_cast<double>(info.step) *
-         model::step_work(config.model, config.batch.global, config.run.recompute).model_flops;
+         model::step_work(config.model, config.batch.global, model::recompute_named(config.run.recompute)).model_flops;
 }
 
 TrainedRun read_trained_run(const std::filesystem::path& checkpoint) {
