@@ -4,6 +4,7 @@
 #include "machine/cuda_devices.h"
 #include "trainer/resolved_run.h"
 #include "trainer/run_config.h"
+#include "trainer/state/teacher.h"
 
 namespace gpumonth::trainer {
 
@@ -42,7 +43,8 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
                        .transport = &transport,
                        .keep = config.run.recompute ? Keep::block_inputs : Keep::activations,
                        .device = resolved.device,
-                       .deterministic = config.run.deterministic};
+                       .deterministic = config.run.deterministic,
+                       .consistency = read_teacher(config, table)};
   return resolved.backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
 }
 

@@ -60,6 +60,7 @@ model::ModelConfig video_model() {
 struct Case {
   std::string name, dtype;
   model::ModelConfig model;
+  bool distils = false;  ///< consistency distillation, the student's weights its teacher's
 };
 
 std::vector<Case> cases() {
@@ -78,6 +79,14 @@ std::vector<float> weights(const model::ParameterTable& table) {
     std::copy(values.begin(), values.end(), flat.begin() + p.offset);
   }
   return flat;
+}
+
+/// Of a training: those, and distillation in fp32. In bf16 its loss is the difference of two nearly equal outputs.
+std::vector<Case> training_cases() {
+  std::vector<Case> all = cases();
+  all.push_back({"image, fp32, distilled", "fp32", image_model(), true});
+  all.push_back({"video, fp32, distilled", "fp32", video_model(), true});
+  return all;
 }
 
 /// t = 0 is the decoder's own loss, 999 the noisiest; the last label is the null class.
@@ -122,13 +131,18 @@ void set_weights(TrainingStep& step, const model::ParameterTable& table) {
 
 DitSetup setup_of(const Case& c) {
   tests::gpu();  // without a GPU the program ends here
+  std::shared_ptr<const ConsistencySetup> consistency;
+  if (c.distils)
+    consistency =
+        std::make_shared<ConsistencySetup>(ConsistencySetup{.teacher = weights(model::ParameterTable(c.model)), .guidance = 4});
   return {.model = c.model,
           .local_batch = kBatch,
           .global_batch = kBatch,
           .seed = 5,
           .dtype = c.dtype,
           .threads = 2,
-          .deterministic = true};
+          .deterministic = true,
+          .consistency = consistency};
 }
 
 /// The same training twice.
@@ -297,7 +311,7 @@ Trained train(TrainingStep& step, const model::ModelConfig& m) {
 }
 
 TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
-  for (const Case& c : cases()) {
+  for (const Case& c : training_cases()) {
     INFO(c.name);
     const Steps pair(c);
     set_weights(*pair.cpu, pair.table);
@@ -335,7 +349,7 @@ std::vector<float> gradients_of(TrainingStep& step, const model::ParameterTable&
 }
 
 TEST_CASE("a replayed step is the enqueued one, bit for bit") {
-  for (const Case& c : cases()) {
+  for (const Case& c : training_cases()) {
     INFO(c.name);
     const model::ParameterTable table(c.model);
     const auto eager = gpu_step(c, table, false), replayed = gpu_step(c, table, true);
