@@ -44,9 +44,9 @@ struct Taught {
     const CommandResult result = sampling(checkpoint, out, more, ranks);
     INFO(result.err);
     REQUIRE(result.exit_code == 0);
-    const auto file = hdf5::File::open(out / "samples.h5");
-    std::vector<float> samples(static_cast<std::size_t>(hdf5::element_count(file.dataset("/samples").shape())));
-    file.dataset("/samples").read(samples.data());
+    const auto written = hdf5::File::open(out / "samples.h5").dataset("/samples");
+    std::vector<float> samples(static_cast<std::size_t>(hdf5::element_count(written.shape())));
+    written.read(samples.data());
     return samples;
   }
   CommandResult sampling(const fs::path& checkpoint, const fs::path& out, const std::string& more, int ranks = 0) const {
@@ -65,7 +65,7 @@ TEST_CASE_METHOD(Taught, "one, two and four ranks distil the same student") {
   }
 }
 
-TEST_CASE_METHOD(Taught, "10 steps are 5 and 5 more, bit for bit, on one rank and on two") {
+TEST_CASE_METHOD(Taught, "10 steps of distillation are 5 and 5 more, bit for bit, on one rank and on two") {
   for (const int ranks : {0, 2}) {
     INFO(ranks << " ranks");
     const fs::path whole = distil(fmt::format("whole-{}", ranks), {}, ranks);
