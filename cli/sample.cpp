@@ -74,12 +74,15 @@ void add_how(Command command, Options& options) {
   options.steps = command.add_option("--steps", o.steps, "denoising steps, of the schedule's 1000; consistency: 4")
                       .type_name("S")
                       .show_default();
-  options.guidance = command
-      .add_option("--guidance", o.guidance,
-                  "classifier-free guidance as the reference's cfg_scale, on the first 3 channels; 1: none, as always with consistency")
-      .type_name("G")
-      .range(0.0, 1e4)
-      .show_default();
+  options.guidance =
+      command
+          .add_option(
+              "--guidance", o.guidance,
+              "classifier-free guidance as the reference's cfg_scale, on the first 3 channels; 1: none, as always with "
+              "consistency")
+          .type_name("G")
+          .range(0.0, 1e4)
+          .show_default();
   command.add_option("--batch", o.batch, "samples that go through the network together")
       .type_name("B")
       .range(1, 1 << 20)

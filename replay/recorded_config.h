@@ -13,13 +13,13 @@ namespace gpumonth::replay {
 
 struct RecordedConfig {
   model::ModelConfig model;
-  std::string name = "run";       ///< run.name
-  bool recompute = false;         ///< backward computes activations again
+  std::string name = "run";             ///< run.name
+  bool recompute = false;               ///< backward computes activations again
   std::string objective = "diffusion";  ///< diffusion | consistency
   double guidance = 4;                  ///< consistency: of the teacher
-  double bucket_mib = 4;          ///< size of a gradient bucket before any cast
-  std::string wire = "fp32";      ///< fp32 | bf16: gradients between the ranks
-  std::string sharding = "none";  ///< none | optimizer
+  double bucket_mib = 4;                ///< size of a gradient bucket before any cast
+  std::string wire = "fp32";            ///< fp32 | bf16: gradients between the ranks
+  std::string sharding = "none";        ///< none | optimizer
 
   /// Passes of a step beside the trained network's own (model/flops.h).
   int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }

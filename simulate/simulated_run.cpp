@@ -62,8 +62,7 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   runlog::StepRecord r = record_of(work, factors[0], norm_s, seen);
   r.step = static_cast<std::int64_t>(s) + 1;
   r.samples = run.info.global_batch;
-  const model::StepWork counted =
-      model::step_work(config.model, r.samples, config.recompute, config.more_forwards());
+  const model::StepWork counted = model::step_work(config.model, r.samples, config.recompute, config.more_forwards());
   r.tokens = counted.tokens;
   r.model_flops = counted.model_flops;
   r.hardware_flops = counted.hardware_flops;

@@ -62,13 +62,15 @@ void declare(config::Table& root, RunConfig& c) {
                   {.one_of = {"diffusion", "consistency"},
                    .also_called = {{"distillation", "consistency"}, {"lcm", "consistency"}, {"ddpm", "diffusion"}},
                    .help = "what the network learns; consistency: a teacher's samples in few steps"});
-  objective.field("teacher", c.objective.teacher,
-                  {.help = "consistency: checkpoint of the same model; its EMA weights teach, and training begins with them"});
-  objective.field("guidance", c.objective.guidance,
-                  {.min = 0, .max = 1e4,
-                   .help = "consistency: of the teacher, distilled in; as sample --guidance; 1: none"});
-  objective.field("skip", c.objective.skip,
-                  {.unit = "timesteps", .min = 1, .max = 999, .help = "consistency: that the teacher's step goes down"});
+  objective.field(
+      "teacher", c.objective.teacher,
+      {.help = "consistency: checkpoint of the same model; its EMA weights teach, and training begins with them"});
+  objective.field(
+      "guidance", c.objective.guidance,
+      {.min = 0, .max = 1e4, .help = "consistency: of the teacher, distilled in; as sample --guidance; 1: none"});
+  objective.field(
+      "skip", c.objective.skip,
+      {.unit = "timesteps", .min = 1, .max = 999, .help = "consistency: that the teacher's step goes down"});
   objective.field("metric", c.objective.metric,
                   {.one_of = {"pseudo_huber", "l2"},
                    .also_called = {{"huber", "pseudo_huber"}, {"mse", "l2"}, {"squared", "l2"}},

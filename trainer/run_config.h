@@ -34,10 +34,10 @@ struct RunConfig {
     std::string path = "";  ///< HDF5 latents; empty: procedural moving shapes
   } data;
   struct Objective {
-    std::string kind = "diffusion";  ///< diffusion | consistency: distillation into few steps (dit/consistency.h)
-    std::string teacher = "";        ///< checkpoint whose EMA weights teach, and are what the student begins with
-    double guidance = 4;             ///< of the teacher, as of `gpumonth sample`; 1: none
-    int skip = 20;                   ///< timesteps that the teacher's step goes down
+    std::string kind = "diffusion";       ///< diffusion | consistency: distillation into few steps (dit/consistency.h)
+    std::string teacher = "";             ///< checkpoint whose EMA weights teach, and are what the student begins with
+    double guidance = 4;                  ///< of the teacher, as of `gpumonth sample`; 1: none
+    int skip = 20;                        ///< timesteps that the teacher's step goes down
     std::string metric = "pseudo_huber";  ///< pseudo_huber | l2
 
     bool distils() const { return kind == "consistency"; }

@@ -17,7 +17,8 @@ RunFacts facts_with(const std::string& config_toml) {
 }  // namespace
 
 TEST_CASE("logs of another objective are apart, those that name none are of diffusion") {
-  const RunFacts old = facts_with("[model]\ndepth = 2\n"), diffusion = facts_with("[objective]\nkind = \"diffusion\"\n"),
+  const RunFacts old = facts_with("[model]\ndepth = 2\n"),
+                 diffusion = facts_with("[objective]\nkind = \"diffusion\"\n"),
                  guided = facts_with("[objective]\nkind = \"consistency\"\nguidance = 4.0\n"),
                  alone = facts_with("[objective]\nkind = \"consistency\"\nguidance = 1.0\n");
   CHECK_FALSE(difference(old, diffusion));

@@ -49,7 +49,8 @@ struct Taught {
     written.read(samples.data());
     return samples;
   }
-  CommandResult sampling(const fs::path& checkpoint, const fs::path& out, const std::string& more, int ranks = 0) const {
+  CommandResult sampling(const fs::path& checkpoint, const fs::path& out, const std::string& more,
+                         int ranks = 0) const {
     const std::string command = fmt::format("{} sample {} -o {} --backend cpu --dtype fp32 --threads 1 --no-sheet {}",
                                             GPUMONTH_BINARY, checkpoint.string(), out.string(), more);
     return run_command(ranks > 0 ? mpirun(ranks, command) : command);
@@ -149,7 +150,8 @@ TEST_CASE_METHOD(Taught, "a teacher that cannot teach is refused") {
   refused({kind, by, "model.num_heads=4"}, {"checkpoint-4.h5 was written with model.num_heads = 2, this run has 4"});
   refused({kind, by, "model.num_heads=4"}, {"model.num_heads = 2, this run has 4"}, 2);
   refused({kind, by, "model.depth=3"}, {"model.depth = 2, this run has 3"});
-  refused({kind, by, "model.class_dropout_prob=0"}, {"objective.guidance = 4 needs a null label", "objective.guidance = 1"});
+  refused({kind, by, "model.class_dropout_prob=0"},
+          {"objective.guidance = 4 needs a null label", "objective.guidance = 1"});
   refused({kind, by, "objective.skip=0"}, {"objective.skip"});
   refused({"objective.kind=lcm", by}, {"objective.kind", "consistency"});
   refused({kind, "objective.teacher=" + std::string(GPUMONTH_SOURCE_DIR) + "/tests/golden/image/checkpoint.h5"},

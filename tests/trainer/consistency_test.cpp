@@ -1,11 +1,10 @@
 // One step of consistency distillation, all passes of both networks in it, against NumPy's in double; and where a network has
 // nothing to learn.
-#include "trainer/dit/dit_setup.h"
-
 #include "base/hdf5.h"
 #include "comm/host/host_transport.h"
 #include "tests/catch.h"
 #include "tests/trainer/ops/values.h"
+#include "trainer/dit/dit_setup.h"
 #include "trainer/probe/probe_io.h"
 #include "trainer/state/checkpoint.h"
 #include "trainer/state/resumable_state.h"
@@ -76,8 +75,8 @@ struct Golden {
 
 TEST_CASE_METHOD(Golden, "loss and the final layer's gradient are those of NumPy in double") {
   const auto file = hdf5::File::open(kGolden / "consistency.h5");
-  for (const auto& [name, metric] : {std::pair{"pseudo_huber", ops::ConsistencyMetric::pseudo_huber},
-                                     std::pair{"l2", ops::ConsistencyMetric::l2}}) {
+  for (const auto& [name, metric] :
+       {std::pair{"pseudo_huber", ops::ConsistencyMetric::pseudo_huber}, std::pair{"l2", ops::ConsistencyMetric::l2}}) {
     INFO(name);
     const std::string group = std::string("/") + name + "/";
     const Distilled got = distil(weights, m, table, batch, metric);

@@ -26,7 +26,8 @@ class Consistency {
   Consistency(Device device, const DitSetup& setup, const model::ParameterTable& table)
       : model_(setup.model), batch_(setup.local_batch), global_batch_(setup.global_batch),
         guidance_(setup.consistency->guidance), metric_(setup.consistency->metric),
-        teacher_(device, of_teacher(setup), table), output_(teacher_.device(), (guided() ? 2 : 1) * teacher_.output_size()),
+        teacher_(device, of_teacher(setup), table),
+        output_(teacher_.device(), (guided() ? 2 : 1) * teacher_.output_size()),
         x_s_(teacher_.device(), batch_ * model_.latent_size()), s_(teacher_.device(), batch_),
         null_labels_(teacher_.device(), batch_), table_(teacher_.device(), ops::kDiffusionSteps) {
     const std::vector<float>& weights = setup.consistency->teacher;
@@ -49,9 +50,9 @@ class Consistency {
     student.enqueue_output(x_s_.get(), s_.get(), student.labels(), output_.get());
     ops::consistency_target(device, output(false), s_.get(), table_.get(), x_s_.get());
     student.enqueue_network();
-    const ops::ConsistencyLossInput input{
-        student.tokens(),  student.x_t(),       x_s_.get(),  student.t(), table_.get(), ops::latent_shape(model_), batch_,
-        model_.learn_sigma, metric_};
+    const ops::ConsistencyLossInput input{student.tokens(), student.x_t(),      x_s_.get(),
+                                          student.t(),      table_.get(),       ops::latent_shape(model_),
+                                          batch_,           model_.learn_sigma, metric_};
     ops::consistency_loss(device, input, 1.0f / static_cast<float>(global_batch_), student.token_gradient(),
                           student.losses_of_samples());
   }

@@ -29,13 +29,13 @@ std::vector<ConsistencyCoefficients> consistency_coefficients(const DiffusionSch
     const ConsistencyScale f = consistency_scale(schedule, t);
     const double signal_ratio = signal * schedule.sqrt_recip_alphas_cumprod[static_cast<std::size_t>(t)];
     const double weight = s < t ? 1 / (noise_over_signal(schedule, t) - noise_over_signal(schedule, s)) : 0;
-    table.push_back({.x_scale = static_cast<float>(f.x),
-                     .epsilon_scale = static_cast<float>(f.epsilon),
-                     .step_x_scale = static_cast<float>(s < t ? signal_ratio : 1),
-                     .step_epsilon_scale =
-                         static_cast<float>(s < t ? noise - signal * noise_over_signal(schedule, t) : 0),
-                     .weight = static_cast<float>(weight),
-                     .s = s});
+    table.push_back(
+        {.x_scale = static_cast<float>(f.x),
+         .epsilon_scale = static_cast<float>(f.epsilon),
+         .step_x_scale = static_cast<float>(s < t ? signal_ratio : 1),
+         .step_epsilon_scale = static_cast<float>(s < t ? noise - signal * noise_over_signal(schedule, t) : 0),
+         .weight = static_cast<float>(weight),
+         .s = s});
   }
   return table;
 }

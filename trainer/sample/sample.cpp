@@ -62,7 +62,8 @@ void require_weights(const SampleOptions& o, const CheckpointInfo& info) {
 void require_sampler(const SampleOptions& o, const CheckpointInfo& info) {
   const bool distilled = is_consistency_model(o.checkpoint.string(), info);
   if (distilled && o.sampler != Sampler::consistency)
-    user_error("{} is a consistency model: sample it with --sampler consistency --steps 1, 2 or 4", o.checkpoint.string());
+    user_error("{} is a consistency model: sample it with --sampler consistency --steps 1, 2 or 4",
+               o.checkpoint.string());
   if (!distilled && o.sampler == Sampler::consistency)
     user_error(
         "{} is no consistency model: sample it with --sampler ddpm or ddim, or distil one from it with gpumonth train and "

@@ -13,8 +13,8 @@ namespace gpumonth::trainer {
 constexpr int kFewestSamplingSteps = 2;  ///< the reference's respacing to one step has no posterior variance
 
 enum class Sampler {
-  ddpm,  ///< Ho et al., arXiv:2006.11239, with the learned variance of arXiv:2102.09672
-  ddim,  ///< Song et al., arXiv:2010.02502, eta 0: no noise but what it begins with
+  ddpm,        ///< Ho et al., arXiv:2006.11239, with the learned variance of arXiv:2102.09672
+  ddim,        ///< Song et al., arXiv:2010.02502, eta 0: no noise but what it begins with
   consistency  ///< of a consistency model, arXiv:2303.01469, algorithm 1: x_0 at once, noised again between the steps
 };
 const char* name(Sampler sampler);  ///< "ddpm", "ddim", "consistency"

@@ -169,8 +169,7 @@ void compare_model(const std::string& file, const CheckpointInfo& checkpoint, co
     const std::string_view key = rule.key;
     if (!key.starts_with("model.") || rule.difference != refused) continue;
     if (key == "model.input_size" || key == "model.frames") continue;
-    if (theirs.at(rule.key) != ours.at(rule.key))
-      refuse(file, rule, theirs.at(rule.key), whose, ours.at(rule.key));
+    if (theirs.at(rule.key) != ours.at(rule.key)) refuse(file, rule, theirs.at(rule.key), whose, ours.at(rule.key));
   }
 }
 

@@ -11,8 +11,9 @@ namespace {
 void require_teacher(const RunConfig& config, const CheckpointInfo& info) {
   const std::string& file = config.objective.teacher;
   if (!info.has_ema)
-    user_error("{} has no EMA weights (/ema), which are what teaches: give a checkpoint of gpumonth train as objective.teacher",
-               file);
+    user_error(
+        "{} has no EMA weights (/ema), which are what teaches: give a checkpoint of gpumonth train as objective.teacher",
+        file);
   if (is_consistency_model(file, info))
     user_error(
         "{} is a consistency model itself: give the checkpoint that it was distilled from, or another one of the diffusion "

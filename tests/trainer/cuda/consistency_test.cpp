@@ -24,7 +24,8 @@ void check_loss(tests::Tolerance tolerance) {
     const auto t = on_gpu(c.t);
     const auto table = on_gpu(c.table);
     const auto input = c.input(tokens.get(), x_t.get(), target.get(), t.get(), table.get());
-    const Output<T> gradient(static_cast<std::int64_t>(c.tokens.size())), again(static_cast<std::int64_t>(c.tokens.size()));
+    const Output<T> gradient(static_cast<std::int64_t>(c.tokens.size())),
+        again(static_cast<std::int64_t>(c.tokens.size()));
     const Output<double> loss(c.batch()), loss_alone(c.batch());
     consistency_loss(gpu(), input, kScale, gradient.get(), loss.get());
     check_close("loss", loss.values("loss"), expected_loss, {1e-6, 1e-6});
@@ -52,14 +53,16 @@ TEST_CASE("cuda teacher_step and consistency_target agree with the CPU to fp32 r
   const std::vector<std::int32_t> t{0, 7, 640, 999};
   for (const std::int64_t plane : {1L, 333L}) {
     const std::int64_t batch = 4, channels = 4, out_channels = 8;
-    const auto output = random_values(2 * batch * out_channels * plane, 1), x_t = random_values(batch * channels * plane, 2);
+    const auto output = random_values(2 * batch * out_channels * plane, 1),
+               x_t = random_values(batch * channels * plane, 2);
     std::vector<float> expected(x_t.size());
     std::vector<std::int32_t> expected_s(t.size());
     Cpu cpu{2};
     const auto input = [&](const float* of, bool guided) {
       return ReverseStepInput{of, nullptr, batch, channels, out_channels, plane, guided, 4.0f};
     };
-    teacher_step(cpu, input(output.data(), true), t.data(), table.data(), x_t.data(), expected.data(), expected_s.data());
+    teacher_step(cpu, input(output.data(), true), t.data(), table.data(), x_t.data(), expected.data(),
+                 expected_s.data());
     const auto output_on = on_gpu(output), x_t_on = on_gpu(x_t);
     const auto t_on = on_gpu(t);
     const auto table_on = on_gpu(table);

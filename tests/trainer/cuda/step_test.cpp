@@ -133,8 +133,8 @@ DitSetup setup_of(const Case& c) {
   tests::gpu();  // without a GPU the program ends here
   std::shared_ptr<const ConsistencySetup> consistency;
   if (c.distils)
-    consistency =
-        std::make_shared<ConsistencySetup>(ConsistencySetup{.teacher = weights(model::ParameterTable(c.model)), .guidance = 4});
+    consistency = std::make_shared<ConsistencySetup>(
+        ConsistencySetup{.teacher = weights(model::ParameterTable(c.model)), .guidance = 4});
   return {.model = c.model,
           .local_batch = kBatch,
           .global_batch = kBatch,

@@ -55,7 +55,8 @@ TEST_CASE("the teacher's step carries x_t of one x_0 and one noise to x_s of the
 TEST_CASE("the teacher's step guides the first three channels, the target none") {
   const auto table = consistency_coefficients(kSchedule, 20);
   const std::int64_t batch = 3, channels = 5, plane = 7, out_channels = 10;
-  const auto output = random_values(2 * batch * out_channels * plane, 1), x_t = random_values(batch * channels * plane, 2);
+  const auto output = random_values(2 * batch * out_channels * plane, 1),
+             x_t = random_values(batch * channels * plane, 2);
   const std::vector<std::int32_t> t{0, 7, 640};
   Cpu cpu{2};
   ReverseStepInput in{output.data(), nullptr, batch, channels, out_channels, plane, true, 2.5f};

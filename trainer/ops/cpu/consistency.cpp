@@ -31,8 +31,7 @@ void combine(Cpu& cpu, const ReverseStepInput& in, const float* from, float* to,
 struct ConsistencySample {
   ConsistencySample(const ConsistencyLossInput& input, std::int64_t b)
       : in(input), k(in.table[in.t[b]]), out_channels(in.shape.channels * (in.learn_sigma ? 2 : 1)),
-        tokens(in.tokens + b * in.shape.plane() * out_channels),
-        x_t(in.x_t + b * in.shape.channels * in.shape.plane()),
+        tokens(in.tokens + b * in.shape.plane() * out_channels), x_t(in.x_t + b * in.shape.channels * in.shape.plane()),
         target(in.target + b * in.shape.channels * in.shape.plane()) {}
 
   const ConsistencyLossInput& in;
@@ -100,8 +99,7 @@ void consistency_loss(Cpu& cpu, const ConsistencyLossInput& in, float loss_scale
       if (!gradient) continue;
       const double slope = 2.0 / values * static_cast<double>(loss_scale) * static_cast<double>(sample.k.weight) *
                            static_cast<double>(sample.k.epsilon_scale) * distance.slope;
-      consistency_gradient(sample, static_cast<float>(slope),
-                           gradient + b * in.shape.plane() * sample.out_channels);
+      consistency_gradient(sample, static_cast<float>(slope), gradient + b * in.shape.plane() * sample.out_channels);
     }
   });
 }

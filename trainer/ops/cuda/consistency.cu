@@ -71,9 +71,8 @@ __global__ void __launch_bounds__(kBlockThreads)
 }
 
 /// One warp per sample: its loss, and in place of its first partial sum the gradient per unit of difference.
-__global__ void __launch_bounds__(32)
-    distance_kernel(const __grid_constant__ ConsistencyLossInput in, unsigned blocks, double values, double loss_scale,
-                    double* partial, double* loss) {
+__global__ void __launch_bounds__(32) distance_kernel(const __grid_constant__ ConsistencyLossInput in, unsigned blocks,
+                                                      double values, double loss_scale, double* partial, double* loss) {
   double squares = 0;
   for (unsigned i = threadIdx.x; i < blocks; i += 32) squares += partial[blockIdx.x * blocks + i];
   squares = warp_sum(squares);
@@ -81,15 +80,14 @@ __global__ void __launch_bounds__(32)
   const ConsistencyCoefficients k = in.table[in.t[blockIdx.x]];
   const auto distance = consistency_distance(in.metric, squares / values);
   loss[blockIdx.x] = static_cast<double>(k.weight) * distance.value;
-  partial[blockIdx.x * blocks] = 2.0 / values * loss_scale * static_cast<double>(k.weight) *
-                                 static_cast<double>(k.epsilon_scale) * distance.slope;
+  partial[blockIdx.x * blocks] =
+      2.0 / values * loss_scale * static_cast<double>(k.weight) * static_cast<double>(k.epsilon_scale) * distance.slope;
 }
 
 /// One pixel a thread; `blocks` of them make a sample, whose factor is slopes[b x parts].
 template <class T>
-__global__ void __launch_bounds__(kBlockThreads)
-    gradient_kernel(const __grid_constant__ Difference d, unsigned blocks, unsigned parts, const double* slopes,
-                    T* gradient) {
+__global__ void __launch_bounds__(kBlockThreads) gradient_kernel(const __grid_constant__ Difference d, unsigned blocks,
+                                                                 unsigned parts, const double* slopes, T* gradient) {
   const std::int64_t b = blockIdx.x / blocks;
   const unsigned pixel = blockIdx.x % blocks * kBlockThreads + threadIdx.x;
   if (pixel >= d.plane) return;
@@ -120,10 +118,10 @@ void consistency_loss(Cuda& cuda, const ConsistencyLossInput& in, float loss_sca
   if (in.batch <= 0) return;
   const Difference d{in, in.shape.plane(), in.shape.channels * (in.learn_sigma ? 2 : 1)};
   const auto room = static_cast<std::int64_t>(cuda.context->workspace_bytes / sizeof(double)) / in.batch;
-  if (room < 1) throw CudaError("consistency_loss: the workspace holds no partial sum per sample: a smaller batch fits");
+  if (room < 1)
+    throw CudaError("consistency_loss: the workspace holds no partial sum per sample: a smaller batch fits");
   const unsigned blocks = blocks_for(d.plane, kBlockThreads);
-  const unsigned parts =
-      static_cast<unsigned>(std::min({std::int64_t{blocks}, std::int64_t{kMostParts}, room}));
+  const unsigned parts = static_cast<unsigned>(std::min({std::int64_t{blocks}, std::int64_t{kMostParts}, room}));
   const auto batch = static_cast<unsigned>(in.batch);
   auto* partial = static_cast<double*>(cuda.context->workspace);
   squares_kernel<<<batch * parts, kBlockThreads, 0, stream_of(cuda)>>>(d, parts, partial);
