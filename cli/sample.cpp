@@ -126,7 +126,7 @@ void add_sample(Command app) {
       "docs/sampling.md has the formulas, the files and what the log says.\n\n"
       "  gpumonth sample runs/tiny-1ranks/checkpoint-300.h5 -o runs/samples\n"
       "  mpirun --bind-to none -n 2 gpumonth sample checkpoint.h5 --count 64 --steps 50 --sampler ddim --guidance 1.5\n"
-      "  gpumonth sample runs/few/checkpoint-3000.h5 -o runs/few-samples --sampler consistency --steps 2");
+      "  gpumonth sample runs/student-1ranks/checkpoint-4000.h5 -o runs/few-samples --sampler consistency --steps 2");
   command.run([options] { run(*options); });
 }
 

@@ -5,8 +5,8 @@
 #   jobs/consistency.sh [options]
 #     --config FILE            run of teacher and student; default: configs/runs/few-steps.toml
 #     --teacher CKPT           a diffusion checkpoint of that model instead of training one
-#     --teacher-steps 6000     optimizer steps of the teacher
-#     --steps 3000             optimizer steps of the student
+#     --teacher-steps 8000     optimizer steps of the teacher
+#     --steps 4000             optimizer steps of the student
 #     --guidance 1.5           of the teacher, distilled in
 #     --count 500              samples of every kind
 #     --ranks 1                of every run
@@ -22,7 +22,7 @@ source jobs/mpi_env.sh
 source jobs/training.sh
 source jobs/sweeping.sh
 
-config=configs/runs/few-steps.toml teacher='' teacher_steps=6000 steps=3000 guidance=1.5 count=500 ranks=1
+config=configs/runs/few-steps.toml teacher='' teacher_steps=8000 steps=4000 guidance=1.5 count=500 ranks=1
 out=runs/consistency gpumonth='' launch=${launch:-auto}
 while (($#)); do
   case $1 in
@@ -74,7 +74,7 @@ if [[ -z $teacher ]]; then
   teacher=$(newest_checkpoint "$out/teacher")
 fi
 train student "$steps" --set objective.kind=consistency --set "objective.teacher=$teacher" \
-  --set "objective.guidance=$guidance" --set optimizer.learning_rate=2e-4
+  --set "objective.guidance=$guidance" --set optimizer.learning_rate=5e-4
 student=$(newest_checkpoint "$out/student")
 
 kinds=()
