@@ -65,7 +65,7 @@ draw() {
   mkdir -p "$out/$name"
   set_launcher "$ranks"
   "${launcher[@]}" "$gpumonth" sample "$checkpoint" -o "$out/$name" --count "$count" --batch 50 "$@" \
-    >"$out/$name/output" 2>&1 </dev/null || fail "sampling $name failed; all it said: $PWD/$out/$name/output"
+    >"$out/$name/output" 2>&1 </dev/null || fail "sampling $name failed; all it said: $out/$name/output"
   : >"$out/$name/finished"
 }
 
