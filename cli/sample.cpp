@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/standard_output.h"
 #include "cli/checkpoint_model.h"
@@ -15,11 +16,14 @@
 namespace gpumonth::cli {
 namespace {
 
+constexpr int kConsistencySteps = 4;
+
 struct Options {
   trainer::SampleOptions sample;
   comm::CommOptions comm{.watchdog_s = 0};
   CheckpointModel model;
   std::string sampler = "ddpm";
+  std::optional<Option> steps, guidance;  // as they were declared
   bool no_sheet = false, no_gemm_peak = false;
 };
 
@@ -34,6 +38,10 @@ void print_result(const trainer::SampleResult& result, std::int64_t count) {
 void run(Options options) {
   trainer::SampleOptions& o = options.sample;
   o.sampler = trainer::sampler_named(options.sampler);
+  if (o.sampler == trainer::Sampler::consistency) {
+    if (!options.steps->given()) o.steps = kConsistencySteps;
+    if (!options.guidance->given()) o.guidance = 1;
+  }
   o.sheet = !options.no_sheet;
   o.measure_gemm_peak = !options.no_gemm_peak;
   const model::ModelConfig model = options.model.load(o.checkpoint);
@@ -60,17 +68,22 @@ void add_what(Command command, Options& options) {
 
 void add_how(Command command, Options& options) {
   trainer::SampleOptions& o = options.sample;
-  command.add_option("--sampler", options.sampler, "ddim: eta 0")
+  command.add_option("--sampler", options.sampler, "ddim: eta 0; consistency: of a consistency model, and only of one")
       .type_name("NAME")
-      .is_member({"ddpm", "ddim"})
+      .is_member({"ddpm", "ddim", "consistency"})
       .show_default();
-  command.add_option("--steps", o.steps, "denoising steps, of the schedule's 1000").type_name("S").show_default();
-  command
-      .add_option("--guidance", o.guidance,
-                  "classifier-free guidance as the reference's cfg_scale, on the first 3 channels; 1: none")
-      .type_name("G")
-      .range(0.0, 1e4)
-      .show_default();
+  options.steps = command.add_option("--steps", o.steps, "denoising steps, of the schedule's 1000; consistency: 4")
+                      .type_name("S")
+                      .show_default();
+  options.guidance =
+      command
+          .add_option(
+              "--guidance", o.guidance,
+              "classifier-free guidance as the reference's cfg_scale, on the first 3 channels; 1: none, as always with "
+              "consistency")
+          .type_name("G")
+          .range(0.0, 1e4)
+          .show_default();
   command.add_option("--batch", o.batch, "samples that go through the network together")
       .type_name("B")
       .range(1, 1 << 20)
@@ -115,7 +128,8 @@ void add_sample(Command app) {
       "Under mpirun or srun batches are shared out over ranks, and the samples are the same on any number of them.\n"
       "docs/sampling.md has the formulas, the files and what the log says.\n\n"
       "  gpumonth sample runs/tiny-1ranks/checkpoint-300.h5 -o runs/samples\n"
-      "  mpirun --bind-to none -n 2 gpumonth sample checkpoint.h5 --count 64 --steps 50 --sampler ddim --guidance 1.5");
+      "  mpirun --bind-to none -n 2 gpumonth sample checkpoint.h5 --count 64 --steps 50 --sampler ddim --guidance 1.5\n"
+      "  gpumonth sample runs/student-1ranks/checkpoint-4000.h5 -o runs/few-samples --sampler consistency --steps 2");
   command.run([options] { run(*options); });
 }
 

@@ -43,8 +43,8 @@ std::string resume_command(const Options& options, const std::string& checkpoint
 
 void print_result(const Options& options, const trainer::TrainResult& result) {
   const runlog::Run log = runlog::read(result.run_log);
-  for (const std::string& line : {runlog::to_text(runlog::summarize(log)), runlog::gpu_text(log),
-                                  scaling::to_text(scaling::noise_scale(log))})
+  for (const std::string& line :
+       {runlog::to_text(runlog::summarize(log)), runlog::gpu_text(log), scaling::to_text(scaling::noise_scale(log))})
     if (!line.empty()) print("{}\n", line);
   if (result.stopped_by_signal) {
     print("stopped by {} after step {}; go on with: {}\n", trainer::signal_name(result.stopped_by_signal),

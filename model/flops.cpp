@@ -47,8 +47,9 @@ std::int64_t attention_forward_macs(const ModelConfig& model) {
   return model.depth * block_forward_macs(model, model.tokens()).attention;
 }
 
-StepWork step_work(const ModelConfig& model, std::int64_t samples, Recompute recompute) {
-  StepWork work{samples * model.tokens(), static_cast<double>(train_flops(model)) * static_cast<double>(samples), 0};
+StepWork step_work(const ModelConfig& model, std::int64_t samples, Recompute recompute, int more_forwards) {
+  const std::int64_t flops = train_flops(model) + more_forwards * forward_flops(model);
+  StepWork work{samples * model.tokens(), static_cast<double>(flops) * static_cast<double>(samples), 0};
   work.hardware_flops =
       work.model_flops + static_cast<double>(recompute_flops(model, recompute)) * static_cast<double>(samples);
   return work;

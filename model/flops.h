@@ -59,6 +59,10 @@ struct StepWork {
   std::int64_t tokens = 0;
   double model_flops = 0, hardware_flops = 0;  ///< without and with what `recompute` computes again
 };
-StepWork step_work(const ModelConfig& model, std::int64_t samples, Recompute recompute);
+/// `more_forwards`: passes beside the trained network's own forward and backward, as of a teacher.
+StepWork step_work(const ModelConfig& model, std::int64_t samples, Recompute recompute, int more_forwards = 0);
+
+/// more_forwards of consistency distillation: the target network's, and the teacher's, two where it is guided.
+inline int distillation_forwards(double guidance) { return guidance != 1 ? 3 : 2; }
 
 }  // namespace gpumonth::model

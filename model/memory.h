@@ -29,9 +29,9 @@ enum class Use { training, backward, forward };
 struct MemoryLayout {
   bool packed = true;             ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
   std::int64_t weight_ranks = 1;  ///< ranks that hold master weights and packed weights in common (CPU ranks of a host)
-  std::int64_t optimizer_ranks = 1;  ///< ranks that hold moments and EMA in common, or a shard each
+  std::int64_t optimizer_ranks = 1;       ///< ranks that hold moments and EMA in common, or a shard each
   Recompute recompute = Recompute::none;  ///< otherwise two sets of what is computed again take turns
-  std::int64_t accumulate = 1;       ///< micro-batches: activations of one of them, and the sum of their gradients
+  std::int64_t accumulate = 1;            ///< micro-batches: activations of one of them, and the sum of their gradients
   Use use = Use::training;
 };
 

@@ -43,6 +43,8 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   root.table("run").field("name", c.name);
   root.table("run").field("recompute", c.recompute,
                           {.one_of = {"none", "linear", "full"}, .same_as = {{"true", "full"}, {"false", "none"}}});
+  root.table("objective").field("kind", c.objective, {.one_of = {"diffusion", "consistency"}});
+  root.table("objective").field("guidance", c.guidance, {.min = 0, .max = 1e4});
   root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
   root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
   root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer"}});

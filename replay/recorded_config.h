@@ -6,17 +6,23 @@
 #include <string>
 
 #include "model/config.h"
+#include "model/flops.h"
 #include "runlog/record.h"
 
 namespace gpumonth::replay {
 
 struct RecordedConfig {
   model::ModelConfig model;
-  std::string name = "run";        ///< run.name
-  std::string recompute = "none";  ///< none | linear | full: model/recompute.h
-  double bucket_mib = 4;           ///< size of a gradient bucket before any cast
-  std::string wire = "fp32";       ///< fp32 | bf16: gradients between the ranks
-  std::string sharding = "none";   ///< none | optimizer
+  std::string name = "run";             ///< run.name
+  std::string recompute = "none";       ///< none | linear | full: model/recompute.h
+  std::string objective = "diffusion";  ///< diffusion | consistency
+  double guidance = 4;                  ///< consistency: of the teacher
+  double bucket_mib = 4;                ///< size of a gradient bucket before any cast
+  std::string wire = "fp32";            ///< fp32 | bf16: gradients between the ranks
+  std::string sharding = "none";        ///< none | optimizer
+
+  /// Passes of a step beside the trained network's own (model/flops.h).
+  int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }
 };
 
 /// Throws UserError: no [model] in config_toml, or one with another number of parameters than the log says.

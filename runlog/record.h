@@ -85,7 +85,7 @@ const char* name(Origin origin);  ///< "measured", "replayed", "simulated"
 
 /// Of a log of `gpumonth sample`: its steps are denoising steps, forward alone.
 struct SamplingInfo {
-  std::string sampler;           ///< "ddpm", "ddim"
+  std::string sampler;           ///< "ddpm", "ddim", "consistency"
   int steps = 1;                 ///< denoising steps of a sample
   double guidance = 1;           ///< 1: none; otherwise each sample goes through the network twice a step
   std::string checkpoint;        ///< path as it was given

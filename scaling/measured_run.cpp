@@ -12,19 +12,28 @@
 namespace gpumonth::scaling {
 namespace {
 
-/// The lines `key = value` of the table [model], without comments.
-std::map<std::string, std::string> model_keys(const std::string& config_toml) {
+/// The lines `key = value` of one table, without comments.
+std::map<std::string, std::string> keys_of(const std::string& config_toml, const std::string& table) {
   std::map<std::string, std::string> keys;
   std::istringstream lines(config_toml);
   bool inside = false;
   for (std::string line; std::getline(lines, line);) {
     const auto content = trimmed(std::string_view(line).substr(0, line.find('#')));
-    if (content.starts_with("[")) inside = content == "[model]";
+    if (content.starts_with("[")) inside = content == table;
     const auto equals = content.find('=');
     if (inside && equals != content.npos)
       keys[std::string(trimmed(content.substr(0, equals)))] = trimmed(content.substr(equals + 1));
   }
   return keys;
+}
+
+/// What a step computes: distillation has passes of a teacher in it, twice as many where that is guided.
+std::string objective_of(const std::string& config_toml) {
+  auto keys = keys_of(config_toml, "[objective]");
+  std::string kind = keys["kind"];
+  std::erase(kind, '"');
+  if (kind.empty() || kind == "diffusion") return "diffusion";
+  return fmt::format("{}, guidance {}", kind, keys["guidance"]);
 }
 
 /// Sums of whole numbers below 2^53 are exact, so that equal models have equal ratios; steps of different shapes may
@@ -60,7 +69,8 @@ RunFacts facts_of(std::span<const runlog::Run> logs) {
                  i.parameters,
                  0,
                  i.threads_per_rank,
-                 model_keys(i.config_toml)};
+                 keys_of(i.config_toml, "[model]"),
+                 objective_of(i.config_toml)};
   double tokens = 0, samples = 0;
   for (const auto& log : logs)
     for (const auto& step : log.steps) {
@@ -90,6 +100,7 @@ std::optional<Difference> model_difference(const RunFacts& a, const RunFacts& b)
 std::optional<Difference> difference(const RunFacts& a, const RunFacts& b) {
   if (auto found = model_difference(a, b)) return found;
   if (a.dtype != b.dtype) return Difference{"the compute type", a.dtype, b.dtype};
+  if (a.objective != b.objective) return Difference{"the objective", a.objective, b.objective};
   if (a.backend != b.backend) return Difference{"the backend", a.backend, b.backend};
   if (a.device_name != b.device_name) return Difference{"the device", a.device_name, b.device_name};
   if (a.threads_per_rank != b.threads_per_rank)

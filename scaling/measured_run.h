@@ -25,6 +25,7 @@ struct RunFacts {
   double tokens_per_sample = 0;  ///< 0: unknown, the log has no steps
   int threads_per_rank = 0;
   std::map<std::string, std::string> model_keys = {};  ///< of [model] in the logged configuration: the shape
+  std::string objective = "diffusion";                 ///< what its steps compute; "consistency, guidance 4"
 };
 
 /// Of the logs of one run.

@@ -56,7 +56,7 @@ runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s,
 }
 
 void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedStep& seen,
-              const model::ModelConfig& model, model::Recompute recompute) {
+              const replay::RecordedConfig& config) {
   const auto ranks = static_cast<std::size_t>(job.shape.ranks());
   const float* factors = &job.factors[s * ranks];
   const WorkStep& work = job.steps[s];
@@ -64,7 +64,8 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   runlog::StepRecord r = record_of(work, factors[0], norm_s, seen);
   r.step = static_cast<std::int64_t>(s) + 1;
   r.samples = run.info.global_batch;
-  const model::StepWork counted = model::step_work(model, r.samples, recompute);
+  const model::StepWork counted =
+      model::step_work(config.model, r.samples, model::recompute_named(config.recompute), config.more_forwards());
   r.tokens = counted.tokens;
   r.model_flops = counted.model_flops;
   r.hardware_flops = counted.hardware_flops;
@@ -95,8 +96,7 @@ SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::s
   SimulatedRun result;
   result.run.info = info_of(plan, job, cluster_words);
   for (std::size_t s = 0; s < job.steps.size(); ++s)
-    add_step(result.run, job, s, outcome.steps[s], plan.recording.config.model,
-             model::recompute_named(plan.recording.config.recompute));
+    add_step(result.run, job, s, outcome.steps[s], plan.recording.config);
   const runlog::Summary summary = runlog::summarize(result.run);
   result.hosts = job.shape.hosts;
   result.step_s = summary.mean.step_time_s;

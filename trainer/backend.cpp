@@ -4,6 +4,7 @@
 #include "machine/cuda_devices.h"
 #include "trainer/resolved_run.h"
 #include "trainer/run_config.h"
+#include "trainer/state/teacher.h"
 
 namespace gpumonth::trainer {
 
@@ -44,7 +45,8 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
                        .device = resolved.device,
                        .deterministic = config.run.deterministic,
                        .accumulate = config.batch.accumulate,
-                       .noise_scale = config.log.noise_scale};
+                       .noise_scale = config.log.noise_scale,
+                       .consistency = read_teacher(config, table)};
   return resolved.backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
 }
 

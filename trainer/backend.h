@@ -26,8 +26,9 @@ struct Backend {
 /// whose transport reaches host memory alone, CPU ranks over NCCL.
 Backend choose_backend(const std::string& asked, const comm::Transport& over);
 
-/// The DiT of `config` as a training step, weights initialised from the seed. Collective. UserError: it does not fit
-/// into the GPU's memory (bytes per part, and the batch per rank that would fit).
+/// The DiT of `config` as a training step, weights initialised from the seed, or a teacher's where it is distilled
+/// (state/teacher.h). Collective. UserError: it does not fit into the GPU's memory (bytes per part, and the batch per rank
+/// that would fit); of the teacher.
 std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
                                             comm::Transport& transport);
 

@@ -72,6 +72,25 @@ void declare(config::Table& root, RunConfig& c) {
       {.help = "mirror each sample left to right with probability 1/2; of a VAE's latents not exactly what flipped "
                "pictures give"});
 
+  config::Table& objective = root.table("objective");
+  objective.field("kind", c.objective.kind,
+                  {.one_of = {"diffusion", "consistency"},
+                   .also_called = {{"distillation", "consistency"}, {"lcm", "consistency"}, {"ddpm", "diffusion"}},
+                   .help = "what the network learns; consistency: a teacher's samples in few steps"});
+  objective.field(
+      "teacher", c.objective.teacher,
+      {.help = "consistency: checkpoint of the same model; its EMA weights teach, and training begins with them"});
+  objective.field(
+      "guidance", c.objective.guidance,
+      {.min = 0, .max = 1e4, .help = "consistency: of the teacher, distilled in; as sample --guidance; 1: none"});
+  objective.field(
+      "skip", c.objective.skip,
+      {.unit = "timesteps", .min = 1, .max = 999, .help = "consistency: that the teacher's step goes down"});
+  objective.field("metric", c.objective.metric,
+                  {.one_of = {"pseudo_huber", "l2"},
+                   .also_called = {{"huber", "pseudo_huber"}, {"mse", "l2"}, {"squared", "l2"}},
+                   .help = "consistency: how the distance from the target is measured"});
+
   config::Table& optimizer = root.table("optimizer");
   optimizer.field("learning_rate", c.optimizer.learning_rate,
                   {.min = 0, .max = 1e3, .help = "AdamW step size after warm-up"});
@@ -176,6 +195,18 @@ std::string resolved_directory(const RunConfig& c, int ranks) {
 
 namespace {
 
+void validate_objective(const RunConfig::Objective& o) {
+  if (o.distils() && o.teacher.empty())
+    user_error(
+        "objective.kind = \"consistency\" needs a trained network to learn from: set objective.teacher = a checkpoint of "
+        "gpumonth train");
+  if (!o.distils() && !o.teacher.empty())
+    user_error(
+        "objective.teacher = {} has no part in objective.kind = \"{}\": set objective.kind = \"consistency\", or leave the "
+        "teacher out",
+        o.teacher, o.kind);
+}
+
 /// Every rank has the same number of micro-batches of the same size.
 void validate_batch(const RunConfig::Batch& batch, int world_size) {
   const auto suggestion = [&](std::int64_t parts) { return (batch.global / parts + 1) * parts; };
@@ -205,6 +236,7 @@ void validate_schedule(const RunConfig& c) {
 
 void validate(const RunConfig& c, int world_size) {
   model::validate(c.model);
+  validate_objective(c.objective);
   resolved_directory(c, world_size);
   validate_batch(c.batch, world_size);
   validate_schedule(c);

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "model/config.h"
+#include "model/flops.h"
 
 namespace gpumonth::trainer {
 
@@ -34,6 +35,17 @@ struct RunConfig {
     std::string path = "";  ///< HDF5 latents; empty: procedural moving shapes
     bool flip = false;      ///< every second sample is mirrored, left to right
   } data;
+  struct Objective {
+    std::string kind = "diffusion";       ///< diffusion | consistency: distillation into few steps (dit/consistency.h)
+    std::string teacher = "";             ///< checkpoint whose EMA weights teach, and are what the student begins with
+    double guidance = 4;                  ///< of the teacher, as of `gpumonth sample`; 1: none
+    int skip = 20;                        ///< timesteps that the teacher's step goes down
+    std::string metric = "pseudo_huber";  ///< pseudo_huber | l2
+
+    bool distils() const { return kind == "consistency"; }
+    /// Passes of a step beside the trained network's own.
+    int more_forwards() const { return distils() ? model::distillation_forwards(guidance) : 0; }
+  } objective;
   struct Optimizer {
     double learning_rate = 1e-4, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;
     double clip_norm = 1.0;  ///< 0: no clipping
@@ -68,7 +80,7 @@ void declare(config::Table& root, RunConfig& run);
 /// run.directory with {name}, {ranks} and {time} (UTC, now) filled in. UserError: another {placeholder}.
 std::string resolved_directory(const RunConfig& config, int ranks);
 /// Reads, validates (model, ranges, placeholders, ranks and micro-batches divide the global batch, the schedule fits into the
-/// run, what is flipped keeps its labels). UserError otherwise.
+/// run, what is flipped keeps its labels, a teacher where one is needed and only there). UserError otherwise.
 RunConfig load_run(const std::filesystem::path& file, const std::vector<std::string>& overrides, int world_size);
 
 }  // namespace gpumonth::trainer

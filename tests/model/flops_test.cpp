@@ -53,6 +53,18 @@ TEST_CASE("exact numbers worked out by hand") {
   CHECK(train_flops(load("dit-s-8")) == 6 * forward_macs(load("dit-s-8")));
 }
 
+TEST_CASE("a step of distillation has two or three forward passes more, which are not computed again") {
+  const auto model = load("dit-s-8");
+  const StepWork plain = step_work(model, 4, Recompute::full),
+                 guided = step_work(model, 4, Recompute::full, distillation_forwards(4)),
+                 alone = step_work(model, 4, Recompute::full, distillation_forwards(1));
+  const auto forward = 4.0 * static_cast<double>(forward_flops(model));
+  CHECK(plain.model_flops == 3 * forward);
+  CHECK(guided.model_flops == 6 * forward);
+  CHECK(alone.model_flops == 5 * forward);
+  CHECK(guided.hardware_flops - guided.model_flops == plain.hardware_flops - plain.model_flops);
+}
+
 TEST_CASE("the formula is the sum of the enumerated matrix products, exactly") {
   for (const auto& model : many_models()) {
     INFO("tokens " << model.tokens() << ", width " << model.hidden_size);

@@ -89,6 +89,9 @@ TEST_CASE("keys of other versions do not matter, and those that are missing have
   CHECK_FALSE(c.recompute);
   CHECK(c.sharding == "none");
   CHECK(c.model.num_classes == 10);
+  CHECK(c.more_forwards() == 0);
+  run.info.config_toml += "[objective]\nkind = \"consistency\"\nguidance = 1\nteacher = \"t.h5\"\n";
+  CHECK(recorded_config(run).more_forwards() == 2);
 }
 
 TEST_CASE("a configuration says how gradients travel now, and nothing else of it changes") {

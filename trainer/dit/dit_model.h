@@ -30,6 +30,7 @@ class DitModel final : public Model {
     } else if (setup.keep != Keep::nothing) {
       gradients_ = ops::Buffer<Device, float>(device_, flat_size());
     }
+    setup_.consistency = nullptr;  // a teacher's weights are for those who make the model
     if constexpr (!std::is_same_v<T, float>) compute_weights_ = ops::Buffer<Device, T>(device_, compute_weights_size());
     const auto coefficients = ops::step_coefficients(ops::DiffusionSchedule());
     ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
@@ -61,7 +62,7 @@ class DitModel final : public Model {
 
   std::vector<float> prediction() override {
     const model::ModelConfig& m = setup_.model;
-    ops::Buffer<Device, float> image(device_, setup_.local_batch * m.latent_size() / m.in_channels * m.out_channels());
+    ops::Buffer<Device, float> image(device_, output_size());
     ops::unpatchify(device_, dit_.tokens(), ops::latent_shape(m), setup_.local_batch,
                     static_cast<std::int64_t>(m.out_channels()), image.get());
     return to_host(image);
@@ -85,18 +86,15 @@ class DitModel final : public Model {
     labels.resize(static_cast<std::size_t>(setup_.local_batch), setup_.model.num_classes);
     ops::copy_to_device(device_, labels_.get(), labels.data(), labels_.bytes());
     for (std::int64_t row = 0; row < setup_.local_batch; row += count) take_noise(0, noise, x_t_.get() + row * size);
-    if (output_.size() == 0)
-      output_ = ops::Buffer<Device, float>(
-          device_, setup_.local_batch * size / setup_.model.in_channels * setup_.model.out_channels());
+    if (output_.size() == 0) output_ = ops::Buffer<Device, float>(device_, output_size());
   }
 
   void denoise(const ops::ReverseStep& step, const std::vector<float>& noise) override {
     const std::vector<std::int32_t> t(static_cast<std::size_t>(setup_.local_batch), step.t);
     ops::copy_to_device(device_, t_.get(), t.data(), t_.bytes());
     if (step.adds_noise) take_noise(step.number, noise, noise_.get());
-    dit_.forward(x_t_.get(), t_.get(), labels_.get());
+    enqueue_output(x_t_.get(), t_.get(), labels_.get(), output_.get());
     const ops::LatentShape shape = ops::latent_shape(setup_.model);
-    ops::unpatchify(device_, dit_.tokens(), shape, setup_.local_batch, setup_.model.out_channels(), output_.get());
     ops::reverse_step(device_,
                       {.output = output_.get(),
                        .noise = noise_.get(),
@@ -141,23 +139,49 @@ class DitModel final : public Model {
     }
   }
 
-  /// Of one micro-batch, samples micro x b .. (micro + 1) x b - 1 of the batch.
+  /// x_t of one micro-batch, samples micro x b .. (micro + 1) x b - 1 of the batch.
+  void enqueue_noising(std::int64_t micro) {
+    ops::add_noise(device_, x_0(micro), noise(micro), t(micro), schedule_.get(), setup_.micro_batch(), latent_size(),
+                   x_t_.get());
+  }
+  /// The network on x_t, for a loss that reads tokens() and writes token_gradient() and losses_of_samples().
+  void enqueue_network(std::int64_t micro) { dit_.forward(x_t_.get(), t(micro), labels(micro)); }
+  /// The network on b other inputs, (b, C, [F,] H, W), (b), (b) -> (b, C_out, [F,] H, W). What the last pass left for
+  /// backward is gone.
+  void enqueue_output(const float* x, const std::int32_t* t, const std::int32_t* labels, float* output) {
+    dit_.forward(x, t, labels);
+    ops::unpatchify(device_, dit_.tokens(), ops::latent_shape(setup_.model), setup_.micro_batch(),
+                    setup_.model.out_channels(), output);
+  }
+  std::int64_t output_size() const {
+    return setup_.micro_batch() * latent_size() / setup_.model.in_channels * setup_.model.out_channels();
+  }
+  const float* x_t() const { return x_t_.get(); }
+  const float* x_0(std::int64_t micro) const { return x_0_.get() + first(micro) * latent_size(); }
+  const float* noise(std::int64_t micro) const { return noise_.get() + first(micro) * latent_size(); }
+  const std::int32_t* t(std::int64_t micro) const { return t_.get() + first(micro); }
+  const std::int32_t* labels(std::int64_t micro) const { return labels_.get() + first(micro); }
+  const float* tokens() const { return dit_.tokens(); }
+  T* token_gradient() { return dit_.token_gradient(); }
+  double* losses_of_samples(std::int64_t micro) const { return loss_.get() + first(micro); }
+
   void enqueue_forward(std::int64_t micro) {
-    const std::int64_t b = setup_.micro_batch(), first = micro * b;
-    const float *x_0 = x_0_.get() + first * latent_size(), *noise = noise_.get() + first * latent_size();
-    const std::int32_t* t = t_.get() + first;
-    ops::add_noise(device_, x_0, noise, t, schedule_.get(), b, latent_size(), x_t_.get());
-    dit_.forward(x_t_.get(), t, labels_.get() + first);
-    const ops::DiffusionLossInput input{
-        dit_.tokens(), x_0, noise, t, schedule_.get(), ops::latent_shape(setup_.model), b, setup_.model.learn_sigma};
+    enqueue_noising(micro);
+    enqueue_network(micro);
+    const ops::DiffusionLossInput input{dit_.tokens(),        x_0(micro),
+                                        noise(micro),         t(micro),
+                                        schedule_.get(),      ops::latent_shape(setup_.model),
+                                        setup_.micro_batch(), setup_.model.learn_sigma};
     ops::diffusion_loss(device_, input, 1.0f / static_cast<float>(setup_.global_batch), dit_.token_gradient(),
-                        loss_.get() + first, static_cast<double*>(nullptr), static_cast<double*>(nullptr));
+                        losses_of_samples(micro), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
   }
 
   /// Of the micro-batch that went forward last; `gradients` (flat_size()) are overwritten, not added to.
   void enqueue_backward(std::int64_t micro, float* gradients, const GradientReady& ready) {
-    dit_.backward(labels_.get() + micro * setup_.micro_batch(), gradients, ready);
+    dit_.backward(labels(micro), gradients, ready);
   }
+
+  std::int64_t first(std::int64_t micro) const { return micro * setup_.micro_batch(); }  ///< sample of the batch
 
   /// Of the last forward, of all micro-batches: this rank's sum. Waits for it.
   double fetch_losses() {

@@ -5,15 +5,25 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "comm/transport.h"
 #include "model/parameters.h"
 #include "model/recompute.h"
+#include "trainer/ops/consistency.h"
 
 namespace gpumonth::trainer {
 
 class Model;
 class TrainingStep;
+
+/// What a consistency model is distilled from, and how (consistency.h).
+struct ConsistencySetup {
+  std::vector<float> teacher;  ///< weights, flat (table.flat_size()); the student begins with them
+  double guidance = 1;         ///< of the teacher, as in ops/reverse_step.h; 1: none
+  int skip = 20;               ///< timesteps that the teacher's step goes down
+  ops::ConsistencyMetric metric = ops::ConsistencyMetric::pseudo_huber;
+};
 
 /// What forward leaves behind for backward: the less, the less memory.
 enum class Keep {
@@ -47,6 +57,7 @@ struct DitSetup {
   bool graphs = true;           ///< GPU: a training step is replayed as a CUDA graph; false for debuggers
   std::int64_t accumulate = 1;  ///< a training step's micro-batches; divides local_batch
   bool noise_scale = false;     ///< a training step tells the norms of its small gradients (StepResult)
+  std::shared_ptr<const ConsistencySetup> consistency = nullptr;  ///< of a training step; null: the diffusion loss
 
   /// Samples that go through the network together.
   std::int64_t micro_batch() const { return local_batch / accumulate; }
@@ -54,7 +65,7 @@ struct DitSetup {
 
 /// On CPU threads, parameters zero. Collective over setup.transport.
 std::unique_ptr<Model> make_cpu_dit_model(const DitSetup& setup, const model::ParameterTable& table);
-/// On CPU threads, weights initialised from the seed. Collective over setup.transport.
+/// On CPU threads, weights initialised from the seed, or a teacher's. Collective over setup.transport.
 std::unique_ptr<TrainingStep> make_cpu_dit_step(const DitSetup& setup, const model::ParameterTable& table);
 
 /// The same on a GPU. setup.gradients may be host memory or null where there is one rank: the gradients are then the

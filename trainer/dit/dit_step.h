@@ -3,7 +3,9 @@
 #pragma once
 
 #include "machine/nvtx.h"
+#include "trainer/dit/consistency.h"
 #include "trainer/dit/dit_model.h"
+#include "trainer/dit/init.h"
 #include "trainer/dit/small_norms.h"
 #include "trainer/ops/accumulate.h"
 #include "trainer/ops/grad_norm.h"
@@ -20,6 +22,7 @@ class DitStep : public TrainingStep, public ResumableState {
  public:
   DitStep(Device device, const DitSetup& setup, const model::ParameterTable& table)
       : model_(device, setup, table),
+        consistency_(setup.consistency ? std::make_unique<Consistency<Device, T>>(device, setup, table) : nullptr),
         optimizer_(model_.device(), model_.memory(), model_.master_weights(), table.flat_size()),
         partial_norms_(memory().template take<double>(ops::norm_blocks(model_.flat_size()))),
         adamw_(model_.device(), 1), clipping_(model_.device(), 1), micro_batches_(setup.accumulate),
@@ -95,7 +98,17 @@ class DitStep : public TrainingStep, public ResumableState {
   bool shared() const override { return memory().parts() > 1; }
 
  protected:
+  /// What training begins with, to host memory.
+  static void begin_parameters(ops::Cpu cpu, const DitSetup& setup, const model::ParameterTable& table,
+                               float* parameters) {
+    if (setup.consistency)
+      std::copy(setup.consistency->teacher.begin(), setup.consistency->teacher.end(), parameters);
+    else
+      initialize_parameters(cpu, table, setup.seed, parameters);
+  }
+
   DitModel<Device, T> model_;
+  std::unique_ptr<Consistency<Device, T>> consistency_;  // null: the model's own diffusion loss
   OptimizerState<Device> optimizer_;
 
  private:
@@ -134,7 +147,7 @@ class DitStep : public TrainingStep, public ResumableState {
 
   void enqueue_forward(std::int64_t micro) {
     const machine::NvtxRange range("forward");
-    model_.enqueue_forward(micro);
+    consistency_ ? consistency_->enqueue_forward(model_, micro) : model_.enqueue_forward(micro);
     timer_.mark(forwarded(micro));
   }
 

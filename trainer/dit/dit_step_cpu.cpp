@@ -1,5 +1,4 @@
 #include "trainer/dit/dit_step.h"
-#include "trainer/dit/init.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -10,7 +9,7 @@ class CpuDitStep final : public DitStep<ops::Cpu, T> {
   CpuDitStep(const DitSetup& setup, const model::ParameterTable& table)
       : DitStep<ops::Cpu, T>({setup.threads}, setup, table) {
     if (this->owned()) {
-      initialize_parameters(this->model_.device(), table, setup.seed, this->model_.master_weights());
+      this->begin_parameters(this->model_.device(), setup, table, this->model_.master_weights());
       this->optimizer_.begin_ema();
     }
     this->changed();

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "model/memory.h"
 #include "trainer/dit/dit_step.h"
-#include "trainer/dit/init.h"
 #include "trainer/ops/cuda/context.h"
 
 namespace gpumonth::trainer {
@@ -36,8 +35,7 @@ class CudaDitStep final : public DitStep<ops::Cuda, T> {
  public:
   CudaDitStep(const ops::Cuda& device, const DitSetup& setup, const model::ParameterTable& table)
       : DitStep<ops::Cuda, T>(device, setup, table) {
-    ops::Cpu cpu{setup.threads};
-    initialize_parameters(cpu, table, setup.seed, this->model_.parameters());
+    this->begin_parameters({setup.threads}, setup, table, this->model_.parameters());
     this->model_.parameters_changed();
     this->optimizer_.begin_ema();
   }
@@ -53,6 +51,9 @@ std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::in
       m, all, dtype,
       {.packed = false, .recompute = recompute_of(setup.keep), .accumulate = setup.accumulate, .use = use});
   parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", (2 * all + batch) * m.latent_size() * 4});
+  if (!setup.consistency) return parts;
+  const auto teacher = model::memory_parts(m, batch, dtype, {.packed = false, .use = Use::forward});
+  parts.insert(parts.end(), teacher.begin(), teacher.end());
   return parts;
 }
 

@@ -21,6 +21,14 @@ void require_ema(const EvaluateOptions& o, const TrainedRun& run) {
                run.checkpoint.string());
 }
 
+/// A consistency model's epsilon is right only where its own loss asks for it.
+void require_diffusion(const TrainedRun& run) {
+  if (run.config.objective.distils())
+    user_error(
+        "{} is a consistency model, which the diffusion loss does not measure: evaluate its samples with --samples",
+        run.checkpoint.string());
+}
+
 /// Losses are compared pair by pair: the same held-out samples, and the same kind of loss.
 void require_comparable(const TrainedRun& first, const TrainedRun& run) {
   const model::ModelConfig &a = first.config.model, &b = run.config.model;
@@ -151,6 +159,7 @@ Evaluation evaluate(const EvaluateOptions& o, comm::Transport& transport) {
   std::vector<TrainedRun> runs;
   for (const std::string& file : o.checkpoints) {
     runs.push_back(read_trained_run(file));
+    require_diffusion(runs.back());
     require_ema(o, runs.back());
     require_comparable(runs.front(), runs.back());
   }

@@ -19,8 +19,10 @@ std::string model_name_in(const std::string& config_toml) {
 }  // namespace
 
 double TrainedRun::model_flops() const {
-  return static_cast<double>(info.step) *
-         model::step_work(config.model, config.batch.global, model::recompute_named(config.run.recompute)).model_flops;
+  return static_cast<double>(info.step) * model::step_work(config.model, config.batch.global,
+                                                           model::recompute_named(config.run.recompute),
+                                                           config.objective.more_forwards())
+                                              .model_flops;
 }
 
 TrainedRun read_trained_run(const std::filesystem::path& checkpoint) {

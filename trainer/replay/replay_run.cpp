@@ -27,6 +27,8 @@ RunConfig replay_config(const ReplayOptions& options, const replay::Recording& r
   c.run.dtype = recording.info.dtype;
   c.run.threads = 1;
   c.run.recompute = recording.config.recompute;
+  c.objective.kind = recording.config.objective;
+  c.objective.guidance = recording.config.guidance;
   c.batch.global = step.batch_per_rank() * transport.ranks().size();
   c.comm.transport = transport.name();
   c.comm.bucket_mib = changed.bucket_mib * step.byte_scale();

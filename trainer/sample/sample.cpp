@@ -44,6 +44,21 @@ void require_weights(const SampleOptions& o, const CheckpointInfo& info) {
     user_error("{} has no EMA weights (/ema): sample its plain weights with --weights model", o.checkpoint.string());
 }
 
+/// A network that says noise and one that says samples have the same tensors.
+void require_sampler(const SampleOptions& o, const CheckpointInfo& info) {
+  const bool distilled = is_consistency_model(o.checkpoint.string(), info);
+  if (distilled && o.sampler != Sampler::consistency)
+    user_error("{} is a consistency model: sample it with --sampler consistency --steps 1, 2 or 4",
+               o.checkpoint.string());
+  if (!distilled && o.sampler == Sampler::consistency)
+    user_error(
+        "{} is no consistency model: sample it with --sampler ddpm or ddim, or distil one from it with gpumonth train and "
+        "objective.kind = \"consistency\"",
+        o.checkpoint.string());
+  if (distilled && o.guidance != 1)
+    user_error("{} has its teacher's guidance distilled in: leave --guidance out", o.checkpoint.string());
+}
+
 void require_null_label(const SampleOptions& o, const model::ModelConfig& model) {
   if (o.guidance != 1 && model.label_rows() == model.num_classes)
     user_error(
@@ -206,9 +221,10 @@ SampleResult sample(const model::ModelConfig& model, const SampleOptions& o, com
   comm::Communicator& ranks = transport.ranks();
   const bool first = ranks.rank() == 0;
   if (o.sheet) require_png();
-  const SamplingPlan plan = plan_of(o, model);
   CheckpointInfo checkpoint = read_checkpoint_info(o.checkpoint);
+  const SamplingPlan plan = plan_of(o, model);
   require_weights(o, checkpoint);
+  require_sampler(o, checkpoint);
   require_same_kind(o, checkpoint, model);
   const RunConfig config = config_of(o, model, transport);
   const ResolvedRun resolved = resolve(config, transport);

@@ -34,7 +34,8 @@ struct SampleResult {
 };
 
 /// Collective. Writes samples.h5, samples.png and run.h5 into the folder. UserError: outputs that exist, a bad or
-/// mismatched checkpoint, one without the weights asked for, a model of images for a checkpoint of video or the reverse,
+/// mismatched checkpoint, one without the weights asked for, a consistency model and a sampler that is not for it or the
+/// reverse, a model of images for a checkpoint of video or the reverse,
 /// options out of range, guidance without a null label, a sheet without libpng, samples that are not finite.
 SampleResult sample(const model::ModelConfig& model, const SampleOptions& options, comm::Transport& transport);
 

@@ -15,7 +15,7 @@ struct SamplesFile {
   std::span<const float> samples;        ///< (N, C, [F,] H, W)
   std::span<const std::int32_t> labels;  ///< (N); num_classes is the null label
   std::uint64_t seed = 0;
-  std::string sampler;  ///< "ddpm", "ddim"
+  std::string sampler;  ///< "ddpm", "ddim", "consistency"
   int steps = 0;
   double guidance = 1;
   std::string checkpoint;        ///< path as it was given

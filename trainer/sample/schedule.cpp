@@ -1,8 +1,10 @@
 #include "trainer/sample/schedule.h"
 
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
+#include "trainer/ops/consistency.h"
 
 namespace gpumonth::trainer {
 namespace {
@@ -42,14 +44,50 @@ void set_ddim(const ops::DiffusionSchedule& s, std::size_t i, ops::ReverseStep& 
   step.epsilon_scale = static_cast<float>(std::sqrt(1 - before) - std::sqrt(before) * s.sqrt_recipm1_alphas_cumprod[i]);
 }
 
+/// f(x_t, t), and where there is a timestep after it, that with the noise of it.
+void set_consistency(const ops::DiffusionSchedule& s, int t, std::optional<int> next, ops::ReverseStep& step) {
+  const ops::ConsistencyScale f = ops::consistency_scale(s, t);
+  const double signal = next ? s.sqrt_alphas_cumprod[static_cast<std::size_t>(*next)] : 1;
+  step.x_scale = static_cast<float>(signal * f.x);
+  step.epsilon_scale = static_cast<float>(signal * f.epsilon);
+  step.adds_noise = next.has_value();
+  if (next)
+    step.min_log_variance =
+        static_cast<float>(2 * std::log(s.sqrt_one_minus_alphas_cumprod[static_cast<std::size_t>(*next)]));
+}
+
+std::vector<ops::ReverseStep> consistency_steps(int count) {
+  const std::vector<int> timesteps = consistency_timesteps(count);
+  const ops::DiffusionSchedule schedule;
+  std::vector<ops::ReverseStep> steps;
+  for (std::size_t i = 0; i < timesteps.size(); ++i) {
+    ops::ReverseStep step{.t = timesteps[i], .number = static_cast<std::uint32_t>(i) + 1};
+    const auto next = i + 1 < timesteps.size() ? std::optional(timesteps[i + 1]) : std::nullopt;
+    set_consistency(schedule, timesteps[i], next, step);
+    steps.push_back(step);
+  }
+  return steps;
+}
+
+constexpr const char* kSamplers[] = {"ddpm", "ddim", "consistency"};
+
 }  // namespace
 
-const char* name(Sampler sampler) { return sampler == Sampler::ddpm ? "ddpm" : "ddim"; }
+const char* name(Sampler sampler) { return kSamplers[static_cast<int>(sampler)]; }
 
 Sampler sampler_named(const std::string& text) {
-  for (const Sampler sampler : {Sampler::ddpm, Sampler::ddim})
+  for (const Sampler sampler : {Sampler::ddpm, Sampler::ddim, Sampler::consistency})
     if (text == name(sampler)) return sampler;
-  user_error("'{}' is no sampler: ddpm or ddim", text);
+  user_error("'{}' is no sampler: ddpm, ddim or consistency", text);
+}
+
+std::vector<int> consistency_timesteps(int count) {
+  if (count < 1 || count > ops::kDiffusionSteps)
+    user_error("{} sampling steps: the schedule has {}, ask for 1 to {}", count, ops::kDiffusionSteps,
+               ops::kDiffusionSteps);
+  std::vector<int> timesteps;
+  for (int i = 0; i < count; ++i) timesteps.push_back(ops::kDiffusionSteps - 1 - ops::kDiffusionSteps * i / count);
+  return timesteps;
 }
 
 std::vector<int> space_timesteps(int count) {
@@ -64,6 +102,7 @@ std::vector<int> space_timesteps(int count) {
 }
 
 std::vector<ops::ReverseStep> reverse_steps(Sampler sampler, int count, bool learn_sigma) {
+  if (sampler == Sampler::consistency) return consistency_steps(count);
   const std::vector<int> timesteps = space_timesteps(count);
   const ops::DiffusionSchedule schedule = spaced_schedule(timesteps);
   std::vector<ops::ReverseStep> steps;

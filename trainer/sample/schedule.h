@@ -13,10 +13,11 @@ namespace gpumonth::trainer {
 constexpr int kFewestSamplingSteps = 2;  ///< the reference's respacing to one step has no posterior variance
 
 enum class Sampler {
-  ddpm,  ///< Ho et al., arXiv:2006.11239, with the learned variance of arXiv:2102.09672
-  ddim   ///< Song et al., arXiv:2010.02502, eta 0: no noise but what it begins with
+  ddpm,        ///< Ho et al., arXiv:2006.11239, with the learned variance of arXiv:2102.09672
+  ddim,        ///< Song et al., arXiv:2010.02502, eta 0: no noise but what it begins with
+  consistency  ///< of a consistency model, arXiv:2303.01469, algorithm 1: x_0 at once, noised again between the steps
 };
-const char* name(Sampler sampler);  ///< "ddpm", "ddim"
+const char* name(Sampler sampler);  ///< "ddpm", "ddim", "consistency"
 /// UserError where it is none.
 Sampler sampler_named(const std::string& name);
 
@@ -24,7 +25,11 @@ Sampler sampler_named(const std::string& name);
 /// UserError where count is not from kFewestSamplingSteps to ops::kDiffusionSteps.
 std::vector<int> space_timesteps(int count);
 
-/// The steps of the process in the order of sampling, from the noisiest on. learn_sigma: the variance is the network's
+/// `count` of 0 .. 999, descending from 999 in equal strides of 1000 / count, rounded up: 999, 749, 499, 249. UserError
+/// where count is not from 1 to ops::kDiffusionSteps.
+std::vector<int> consistency_timesteps(int count);
+
+/// The steps of the process in the order of sampling, from the noisiest on. learn_sigma, of ddpm: the variance is the network's
 /// in the range that the schedule gives; otherwise the largest of that range, as the reference's (FIXED_LARGE).
 std::vector<ops::ReverseStep> reverse_steps(Sampler sampler, int count, bool learn_sigma);
 

@@ -17,6 +17,7 @@ constexpr const char* kSamplesGoOn = "so that the samples go on";
 constexpr const char* kMoments = "as the moments in it are averages with that decay";
 constexpr const char* kUpdate = "the update is another one";
 constexpr const char* kFall = "the learning rate falls otherwise";
+constexpr const char* kTarget = "the target is another one from here on";
 constexpr const char* kRounding = "results differ by rounding";
 
 constexpr KeyRule kRules[] = {
@@ -48,6 +49,11 @@ constexpr KeyRule kRules[] = {
     {"batch.accumulate", said, kRounding},
     {"data.path", free, ""},  // by the dataset's identity, below
     {"data.flip", said, "from here on samples are mirrored otherwise"},
+    {"objective.kind", refused, "so that it goes on learning the same"},
+    {"objective.teacher", said, "unless it is the same file, the target is another one from here on"},
+    {"objective.guidance", said, kTarget},
+    {"objective.skip", said, kTarget},
+    {"objective.metric", said, "the loss is another one"},
     {"optimizer.learning_rate", said, kUpdate},
     {"optimizer.beta1", refused, kMoments},
     {"optimizer.beta2", refused, kMoments},
@@ -171,7 +177,12 @@ std::vector<std::string> compare_with_checkpoint(const std::string& file, const 
   return notes;
 }
 
-void compare_model(const std::string& file, const CheckpointInfo& checkpoint, const model::ModelConfig& model) {
+bool is_consistency_model(const std::string& file, const CheckpointInfo& checkpoint) {
+  return values_of(file, checkpoint.config_toml, RunConfig()).second.objective.distils();
+}
+
+void compare_model(const std::string& file, const CheckpointInfo& checkpoint, const model::ModelConfig& model,
+                   const char* whose) {
   RunConfig run;
   run.model = model;
   const Values ours = values_of(run), theirs = values_of(file, checkpoint.config_toml, run).first;
@@ -179,8 +190,7 @@ void compare_model(const std::string& file, const CheckpointInfo& checkpoint, co
     const std::string_view key = rule.key;
     if (!key.starts_with("model.") || rule.difference != refused) continue;
     if (key == "model.input_size" || key == "model.frames") continue;
-    if (theirs.at(rule.key) != ours.at(rule.key))
-      refuse(file, rule, theirs.at(rule.key), "--model has", ours.at(rule.key));
+    if (theirs.at(rule.key) != ours.at(rule.key)) refuse(file, rule, theirs.at(rule.key), whose, ours.at(rule.key));
   }
 }
 

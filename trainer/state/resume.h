@@ -36,7 +36,11 @@ std::vector<std::string> compare_with_checkpoint(const std::string& file, const 
                                                  const ResumingRun& run);
 
 /// The same for a model that is given beside a checkpoint, whose resolution may be another. UserError where its weights
-/// would be taken for those of another network.
-void compare_model(const std::string& file, const CheckpointInfo& checkpoint, const model::ModelConfig& model);
+/// would be taken for those of another network; `whose` is who has the model.
+void compare_model(const std::string& file, const CheckpointInfo& checkpoint, const model::ModelConfig& model,
+                   const char* whose = "--model has");
+
+/// Whether it maps noise to samples in few steps (objective.kind = "consistency"); a file that does not say does not.
+bool is_consistency_model(const std::string& file, const CheckpointInfo& checkpoint);
 
 }  // namespace gpumonth::trainer

@@ -61,6 +61,7 @@ struct Case {
   std::string name, dtype;
   model::ModelConfig model;
   std::int64_t accumulate = 1;  // micro-batches
+  bool distils = false;         ///< consistency distillation, the student's weights its teacher's
 };
 
 std::vector<Case> cases() {
@@ -87,6 +88,15 @@ std::vector<float> weights(const model::ParameterTable& table) {
     std::copy(values.begin(), values.end(), flat.begin() + p.offset);
   }
   return flat;
+}
+
+/// Of a training: those, and distillation in fp32. In bf16 its loss is the difference of two nearly equal outputs.
+std::vector<Case> training_cases() {
+  std::vector<Case> all = step_cases();
+  all.push_back({"image, fp32, distilled", "fp32", image_model(), 1, true});
+  all.push_back({"video, fp32, distilled", "fp32", video_model(), 1, true});
+  all.push_back({"image, fp32, distilled, micro-batches", "fp32", image_model(), kBatch, true});
+  return all;
 }
 
 /// t = 0 is the decoder's own loss, 999 the noisiest; the last label is the null class.
@@ -131,6 +141,10 @@ void set_weights(TrainingStep& step, const model::ParameterTable& table) {
 
 DitSetup setup_of(const Case& c) {
   tests::gpu();  // without a GPU the program ends here
+  std::shared_ptr<const ConsistencySetup> consistency;
+  if (c.distils)
+    consistency = std::make_shared<ConsistencySetup>(
+        ConsistencySetup{.teacher = weights(model::ParameterTable(c.model)), .guidance = 4});
   return {.model = c.model,
           .local_batch = kBatch,
           .global_batch = kBatch,
@@ -139,7 +153,8 @@ DitSetup setup_of(const Case& c) {
           .threads = 2,
           .deterministic = true,
           .accumulate = c.accumulate,
-          .noise_scale = c.accumulate > 1};
+          .noise_scale = c.accumulate > 1,
+          .consistency = consistency};
 }
 
 /// The same training twice.
@@ -310,7 +325,7 @@ Trained train(TrainingStep& step, const model::ModelConfig& m) {
 }
 
 TEST_CASE("ten steps of AdamW on the GPU follow the CPU's") {
-  for (const Case& c : step_cases()) {
+  for (const Case& c : training_cases()) {
     INFO(c.name);
     const Steps pair(c);
     set_weights(*pair.cpu, pair.table);
@@ -350,7 +365,7 @@ std::vector<float> gradients_of(TrainingStep& step, const model::ParameterTable&
 }
 
 TEST_CASE("a replayed step is the enqueued one, bit for bit") {
-  for (const Case& c : step_cases()) {
+  for (const Case& c : training_cases()) {
     INFO(c.name);
     const model::ParameterTable table(c.model);
     const auto eager = gpu_step(c, table, false), replayed = gpu_step(c, table, true);

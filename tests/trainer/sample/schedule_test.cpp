@@ -43,6 +43,41 @@ TEST_CASE("more steps than the schedule, or one, are refused") {
     CHECK_THROWS_WITH(space_timesteps(count), contains("the schedule has 1000") && contains("2 to 1000"));
   CHECK_THROWS_AS(reverse_steps(Sampler::ddim, 1001, true), UserError);
   CHECK_THROWS_WITH(sampler_named("euler"), contains("'euler' is no sampler"));
+  for (const int count : {-1, 0, 1001})
+    CHECK_THROWS_WITH(consistency_timesteps(count), contains("the schedule has 1000") && contains("1 to 1000"));
+}
+
+TEST_CASE("a consistency model begins at the noisiest timestep and goes down in equal strides") {
+  CHECK(consistency_timesteps(1) == std::vector<int>{999});
+  CHECK(consistency_timesteps(2) == std::vector<int>{999, 499});
+  CHECK(consistency_timesteps(3) == std::vector<int>{999, 666, 333});
+  CHECK(consistency_timesteps(4) == std::vector<int>{999, 749, 499, 249});
+  CHECK(consistency_timesteps(1000).back() == 0);
+}
+
+TEST_CASE("a consistency step says x_0, and noises it to the next timestep") {
+  const auto bars = alpha_bars();
+  const double x_0 = 0.6, epsilon = -0.8;
+  for (const int count : {1, 2, 4}) {
+    CAPTURE(count);
+    const auto timesteps = consistency_timesteps(count);
+    const auto steps = reverse_steps(Sampler::consistency, count, true);
+    REQUIRE(steps.size() == timesteps.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      CAPTURE(i);
+      const bool last = i + 1 == steps.size();
+      const double bar = bars[static_cast<std::size_t>(timesteps[i])];
+      const double next = last ? 1 : bars[static_cast<std::size_t>(timesteps[i + 1])];
+      CHECK(steps[i].t == timesteps[i]);
+      CHECK(steps[i].number == i + 1);
+      CHECK(steps[i].adds_noise == !last);
+      const double x_t = std::sqrt(bar) * x_0 + std::sqrt(1 - bar) * epsilon;
+      const double x = double{steps[i].x_scale} * x_t + double{steps[i].epsilon_scale} * epsilon;
+      CHECK(x == Approx(std::sqrt(next) * x_0).margin(1e-4));
+      if (!last) CHECK(std::exp(double{steps[i].min_log_variance}) == Approx(1 - next).epsilon(1e-6));
+      CHECK(steps[i].log_variance_range == 0);
+    }
+  }
 }
 
 TEST_CASE(

@@ -4,6 +4,7 @@
 #include "trainer/ops/cuda/vectorized.h"
 #include "trainer/ops/diffusion_loss.h"
 #include "trainer/ops/math.h"
+#include "trainer/ops/token_order.h"
 
 namespace gpumonth::ops {
 namespace {
@@ -17,18 +18,6 @@ struct Sums {
 struct Scales {
   float mse, vb;  ///< of the gradients: loss_scale / values, and that / ln 2
 };
-
-/// The value that belongs at (pixel of a sample in token order) of a channel's plane. 32 bits: the sample is smaller.
-__device__ unsigned plane_offset(const LatentShape& s, unsigned pixel) {
-  const auto patch = static_cast<unsigned>(s.patch), temporal_patch = static_cast<unsigned>(s.temporal_patch);
-  const auto width = static_cast<unsigned>(s.width), height = static_cast<unsigned>(s.height);
-  const unsigned line = pixel / patch, patch_frame = line / patch, token = patch_frame / temporal_patch;
-  const unsigned row = token / (width / patch);
-  const unsigned x = token % (width / patch) * patch + pixel % patch;
-  const unsigned y = row % (height / patch) * patch + line % patch;
-  const unsigned frame = row / (height / patch) * temporal_patch + patch_frame % temporal_patch;
-  return (frame * height + y) * width + x;
-}
 
 /// N channels of one pixel, from `channel` on.
 template <int N, class T>
