@@ -16,7 +16,7 @@
 # the last tenth of each run, decay 1 - 10 / steps. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: the run in progress writes a
 # checkpoint, and the script ends with code 3; the same command goes on.
 # Cost: 37 x base steps of 32 samples of dit-tiny, 50 ms of CPU time each, and 3 x 256 samples, 60 ms each (measured on a Xeon with
-# bf16): 10 minutes of CPU time, 5 with --base 125, which made the figure in docs/sampling.md.
+# bf16): 10 minutes of CPU time; docs/sampling.md has the figure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source jobs/mpi_env.sh
