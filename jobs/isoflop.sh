@@ -3,8 +3,9 @@
 # L(N, D) = E + A / N^a + B / D^b through their losses.
 #
 #   jobs/isoflop.sh [RUN.toml] [options] [--set a.b=v ...]     RUN.toml: configs/runs/isoflop.toml
-#     --sizes "20x2 24x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide
-#     --budgets "3e11 ..."     model FLOP of a run (forward and backward, no recomputation)
+#     --sizes "32x2 64x2 ..."  hidden size x depth; heads are 32 wide, or one where that does not divide: take multiples of 32, of
+#                              which all have one shape (docs/method.md, "Loss against compute", has what happens otherwise)
+#     --budgets "1.2e12 ..."   model FLOP of a run (forward and backward, no recomputation)
 #     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
 #     --cool-down 0.2          share of the steps that follow at a tenth of the rate, beyond the budget; 0: none
 #     --fewest 40              steps: a size that has fewer within a budget is left out of it
@@ -29,7 +30,7 @@ source jobs/training.sh
 source jobs/sweeping.sh
 export LC_ALL=C
 
-config='' sizes='20x2 24x2 32x2 48x2 64x2' budgets='3e11 6e11 1.2e12 2.4e12' rate=8e-3 cool_down=0.2 fewest=40 ranks=1 threads='' batch=32 every=500
+config='' sizes='32x2 64x2 96x2 128x2' budgets='1.2e12 2.4e12 4.8e12 9.6e12' rate=8e-3 cool_down=0.2 fewest=40 ranks=1 threads='' batch=32 every=500
 hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
 extra=()
 while (($#)); do
