@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "base/clean_text.h"
 #include "base/error.h"
@@ -97,6 +99,11 @@ void write_bytes_file(const fs::path& file, const std::string& bytes, bool force
 
 void write_text_file(const fs::path& file, const std::string& text, bool force) {
   write_bytes_file(file, clean_text(text), force);
+}
+
+std::string bytes_of_file(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
 }  // namespace gpumonth

@@ -9,6 +9,9 @@ namespace gpumonth {
 /// folder does not exist. Called before the work, so that a mistake costs no time.
 void check_output(const std::filesystem::path& file, bool force);
 
+/// Every byte of a file; nothing where it cannot be read, which the caller asks where it matters.
+std::string bytes_of_file(const std::filesystem::path& file);
+
 /// Writes `text`, cleaned (base/clean_text.h), to a temporary file beside `file`, syncs, renames: `file` is
 /// whole or as it was. Into a device or a pipe (/dev/stdout) it is written as it goes. Throws UserError (full disk,
 /// unwritable folder) and leaves nothing behind.

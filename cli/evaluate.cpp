@@ -10,6 +10,7 @@
 #include "base/standard_output.h"
 #include "base/text_file.h"
 #include "cli/commands.h"
+#include "cli/network_options.h"
 #include "cli/output.h"
 #include "comm/launch.h"
 
@@ -95,37 +96,10 @@ void add_what(Command command, Options& options) {
       .type_name("samples.h5 ...");
   command.add_option("--data", o.data, "held-out latents, as data.path takes them; without: of the procedural set")
       .type_name("FILE");
-  command.add_option("--weights", o.weights, "ema: their moving average; model: as training left them")
-      .type_name("NAME")
-      .is_member({"ema", "model"})
-      .show_default();
+  add_weights_option(command, o);
   command.add_option("--count", o.count, "held-out samples; 1000: one at each timestep")
       .type_name("N")
       .range(trainer::kFewestValidationSamples, std::int64_t{1} << 24)
-      .show_default();
-}
-
-void add_how(Command command, Options& options) {
-  trainer::EvaluateOptions& o = options.evaluate;
-  command.add_option("--batch", o.batch, "samples that go through the network together")
-      .type_name("B")
-      .range(1, 1 << 20)
-      .show_default();
-  command.add_option("--dtype", o.dtype, "compute type; auto: bf16 where hardware has it")
-      .type_name("TYPE")
-      .is_member({"auto", "fp32", "bf16"})
-      .show_default();
-  command.add_option("--backend", o.backend, "where the model runs; auto: a GPU where there is one")
-      .type_name("BACKEND")
-      .is_member({"auto", "cpu", "cuda"})
-      .show_default();
-  command.add_option("--threads", o.threads, "per rank; 0: this host's cores / ranks on it")
-      .type_name("THREADS")
-      .range(0, 4096)
-      .show_default();
-  command.add_option("--transport", options.comm.transport, "between ranks; nccl: one GPU each")
-      .type_name("NAME")
-      .is_member(comm::transport_names())
       .show_default();
 }
 
@@ -139,7 +113,7 @@ void add_evaluate(Command app) {
       .type_name("quality.json");
   command.add_flag("--force", options->force, "overwrite the JSON if it exists");
   command.add_json_flag(options->json);
-  add_how(command, *options);
+  add_network_options(command, options->evaluate, options->comm);
   command.footer(
       "Every checkpoint meets the same samples, noise and timesteps, none of which a training sees. Under mpirun or srun\n"
       "they are shared out over ranks, and the losses are the same on any number of them. docs/sampling.md, \"Quality\",\n"

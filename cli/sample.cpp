@@ -9,6 +9,7 @@
 #include "base/standard_output.h"
 #include "cli/checkpoint_model.h"
 #include "cli/commands.h"
+#include "cli/network_options.h"
 #include "comm/launch.h"
 #include "runlog/reader.h"
 #include "runlog/sampling_cost.h"
@@ -53,10 +54,7 @@ void run(Options options) {
 
 void add_what(Command command, Options& options) {
   trainer::SampleOptions& o = options.sample;
-  command.add_option("--weights", o.weights, "ema: their moving average; model: as training left them")
-      .type_name("NAME")
-      .is_member({"ema", "model"})
-      .show_default();
+  add_weights_option(command, o);
   options.model.add_to(command);
   command.add_option("--count", o.count, "samples").type_name("N").range(1, 1 << 24).show_default();
   command
@@ -84,26 +82,7 @@ void add_how(Command command, Options& options) {
           .type_name("G")
           .range(0.0, 1e4)
           .show_default();
-  command.add_option("--batch", o.batch, "samples that go through the network together")
-      .type_name("B")
-      .range(1, 1 << 20)
-      .show_default();
-  command.add_option("--dtype", o.dtype, "compute type; auto: bf16 where hardware has it")
-      .type_name("TYPE")
-      .is_member({"auto", "fp32", "bf16"})
-      .show_default();
-  command.add_option("--backend", o.backend, "where the model runs; auto: a GPU where there is one")
-      .type_name("BACKEND")
-      .is_member({"auto", "cpu", "cuda"})
-      .show_default();
-  command.add_option("--threads", o.threads, "per rank; 0: this host's cores / ranks on it")
-      .type_name("THREADS")
-      .range(0, 4096)
-      .show_default();
-  command.add_option("--transport", options.comm.transport, "between ranks; nccl: one GPU each")
-      .type_name("NAME")
-      .is_member(comm::transport_names())
-      .show_default();
+  add_network_options(command, o, options.comm);
 }
 
 }  // namespace

@@ -24,17 +24,8 @@ source jobs/sweeping.sh
 
 config=configs/runs/few-steps.toml teacher='' teacher_steps=8000 steps=4000 guidance=1.5 count=500 ranks=1
 out=runs/consistency gpumonth='' launch=${launch:-auto}
-while (($#)); do
-  case $1 in
-    -h | --help) usage; exit 0 ;;
-    --config | --teacher | --teacher-steps | --steps | --guidance | --count | --ranks | --out | --gpumonth | --launch)
-      (($# >= 2)) || fail "$1 needs a value; see $0 --help"
-      name=${1#--}
-      declare "${name//-/_}=$2"
-      shift 2 ;;
-    *) fail "unknown argument $1; see $0 --help" ;;
-  esac
-done
+read_options "config teacher teacher-steps steps guidance count ranks out gpumonth launch" "$@"
+((${#given[@]} == 0)) || fail "unknown argument ${given[0]}; see $0 --help"
 [[ -r $config ]] || fail "$config cannot be read"
 [[ -z $teacher || -r $teacher ]] || fail "$teacher cannot be read"
 require_whole "$teacher_steps" "$steps" "$count" "$ranks"

@@ -30,33 +30,14 @@ source jobs/training.sh
 source jobs/sweeping.sh
 export LC_ALL=C
 
-config='' sizes='32x2 64x2 96x2 128x2' budgets='1.2e12 2.4e12 4.8e12 9.6e12' rate=8e-3 cool_down=0.2 fewest=40 ranks=1 threads='' batch=32 every=500
+sizes='32x2 64x2 96x2 128x2' budgets='1.2e12 2.4e12 4.8e12 9.6e12' rate=8e-3 cool_down=0.2 fewest=40 ranks=1 threads='' batch=32 checkpoint_every=500
 hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
-extra=()
-while (($#)); do
-  case $1 in
-    -h | --help) usage; exit 0 ;;
-    --sizes | --budgets | --rate | --cool-down | --fewest | --ranks | --threads | --batch | --hold-out | --out | --checkpoint-every | --gpumonth | \
-      --launch | --set)
-      (($# >= 2)) || fail "$1 needs a value; see $0 --help"
-      case $1 in
-        --set) extra+=(--set "$2") ;;
-        --checkpoint-every) every=$2 ;;
-        --hold-out) hold_out=$2 ;;
-        --cool-down) cool_down=$2 ;;
-        *) declare "${1#--}=$2" ;;
-      esac
-      shift 2 ;;
-    -*) fail "unknown option $1; see $0 --help" ;;
-    *) [[ -z $config ]] || fail "two run files, $config and $1: give one"
-      config=$1
-      shift ;;
-  esac
-done
+read_options "sizes budgets rate cool-down fewest ranks threads batch hold-out out checkpoint-every gpumonth launch set" "$@"
+config=$(the_run_file)
 config=${config:-configs/runs/isoflop.toml}
 [[ -r $config ]] || fail "$config cannot be read"
 threads=${threads:-${SLURM_CPUS_PER_TASK:-$(($(nproc) / ranks > 0 ? $(nproc) / ranks : 1))}}
-require_whole "$ranks" "$threads" "$batch" "$fewest" "$every"
+require_whole "$ranks" "$threads" "$batch" "$fewest" "$checkpoint_every"
 for number in $rate $budgets; do
   awk -v x="$number" 'BEGIN { exit !(x ~ /^[0-9.]+(e[-+]?[0-9]+)?$/ && x > 0) }' || fail "'$number' is not a positive number"
 done
@@ -118,7 +99,7 @@ for point in "${points[@]}"; do
   already=; [[ -e $run/finished ]] && already=', was there'
   # shellcheck disable=SC2086  # a list
   as_settings $model "run.name=$name" "run.threads=$threads" "batch.global=$batch" "optimizer.warmup_steps=$warmup" \
-    "optimizer.ema_decay=$ema" "checkpoint.every_steps=$every" checkpoint.keep=1
+    "optimizer.ema_decay=$ema" "checkpoint.every_steps=$checkpoint_every" checkpoint.keep=1
   code=0
   if ((more > 0)) && [[ -z $stopped && ! -e $run/constant ]]; then
     train "run.steps=$steps" "optimizer.learning_rate=$learning_rate"

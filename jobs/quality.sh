@@ -24,20 +24,8 @@ source jobs/training.sh
 source jobs/sweeping.sh
 
 ranks=1 base=300 factors='1 4 32' count=256 steps=50 guidance=1.5 threads=0 out=runs/quality gpumonth='' launch=mpirun
-extra=()
-while (($#)); do
-  case $1 in
-    -h | --help) usage; exit 0 ;;
-    --base | --factors | --count | --steps | --guidance | --threads | --out | --gpumonth | --set)
-      (($# >= 2)) || fail "$1 needs a value; see $0 --help"
-      case $1 in
-        --set) extra+=(--set "$2") ;;
-        *) declare "${1#--}=$2" ;;
-      esac
-      shift 2 ;;
-    *) fail "unknown argument $1; see $0 --help" ;;
-  esac
-done
+read_options "base factors count steps guidance threads out gpumonth set" "$@"
+((${#given[@]} == 0)) || fail "unknown argument ${given[0]}; see $0 --help"
 # shellcheck disable=SC2086  # a list
 require_whole $factors $base $count $steps
 [[ $threads == 0 ]] || require_whole "$threads"

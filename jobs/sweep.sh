@@ -21,30 +21,14 @@ source jobs/mpi_env.sh
 source jobs/training.sh
 source jobs/sweeping.sh
 
-config='' ranks='' batch='' strong='' repeats=3 steps=60 every=20 out=runs/sweep gpumonth='' launch=${launch:-auto}
-extra=()
-while (($#)); do
-  case $1 in
-    -h | --help) usage; exit 0 ;;
-    --ranks | --batch | --strong | --repeats | --steps | --out | --gpumonth | --launch | --checkpoint-every | --set)
-      (($# >= 2)) || fail "$1 needs a value; see $0 --help"
-      case $1 in
-        --set) extra+=(--set "$2") ;;
-        --checkpoint-every) every=$2 ;;
-        *) declare "${1#--}=$2" ;;
-      esac
-      shift 2 ;;
-    -*) fail "unknown option $1; see $0 --help" ;;
-    *) [[ -z $config ]] || fail "two run files, $config and $1: give one"
-      config=$1
-      shift ;;
-  esac
-done
+ranks='' batch='' strong='' repeats=3 steps=60 checkpoint_every=20 out=runs/sweep gpumonth='' launch=${launch:-auto}
+read_options "ranks batch strong repeats steps out gpumonth launch checkpoint-every set" "$@"
+config=$(the_run_file)
 [[ -n $config ]] || fail "no run file; e.g. $0 configs/runs/tiny.toml"
 [[ -r $config ]] || fail "$config cannot be read"
 [[ -n $batch$strong ]] || batch=8
 # shellcheck disable=SC2086  # lists
-require_whole $ranks $batch $strong $repeats $steps $every
+require_whole $ranks $batch $strong $repeats $steps $checkpoint_every
 set_defaults
 
 # A rank has the same threads at every point, or more ranks would only mean fewer threads each.
@@ -79,7 +63,7 @@ for ((r = 1; r <= repeats; ++r)); do
     already=; [[ -e $run/finished ]] && already=', was there'
     code=0
     [[ -n $stopped ]] || train_to_end "$gpumonth" "$n" "$run" "$config" --set "batch.global=$global" \
-      --set "run.steps=$steps" --set "checkpoint.every_steps=$every" --set "run.name=$name" "${extra[@]}" || code=$?
+      --set "run.steps=$steps" --set "checkpoint.every_steps=$checkpoint_every" --set "run.name=$name" "${extra[@]}" || code=$?
     end_where_stopped "$code" "$finished" "$total" runs
     ((code == 0)) || fail "$name, repeat $r, failed with code $code; all it said: $run/output"
     finished+=1

@@ -1,8 +1,11 @@
-# For sourcing, by bash: what sweeps have in common (sweep.sh, replay.sh): a folder of finished runs that an interrupted sweep
-# goes on with. Uses the caller's variables ranks, gpumonth and out.
+# For sourcing, by bash: what sweeps have in common (sweep.sh, replay.sh, isoflop.sh, quality.sh, consistency.sh): a folder of finished
+# runs that an interrupted sweep goes on with. Uses the caller's variables ranks, gpumonth and out.
 #
 #   fail TEXT                  one line, exit 2
 #   usage                      the caller's opening comment
+#   read_options NAMES WORD... the command line: options of these names into variables (--cool-down 0: cool_down), --set KEY=VALUE
+#                              into the array extra, what is no option into the array given
+#   the_run_file               the one word of `given`; nothing where there is none
 #   require_whole NUMBER...    fails where one is not a positive whole number
 #   set_defaults               ranks: 1 2 4 ... up to the cores or the allocation's tasks; gpumonth: the newest one built
 #   keep_plan PLAN WHAT        OUT/plan, so that two sweeps do not end up in one folder; WHAT: what the folder then holds
@@ -15,6 +18,31 @@ fail() {
 }
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "jobs/${0##*/}"; }  # from the root of the repository
+
+read_options() {
+  local names=" $1 " name
+  shift
+  extra=() given=()
+  while (($#)); do
+    case $1 in
+      -h | --help) usage; exit 0 ;;
+      -*)
+        name=${1#--}
+        [[ $1 == --* && $names == *" $name "* ]] || fail "unknown option $1; see $0 --help"
+        (($# >= 2)) || fail "$1 needs a value; see $0 --help"
+        if [[ $name == set ]]; then extra+=(--set "$2"); else printf -v "${name//-/_}" %s "$2"; fi
+        shift 2 ;;
+      *)
+        given+=("$1")
+        shift ;;
+    esac
+  done
+}
+
+the_run_file() {
+  ((${#given[@]} < 2)) || fail "two run files, ${given[0]} and ${given[1]}: give one"
+  echo "${given[0]:-}"
+}
 
 require_whole() {
   local number

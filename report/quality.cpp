@@ -2,10 +2,10 @@
 
 #include <cmath>
 #include <fstream>
-#include <iterator>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text_file.h"
 
 namespace gpumonth::report {
 namespace {
@@ -61,15 +61,10 @@ CheckpointQuality checkpoint_of(const QualityFields& f) {
   return q;
 }
 
-std::string bytes_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
 /// samples.png beside samples.h5; empty where there is none, or something else is called so.
 std::string sheet_beside(const fs::path& samples, const fs::path& folder) {
   for (const fs::path& place : {samples, folder / samples}) {
-    const std::string bytes = bytes_of(fs::path(place).replace_extension(".png"));
+    const std::string bytes = bytes_of_file(fs::path(place).replace_extension(".png"));
     if (bytes.starts_with(kPngBegin)) return bytes;
   }
   return "";

@@ -12,13 +12,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <regex>
 #include <stdexcept>
 
 #include "base/clean_text.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/text_file.h"
 
 extern char** environ;
 
@@ -48,11 +48,6 @@ class PrivateFolder {
  private:
   fs::path path_;
 };
-
-std::string read_text(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
 
 /// Runs `gnuplot -d script`, standard output and standard error into files; its exit status.
 int run_gnuplot(const fs::path& script, const fs::path& output, const fs::path& errors) {
@@ -155,10 +150,10 @@ std::string Plot::svg(const std::string& id, const std::string& description) con
   file.close();
   if (!file) user_error("{}: cannot be written: free space there or set TMPDIR", script.string());
   const int status = run_gnuplot(script, output, errors);
-  const std::string text = read_text(output);
+  const std::string text = bytes_of_file(output);
   if (status != 0 || text.find("</svg>") == std::string::npos)
     throw std::runtime_error(
-        fmt::format("gnuplot made no figure '{}' (exit status {}): {}", id, status, read_text(errors)));
+        fmt::format("gnuplot made no figure '{}' (exit status {}): {}", id, status, bytes_of_file(errors)));
   return inline_svg(text, id, description);
 }
 

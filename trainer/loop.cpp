@@ -147,8 +147,7 @@ class Loop {
     r.step = s;
     r.start_time_s = seconds(run_start_, step_end_);
     r.samples = config_.batch.global;
-    const model::StepWork work = model::step_work(
-        config_.model, r.samples, model::recompute_named(config_.run.recompute), config_.objective.more_forwards());
+    const model::StepWork work = step_work(config_);
     r.tokens = work.tokens;
     r.model_flops = work.model_flops;
     r.hardware_flops = work.hardware_flops;

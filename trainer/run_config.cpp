@@ -188,6 +188,19 @@ std::string filled_in(const std::string& text, const std::map<std::string, std::
 
 }  // namespace
 
+RunConfig parse_run(const std::string& config_toml, const std::string& where) {
+  RunConfig run;
+  config::Table root;
+  declare(root, run);
+  config::load_text(root, config_toml, where);
+  return run;
+}
+
+model::StepWork step_work(const RunConfig& c) {
+  return model::step_work(c.model, c.batch.global, model::recompute_named(c.run.recompute),
+                          c.objective.more_forwards());
+}
+
 std::string resolved_directory(const RunConfig& c, int ranks) {
   const std::string time = fmt::format("{:%Y%m%d-%H%M%S}", fmt::gmtime(std::time(nullptr)));
   return filled_in(c.run.directory, {{"name", c.run.name}, {"ranks", std::to_string(ranks)}, {"time", time}});

@@ -77,6 +77,11 @@ struct RunConfig {
 };
 
 void declare(config::Table& root, RunConfig& run);
+/// A resolved configuration, as logs and checkpoints carry it; not validated. UserError, which begins with `where`: an unknown
+/// key or a value of another type.
+RunConfig parse_run(const std::string& config_toml, const std::string& where);
+/// What a step of such a training counts in its log.
+model::StepWork step_work(const RunConfig& config);
 /// run.directory with {name}, {ranks} and {time} (UTC, now) filled in. UserError: another {placeholder}.
 std::string resolved_directory(const RunConfig& config, int ranks);
 /// Reads, validates (model, ranges, placeholders, ranks and micro-batches divide the global batch, the schedule fits into the

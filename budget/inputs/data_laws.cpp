@@ -2,12 +2,11 @@
 
 #include <cmath>
 #include <deque>
-#include <fstream>
-#include <iterator>
 
 #include "base/config.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text_file.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -69,8 +68,7 @@ std::string laws_as_toml(const std::string& text, const std::string& file) {
 }
 
 void load_laws(config::Table& root, const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  const std::string text = bytes_of_file(file);
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first == text.npos || text[first] != '{') return config::load(root, file);  // no TOML begins so
   config::load_text(root, laws_as_toml(text, file.string()), file.string());

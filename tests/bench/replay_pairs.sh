@@ -12,6 +12,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/mpi_env.sh
 source tests/bench/median.sh
+source tests/bench/run_log.sh
 run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-5} steps=${3:-40} ranks=${4:-2} link=${5:-}
 gpumonth=$(readlink -f "${GPUMONTH:-$(ls -t build/*/gpumonth | head -n1)}")
 work=$(mktemp -d)
@@ -25,9 +26,8 @@ launch() {  # COMMAND...
   if [[ -n $link ]]; then tests/netlab.sh mpirun "$ranks" "$@"; else mpirun "${mpi_options[@]}" -n "$ranks" "$@"; fi
 }
 
-column() { h5dump -y -w 100000 -d "/steps/$2" "$1" | sed -n '/DATA {/,/}/{/DATA {/d;/}/d;p}' | tr -d ' \n' | tr ',' '\n'; }
 medians() {  # LOG: of the steady steps' time and exposed communication, ms
-  paste <(column "$1" phase; echo) <(column "$1" step_time_s; echo) <(column "$1" exposed_comm_s; echo) | awk "$awk_median"'
+  paste <(steps_column "$1" phase; echo) <(steps_column "$1" step_time_s; echo) <(steps_column "$1" exposed_comm_s; echo) | awk "$awk_median"'
     $1 == "steady" {t[++n] = 1e3 * $2; x[n] = 1e3 * $3}
     END {print median(t, n), median(x, n)}'
 }

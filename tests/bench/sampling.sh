@@ -11,22 +11,22 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/bench/median.sh
+source tests/bench/run_log.sh
 run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-5} rows=${3:-8}
 gpumonth=$(readlink -f "${GPUMONTH:-$(ls -t build/*/gpumonth | head -n1)}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 quietly() { "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }; }
-column() { h5dump -y -w 100000 -d "/steps/$2" "$1" | sed -n '/DATA {/,/}/{/DATA {/d;/}/d;p}' | tr -d ' \n' | tr ',' '\n'; }
 peak() { h5dump -a /gemm_peak_flops_per_s "$1" | awk '/\(0\)/ {print $2}'; }
 
 # rate LOG PART: FLOP/s of forward, PART of model_flops, and its share of the GEMM rate
 rate() {
-  paste <(column "$1" phase; echo) <(column "$1" forward_s; echo) <(column "$1" model_flops; echo) |
+  paste <(steps_column "$1" phase; echo) <(steps_column "$1" forward_s; echo) <(steps_column "$1" model_flops; echo) |
     awk -v part="$2" -v peak="$(peak "$1")" "$awk_median"'$1 == "steady" {t[++n] = $2; f = $3}
       END {r = part * f / median(t, n); printf "%.6g %.4f\n", r, r / peak}'
 }
 seconds() {
-  paste <(column "$1" phase; echo) <(column "$1" step_time_s; echo) |
+  paste <(steps_column "$1" phase; echo) <(steps_column "$1" step_time_s; echo) |
     awk "$awk_median"'$1 == "steady" {t[++n] = $2} END {printf "%.6f\n", median(t, n)}'
 }
 

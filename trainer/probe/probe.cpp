@@ -68,10 +68,7 @@ model::ModelConfig model_of_checkpoint(const std::filesystem::path& checkpoint) 
   const CheckpointInfo info = read_checkpoint_info(checkpoint);
   if (info.config_toml.empty())
     user_error("{} carries no configuration: name its model with --model configs/models/....toml", checkpoint.string());
-  RunConfig run;
-  config::Table root;
-  declare(root, run);
-  config::load_text(root, info.config_toml, checkpoint.string() + ":config_toml");
+  const RunConfig run = parse_run(info.config_toml, checkpoint.string() + ":config_toml");
   model::validate(run.model);
   return run.model;
 }

@@ -7,19 +7,11 @@
 
 #include "base/crc32.h"
 #include "base/error.h"
-#include "trainer/backend.h"
 #include "trainer/run_info.h"
 #include "trainer/shared_cores.h"
-#include "trainer/state/checkpoint.h"
 
 namespace gpumonth::trainer {
 namespace {
-
-void require_ema(const EvaluateOptions& o, const TrainedRun& run) {
-  if (o.weights == "ema" && !run.info.has_ema)
-    user_error("{} has no EMA weights (/ema): evaluate its plain weights with --weights model",
-               run.checkpoint.string());
-}
 
 /// A consistency model's epsilon is right only where its own loss asks for it.
 void require_diffusion(const TrainedRun& run) {
@@ -62,26 +54,6 @@ std::unique_ptr<Dataset> held_out_for(const EvaluateOptions& o, const TrainedRun
   return data;
 }
 
-std::unique_ptr<Model> load_weights(const EvaluateOptions& o, const TrainedRun& run, const ResolvedRun& resolved,
-                                    const model::ParameterTable& table) {
-  auto network = make_dit_model(resolved.backend,
-                                {.model = run.config.model,
-                                 .local_batch = o.batch,
-                                 .global_batch = o.batch,
-                                 .seed = kValidationSeed,
-                                 .dtype = resolved.dtype,
-                                 .threads = resolved.threads,
-                                 .keep = Keep::nothing,
-                                 .device = resolved.device,
-                                 .deterministic = true},
-                                table);
-  TrainingState state;
-  (o.weights == "ema" ? state.ema : state.parameters) = network->parameters();
-  read_checkpoint(run.checkpoint, table, state);
-  network->parameters_changed();
-  return network;
-}
-
 /// As far as an evaluation has one: what resolve() asks.
 ResolvedRun resolve_evaluation(const EvaluateOptions& o, const comm::Transport& transport) {
   RunConfig c;
@@ -109,7 +81,8 @@ std::vector<CheckpointQuality> evaluate_checkpoints(const EvaluateOptions& o, co
     const std::int64_t count = std::min(o.count, data->size());
     if (count < o.count && all.empty()) notes.push_back(fmt::format("{} has {} samples: all are taken", o.data, count));
     const model::ParameterTable table(run.config.model);
-    const auto network = load_weights(o, run, resolved, table);
+    const auto network =
+        load_network(run.checkpoint, o.weights, o.batch, kValidationSeed, run.config.model, resolved, table);
     const std::vector<double> losses =
         validation_losses(count, o.batch, run.config.model, *network, *data, ranks, [&] { shared_cores.look(); });
     require_finite_losses(run, losses);
@@ -160,7 +133,7 @@ Evaluation evaluate(const EvaluateOptions& o, comm::Transport& transport) {
   for (const std::string& file : o.checkpoints) {
     runs.push_back(read_trained_run(file));
     require_diffusion(runs.back());
-    require_ema(o, runs.back());
+    require_weights(runs.back().checkpoint, runs.back().info, o, "evaluate");
     require_comparable(runs.front(), runs.back());
   }
   const ResolvedRun resolved = resolve_evaluation(o, transport);

@@ -10,17 +10,16 @@
 #include "trainer/quality/sample_quality.h"
 #include "trainer/quality/trained_run.h"
 #include "trainer/quality/validation.h"
+#include "trainer/trained_network.h"
 
 namespace gpumonth::trainer {
 
-struct EvaluateOptions {
+struct EvaluateOptions : NetworkOptions {
+  EvaluateOptions() : NetworkOptions{.batch = 20, .dtype = "fp32"} {}
+
   std::vector<std::string> checkpoints, samples;  ///< files; one of either at least
   std::string data;                               ///< held-out latents; empty: of the procedural set
-  std::string weights = "ema";                    ///< "ema", or "model": as training left them
   std::int64_t count = 1000;                      ///< held-out samples
-  std::int64_t batch = 20;                        ///< of them, that go through the network together
-  std::string dtype = "fp32", backend = "auto";
-  int threads = 0;  ///< per rank; 0: this host's cores / ranks on it
 };
 
 struct CheckpointQuality {

@@ -18,12 +18,7 @@ std::string model_name_in(const std::string& config_toml) {
 
 }  // namespace
 
-double TrainedRun::model_flops() const {
-  return static_cast<double>(info.step) * model::step_work(config.model, config.batch.global,
-                                                           model::recompute_named(config.run.recompute),
-                                                           config.objective.more_forwards())
-                                              .model_flops;
-}
+double TrainedRun::model_flops() const { return static_cast<double>(info.step) * step_work(config).model_flops; }
 
 TrainedRun read_trained_run(const std::filesystem::path& checkpoint) {
   TrainedRun run{checkpoint, read_checkpoint_info(checkpoint), {}, {}};
@@ -32,9 +27,7 @@ TrainedRun read_trained_run(const std::filesystem::path& checkpoint) {
         "{} carries no configuration, so that it is not known what it was trained on: evaluate checkpoints of "
         "gpumonth train",
         checkpoint.string());
-  config::Table root;
-  declare(root, run.config);
-  config::load_text(root, run.info.config_toml, checkpoint.string() + ":config_toml");
+  run.config = parse_run(run.info.config_toml, checkpoint.string() + ":config_toml");
   model::validate(run.config.model);
   run.model_name = model_name_in(run.info.config_toml);
   return run;

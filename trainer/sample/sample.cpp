@@ -13,7 +13,6 @@
 #include "base/text_file.h"
 #include "machine/power.h"
 #include "runlog/writer.h"
-#include "trainer/backend.h"
 #include "trainer/probe/probe.h"
 #include "trainer/run_info.h"
 #include "trainer/sample/contact_sheet.h"
@@ -37,11 +36,6 @@ void require_same_kind(const SampleOptions& o, const CheckpointInfo& info, const
   if (trained.is_video() != model.is_video())
     user_error("{} was trained on {}, and --model is a model of {}: leave --model out, or give that of its training",
                o.checkpoint.string(), kind_of(trained), kind_of(model));
-}
-
-void require_weights(const SampleOptions& o, const CheckpointInfo& info) {
-  if (o.weights == "ema" && !info.has_ema)
-    user_error("{} has no EMA weights (/ema): sample its plain weights with --weights model", o.checkpoint.string());
 }
 
 /// A network that says noise and one that says samples have the same tensors.
@@ -111,29 +105,6 @@ SamplingPlan plan_of(const SampleOptions& o, const model::ModelConfig& model) {
   const std::int64_t all = plan.batches() * o.steps;
   plan.warm_up_steps = std::min(kSamplingWarmUp, all / 2);
   return plan;
-}
-
-std::unique_ptr<Model> load_network(const SampleOptions& o, const model::ModelConfig& model, const RunConfig& config,
-                                    const ResolvedRun& resolved, const model::ParameterTable& table,
-                                    CheckpointInfo& info) {
-  const std::int64_t rows = o.batch * (o.guidance != 1 ? 2 : 1);
-  auto network = make_dit_model(resolved.backend,
-                                {.model = model,
-                                 .local_batch = rows,
-                                 .global_batch = rows,
-                                 .seed = o.seed,
-                                 .dtype = resolved.dtype,
-                                 .threads = resolved.threads,
-                                 .keep = Keep::nothing,
-                                 .device = resolved.device,
-                                 .deterministic = config.run.deterministic},
-                                table);
-  TrainingState state;
-  (o.weights == "ema" ? state.ema : state.parameters) = network->parameters();
-  info = read_checkpoint(o.checkpoint, table, state,
-                         [&](const CheckpointInfo& read) { compare_model(o.checkpoint.string(), read, model); });
-  network->parameters_changed();
-  return network;
 }
 
 /// Rank 0: the log, the meter, and a line now and then.
@@ -221,9 +192,9 @@ SampleResult sample(const model::ModelConfig& model, const SampleOptions& o, com
   comm::Communicator& ranks = transport.ranks();
   const bool first = ranks.rank() == 0;
   if (o.sheet) require_png();
-  CheckpointInfo checkpoint = read_checkpoint_info(o.checkpoint);
+  const CheckpointInfo checkpoint = read_checkpoint_info(o.checkpoint);
   const SamplingPlan plan = plan_of(o, model);
-  require_weights(o, checkpoint);
+  require_weights(o.checkpoint, checkpoint, o, "sample");
   require_sampler(o, checkpoint);
   require_same_kind(o, checkpoint, model);
   const RunConfig config = config_of(o, model, transport);
@@ -232,7 +203,8 @@ SampleResult sample(const model::ModelConfig& model, const SampleOptions& o, com
   if (first) files.require_new();
 
   const model::ParameterTable table(model);
-  const auto network = load_network(o, model, config, resolved, table, checkpoint);
+  const std::int64_t rows = o.batch * (o.guidance != 1 ? 2 : 1);
+  const auto network = load_network(o.checkpoint, o.weights, rows, o.seed, model, resolved, table);
   runlog::RunInfo info = run_info(config, resolved, table, transport);
   info.start_time_unix_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   info.sampling = {name(o.sampler), o.steps, o.guidance, o.checkpoint.string(), ""};

@@ -8,22 +8,19 @@
 #include "comm/transport.h"
 #include "model/config.h"
 #include "trainer/sample/schedule.h"
+#include "trainer/trained_network.h"
 
 namespace gpumonth::trainer {
 
-struct SampleOptions {
+struct SampleOptions : NetworkOptions {
   std::filesystem::path checkpoint;
   std::string directory = "runs/sample-{ranks}ranks";  ///< as run.directory
-  std::string weights = "ema";                         ///< "ema", or "model": as training left them
   std::int64_t count = 16;
   std::string labels;  ///< sample_labels()
   Sampler sampler = Sampler::ddpm;
   int steps = 250;
   double guidance = 4;  ///< 1: none
   std::uint64_t seed = 1;
-  std::int64_t batch = 8;  ///< samples that go through the network together
-  std::string dtype = "auto", backend = "auto";
-  int threads = 0;  ///< per rank; 0: this host's cores / ranks on it
   bool sheet = true;
   bool measure_gemm_peak = true;  ///< as log.measure_gemm_peak
 };

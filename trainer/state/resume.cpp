@@ -90,14 +90,6 @@ std::pair<Values, RunConfig> values_of(const std::string& file, const std::strin
   return {config::values(root), run};
 }
 
-RunConfig parse(const std::string& toml) {
-  RunConfig run;
-  config::Table root;
-  declare(root, run);
-  config::load_text(root, toml, "config_toml");
-  return run;
-}
-
 Values values_of(RunConfig run) {
   config::Table root;
   declare(root, run);
@@ -151,7 +143,7 @@ std::span<const KeyRule> resume_rules() { return kRules; }
 
 std::vector<std::string> compare_with_checkpoint(const std::string& file, const CheckpointInfo& checkpoint,
                                                  const ResumingRun& run) {
-  const RunConfig our_config = parse(run.config_toml);
+  const RunConfig our_config = parse_run(run.config_toml, "config_toml");
   const Values ours = values_of(our_config);
   const auto [theirs, their_config] = values_of(file, checkpoint.config_toml, our_config);
   std::vector<std::string> notes;
@@ -178,7 +170,7 @@ std::vector<std::string> compare_with_checkpoint(const std::string& file, const 
 }
 
 bool is_consistency_model(const std::string& file, const CheckpointInfo& checkpoint) {
-  return values_of(file, checkpoint.config_toml, RunConfig()).second.objective.distils();
+  return parse_run(checkpoint.config_toml, file + ":config_toml").objective.distils();
 }
 
 void compare_model(const std::string& file, const CheckpointInfo& checkpoint, const model::ModelConfig& model,

@@ -1,0 +1,3 @@
+# For sourcing, by bash.
+#   steps_column LOG NAME: the values of /steps/NAME, a line each
+steps_column() { h5dump -y -w 100000 -d "/steps/$2" "$1" | sed -n '/DATA {/,/}/{/DATA {/d;/}/d;p}' | tr -d ' \n' | tr ',' '\n'; }
