@@ -61,6 +61,9 @@ endfunction()
 # The Catch2 program of tests. -O1, as nobody waits for the tests' own code; headers precompiled once, in gpumonth_catch.
 # g++ 12 at -O1 sees overflows in std::string's operator+ that are none (GCC bug 105651).
 set(gpumonth_test_options -O1 $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds -Wno-restrict -Wno-stringop-overflow>)
+if(GPUMONTH_BUNDLE)  # gpumonth_catch is a shared library there, and g++ refuses its header to code that is compiled otherwise
+  list(APPEND gpumonth_test_options -fPIC)
+endif()
 function(gpumonth_test_program name)
   cmake_parse_arguments(A "" "PROGRAM" "SOURCES;LIBS" ${ARGN})
   if(TARGET ${name})

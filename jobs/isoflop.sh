@@ -7,7 +7,7 @@
 #                              which all have one shape (docs/method.md, "Loss against compute", has what happens otherwise)
 #     --budgets "1.2e12 ..."   model FLOP of a run (forward and backward, no recomputation)
 #     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
-#     --cool-down 0.2          share of the steps that follow at a tenth of the rate, beyond the budget; 0: none
+#     --cool-down 0.2          share of the steps, the last ones, in which the rate falls to 0 (optimizer.schedule = "wsd"); 0: none
 #     --fewest 40              steps: a size that has fewer within a budget is left out of it
 #     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
 #     --batch 32               samples per step over all ranks
@@ -19,8 +19,8 @@
 #
 # Steps follow from size and budget. Warm-up is a twentieth of them, the moving average of the weights (EMA) has a memory of a
 # twentieth too. Every run has the same seed, so that step s has the same samples, noise and timesteps in all of them.
-# At the end: OUT/quality.json by `gpumonth evaluate` (validation loss of the EMA weights, the same samples and noise for all;
-# where the program has that command, else the law is of the training losses), OUT/law.json and the same as text.
+# At the end: OUT/quality.json by `gpumonth evaluate` (validation loss of the EMA weights, the same samples and noise for all),
+# OUT/law.json and the same as text.
 # Under Slurm: sbatch -n RANKS --signal=B:USR1@60 --wrap 'jobs/isoflop.sh --ranks RANKS'. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or
 # SIGUSR2: the run in progress writes a checkpoint, and this ends with code 3; the same command goes on.
 set -euo pipefail
@@ -41,7 +41,7 @@ require_whole "$ranks" "$threads" "$batch" "$fewest" "$checkpoint_every"
 for number in $rate $budgets; do
   awk -v x="$number" 'BEGIN { exit !(x ~ /^[0-9.]+(e[-+]?[0-9]+)?$/ && x > 0) }' || fail "'$number' is not a positive number"
 done
-awk -v x="$cool_down" 'BEGIN { exit !(x ~ /^[0-9.]+$/ && x <= 1) }' || fail "--cool-down $cool_down is no share between 0 and 1"
+awk -v x="$cool_down" 'BEGIN { exit !(x ~ /^[0-9.]+$/ && x <= 0.9) }' || fail "--cool-down $cool_down is no share between 0 and 0.9"
 for size in $sizes; do [[ $size =~ ^[1-9][0-9]*x[1-9][0-9]*$ ]] || fail "'$size' is no size: write width x depth, e.g. 64x4"; done
 set_defaults
 
@@ -56,7 +56,7 @@ as_settings() {  # KEY=VALUE...
 }
 model_changes=()
 for word in "${extra[@]}"; do [[ $word != model.* ]] || model_changes+=(--set "$word"); done
-# One line a run: name, steps, those that follow at a tenth of the rate, learning rate, that tenth, warm-up, EMA decay, model keys.
+# One line a run: name, steps, those in which the rate falls, learning rate, warm-up, EMA decay, model keys.
 points=()
 for budget in $budgets; do
   for size in $sizes; do
@@ -67,15 +67,14 @@ for budget in $budgets; do
     as_settings $model
     flops=$("$gpumonth" flops "$model_file" "${settings[@]}" "${model_changes[@]}" --json |
       sed -n 's/^ *"train_flops_per_sample": *\([0-9.e+]*\),*$/\1/p')
-    read -r steps more warmup learning_rate tenth ema < <(awk -v q="$cool_down" -v c="$budget" -v f="$flops" -v b="$batch" -v r="$rate" -v w="$width" 'BEGIN {
+    read -r steps falling warmup learning_rate ema < <(awk -v q="$cool_down" -v c="$budget" -v f="$flops" -v b="$batch" -v r="$rate" -v w="$width" 'BEGIN {
       steps = int(c / f / b + 0.5); twentieth = steps / 20
-      rate = r * sqrt(128 / w)
-      printf "%d %d %d %.4g %.4g %.6f\n", steps, int(q * steps + 0.5), twentieth + 1, rate, rate / 10, (twentieth > 2 ? 1 - 1 / twentieth : 0.5) }')
+      printf "%d %d %d %.4g %.6f\n", steps, int(q * steps + 0.5), twentieth + 1, r * sqrt(128 / w), (twentieth > 2 ? 1 - 1 / twentieth : 0.5) }')
     if ((steps < fewest)); then
       echo "isoflop.sh: $size has $steps steps of $batch samples in $budget FLOP, fewer than $fewest: left out" >&2
       continue
     fi
-    points+=("c$budget-$size $steps $more $learning_rate $tenth $warmup $ema $model")
+    points+=("c$budget-$size $steps $falling $learning_rate $warmup $ema $model")
   done
 done
 ((${#points[@]})) || fail "no run is left: larger budgets or smaller sizes"
@@ -84,47 +83,29 @@ plan=$(printf '%s\n' "$(sha256sum <"$config")" "batch $batch" "${points[@]}" "${
 keep_plan "$plan" "other sizes, budgets or settings"
 stop_on_signals
 
-train() {  # of this run: further KEY=VALUE...
-  local setting
-  local -a mine=("${settings[@]}")
-  for setting; do mine+=(--set "$setting"); done
-  train_to_end "$gpumonth" "$ranks" "$run" "$config" "${mine[@]}" "${extra[@]}" || code=$?
-}
-
 declare -i finished=0 total=${#points[@]}
-logs=() checkpoints=()
+checkpoints=()
 for point in "${points[@]}"; do
-  read -r name steps more learning_rate tenth warmup ema model <<<"$point"
+  read -r name steps falling learning_rate warmup ema model <<<"$point"
   run=$out/$name
   already=; [[ -e $run/finished ]] && already=', was there'
   # shellcheck disable=SC2086  # a list
-  as_settings $model "run.name=$name" "run.threads=$threads" "batch.global=$batch" "optimizer.warmup_steps=$warmup" \
-    "optimizer.ema_decay=$ema" "checkpoint.every_steps=$checkpoint_every" checkpoint.keep=1
+  as_settings $model "run.name=$name" "run.threads=$threads" "batch.global=$batch" "run.steps=$steps" \
+    "optimizer.learning_rate=$learning_rate" "optimizer.warmup_steps=$warmup" "optimizer.ema_decay=$ema" \
+    "checkpoint.every_steps=$checkpoint_every" checkpoint.keep=1
+  if ((falling > 0)); then settings+=(--set optimizer.schedule=wsd --set "optimizer.decay_steps=$falling"); fi
   code=0
-  if ((more > 0)) && [[ -z $stopped && ! -e $run/constant ]]; then
-    train "run.steps=$steps" "optimizer.learning_rate=$learning_rate"
-    ((code > 0)) || mv "$run/finished" "$run/constant"
-  fi
-  if ((more == 0)); then
-    [[ -n $stopped ]] || train "run.steps=$steps" "optimizer.learning_rate=$learning_rate"
-  elif [[ -z $stopped && $code == 0 ]]; then
-    train "run.steps=$((steps + more))" "optimizer.learning_rate=$tenth"
-  fi
+  [[ -n $stopped ]] || train_to_end "$gpumonth" "$ranks" "$run" "$config" "${settings[@]}" "${extra[@]}" || code=$?
   end_where_stopped "$code" "$finished" "$total" runs
   ((code == 0)) || fail "$name failed with code $code; all it said: $run/output"
   finished+=1
-  echo "[$finished/$total] $name$already: $((steps + more)) steps, $(grep -m1 -o 'loss [0-9.]*' <(tac "$run/output") || echo 'no loss')"
-  mapfile -t -O "${#logs[@]}" logs < <(find "$run" -maxdepth 1 -name 'run*.h5' | sort)
+  echo "[$finished/$total] $name$already: $steps steps, $(grep -m1 -o 'loss [0-9.]*' <(tac "$run/output") || echo 'no loss')"
   checkpoints+=("$(newest_checkpoint "$run")")
 done
 
-measured=("${logs[@]}")
-if "$gpumonth" evaluate --help >/dev/null 2>&1; then
-  "$gpumonth" evaluate "${checkpoints[@]}" -o "$out/quality.json.new"
-  mv "$out/quality.json.new" "$out/quality.json"
-  measured=("$out/quality.json")
-fi
-fit=(fit --loss "${measured[@]}")
+"$gpumonth" evaluate "${checkpoints[@]}" -o "$out/quality.json.new"
+mv "$out/quality.json.new" "$out/quality.json"
+fit=(fit --loss "$out/quality.json")
 [[ $hold_out == none ]] || fit+=(--hold-out "$hold_out")
 "$gpumonth" "${fit[@]}" --json >"$out/law.json.new"
 mv "$out/law.json.new" "$out/law.json"
