@@ -37,8 +37,8 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Communicator> duplicate(const char* name) override;
   std::unique_ptr<Communicator> split(int colour, const char* name) override;
 
-  /// What Transport's functions of these names give; null where ranks are on several hosts. Collective.
-  std::shared_ptr<float[]> allocate_shared(std::int64_t count);
+  std::shared_ptr<float[]> allocate_shared(std::int64_t count) override;
+  /// What Transport's function of this name gives; null where ranks are on several hosts. Collective.
   std::shared_ptr<std::byte[]> allocate_common(std::size_t bytes);
   /// For transports that put their own collectives under its watch.
   const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
