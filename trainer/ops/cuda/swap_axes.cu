@@ -24,10 +24,12 @@ void launch(Cuda& cuda, std::int64_t a, std::int64_t b, std::int64_t w, const T*
   const auto* from = reinterpret_cast<const Word*>(in);
   auto* to = reinterpret_cast<Word*>(out);
   if (all <= std::numeric_limits<int>::max()) {
-    swap_axes_kernel<Word, unsigned><<<blocks, kBlockThreads, 0, stream_of(cuda)>>>(
-        static_cast<unsigned>(a), static_cast<unsigned>(b), static_cast<unsigned>(words), from, to);
+    const auto kernel = swap_axes_kernel<Word, unsigned>;
+    kernel<<<blocks, kBlockThreads, 0, stream_of(cuda)>>>(static_cast<unsigned>(a), static_cast<unsigned>(b),
+                                                          static_cast<unsigned>(words), from, to);
   } else {
-    swap_axes_kernel<Word, std::int64_t><<<blocks, kBlockThreads, 0, stream_of(cuda)>>>(a, b, words, from, to);
+    const auto kernel = swap_axes_kernel<Word, std::int64_t>;
+    kernel<<<blocks, kBlockThreads, 0, stream_of(cuda)>>>(a, b, words, from, to);
   }
   GPUMONTH_CUDA_LAUNCHED();
 }
