@@ -35,7 +35,9 @@ budget::Budget make_budget(const Options& options, const std::vector<runlog::Run
 
 void run(const Options& options) {
   check_output(options.output, options.force);
-  const auto [runs, notes] = scaling::read_run_logs(options.runs);
+  // a budget is of whole trainings; the page alone shows one rank's share as what it is
+  const auto [runs, notes] = scaling::read_run_logs(
+      options.runs, options.scenario.empty() ? runlog::Kind::shares_too : runlog::Kind::training);
   std::optional<budget::Budget> budget;
   std::optional<budget::Backtest> known;  // a program copied away from its recipes makes a page without them
   if (!options.scenario.empty() && !budget::shipped_recipes_folder().empty())

@@ -8,6 +8,7 @@
 #include "comm/launch.h"
 #include "runlog/gpu_use.h"
 #include "runlog/reader.h"
+#include "runlog/shared_samples.h"
 #include "runlog/summary.h"
 #include "scaling/noise_scale.h"
 #include "trainer/backend.h"
@@ -42,9 +43,9 @@ std::string resume_command(const Options& options, const std::string& checkpoint
 }
 
 void print_result(const Options& options, const trainer::TrainResult& result) {
-  const runlog::Run log = runlog::read(result.run_log);
-  for (const std::string& line :
-       {runlog::to_text(runlog::summarize(log)), runlog::gpu_text(log), scaling::to_text(scaling::noise_scale(log))})
+  const runlog::Run log = runlog::read(result.run_log, runlog::Kind::shares_too);
+  for (const std::string& line : {runlog::to_text(runlog::summarize(log)), runlog::gpu_text(log),
+                                  runlog::shared_samples_text(log), scaling::to_text(scaling::noise_scale(log))})
     if (!line.empty()) print("{}\n", line);
   if (result.stopped_by_signal) {
     print("stopped by {} after step {}; go on with: {}\n", trainer::signal_name(result.stopped_by_signal),

@@ -16,6 +16,7 @@ struct Segment;
 namespace gpumonth::comm {
 
 using gpumonth::Segment;
+class Exchange;
 class GradientReducer;
 class TimedCollective;
 class Watchdog;
@@ -57,6 +58,9 @@ class Transport {
   virtual std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> segments,
                                                         std::int64_t bucket_bytes, void* stream,
                                                         const ReducerOptions& options = {}) = 0;
+  /// Collective. All-to-alls (exchange.h) within groups of `group_ranks` consecutive ranks, which divides their number, beside
+  /// the reducer's collectives: in an order of their own. `stream` as above. UserError where this MPI cannot.
+  virtual std::unique_ptr<Exchange> make_exchange(int group_ranks, void* stream) = 0;
   /// Collective. `operation`, which outlives what is made, on up to `count` floats of the kind of memory that gradients
   /// live in, timed.
   virtual std::unique_ptr<TimedCollective> make_timed(const Collective& operation, std::int64_t count) = 0;

@@ -140,6 +140,10 @@ void Timeline::find_notes() {
     without_ranks += !rank_rows_.contains(step->step);
   }
   if (ranks() == 1) return;
+  if (run_.info.sequence_ranks > 1)
+    notes_.push_back(
+        "the all-to-alls of ranks that share samples (run.sequence_parallel) are no operations of their own: the log has their "
+        "sums a step, which are part of forward and backward");
   if (without_buckets > 0)
     notes_.push_back(fmt::format(
         "{} of {} steps have no timeline of gradient buckets (log.bucket_every): of their communication only what the "

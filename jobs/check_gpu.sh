@@ -13,7 +13,8 @@
 #   memcheck    compute-sanitizer's memcheck on the tests labelled gpu (ops and step); racecheck the same with racecheck
 #   racecheck
 #   ranks       2 and 4 NCCL ranks on one GPU against as many MPI ranks on the CPU and against one GPU rank with the whole
-#               batch: loss and gradient norm of each of 20 steps within the tolerances at `tolerance` below
+#               batch: loss and gradient norm of each of 20 steps within the tolerances at `tolerance` below; the same with
+#               2 and 4 NCCL ranks that share each sample (run.sequence_parallel)
 #   exact       2 NCCL ranks with run.deterministic: the same bits again, with a sharded optimizer, with recompute, and resumed
 #   replay      training and its replay over NCCL in turn, on one GPU and on two where there are two: the same bytes in every
 #               bucket, and the median step within 5 %
@@ -248,8 +249,13 @@ ranks() {
       # shellcheck disable=SC2086
       trained "$out/ranks" "$dtype-${run/ /-}" 20 $dtype $run --set run.steps=20 || { local status=$?; why="$dtype $run did not train, see $out/ranks" && return $status; }
     done
+    for count in 2 4; do
+      trained "$out/ranks" "$dtype-shared-$count" 20 $dtype cuda $count --set run.steps=20 \
+        --set run.sequence_parallel=$count || { local status=$?; why="$dtype shared $count did not train, see $out/ranks" && return $status; }
+    done
     compared $dtype-cpu-1 $dtype-cuda-1 cpu-gpu-$dtype || bad=1
     for count in 2 4; do
+      compared $dtype-cuda-1 $dtype-shared-$count ranks-$dtype || bad=1
       compared $dtype-cpu-$count $dtype-cuda-$count cpu-gpu-$dtype || bad=1
       compared $dtype-cuda-1 $dtype-cuda-$count ranks-$dtype || bad=1
     done

@@ -47,12 +47,14 @@ void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& lay
 }
 
 /// What forward saves for backward. Bytes per token and block, per token, per sample. Forward alone keeps one block's
-/// input, and of the rest what recompute does.
+/// input, and of the rest what recompute does. Ranks that share a sample: its qkv, attention's output and log-sum-exp are
+/// those of a share of the heads and all tokens, as many bytes as of all heads and a share of the tokens; the output of the
+/// rank's own tokens, which the projection's weights need, comes on top.
 void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t E, const MemoryLayout& layout,
                      std::vector<MemoryPart>& parts) {
   const bool backward = layout.use != Use::forward;
   const std::int64_t h = model.hidden_size, mlp = model.mlp_hidden();
-  const std::int64_t per_token = batch * model.tokens();
+  const std::int64_t per_token = batch * ((model.tokens() + layout.sequence_ranks - 1) / layout.sequence_ranks);
   const std::int64_t per_token_block =
       per_token * (layout.recompute != Recompute::none || !backward ? std::min(2, model.depth) : model.depth);
   const std::int64_t attention_kept =
@@ -66,6 +68,10 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
   add("modulated LayerNorm outputs", per_token_block * 2 * E * h);
   add("qkv", per_token_block * 3 * E * h);
   add("attention output", attention_kept * E * h);
+  if (layout.sequence_ranks > 1) {
+    add("attention output of the own tokens", attention_kept * E * h);
+    add("qkv of the own tokens, before the all-to-all", per_token * 3 * E * h);
+  }
   add("attention log-sum-exp", attention_kept * kFp32 * model.num_heads);
   add("proj and fc2 outputs", per_token_block * 2 * E * h);
   add("fc1 before and after GELU", per_token_block * 2 * E * mlp);

@@ -76,6 +76,11 @@ Recording record(const std::vector<runlog::Run>& logs) {
   for (const runlog::Run& run : logs) {
     if (run.info.origin == runlog::Origin::simulated)
       user_error("{}: is simulated: replay the log that it was simulated from, {}", run.path, run.info.source_run);
+    if (run.info.sequence_ranks > 1)
+      user_error(
+          "{}: {} ranks share each sample (run.sequence_parallel), whose all-to-alls a replay does not have: give a log of "
+          "run.sequence_parallel = 1",
+          run.path, run.info.sequence_ranks);
     require_alike(logs.front(), run);
     const runlog::BusySums busy = runlog::busy_sums(run);
     squares.add(busy);

@@ -200,6 +200,15 @@ std::string noise_scales(const std::vector<runlog::Run>& runs, const std::vector
   return out;
 }
 
+/// Without those of one rank's share: no number of ranks has their speed.
+std::vector<budget::Efficiency> of_whole_trainings(const std::vector<runlog::Run>& runs,
+                                                   const std::vector<budget::Efficiency>& efficiencies) {
+  std::vector<budget::Efficiency> whole;
+  for (std::size_t i = 0; i < efficiencies.size(); ++i)
+    if (i >= runs.size() || runs[i].info.sequence_share == 1) whole.push_back(efficiencies[i]);
+  return whole;
+}
+
 }  // namespace
 
 std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector<scaling::RunGroup>& groups,
@@ -215,12 +224,13 @@ std::string runs_section(const std::vector<runlog::Run>& runs, const std::vector
                       "Exposed communication is what the step really waited for; communication behind "
                       "backward costs nothing and does not show.") +
          breakdown_table(efficiencies, groups) + power_table(groups, efficiencies);
+  const auto whole = of_whole_trainings(runs, efficiencies);
   const std::string throughput =
-      html::figure(throughput_figure(efficiencies),
+      html::figure(throughput_figure(whole),
                    "Ideal: in proportion to the GPUs (or CPU threads). Bars, where runs repeat: lowest to highest.");
   if (!throughput.empty())
     out += "<h3>By ranks</h3>\n<div class=\"pair\">" + throughput +
-           html::figure(efficiency_figure(efficiencies),
+           html::figure(efficiency_figure(whole),
                         "100 %: every GPU (or CPU thread) trains as fast as with the fewest ranks.") +
            "</div>\n";
   const std::string stragglers = straggler_figure(runs), buckets = bucket_figure(runs);

@@ -166,14 +166,21 @@ Run read(const std::filesystem::path& path, Kind kind) {
   Run run;
   run.path = path.string();
   run.info = read_info(file);
-  if (run.info.sampling && kind == Kind::training)
+  if (run.info.sampling && kind != Kind::any)
     user_error("{}: a log of gpumonth sample, whose steps are no training steps: give the run.h5 of a training run",
                file.path());
+  if (run.info.sequence_share > 1 && kind != Kind::shares_too)
+    user_error(
+        "{}: one of {} ranks' share of each sample (run.sequence_parallel_emulated), no whole training: gpumonth report shows "
+        "its times; give the log of a run of all ranks",
+        file.path(), run.info.sequence_share);
   run.schema_version = kSchemaVersion;
   std::uint8_t clean = 0;
   open_column(file, kCleanClose, 1, false).read_rows(0, 1, &clean);
   run.clean_close = clean == 1;
-  const OptionalColumns with{.power = power_columns_of(file), .small_grad_norm = file.has(kStepSmallGradNorm)};
+  const OptionalColumns with{.power = power_columns_of(file),
+                             .small_grad_norm = file.has(kStepSmallGradNorm),
+                             .exchange = file.has(kStepExchange)};
   run.steps = read_table(file, kStepsGroup, step_columns(with), run.clean_close);
   run.buckets = read_table(file, kBucketsGroup, bucket_columns(), run.clean_close);
   if (file.has(kCommGroup)) {

@@ -39,6 +39,10 @@ struct StepRecord {
   /// Root mean square over the step's small gradients, each the mean over RunInfo::small_batch samples, of their L2 norms;
   /// in the log only where small_batch is above 0.
   double small_grad_norm = std::numeric_limits<double>::quiet_NaN();
+  /// Of rank 0, inside forward_s and backward_s: in all-to-alls between ranks that share samples, which nothing overlaps, and
+  /// what it sent to the others; in the log only where RunInfo::sequence_ranks is above 1.
+  double exchange_s = 0;
+  std::int64_t exchanged_bytes = 0;
   Phase phase = Phase::warm_up;  ///< checkpoint: this step's time contains writing one
   // Of rank 0's GPU, read when the step has been enqueued; in the log only where RunInfo::power_source says whence.
   double energy_j = std::numeric_limits<double>::quiet_NaN();  ///< since the same moment of the step before
@@ -117,6 +121,8 @@ struct RunInfo {
   double start_time_unix_s = 0;      ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
   std::string resumed_from;          ///< checkpoint path, empty for a fresh start
   std::int64_t small_batch = 0;      ///< samples of each of a step's small gradients; 0: no such column
+  int sequence_ranks = 1;            ///< that share each sample's tokens; 1: none do, and there are no such columns
+  int sequence_share = 1;            ///< above 1: no training, but one of so many ranks' share of each sample, alone
   std::string power_source;          ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
   Origin origin = Origin::measured;  ///< of a log that does not say so: measured
   std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is

@@ -19,7 +19,7 @@ constexpr Range kWork{1, 1e30};  ///< FLOP of a step
 constexpr Range kPeak{1e6, 1e18, true};
 
 using S = StepRecord;
-constexpr std::array<Column<S>, 23> kStepColumns{{
+constexpr std::array<Column<S>, 25> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step, kCounter},
     {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s, {0, 1e12}},
     {"step_time_s",
@@ -41,6 +41,9 @@ constexpr std::array<Column<S>, 23> kStepColumns{{
     {"grad_norm", "1", "L2 norm of the gradient before clipping", &S::grad_norm, kAnything},
     {"learning_rate", "1", "AdamW step size", &S::learning_rate, {0, 1e6}},
     {"phase", "1", "0 warm_up, 1 steady, 2 checkpoint (the step's time contains writing one)", &S::phase, {0, 2}},
+    {"exchange_s", "s", "of forward_s and backward_s, in all-to-alls of ranks that share samples, on rank 0",
+     &S::exchange_s, kDuration},
+    {"exchanged_bytes", "B", "sent in those by rank 0 to others", &S::exchanged_bytes, {0, 1e15}},
     {"small_grad_norm", "1",
      "root mean square L2 norm of the step's small gradients, each the mean over small_batch samples",
      &S::small_grad_norm, kAnything},
@@ -60,6 +63,7 @@ constexpr std::array<Column<S>, 23> kStepColumns{{
 }};
 constexpr std::size_t kPowerColumns = 5;                                         ///< the last ones
 constexpr std::size_t kSmallGradNorm = kStepColumns.size() - kPowerColumns - 1;  ///< the one before them
+constexpr std::size_t kExchange = kSmallGradNorm - 2;                            ///< the two before that
 
 /// Those of every log, then the optional ones that are asked for.
 std::vector<Column<S>> chosen_columns(const OptionalColumns& with) {
@@ -67,6 +71,7 @@ std::vector<Column<S>> chosen_columns(const OptionalColumns& with) {
   if (with.power == PowerColumns::without_limit) columns.pop_back();
   if (with.power == PowerColumns::none) columns.resize(columns.size() - kPowerColumns);
   if (!with.small_grad_norm) columns.erase(columns.begin() + kSmallGradNorm);
+  if (!with.exchange) columns.erase(columns.begin() + kExchange, columns.begin() + kExchange + 2);
   return columns;
 }
 
@@ -97,8 +102,10 @@ constexpr std::array<Column<C>, 6> kCommColumns{{
 
 constexpr const char* kVersionsGroup = "/library_versions";
 constexpr const char *kPowerSource = "power_source", *kPeakClock = "peak_sm_clock_mhz", *kSmallBatch = "small_batch";
+constexpr const char *kSequenceRanks = "sequence_ranks", *kSequenceShare = "sequence_share";
 constexpr Range kClock{1, 1e6, true};
 constexpr Range kSmallBatchRange{1, 1e12};
+constexpr Range kSequenceRange{1, 1e6};
 constexpr const char *kOrigin = "origin", *kSourceRun = "source_run", *kSourceChanges = "source_changes";
 constexpr const char *kKind = "kind", *kSampling = "sampling";
 constexpr std::array kOriginNames{"measured", "replayed", "simulated"};
@@ -190,10 +197,16 @@ const char* name(Origin origin) { return kOriginNames[static_cast<std::size_t>(o
 
 std::span<const Column<StepRecord>> step_columns(const OptionalColumns& with) {
   using enum PowerColumns;
-  static const std::array tables{chosen_columns({none, false}),          chosen_columns({none, true}),
-                                 chosen_columns({without_limit, false}), chosen_columns({without_limit, true}),
-                                 chosen_columns({all, false}),           chosen_columns({all, true})};
-  return tables[2 * static_cast<std::size_t>(with.power) + (with.small_grad_norm ? 1u : 0u)];
+  static const auto tables = [] {
+    std::vector<std::vector<Column<S>>> all_choices;
+    for (const PowerColumns power : {none, without_limit, all})
+      for (const bool small_grad_norm : {false, true})
+        for (const bool exchange : {false, true})
+          all_choices.push_back(chosen_columns({power, small_grad_norm, exchange}));
+    return all_choices;
+  }();
+  return tables[4 * static_cast<std::size_t>(with.power) + (with.small_grad_norm ? 2u : 0u) +
+                (with.exchange ? 1u : 0u)];
 }
 std::span<const Column<BucketRecord>> bucket_columns() { return kBucketColumns; }
 std::span<const Column<CommRecord>> comm_columns() { return kCommColumns; }
@@ -223,6 +236,8 @@ void write_info(hdf5::File& file, const RunInfo& info) {
   if (!info.power_source.empty()) file.set_attribute("/", kPowerSource, info.power_source);
   if (std::isfinite(info.peak_sm_clock_mhz)) file.set_attribute("/", kPeakClock, info.peak_sm_clock_mhz);
   if (info.small_batch > 0) file.set_attribute("/", kSmallBatch, info.small_batch);
+  if (info.sequence_ranks > 1) file.set_attribute("/", kSequenceRanks, info.sequence_ranks);
+  if (info.sequence_share > 1) file.set_attribute("/", kSequenceShare, info.sequence_share);
   if (info.origin != Origin::measured) {
     file.set_attribute("/", kOrigin, std::string(name(info.origin)));
     file.set_attribute("/", kSourceRun, info.source_run);
@@ -265,6 +280,10 @@ RunInfo read_info(const hdf5::File& file) {
   if (file.has_attribute("/", kPeakClock)) info.peak_sm_clock_mhz = checked_number<double>(file, kPeakClock, kClock);
   if (file.has(kStepSmallGradNorm))
     info.small_batch = checked_number<std::int64_t>(file, kSmallBatch, kSmallBatchRange);
+  if (file.has_attribute("/", kSequenceRanks))
+    info.sequence_ranks = checked_number<int>(file, kSequenceRanks, kSequenceRange);
+  if (file.has_attribute("/", kSequenceShare))
+    info.sequence_share = checked_number<int>(file, kSequenceShare, kSequenceRange);
   if (file.has_attribute("/", kOrigin)) {
     info.origin = checked_origin(file);
     if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <sstream>
@@ -69,6 +70,7 @@ RunFacts facts_of(std::span<const runlog::Run> logs) {
                  i.parameters,
                  0,
                  i.threads_per_rank,
+                 std::max(i.sequence_ranks, i.sequence_share),
                  keys_of(i.config_toml, "[model]"),
                  objective_of(i.config_toml)};
   double tokens = 0, samples = 0;
@@ -106,6 +108,9 @@ std::optional<Difference> difference(const RunFacts& a, const RunFacts& b) {
   if (a.threads_per_rank != b.threads_per_rank)
     return Difference{"the number of threads per rank", std::to_string(a.threads_per_rank),
                       std::to_string(b.threads_per_rank)};
+  if (a.sequence_ranks != b.sequence_ranks)
+    return Difference{"the number of ranks that share a sample", std::to_string(a.sequence_ranks),
+                      std::to_string(b.sequence_ranks)};
   return std::nullopt;
 }
 

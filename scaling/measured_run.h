@@ -24,6 +24,7 @@ struct RunFacts {
   std::int64_t parameters = 0;
   double tokens_per_sample = 0;  ///< 0: unknown, the log has no steps
   int threads_per_rank = 0;
+  int sequence_ranks = 1;                              ///< that share each sample, there or, of one rank's share, not
   std::map<std::string, std::string> model_keys = {};  ///< of [model] in the logged configuration: the shape
   std::string objective = "diffusion";                 ///< what its steps compute; "consistency, guidance 4"
 };

@@ -1,5 +1,7 @@
 #include "trainer/backend.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "machine/cuda_devices.h"
 #include "trainer/resolved_run.h"
@@ -33,8 +35,9 @@ Backend choose_backend(const std::string& asked, const comm::Transport& over) {
 std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
                                             comm::Transport& transport) {
   const model::ParameterTable table(config.model);
+  const int sharing = config.run.sequence_parallel, emulated = config.run.sequence_parallel_emulated;
   const DitSetup setup{.model = config.model,
-                       .local_batch = config.batch.global / transport.ranks().size(),
+                       .local_batch = config.batch.global / (transport.ranks().size() / sharing),
                        .global_batch = config.batch.global,
                        .seed = config.run.seed,
                        .dtype = resolved.dtype,
@@ -46,6 +49,9 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
                        .deterministic = config.run.deterministic,
                        .accumulate = config.batch.accumulate,
                        .noise_scale = config.log.noise_scale,
+                       .sequence = {.ranks = std::max(sharing, emulated),
+                                    .rank = transport.ranks().rank() % sharing,
+                                    .alone = emulated > 1},
                        .consistency = read_teacher(config, table)};
   return resolved.backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
 }

@@ -49,11 +49,12 @@ class Loop {
         dataset_(make_dataset()), loader_(config, *dataset_, comm_), extras_(comm_.size()),
         shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
     step_.attach(*reducer_, comm_, reducer_options().shard_optimizer);
-    const std::int64_t local = config.batch.global / comm_.size();
+    const int sharing = config.run.sequence_parallel;  // ranks that get the same samples
+    const std::int64_t local = config.batch.global / (comm_.size() / sharing);
     batch_.latents.resize(local * config.model.latent_size());
     batch_.labels.resize(local);
     batch_.t.resize(local);
-    batch_.first_sample = local * comm_.rank();
+    batch_.first_sample = local * (comm_.rank() / sharing);
     optimizer_ = {config.optimizer.learning_rate, config.optimizer.beta1,        config.optimizer.beta2,
                   config.optimizer.epsilon,       config.optimizer.weight_decay, config.optimizer.clip_norm,
                   config.optimizer.ema_decay};
@@ -122,6 +123,11 @@ class Loop {
   /// The step after which run.resume was written; 0 without it.
   std::int64_t restore(Checkpoints& checkpoints) {
     if (state_) return checkpoints.restore(config_.run.resume, *state_, config_.run.steps);
+    if (!config_.run.resume.empty() && config_.run.sequence_parallel_emulated > 1)
+      user_error(
+          "run.resume = {} with run.sequence_parallel_emulated = {}: one rank's share is not a training that goes on: "
+          "leave run.resume empty",
+          config_.run.resume, config_.run.sequence_parallel_emulated);
     if (!config_.run.resume.empty())
       user_error("run.resume = {}: the step of this run has no state to go on from: leave run.resume empty",
                  config_.run.resume);
@@ -168,6 +174,8 @@ class Loop {
     r.exposed_comm_s = result.communication.exposed_s;
     r.optimizer_s = result.optimizer_s;
     r.grad_norm = result.grad_norm;
+    r.exchange_s = result.exchange_s;
+    r.exchanged_bytes = result.exchanged_bytes;
     // gathering the parameters of other ranks is communication that nothing overlaps
     r.comm_s += result.communication.gather_s;
     r.exposed_comm_s += result.communication.gather_s;
@@ -197,7 +205,9 @@ class Loop {
     for (std::size_t i = 0; i < kStopSignals.size(); ++i)
       extras_.values[Extras::kStop + i] = stop_signal() == kStopSignals[i];
     extras_.values[Extras::kDataFailed] = loader_.failed() ? 1 : 0;
-    extras_.values[Extras::kBusy + comm_.rank()] = r.data_s + r.forward_s + r.backward_s + r.optimizer_s;
+    // busy: not while it waited for ranks that it shares samples with
+    extras_.values[Extras::kBusy + comm_.rank()] =
+        r.data_s + r.forward_s + r.backward_s - result.exchange_s + r.optimizer_s;
     const auto begin = Clock::now();
     comm_.all_reduce_sum(extras_.values);
     if (comm_.size() > 1) {
@@ -288,7 +298,18 @@ class Loop {
       print(
           "note: log.noise_scale = true: a step of one rank and micro-batch has no smaller gradients to log the norms "
           "of: set batch.accumulate = 2, or start two ranks\n");
-    if (!state_) print("note: no checkpoints: the step of this run has no state to go on from\n");
+    if (info.sequence_ranks > 1)
+      print("{} ranks share each sample: {} of its {} tokens each, {} of {} heads in attention\n", info.sequence_ranks,
+            config_.model.tokens() / info.sequence_ranks, config_.model.tokens(),
+            config_.model.num_heads / info.sequence_ranks, config_.model.num_heads);
+    if (info.sequence_share > 1)
+      print(
+          "note: run.sequence_parallel_emulated = {0}: this is one of {0} ranks' share of each sample, without the others and "
+          "what is sent to them, and not a training: its losses mean nothing, its FLOPs are its share, there are no "
+          "checkpoints\n",
+          info.sequence_share);
+    else if (!state_)
+      print("note: no checkpoints: the step of this run has no state to go on from\n");
     print("log: {}\n", log_path_);
     flush_output();
   }

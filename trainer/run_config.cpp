@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "comm/transport.h"
+#include "model/sequence_ranks.h"
 
 namespace gpumonth::trainer {
 
@@ -48,6 +49,19 @@ void declare(config::Table& root, RunConfig& c) {
        .same_as = {{"true", "full"}, {"false", "none"}},
        .help = "what of the blocks backward computes again instead of keeping it: linear: all but attention, whose "
                "output is kept; full: all, less memory and up to a third more work"});
+  run.field(
+      "sequence_parallel", c.run.sequence_parallel,
+      {.unit = "ranks",
+       .min = 1,
+       .max = 4096,
+       .help = "consecutive ranks that share each sample's tokens (Ulysses): attention's heads are divided by them, "
+               "all else by T / this; divides ranks and heads"});
+  run.field("sequence_parallel_emulated", c.run.sequence_parallel_emulated,
+            {.unit = "ranks",
+             .min = 1,
+             .max = 4096,
+             .help = "measure one of so many ranks that share samples, alone and without communication: its times are "
+                     "right, its losses mean nothing, no checkpoints"});
   run.field(
       "deterministic", c.run.deterministic,
       {.help =
@@ -197,8 +211,13 @@ RunConfig parse_run(const std::string& config_toml, const std::string& where) {
 }
 
 model::StepWork step_work(const RunConfig& c) {
-  return model::step_work(c.model, c.batch.global, model::recompute_named(c.run.recompute),
-                          c.objective.more_forwards());
+  model::StepWork work =
+      model::step_work(c.model, c.batch.global, model::recompute_named(c.run.recompute), c.objective.more_forwards());
+  const int share = c.run.sequence_parallel_emulated;
+  work.tokens /= share;
+  work.model_flops /= share;
+  work.hardware_flops /= share;
+  return work;
 }
 
 std::string resolved_directory(const RunConfig& c, int ranks) {
@@ -220,18 +239,50 @@ void validate_objective(const RunConfig::Objective& o) {
         o.teacher, o.kind);
 }
 
-/// Every rank has the same number of micro-batches of the same size.
-void validate_batch(const RunConfig::Batch& batch, int world_size) {
+/// `c.run.sequence_parallel` ranks can share samples, or one work as if they did.
+void validate_sequence(const RunConfig& c, int world_size) {
+  const int shared = c.run.sequence_parallel, emulated = c.run.sequence_parallel_emulated;
+  if (shared == 1 && emulated == 1) return;
+  if (shared > 1 && emulated > 1)
+    user_error(
+        "run.sequence_parallel = {} and run.sequence_parallel_emulated = {}: the one shares samples, the other measures a "
+        "rank that would: set one of them to 1",
+        shared, emulated);
+  const char* const key = shared > 1 ? "run.sequence_parallel" : "run.sequence_parallel_emulated";
+  if (const auto why_not = model::why_not_shared(c.model, std::max(shared, emulated)))
+    user_error("{} = {}: {}", key, std::max(shared, emulated), *why_not);
+  if (emulated > 1 && world_size > 1)
+    user_error("{} = {} measures one rank, alone: start one, not {}, or set run.sequence_parallel", key, emulated,
+               world_size);
+  if (world_size % shared != 0)
+    user_error("{} = {} does not divide {} rank{}: start a multiple of {}, or set {} = 1", key, shared, world_size,
+               world_size == 1 ? "" : "s", shared, key);
+  if (c.objective.distils())
+    user_error("{} = {} with objective.kind = \"consistency\": a distillation's samples are not shared: set {} = 1",
+               key, std::max(shared, emulated), key);
+  if (c.log.noise_scale)
+    user_error(
+        "{} = {} with log.noise_scale = true: the gradients of parts of a sample are not those of smaller batches: set "
+        "log.noise_scale = false",
+        key, std::max(shared, emulated));
+}
+
+/// Every rank, or group of ranks that share samples, has the same number of micro-batches of the same size.
+void validate_batch(const RunConfig& c, int world_size) {
+  const RunConfig::Batch& batch = c.batch;
+  const int shared = c.run.sequence_parallel, groups = world_size / shared;
+  const std::string who = fmt::format("{} {}{}{}", groups, shared > 1 ? "group" : "rank", groups == 1 ? "" : "s",
+                                      shared > 1 ? fmt::format(" of {} ranks", shared) : "");
   const auto suggestion = [&](std::int64_t parts) { return (batch.global / parts + 1) * parts; };
-  if (batch.global % world_size != 0)
-    user_error("batch.global = {} is not divisible by {} ranks: use a multiple of {}, e.g. --set batch.global={}",
-               batch.global, world_size, world_size, suggestion(world_size));
-  const std::int64_t parts = world_size * batch.accumulate;
+  if (batch.global % groups != 0)
+    user_error("batch.global = {} is not divisible by {}: use a multiple of {}, e.g. --set batch.global={}",
+               batch.global, who, groups, suggestion(groups));
+  const std::int64_t parts = groups * batch.accumulate;
   if (batch.global % parts != 0)
     user_error(
-        "batch.global = {} is not divisible by {} rank{} x batch.accumulate = {} micro-batches: use a multiple of {}, "
+        "batch.global = {} is not divisible by {} x batch.accumulate = {} micro-batches: use a multiple of {}, "
         "e.g. --set batch.global={}, or other micro-batches",
-        batch.global, world_size, world_size == 1 ? "" : "s", batch.accumulate, parts, suggestion(parts));
+        batch.global, who, batch.accumulate, parts, suggestion(parts));
 }
 
 void validate_schedule(const RunConfig& c) {
@@ -251,7 +302,8 @@ void validate(const RunConfig& c, int world_size) {
   model::validate(c.model);
   validate_objective(c.objective);
   resolved_directory(c, world_size);
-  validate_batch(c.batch, world_size);
+  validate_sequence(c, world_size);
+  validate_batch(c, world_size);
   validate_schedule(c);
   if (c.data.flip && c.data.path.empty())
     user_error(

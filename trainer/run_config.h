@@ -19,13 +19,15 @@ struct RunConfig {
     std::string name = "run";
     std::int64_t steps = 100;
     std::uint64_t seed = 1;
-    std::string backend = "auto";    ///< auto | cpu | cuda
-    std::string dtype = "auto";      ///< auto | fp32 | bf16
-    int threads = 0;                 ///< per rank; 0: the cores of this host / ranks on it
-    std::string recompute = "none";  ///< none | linear | full: model/recompute.h
-    bool deterministic = false;      ///< GPU: the same bits again, also after a resume; CPU ranks always give them
-    std::string resume = "";         ///< checkpoint to go on from
-    double progress_s = 5;           ///< seconds between plain progress lines
+    std::string backend = "auto";        ///< auto | cpu | cuda
+    std::string dtype = "auto";          ///< auto | fp32 | bf16
+    int threads = 0;                     ///< per rank; 0: the cores of this host / ranks on it
+    std::string recompute = "none";      ///< none | linear | full: model/recompute.h
+    int sequence_parallel = 1;           ///< consecutive ranks that share a sample's tokens (dit/sequence_part.h)
+    int sequence_parallel_emulated = 1;  ///< one rank works as one of so many does, alone, for its times
+    bool deterministic = false;          ///< GPU: the same bits again, also after a resume; CPU ranks always give them
+    std::string resume = "";             ///< checkpoint to go on from
+    double progress_s = 5;               ///< seconds between plain progress lines
   } run;
   struct Batch {
     std::int64_t global = 8;      ///< samples per step over all ranks
@@ -80,12 +82,12 @@ void declare(config::Table& root, RunConfig& run);
 /// A resolved configuration, as logs and checkpoints carry it; not validated. UserError, which begins with `where`: an unknown
 /// key or a value of another type.
 RunConfig parse_run(const std::string& config_toml, const std::string& where);
-/// What a step of such a training counts in its log.
+/// What a step of such a training counts in its log; of one rank of several that is alone, that rank's share.
 model::StepWork step_work(const RunConfig& config);
 /// run.directory with {name}, {ranks} and {time} (UTC, now) filled in. UserError: another {placeholder}.
 std::string resolved_directory(const RunConfig& config, int ranks);
-/// Reads, validates (model, ranges, placeholders, ranks and micro-batches divide the global batch, the schedule fits into the
-/// run, what is flipped keeps its labels, a teacher where one is needed and only there). UserError otherwise.
+/// Reads, validates (model, ranges, placeholders, ranks, the groups of them that share samples and micro-batches divide the
+/// global batch and the model, the schedule fits into the run, what is flipped keeps its labels, a teacher where one is needed and only there). UserError otherwise.
 RunConfig load_run(const std::filesystem::path& file, const std::vector<std::string>& overrides, int world_size);
 
 }  // namespace gpumonth::trainer

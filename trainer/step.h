@@ -31,6 +31,9 @@ struct StepResult {
   /// others; NaN where the step does not tell.
   double small_squares = std::numeric_limits<double>::quiet_NaN();
   comm::StepCommunication communication;
+  /// Of forward_s and backward_s, inside all-to-alls of ranks that share samples, and what this rank sent in them.
+  double exchange_s = 0;
+  std::int64_t exchanged_bytes = 0;
   /// One rank, which has no timeline of communication: when the last gradient of each of the reducer's buckets was ready,
   /// since backward began. May be empty.
   std::vector<double> bucket_ready_s = {};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <new>
 
+#include "comm/host/host_exchange.h"
 #include "comm/host/mpi_communicator.h"
 #include "comm/host/thread_reducer.h"
 #include "comm/timed_collective.h"
@@ -25,6 +26,10 @@ std::unique_ptr<GradientReducer> HostTransport::make_reducer(float* gradients, s
                                                              std::int64_t bucket_bytes, void*,
                                                              const ReducerOptions& options) {
   return std::make_unique<ThreadReducer>(*this, gradients, std::move(segments), bucket_bytes, options);
+}
+
+std::unique_ptr<Exchange> HostTransport::make_exchange(int group_ranks, void*) {
+  return std::make_unique<HostExchange>(ranks(), group_ranks);
 }
 
 std::unique_ptr<TimedCollective> HostTransport::make_timed(const Collective& operation, std::int64_t count) {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "comm/nccl/gpu_assignment.h"
+#include "comm/nccl/nccl_exchange.h"
 #include "comm/nccl/nccl_reducer.h"
 #include "comm/nccl/nccl_timed.h"
 #include "machine/cuda_devices.h"
@@ -121,6 +122,10 @@ std::unique_ptr<GradientReducer> NcclTransport::make_reducer(float* gradients, s
                                                              const ReducerOptions& options) {
   return std::make_unique<NcclReducer>(nccl_, step_watch_, gradients, std::move(segments), bucket_bytes,
                                        static_cast<cudaStream_t>(stream), options);
+}
+
+std::unique_ptr<Exchange> NcclTransport::make_exchange(int group_ranks, void* stream) {
+  return std::make_unique<NcclExchange>(*nccl_, step_watch_, group_ranks, static_cast<cudaStream_t>(stream));
 }
 
 std::unique_ptr<TimedCollective> NcclTransport::make_timed(const Collective& operation, std::int64_t count) {

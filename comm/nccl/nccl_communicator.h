@@ -24,6 +24,7 @@ class NcclTransport final : public Transport {
   std::unique_ptr<GradientReducer> make_reducer(float* gradients, std::vector<Segment> segments,
                                                 std::int64_t bucket_bytes, void* stream,
                                                 const ReducerOptions& options = {}) override;
+  std::unique_ptr<Exchange> make_exchange(int group_ranks, void* stream) override;
   std::unique_ptr<TimedCollective> make_timed(const Collective& operation, std::int64_t count) override;
 
  private:

@@ -62,6 +62,12 @@ NcclRanks::NcclRanks(Communicator& host, int device, double deadline_s)
   handle_ = connect(id, rank_, size_, device, deadline_s);
 }
 
+NcclRanks::NcclRanks(const NcclRanks& all, int group_ranks)
+    : rank_(all.rank_ % group_ranks), size_(group_ranks), exceptions_(std::uncaught_exceptions()) {
+  if (size_ == 1) return;
+  GPUMONTH_NCCL(ncclCommSplit, all.handle_, all.rank_ / group_ranks, all.rank_, &handle_, nullptr);
+}
+
 NcclRanks::~NcclRanks() {
   if (!handle_ || aborted_) return;
   if (std::uncaught_exceptions() > exceptions_) {

@@ -176,6 +176,18 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   return ncclSuccess;
 }
 
+/// A communicator of what `channel` joins.
+static ncclResult_t made(ncclComm_t* comm, std::shared_ptr<Channel> channel) {
+  if (cudaEventCreateWithFlags(&channel->last_launch, cudaEventDisableTiming) != cudaSuccess)
+    return failed(ncclUnhandledCudaError, "cudaEventCreate");
+  auto handle = std::make_unique<ncclComm>();
+  handle->channel = std::move(channel);
+  *comm = handle.get();
+  const std::lock_guard lock(the_mutex);
+  handles.insert(std::move(handle));
+  return ncclSuccess;
+}
+
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank, ncclConfig_t* config) {
   if (!comm || size < 1 || size > kMostRanks || rank < 0 || rank >= size || id.internal[0] != '/')
     return failed(ncclInvalidArgument, "ranks, or an id that ncclGetUniqueId() did not make");
@@ -188,14 +200,40 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id,
   if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetPCIBusId(gpu, sizeof gpu, device) != cudaSuccess)
     return failed(ncclUnhandledCudaError, "cudaGetDevice");
   try {
-    auto made = std::make_unique<ncclComm>();
-    made->channel = std::make_shared<Channel>(id.internal, rank, size, host_id(), gpu);
-    if (cudaEventCreateWithFlags(&made->channel->last_launch, cudaEventDisableTiming) != cudaSuccess)
-      return failed(ncclUnhandledCudaError, "cudaEventCreate");
-    *comm = made.get();
-    const std::lock_guard lock(the_mutex);
-    handles.insert(std::move(made));
-    return ncclSuccess;
+    return made(comm, std::make_shared<Channel>(id.internal, rank, size, host_id(), gpu));
+  } catch (const NcclError& error) {
+    return failed(error.result, error.what());
+  }
+}
+
+/// "There should not be any outstanding NCCL operations on the comm"; ranks of one colour in the order of their keys, then of
+/// their ranks.
+ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* newcomm, ncclConfig_t* config) {
+  if (config) return failed(ncclInvalidArgument, "ncclCommSplit with a config is not emulated");
+  if (!newcomm || (color < 0 && color != NCCL_SPLIT_NOCOLOR)) return failed(ncclInvalidArgument, "a negative colour");
+  if (group.depth > 0) return failed(ncclInvalidUsage, "ncclCommSplit in a group is not emulated");
+  const auto all = channel_of(comm);
+  if (!all) return no_communicator();
+  if (cudaDeviceSynchronize() != cudaSuccess) return failed(ncclUnhandledCudaError, "cudaDeviceSynchronize");
+  Seat& mine = all->meeting.seat(all->rank);
+  mine.colour = color;
+  mine.key = key;
+  const auto meet = [&] { return all->meeting.barrier(all->aborted) == Meeting::Outcome::all_here; };
+  if (!meet()) return failed(ncclRemoteError, all->meeting.lost_peer());
+  int rank = 0, size = 0;
+  for (int other = 0; other < all->size; ++other) {
+    const Seat& theirs = all->meeting.seat(other);
+    if (theirs.colour != color) continue;
+    ++size;
+    if (theirs.key < key || (theirs.key == key && other < all->rank)) ++rank;
+  }
+  if (!meet()) return failed(ncclRemoteError, all->meeting.lost_peer());  // before seats are written again
+  ++all->splits;
+  *newcomm = nullptr;
+  if (color == NCCL_SPLIT_NOCOLOR) return ncclSuccess;
+  const std::string id = all->id + "-" + std::to_string(all->splits) + "-" + std::to_string(color);
+  try {
+    return made(newcomm, std::make_shared<Channel>(id, rank, size, mine.host, mine.gpu));
   } catch (const NcclError& error) {
     return failed(error.result, error.what());
   }

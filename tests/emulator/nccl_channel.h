@@ -33,8 +33,8 @@ std::string describe(const Call& call);   ///< for messages
 std::uint64_t bytes_of_collectives();
 
 struct Channel {
-  Channel(const std::string& id, int rank_, int size_, const std::string& host, const std::string& gpu)
-      : rank(rank_), size(size_), meeting(id, rank_, size_, host, gpu) {}
+  Channel(const std::string& id_, int rank_, int size_, const std::string& host, const std::string& gpu)
+      : id(id_), rank(rank_), size(size_), meeting(id, rank_, size_, host, gpu) {}
 
   /// Throws NcclError for a call that is refused.
   void check(const Collective& c) const;
@@ -44,8 +44,10 @@ struct Channel {
   void run(const std::vector<Collective>& calls);
   std::string error_text() const;
 
+  const std::string id;
   const int rank, size;
   Meeting meeting;
+  int splits = 0;  ///< so far: their communicators' ids differ
   std::atomic<bool> aborted{false};
   std::atomic<ncclResult_t> error{ncclSuccess};
   std::atomic<int> running{0};

@@ -52,6 +52,7 @@ struct alignas(64) Seat {
   pid_t pid;
   std::uint64_t started;  ///< the process, in the kernel's ticks: a pid may be given twice
   char host[128], gpu[64];
+  std::int32_t colour, key;  ///< of the ncclCommSplit under way
   Call call;
   Mail mail[kMostRanks];  ///< from this rank, by receiver
 };

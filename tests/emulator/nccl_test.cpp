@@ -295,3 +295,30 @@ TEST_CASE("memory of NCCL is registered and freed once") {
   });
   REQUIRE(codes == Codes(1, 0));
 }
+
+TEST_CASE("a split has ranks by key, collectives of its own beside the others', and outlives nothing") {
+  const Codes codes = run_ranks(4, [](int rank, const ncclUniqueId& id) {
+    ncclComm_t all = connect(rank, 4, id), pair = nullptr, none = nullptr;
+    // even and odd ranks, the higher one first
+    EXPECT(ncclCommSplit(all, rank % 2, -rank, &pair, nullptr) == ncclSuccess);
+    EXPECT(ncclCommSplit(all, rank == 3 ? 0 : NCCL_SPLIT_NOCOLOR, 0, &none, nullptr) == ncclSuccess);
+    EXPECT((none != nullptr) == (rank == 3));
+    const Stream on, beside;
+    const Buffer<float> values(std::vector<float>(5, static_cast<float>(1 << rank))),
+        whole(std::vector<float>(5, 1.0f));
+    const Buffer<float> from_first(std::vector<float>(5, static_cast<float>(rank)));
+    EXPECT(ncclAllReduce(whole.data, whole.data, 5, ncclFloat, ncclSum, all, beside.stream) == ncclSuccess);
+    EXPECT(ncclAllReduce(values.data, values.data, 5, ncclFloat, ncclSum, pair, on.stream) == ncclSuccess);
+    EXPECT(ncclBroadcast(from_first.data, from_first.data, 5, ncclFloat, 0, pair, on.stream) == ncclSuccess);
+    on.wait();
+    beside.wait();
+    EXPECT(values.fetch() == std::vector<float>(5, rank % 2 == 0 ? 5.0f : 10.0f));
+    EXPECT(from_first.fetch() == std::vector<float>(5, rank % 2 == 0 ? 2.0f : 3.0f));
+    EXPECT(whole.fetch() == std::vector<float>(5, 4.0f));
+    EXPECT(ncclCommSplit(all, -7, 0, &none, nullptr) == ncclInvalidArgument);
+    EXPECT(ncclCommDestroy(none) == ncclSuccess);
+    EXPECT(ncclCommDestroy(pair) == ncclSuccess);
+    EXPECT(ncclCommDestroy(all) == ncclSuccess);
+  });
+  REQUIRE(codes == Codes(4, 0));
+}

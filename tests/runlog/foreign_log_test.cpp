@@ -27,6 +27,7 @@ Run whole_run() {
   run.info = samples::info(2);
   run.info.power_source = "NVML";
   run.info.small_batch = 4;
+  run.info.sequence_ranks = 2;
   run.comm = {"all_gather", "all-gather", {{1 << 20, 10, 1e-3, 1e-3, 2e-3, 1}}};
   for (int n = 1; n <= 40; ++n) {
     run.steps.push_back(samples::metered_step(n));
@@ -129,7 +130,7 @@ TEST_CASE("every column of every table has a range that its own records keep, an
     }
   };
   const Run run = whole_run();
-  check(step_columns({.power = PowerColumns::all, .small_grad_norm = true}), run.steps[10]);
+  check(step_columns({.power = PowerColumns::all, .small_grad_norm = true, .exchange = true}), run.steps[10]);
   check(bucket_columns(), run.buckets[0]);
   check(comm_columns(), run.comm.rows[0]);
 }
@@ -189,6 +190,7 @@ TEST_CASE("numbers of the root that no run has are refused by name", "[foreign]"
            {"threads_per_rank", {0, -1, 1e9}},
            {"global_batch", {-1, kNan}},
            {"small_batch", {0, -1, 2.5, kNan}},
+           {"sequence_ranks", {0, -1, 2.5, kNan}},
            {"parameters", {-1, kInfinity}},
            {"peak_flops_per_s", {0, -1, kInfinity, 989.4, 989400}},  // in TFLOP/s, in GFLOP/s
            {"gemm_peak_flops_per_s", {0, -5e12, kInfinity}},

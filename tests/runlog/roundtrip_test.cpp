@@ -7,6 +7,7 @@
 #include "base/hdf5.h"
 #include "runlog/reader.h"
 #include "runlog/schema.h"
+#include "runlog/shared_samples.h"
 #include "runlog/writer.h"
 #include "tests/catch.h"
 #include "tests/command.h"
@@ -302,4 +303,43 @@ TEST_CASE("a truncated run log is refused wherever it was cut") {
     CAPTURE(part);
     CHECK_THAT(error_of_reading(cut), contains("cut.h5"));
   }
+}
+
+TEST_CASE("all-to-alls of ranks that share samples are columns of their runs") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "shared.h5";
+  RunInfo info = samples::info(4);
+  info.sequence_ranks = 2;
+  Writer writer(path, info);
+  for (int n = 1; n <= 20; ++n) {
+    StepRecord record = samples::step(n);
+    record.exchange_s = 1e-3 * n;
+    record.exchanged_bytes = 1000 * n;
+    writer.step(record);
+  }
+  writer.close();
+  const Run run = read(path);
+  CHECK(run.info.sequence_ranks == 2);
+  CHECK(run.info.sequence_share == 1);
+  CHECK(run.steps[4].exchange_s == Approx(5e-3));
+  CHECK(run.steps[4].exchanged_bytes == 5000);
+  CHECK(samples::same(run.steps[19], samples::step(20)));
+  const auto file = hdf5::File::open(path);
+  CHECK(file.names("/steps").size() == 19);
+  CHECK(file.text_attribute("/steps/exchanged_bytes", "unit") == "B");
+  CHECK_THAT(shared_samples_text(run), contains("2 ranks share each sample") && contains("MB sent by each rank"));
+}
+
+TEST_CASE("the log of one rank's share is read where it is asked for, and refused elsewhere") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "share.h5";
+  RunInfo info = samples::info();
+  info.sequence_share = 8;
+  Writer(path, info).close();
+  CHECK_THROWS_WITH(read(path), contains("one of 8 ranks' share") && contains("no whole training"));
+  CHECK_THROWS_WITH(read(path, Kind::any), contains("one of 8 ranks' share"));
+  const Run run = read(path, Kind::shares_too);
+  CHECK(run.info.sequence_share == 8);
+  CHECK_THAT(shared_samples_text(run), contains("one of 8 ranks' share") && contains("losses mean nothing"));
+  CHECK(shared_samples_text(Run{}).empty());
 }

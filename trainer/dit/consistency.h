@@ -62,6 +62,7 @@ class Consistency {
   static DitSetup of_teacher(DitSetup setup) {
     setup.keep = Keep::nothing;
     setup.gradients = nullptr;
+    setup.sequence = {};
     setup.local_batch = setup.micro_batch();
     setup.accumulate = 1;
     return setup;

@@ -1,5 +1,6 @@
 // The DiT (Peebles & Xie, arXiv:2212.09748), forward and backward, once for every device and compute type: a
-// sequence of ops that reads top to bottom. Shapes: B batch, T tokens, h width.
+// sequence of ops that reads top to bottom. Shapes: B batch, T tokens, h width. Where ranks share samples, T is this rank's
+// tokens, H and W are those of its part (sequence_part.h), and only attention knows of the others.
 #pragma once
 
 #include <functional>
@@ -8,8 +9,8 @@
 #include "model/positions.h"
 #include "trainer/dit/dit_activations.h"
 #include "trainer/dit/dit_weights.h"
+#include "trainer/dit/split_attention.h"
 #include "trainer/ops/add_broadcast.h"
-#include "trainer/ops/attention.h"
 #include "trainer/ops/bf16.h"
 #include "trainer/ops/column_sum.h"
 #include "trainer/ops/convert.h"
@@ -29,8 +30,10 @@ using GradientReady = std::function<void(int segment)>;
 template <class Device, class T>
 class Dit {
  public:
+  /// `passes`: forwards and backwards of a step, for its count of exchanges.
   Dit(Device& device, const model::ModelConfig& model, const model::ParameterTable& table, std::int64_t batch,
-      StateMemory<Device>& memory, Keep keep = Keep::activations);
+      StateMemory<Device>& memory, Keep keep = Keep::activations, const Sequence& sequence = {},
+      std::int64_t passes = 1);
 
   /// The flat parameter buffers that forward and backward will read: fp32 master weights and, where the device's products
   /// read weights in place (Device::kPacksWeights is false), the same in T. They must outlive this.
@@ -47,6 +50,7 @@ class Dit {
   T* token_gradient() { return grad_.tokens.get(); }  ///< null with Keep::nothing
 
   const DitOffsets& offsets() const { return offsets_; }
+  SplitAttention<Device, T>& attention() { return attention_; }
 
  private:
   ops::LinearWeights<T> weights(const LinearOffsets& at, const std::byte* packed) const;
@@ -82,6 +86,7 @@ class Dit {
 
   Device& device_;
   model::ModelConfig model_;
+  ops::LatentShape latent_;
   DitShape shape_;
   DitOffsets offsets_;
   DitActivations<Device, T> act_;
@@ -90,7 +95,7 @@ class Dit {
   ops::Linear<Device, T> qkv_, proj_, fc1_, fc2_;
   ops::Linear<Device, T, float> final_;
   ops::Linear<Device, float> time_in_, time_out_, adaln_, adaln_block_, adaln_final_;  // of shape (B, .)
-  ops::Attention<Device, T> attention_;
+  SplitAttention<Device, T> attention_;
   ops::Buffer<Device, float> positions_;   // (T, h)
   ops::Buffer<Device, std::byte> packed_;  // of every packed layer
   std::vector<Packed> packed_blocks_;

@@ -13,10 +13,12 @@ namespace gpumonth::trainer {
 
 /// The (B, T, h) shapes that the DiT's ops share.
 struct DitShape {
-  DitShape(const model::ModelConfig& m, std::int64_t batch_)
-      : batch(batch_), tokens(m.tokens()), rows(batch_ * m.tokens()), h(m.hidden_size), mlp(m.mlp_hidden()),
-        heads(m.num_heads), depth(m.depth), modulations((2 + 6 * std::int64_t{m.depth}) * m.hidden_size) {}
-  std::int64_t batch, tokens, rows, h, mlp, heads, depth;
+  /// `ranks` share a sample's tokens (sequence_part.h): T is one rank's share of them.
+  DitShape(const model::ModelConfig& m, std::int64_t batch_, int ranks_ = 1)
+      : batch(batch_), tokens(m.tokens() / ranks_), rows(batch_ * tokens), h(m.hidden_size), mlp(m.mlp_hidden()),
+        heads(m.num_heads), depth(m.depth), ranks(ranks_),
+        modulations((2 + 6 * std::int64_t{m.depth}) * m.hidden_size) {}
+  std::int64_t batch, tokens, rows, h, mlp, heads, depth, ranks;
   std::int64_t modulations;  ///< columns of the modulation matrix: final layer 2h, then blocks depth-1 .. 0, 6h each
   std::int64_t modulation_column(std::int64_t layer) const { return 2 * h + (depth - 1 - layer) * 6 * h; }
   ops::ResidualNormShape norm() const { return {batch, tokens, h, modulations}; }
@@ -39,7 +41,7 @@ struct BlockActivations {
   ops::Buffer<Device, float> x_mid;  // (B, T, h) residual stream before the MLP
   NormStatistics<Device> norm1, norm2;
   ops::Buffer<Device, T> a1, a2;     // (B, T, h) modulated norms
-  ops::Buffer<Device, T> qkv;        // (B, T, 3h)
+  ops::Buffer<Device, T> qkv;        // (B, T, 3h); of ranks that share samples (B, all tokens, 3, H/s, d)
   ops::Buffer<Device, T> proj;       // (B, T, h)
   ops::Buffer<Device, T> fc1, gelu;  // (B, T, mlp)
   ops::Buffer<Device, T> fc2;        // (B, T, h)
@@ -48,9 +50,12 @@ struct BlockActivations {
 /// What attention's backward reads beside qkv; its own, as it may be kept where qkv is not.
 template <class Device, class T>
 struct AttentionOutput {
-  AttentionOutput(Device& d, const DitShape& s) : output(d, s.rows * s.h), log_sum_exp(d, s.rows * s.heads) {}
+  AttentionOutput(Device& d, const DitShape& s) : output(d, s.rows * s.h), log_sum_exp(d, s.rows * s.heads) {
+    if (s.ranks > 1) of_heads = ops::Buffer<Device, T>(d, s.rows * s.h);
+  }
   ops::Buffer<Device, T> output;           // (B, T, h)
-  ops::Buffer<Device, float> log_sum_exp;  // (B, H, T)
+  ops::Buffer<Device, float> log_sum_exp;  // (B, H, T); of ranks that share samples (B, H/s, all tokens)
+  ops::Buffer<Device, T> of_heads;         // where ranks share samples: (B, all tokens, H/s, d), before it is `output`
 };
 
 template <class Device, class T>

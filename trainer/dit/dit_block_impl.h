@@ -67,10 +67,11 @@ void Dit<Device, T>::block_branches(int l, bool attend) {
   BlockActivations<Device, T>& a = act_.block(l);
   AttentionOutput<Device, T>& kept = act_.attention(l);
   const BlockWeights& w = block_weights_[l];
-  qkv_.forward(a.a1.get(), w.qkv, a.qkv.get());                                            // (B, T, 3h)
-  if (attend) attention_.forward(a.qkv.get(), kept.output.get(), kept.log_sum_exp.get());  // (B, T, h)
-  proj_.forward(kept.output.get(), w.proj, a.proj.get());                                  // (B, T, h)
-  ops::residual_norm_forward(device_, shape_.norm(),                                       // a2 (B, T, h)
+  qkv_.forward(a.a1.get(), w.qkv, attention_.qkv_of_tokens(a.qkv.get()));  // (B, T, 3h)
+  attention_.share_heads(a.qkv.get());
+  if (attend) attention_.forward(a.qkv.get(), kept);       // (B, T, h)
+  proj_.forward(kept.output.get(), w.proj, a.proj.get());  // (B, T, h)
+  ops::residual_norm_forward(device_, shape_.norm(),       // a2 (B, T, h)
                              ops::ResidualNormForward<T>{.x_in = act_.x_in(l),
                                                          .branch = a.proj.get(),
                                                          .gate = modulation(l, kGateAttention),
@@ -121,9 +122,8 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
   // Attention: branch holds d proj (B, T, h).
   proj_.backward_weights(branch, attention.output.get(), gradients + o.proj.weight);
   ready(order.block(l, SegmentOrder::kProj));
-  proj_.backward_data(branch, w.proj, narrow);  // (B, T, h)
-  attention_.backward(a.qkv.get(), attention.output.get(), attention.log_sum_exp.get(), narrow,
-                      wide);  // (B, T, 3h)
+  proj_.backward_data(branch, w.proj, narrow);                // (B, T, h)
+  attention_.backward(a.qkv.get(), attention, narrow, wide);  // (B, T, 3h)
   qkv_.backward_weights_bias(wide, a.a1.get(), gradients + o.qkv.weight, gradients + o.qkv.bias, scratch);
   ready(order.block(l, SegmentOrder::kQkv));
   qkv_.backward_data(wide, w.qkv, narrow);  // (B, T, h)

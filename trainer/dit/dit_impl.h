@@ -25,10 +25,14 @@ ops::LinearShape adaln_shape(const DitShape& s, std::int64_t out) {
           .tf32 = sizeof(T) < sizeof(float)};
 }
 
+/// Of one block in one pass: two forward, two when forward runs again, two backward.
+constexpr std::int64_t kMostExchanges = 6;
+
 template <class Device, class T>
 Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table, std::int64_t batch,
-                    StateMemory<Device>& memory, Keep keep)
-    : device_(device), model_(m), shape_(m, batch), offsets_(m, table), act_(device, m, shape_, keep),
+                    StateMemory<Device>& memory, Keep keep, const Sequence& sequence, std::int64_t passes)
+    : device_(device), model_(m), latent_(part_shape(m, sequence)), shape_(m, batch, sequence.ranks),
+      offsets_(m, table), act_(device, m, shape_, keep),
       grad_(keep == Keep::nothing ? DitGradients<Device, T>() : DitGradients<Device, T>(device, m, shape_)),
       patch_(device, layer_shape(keep, {.rows = shape_.rows, .in = m.patch_in(), .out = shape_.h, .needs_dx = false})),
       qkv_(device, layer_shape(keep, {.rows = shape_.rows, .in = shape_.h, .out = 3 * shape_.h})),
@@ -45,10 +49,12 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
       adaln_(device, layer_shape(keep, adaln_shape<T>(shape_, shape_.modulations))),
       adaln_block_(device, layer_shape(keep, adaln_shape<T>(shape_, 6 * shape_.h))),
       adaln_final_(device, layer_shape(keep, adaln_shape<T>(shape_, 2 * shape_.h))),
-      attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim(), keep != Keep::nothing}),
+      attention_(device, {batch, shape_.tokens, shape_.heads, m.head_dim(), keep != Keep::nothing}, sequence,
+                 passes * kMostExchanges * shape_.depth),
       positions_(device, shape_.tokens * shape_.h) {
   const std::vector<float> positions = model::position_embedding(m);
-  ops::copy_to_device(device_, positions_.get(), positions.data(), positions_.bytes());
+  ops::copy_to_device(device_, positions_.get(), positions.data() + sequence.rank * positions_.size(),
+                      positions_.bytes());
 
   const std::size_t block = qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
   packed_ = memory.template take<std::byte>(
@@ -131,8 +137,8 @@ template <class Device, class T>
 void Dit<Device, T>::forward(const float* x_t, const std::int32_t* t, const std::int32_t* labels) {
   const DitShape& s = shape_;
   condition(t, labels);
-  ops::patchify(device_, x_t, ops::latent_shape(model_), s.batch, act_.patches.get());  // (B, T, p c)
-  float* x = act_.x_in(0);                                                              // (B, T, h)
+  ops::patchify(device_, x_t, latent_, s.batch, act_.patches.get());  // (B, T, p c)
+  float* x = act_.x_in(0);                                            // (B, T, h)
   patch_.forward(act_.patches.get(), patch_weights_, x);
   ops::add_broadcast(device_, s.batch, s.tokens * s.h, positions_.get(), x);
   for (int l = 0; l < model_.depth; ++l) block_forward(l);

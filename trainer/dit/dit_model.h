@@ -19,11 +19,13 @@ class DitModel final : public Model {
  public:
   /// Parameters are zero. Collective over setup.transport.
   DitModel(Device device, const DitSetup& setup, const model::ParameterTable& table)
-      : device_(device), setup_(setup), memory_(device_, setup.transport),
-        dit_(device_, setup.model, table, setup.micro_batch(), memory_, setup.keep), owned_(memory_.owned(segments())),
-        parameters_(memory_.template take<float>(table.flat_size())), x_0_(device_, setup.local_batch * latent_size()),
-        noise_(device_, x_0_.size()), x_t_(device_, setup.micro_batch() * latent_size()),
-        t_(device_, setup.local_batch), labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
+      : device_(device), setup_(setup), shape_(part_shape(setup.model, setup.sequence)),
+        memory_(device_, setup.transport),
+        dit_(device_, setup.model, table, setup.micro_batch(), memory_, setup.keep, setup.sequence, setup.accumulate),
+        owned_(memory_.owned(segments())), parameters_(memory_.template take<float>(table.flat_size())),
+        x_0_(device_, setup.local_batch * latent_size()), noise_(device_, x_0_.size()),
+        x_t_(device_, setup.micro_batch() * latent_size()), t_(device_, setup.local_batch),
+        labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
         loss_(device_, setup.local_batch), losses_(setup.local_batch) {
     if (setup.gradients) {
       gradients_ = {setup.gradients, setup.gradients.get(), flat_size()};
@@ -63,8 +65,8 @@ class DitModel final : public Model {
   std::vector<float> prediction() override {
     const model::ModelConfig& m = setup_.model;
     ops::Buffer<Device, float> image(device_, output_size());
-    ops::unpatchify(device_, dit_.tokens(), ops::latent_shape(m), setup_.local_batch,
-                    static_cast<std::int64_t>(m.out_channels()), image.get());
+    ops::unpatchify(device_, dit_.tokens(), shape_, setup_.local_batch, static_cast<std::int64_t>(m.out_channels()),
+                    image.get());
     return to_host(image);
   }
 
@@ -94,14 +96,13 @@ class DitModel final : public Model {
     ops::copy_to_device(device_, t_.get(), t.data(), t_.bytes());
     if (step.adds_noise) take_noise(step.number, noise, noise_.get());
     enqueue_output(x_t_.get(), t_.get(), labels_.get(), output_.get());
-    const ops::LatentShape shape = ops::latent_shape(setup_.model);
     ops::reverse_step(device_,
                       {.output = output_.get(),
                        .noise = noise_.get(),
                        .samples = sample_count(),
-                       .channels = shape.channels,
+                       .channels = shape_.channels,
                        .out_channels = setup_.model.out_channels(),
-                       .plane = shape.plane(),
+                       .plane = shape_.plane(),
                        .guided = sampled_.guidance != 1,
                        .guidance = static_cast<float>(sampled_.guidance)},
                       step, x_t_.get());
@@ -126,16 +127,19 @@ class DitModel final : public Model {
   float* master_weights() const { return parameters_.get(); }  ///< fp32 parameters on the device
   float* gradient_buffer() const { return gradients_.get(); }
 
-  /// The batch to device memory.
+  /// The batch, of shared samples this rank's part, to device memory.
   void load(const Batch& batch, std::int64_t step) {
-    ops::copy_to_device(device_, x_0_.get(), batch.latents.data(), x_0_.bytes());
+    ops::copy_to_device(device_, x_0_.get(), own_part(batch.latents), x_0_.bytes());
     ops::copy_to_device(device_, t_.get(), batch.t.data(), t_.bytes());
     ops::copy_to_device(device_, labels_.get(), batch.labels.data(), labels_.bytes());
-    if (batch.noise.empty()) {
-      ops::draw_noise(device_, setup_.seed, static_cast<std::uint32_t>(step),
-                      static_cast<std::uint32_t>(batch.first_sample), setup_.local_batch, latent_size(), noise_.get());
+    const auto number = static_cast<std::uint32_t>(step), sample = static_cast<std::uint32_t>(batch.first_sample);
+    if (!batch.noise.empty()) {
+      ops::copy_to_device(device_, noise_.get(), own_part(batch.noise), noise_.bytes());
+    } else if (setup_.sequence.shared()) {
+      ops::draw_noise_part(device_, setup_.seed, number, sample, setup_.local_batch,
+                           part_of_planes(setup_.model, setup_.sequence), noise_.get());
     } else {
-      ops::copy_to_device(device_, noise_.get(), batch.noise.data(), noise_.bytes());
+      ops::draw_noise(device_, setup_.seed, number, sample, setup_.local_batch, latent_size(), noise_.get());
     }
   }
 
@@ -150,8 +154,7 @@ class DitModel final : public Model {
   /// backward is gone.
   void enqueue_output(const float* x, const std::int32_t* t, const std::int32_t* labels, float* output) {
     dit_.forward(x, t, labels);
-    ops::unpatchify(device_, dit_.tokens(), ops::latent_shape(setup_.model), setup_.micro_batch(),
-                    setup_.model.out_channels(), output);
+    ops::unpatchify(device_, dit_.tokens(), shape_, setup_.micro_batch(), setup_.model.out_channels(), output);
   }
   std::int64_t output_size() const {
     return setup_.micro_batch() * latent_size() / setup_.model.in_channels * setup_.model.out_channels();
@@ -168,12 +171,12 @@ class DitModel final : public Model {
   void enqueue_forward(std::int64_t micro) {
     enqueue_noising(micro);
     enqueue_network(micro);
-    const ops::DiffusionLossInput input{dit_.tokens(),        x_0(micro),
-                                        noise(micro),         t(micro),
-                                        schedule_.get(),      ops::latent_shape(setup_.model),
-                                        setup_.micro_batch(), setup_.model.learn_sigma};
-    ops::diffusion_loss(device_, input, 1.0f / static_cast<float>(setup_.global_batch), dit_.token_gradient(),
-                        losses_of_samples(micro), static_cast<double*>(nullptr), static_cast<double*>(nullptr));
+    const ops::DiffusionLossInput input{dit_.tokens(),   x_0(micro), noise(micro),         t(micro),
+                                        schedule_.get(), shape_,     setup_.micro_batch(), setup_.model.learn_sigma};
+    // a sample's loss is the mean of its parts'
+    const float scale = 1.0f / (static_cast<float>(setup_.global_batch) * static_cast<float>(setup_.sequence.ranks));
+    ops::diffusion_loss(device_, input, scale, dit_.token_gradient(), losses_of_samples(micro),
+                        static_cast<double*>(nullptr), static_cast<double*>(nullptr));
   }
 
   /// Of the micro-batch that went forward last; `gradients` (flat_size()) are overwritten, not added to.
@@ -183,11 +186,14 @@ class DitModel final : public Model {
 
   std::int64_t first(std::int64_t micro) const { return micro * setup_.micro_batch(); }  ///< sample of the batch
 
-  /// Of the last forward, of all micro-batches: this rank's sum. Waits for it.
+  /// Of the last forward, of all micro-batches: this rank's sum, of a part of samples as much as that is of their loss.
+  /// Waits for it.
   double fetch_losses() {
     ops::copy_to_host(device_, losses_.data(), loss_.get(), loss_.bytes());
-    return std::accumulate(losses_.begin(), losses_.end(), 0.0);
+    return std::accumulate(losses_.begin(), losses_.end(), 0.0) / setup_.sequence.ranks;
   }
+
+  SplitAttention<Device, T>& attention() { return dit_.attention(); }
 
   /// The host copy is outdated: an update begins.
   void forget_host() { host_ = {}; }
@@ -221,7 +227,12 @@ class DitModel final : public Model {
   }
 
  private:
-  std::int64_t latent_size() const { return setup_.model.latent_size(); }
+  std::int64_t latent_size() const { return shape_.channels * shape_.plane(); }
+  const float* own_part(const std::vector<float>& whole) {
+    if (!setup_.sequence.shared()) return whole.data();
+    take_parts(whole, part_of_planes(setup_.model, setup_.sequence), part_);
+    return part_.data();
+  }
   std::int64_t sample_count() const { return static_cast<std::int64_t>(sampled_.labels.size()); }
 
   /// (S, C, [F,] H, W): `given`, or drawn for step `number` of the reverse process where that is empty.
@@ -252,6 +263,7 @@ class DitModel final : public Model {
 
   Device device_;
   DitSetup setup_;
+  ops::LatentShape shape_;  // of what this rank has of a sample: all of it, or its part
   StateMemory<Device> memory_;
   Dit<Device, T> dit_;
   std::vector<int> owned_;
@@ -262,6 +274,7 @@ class DitModel final : public Model {
   ops::Buffer<Device, ops::StepCoefficients> schedule_;
   ops::Buffer<Device, double> loss_;  // (B)
   std::vector<double> losses_;
+  std::vector<float> part_;            // of the latents that load() got, where ranks share samples
   SampleBatch sampled_;                // what start_samples() was given
   ops::Buffer<Device, float> output_;  // (B, C_out, [F,] H, W), where there are samples
   std::vector<float> host_;            // what parameters() handed out, where the device's memory is not the host's

@@ -10,6 +10,7 @@
 #include "comm/transport.h"
 #include "model/parameters.h"
 #include "model/recompute.h"
+#include "trainer/dit/sequence_part.h"
 #include "trainer/ops/consistency.h"
 
 namespace gpumonth::trainer {
@@ -45,7 +46,7 @@ constexpr model::Recompute recompute_of(Keep keep) {
 
 struct DitSetup {
   model::ModelConfig model;
-  std::int64_t local_batch = 0, global_batch = 0;
+  std::int64_t local_batch = 0, global_batch = 0;  ///< local: of the ranks that share samples, the same ones
   std::uint64_t seed = 0;
   std::string dtype;                             ///< "fp32" or "bf16"
   int threads = 1;                               ///< of a CPU rank
@@ -57,6 +58,7 @@ struct DitSetup {
   bool graphs = true;           ///< GPU: a training step is replayed as a CUDA graph; false for debuggers
   std::int64_t accumulate = 1;  ///< a training step's micro-batches; divides local_batch
   bool noise_scale = false;     ///< a training step tells the norms of its small gradients (StepResult)
+  Sequence sequence = {};       ///< of a training step, which makes the exchange over `transport`
   std::shared_ptr<const ConsistencySetup> consistency = nullptr;  ///< of a training step; null: the diffusion loss
 
   /// Samples that go through the network together.

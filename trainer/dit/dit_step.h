@@ -17,6 +17,13 @@
 
 namespace gpumonth::trainer {
 
+/// With what ranks that share samples exchange over; `stream`: what the step's work will be ordered on. Collective.
+inline DitSetup with_exchange(DitSetup setup, void* stream) {
+  if (setup.sequence.shared() && !setup.sequence.alone)
+    setup.sequence.exchange = setup.transport->make_exchange(setup.sequence.ranks, stream);
+  return setup;
+}
+
 template <class Device, class T>
 class DitStep : public TrainingStep, public ResumableState {
  public:
@@ -26,6 +33,7 @@ class DitStep : public TrainingStep, public ResumableState {
         optimizer_(model_.device(), model_.memory(), model_.master_weights(), table.flat_size()),
         partial_norms_(memory().template take<double>(ops::norm_blocks(model_.flat_size()))),
         adamw_(model_.device(), 1), clipping_(model_.device(), 1), micro_batches_(setup.accumulate),
+        sequence_(setup.sequence),
         small_batch_(setup.noise_scale && setup.global_batch > setup.micro_batch() ? setup.micro_batch() : 0),
         graph_(model_.device()), timer_(model_.device(), marks()) {
     if (micro_batches_ > 1) sum_ = ops::Buffer<Device, float>(model_.device(), model_.flat_size());
@@ -34,7 +42,8 @@ class DitStep : public TrainingStep, public ResumableState {
 
   const std::vector<comm::Segment>& segments() const override { return model_.segments(); }
   float* gradient_buffer() override { return model_.gradient_buffer(); }
-  ResumableState* state() override { return this; }
+  /// Of one rank of several that is alone there is nothing to go on from: it learns nothing.
+  ResumableState* state() override { return sequence_.alone ? nullptr : this; }
 
   void attach(comm::GradientReducer& reducer, comm::Communicator& ranks, bool sharded) override {
     reducer_ = &reducer;
@@ -54,6 +63,7 @@ class DitStep : public TrainingStep, public ResumableState {
     load(batch, settings, step);
     const machine::NvtxRange range("step");
     graph_.run([this, clip_norm = settings.clip_norm] {
+      model_.attention().begin_step();
       for (std::int64_t micro = 0; micro + 1 < micro_batches_; ++micro) enqueue_unreduced(micro);
       enqueue_forward(micro_batches_ - 1);
       reducer_->begin_backward();
@@ -78,12 +88,18 @@ class DitStep : public TrainingStep, public ResumableState {
     if (small_batch_ > 0) r.small_squares = small_norms_.fetch();
     r.optimizer_s = timer_.seconds(kReduced, kUpdated);
     r.communication = reducer_->finish();
+    r.exchange_s = model_.attention().exchange_seconds();
+    r.exchanged_bytes = model_.attention().exchanged_bytes();
     for (std::size_t b = 0; b < bucket_marks_.size(); ++b)
       r.bucket_ready_s.push_back(timer_.seconds(kForwarded, bucket_marks_[b]));
     return r;
   }
 
-  void describe(runlog::RunInfo& info) const override { info.small_batch = small_batch_; }
+  void describe(runlog::RunInfo& info) const override {
+    info.small_batch = small_batch_;
+    info.sequence_ranks = sequence_.exchange ? sequence_.ranks : 1;
+    info.sequence_share = sequence_.alone ? sequence_.ranks : 1;
+  }
 
   TrainingState host() override {
     TrainingState all = optimizer_.host();
@@ -241,6 +257,7 @@ class DitStep : public TrainingStep, public ResumableState {
   ops::Buffer<Device, ops::AdamWStep> adamw_;    // (1)
   ops::Buffer<Device, ops::Clipping> clipping_;  // (1)
   std::int64_t micro_batches_;
+  Sequence sequence_;
   std::int64_t small_batch_;        // samples of a small gradient; 0: their norms are not told
   ops::Buffer<Device, float> sum_;  // flat: the micro-batches' gradients before the last one's, where there are any
   SmallNorms<Device> small_norms_;  // where they are told

@@ -25,7 +25,8 @@ std::unique_ptr<Model> make_cpu_dit_model(const DitSetup& setup, const model::Pa
   return std::make_unique<DitModel<ops::Cpu, float>>(device, setup, table);
 }
 
-std::unique_ptr<TrainingStep> make_cpu_dit_step(const DitSetup& setup, const model::ParameterTable& table) {
+std::unique_ptr<TrainingStep> make_cpu_dit_step(const DitSetup& given, const model::ParameterTable& table) {
+  const DitSetup setup = with_exchange(given, nullptr);
   if (setup.dtype == "bf16") return std::make_unique<CpuDitStep<ops::bf16>>(setup, table);
   return std::make_unique<CpuDitStep<float>>(setup, table);
 }

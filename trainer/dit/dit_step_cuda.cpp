@@ -47,10 +47,17 @@ std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::in
   const model::ModelConfig& m = setup.model;
   const model::Dtype dtype = setup.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
   const std::int64_t all = batch * setup.accumulate;
-  auto parts = model::memory_parts(
-      m, all, dtype,
-      {.packed = false, .recompute = recompute_of(setup.keep), .accumulate = setup.accumulate, .use = use});
-  parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", (2 * all + batch) * m.latent_size() * 4});
+  auto parts = model::memory_parts(m, all, dtype,
+                                   {.packed = false,
+                                    .sequence_ranks = setup.sequence.ranks,
+                                    .recompute = recompute_of(setup.keep),
+                                    .accumulate = setup.accumulate,
+                                    .use = use});
+  const std::int64_t share = setup.sequence.ranks;
+  parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", (2 * all + batch) * m.latent_size() / share * 4});
+  if (setup.sequence.shared())
+    parts.push_back({model::MemoryKind::activations, "qkv of the own tokens, by rank",
+                     batch * m.tokens() / share * 3 * m.hidden_size * model::bytes_per_element(dtype)});
   if (!setup.consistency) return parts;
   const auto teacher = model::memory_parts(m, batch, dtype, {.packed = false, .use = Use::forward});
   parts.insert(parts.end(), teacher.begin(), teacher.end());
@@ -149,7 +156,7 @@ std::unique_ptr<TrainingStep> make_cuda_dit_step(const DitSetup& setup, const mo
   if (setup.transport && setup.transport->ranks().size() > 1 && !on_gpu(setup.gradients.get()))
     throw std::logic_error("several GPU ranks with gradients in host memory: choose_backend() refuses that");
   return made_or_refused(setup, table, Use::training, [&](const ops::Cuda& device) -> std::unique_ptr<TrainingStep> {
-    const DitSetup own = of_one_gpu(setup);
+    const DitSetup own = of_one_gpu(with_exchange(setup, ops::stream_of(device)));
     if (setup.dtype == "bf16") return std::make_unique<CudaDitStep<ops::bf16>>(device, own, table);
     return std::make_unique<CudaDitStep<float>>(device, own, table);
   });

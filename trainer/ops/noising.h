@@ -16,6 +16,18 @@ void draw_noise(Cpu& cpu, std::uint64_t seed, std::uint32_t step, std::uint32_t 
 void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
                 std::int64_t sample_size, float* noise, Purpose purpose = Purpose::noise);
 
+/// The values of a sample's noise that a rank needs which has a part of the sample: of each channel's plane a run.
+struct NoisePart {
+  std::int64_t channels, plane;  ///< of the sample; sample_size = channels x plane
+  std::int64_t first, count;     ///< of each plane
+};
+
+/// noise (B, channels, part.count) fp32: the same numbers that draw_noise() gives whole samples.
+void draw_noise_part(Cpu& cpu, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+                     const NoisePart& part, float* noise);
+void draw_noise_part(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+                     const NoisePart& part, float* noise);
+
 /// x_t (B, sample_size) fp32 from x_0 and noise (B, sample_size) fp32 and t (B), each in 0 .. 999;
 /// `table` (1000) is step_coefficients().
 void add_noise(Cpu& cpu, const float* x_0, const float* noise, const std::int32_t* t,

@@ -42,6 +42,8 @@ constexpr KeyRule kRules[] = {
     {"run.dtype", said, kRounding},
     {"run.threads", free, ""},
     {"run.recompute", free, ""},
+    {"run.sequence_parallel", said, kRounding},
+    {"run.sequence_parallel_emulated", free, ""},  // writes none and reads none
     {"run.deterministic", free, ""},
     {"run.resume", free, ""},
     {"run.progress_s", free, ""},

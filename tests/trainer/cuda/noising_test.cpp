@@ -38,6 +38,26 @@ TEST_CASE("cuda draw_noise: the CPU's numbers within 2e-6, for any size, batch a
   }
 }
 
+TEST_CASE("cuda draw_noise_part: the whole sample's bits") {
+  gpu();
+  for (const auto& [plane, parts] : {std::pair{12L, 3L}, {10L, 5L}, {4096L, 2L}, {2600L, 2L}, {6L, 6L}}) {
+    INFO(plane << " values a channel in " << parts << " parts");
+    const auto whole = noise_of(10, 3, 2 * plane);
+    const std::int64_t count = plane / parts;
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const Output<float> noise(3 * 2 * count);
+      draw_noise_part(gpu(), kSeed, 7, 10, 3, {2, plane, part * count, count}, noise.get());
+      const auto got = noise.values("noise");
+      std::size_t wrong = 0;
+      for (std::int64_t row = 0; row < 6; ++row)
+        for (std::int64_t i = 0; i < count; ++i)
+          wrong += got[static_cast<std::size_t>(row * count + i)] !=
+                   whole[static_cast<std::size_t>(row * plane + part * count + i)];
+      CHECK(wrong == 0);
+    }
+  }
+}
+
 TEST_CASE("cuda add_noise agrees with the CPU to fp32 rounding") {
   gpu();
   Cpu cpu{2};

@@ -24,6 +24,22 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
+/// One draw of four values a thread, of which those inside the part are written; `blocks` of them make a channel's run.
+__global__ void __launch_bounds__(kBlockThreads)
+    draw_part_kernel(std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, unsigned blocks,
+                     NoisePart part, float* noise) {
+  const unsigned row = blockIdx.x / blocks, channels = static_cast<unsigned>(part.channels);
+  const std::int64_t first = std::int64_t{row % channels} * part.plane + part.first;  // within the sample
+  const unsigned draw = static_cast<unsigned>(first / 4) + blockIdx.x % blocks * kBlockThreads + threadIdx.x;
+  const std::int64_t at = std::int64_t{draw} * 4 - first;  // within the run; the first draw may begin before it
+  if (at >= part.count) return;
+  float values[4];
+  ops::normal4(ops::philox(seed, step, first_sample + row / channels, Purpose::noise, draw), values);
+  float* out = noise + row * part.count;
+  for (int j = 0; j < 4; ++j)
+    if (at + j >= 0 && at + j < part.count) out[at + j] = values[j];
+}
+
 template <int N>
 __global__ void __launch_bounds__(kBlockThreads)
     add_noise_kernel(const float* __restrict__ x_0, const float* __restrict__ noise, const std::int32_t* __restrict__ t,
@@ -51,6 +67,16 @@ void draw_noise(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_
   const bool vectors = sample_size % 4 == 0 && aligned<4>(noise);
   const auto kernel = vectors ? draw_kernel<true> : draw_kernel<false>;
   kernel<<<grid, kBlockThreads, 0, stream_of(cuda)>>>(seed, step, first_sample, purpose, blocks, sample_size, noise);
+  GPUMONTH_CUDA_LAUNCHED();
+}
+
+void draw_noise_part(Cuda& cuda, std::uint64_t seed, std::uint32_t step, std::uint32_t first_sample, std::int64_t batch,
+                     const NoisePart& part, float* noise) {
+  const std::int64_t rows = batch * part.channels;
+  if (rows * part.count <= 0) return;
+  const unsigned blocks = blocks_for(part.count + 3, 4 * kBlockThreads);  // with what lies before the first value
+  draw_part_kernel<<<static_cast<unsigned>(rows) * blocks, kBlockThreads, 0, stream_of(cuda)>>>(
+      seed, step, first_sample, blocks, part, noise);
   GPUMONTH_CUDA_LAUNCHED();
 }
 
