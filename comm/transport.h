@@ -19,6 +19,7 @@ using gpumonth::Segment;
 class GradientReducer;
 class TimedCollective;
 class Watchdog;
+struct ShardedStorage;
 struct Collective;
 struct CommOptions;
 struct Launch;
@@ -28,6 +29,8 @@ struct ReducerOptions {
   bool bf16_wire = false;        ///< comm.wire = "bf16"; "nccl" only
   bool shard_optimizer = false;  ///< comm.sharding = "optimizer": owned() and gather() of gradient_reducer.h
   StandIn stand_in = {};         ///< a replay's
+  /// comm.sharding = "full": the memory that it works on; buckets are its segments. Null: gradients are whole.
+  const ShardedStorage* full = nullptr;
 };
 
 class Transport {

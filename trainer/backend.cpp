@@ -33,20 +33,25 @@ Backend choose_backend(const std::string& asked, const comm::Transport& over) {
 std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
                                             comm::Transport& transport) {
   const model::ParameterTable table(config.model);
+  const bool sharded = config.comm.sharding == "full" && transport.ranks().size() > 1;
+  const auto full = sharded ? make_full_sharding(config.model, table, transport, config.comm.shard_group,
+                                                 resolved.backend == "cuda" && resolved.dtype == "bf16")
+                            : nullptr;
   const DitSetup setup{.model = config.model,
                        .local_batch = config.batch.global / transport.ranks().size(),
                        .global_batch = config.batch.global,
                        .seed = config.run.seed,
                        .dtype = resolved.dtype,
                        .threads = resolved.threads,
-                       .gradients = transport.allocate(table.flat_size()),
+                       .gradients = transport.allocate(full ? full->layout.storage_size() : table.flat_size()),
                        .transport = &transport,
                        .keep = keep_for(model::recompute_named(config.run.recompute)),
                        .device = resolved.device,
                        .deterministic = config.run.deterministic,
                        .accumulate = config.batch.accumulate,
                        .noise_scale = config.log.noise_scale,
-                       .consistency = read_teacher(config, table)};
+                       .consistency = read_teacher(config, table),
+                       .full = full};
   return resolved.backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
 }
 

@@ -110,7 +110,8 @@ class Loop {
   comm::ReducerOptions reducer_options() const {
     return {.bf16_wire = config_.comm.wire == "bf16",
             .shard_optimizer = config_.comm.sharding == "optimizer" && !(state_ && state_->shared()),
-            .stand_in = step_.stand_in()};
+            .stand_in = step_.stand_in(),
+            .full = step_.sharded_storage()};
   }
 
   std::unique_ptr<Dataset> make_dataset() const {
