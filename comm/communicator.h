@@ -59,6 +59,9 @@ class Communicator {
   /// The same ranks with an order of collectives of its own, for another thread. Collective; `name` is a
   /// string literal for messages. Must not outlive the Environment.
   virtual std::unique_ptr<Communicator> duplicate(const char* name) = 0;
+  /// The ranks that give the same `colour` (>= 0), in rank order, with an order of collectives of their own. Collective over
+  /// all ranks; `name` as above.
+  virtual std::unique_ptr<Communicator> split(int colour, const char* name) = 0;
   /// How collectives move data, in words: "shared memory, 2 ranks on one host".
   virtual std::string description() const = 0;
 };

@@ -58,11 +58,12 @@ Watchdog::~Watchdog() {
   if (thread_.joinable()) thread_.join();
 }
 
-int Watchdog::add_channel(const char* name, WatchdogHooks hooks) {
+int Watchdog::add_channel(const char* name, WatchdogHooks hooks, std::vector<int> members) {
   const int index = channel_count_.load();
   if (index == kChannels) throw std::length_error("too many communicators: a fault of gpumonth");
   channels_[index].name = name;
   channels_[index].hooks = std::move(hooks);
+  channels_[index].members = std::move(members);
   channel_count_ = index + 1;
   return index;
 }
@@ -175,10 +176,12 @@ std::vector<Watchdog::Answer> Watchdog::ask_all(const Channel& channel, int inde
   return answers;
 }
 
-std::string Watchdog::whom_it_waits_for(const std::vector<Answer>& answers) const {
+std::string Watchdog::whom_it_waits_for(const Channel& channel, const std::vector<Answer>& answers) const {
   if (answers.empty()) return "MPI gives no MPI_THREAD_MULTIPLE, so the other ranks could not be asked";
   std::string silent, elsewhere;
   for (int r = 0; r < size_; ++r) {
+    const bool member = channel.members.empty() || std::ranges::count(channel.members, r) > 0;
+    if (!member) continue;
     const Answer& answer = answers[r];
     if (answer.state == Answer::none) {
       silent += fmt::format("{}{} ({})", silent.empty() ? "" : ", ", r, hosts_[r]);
@@ -198,7 +201,7 @@ void Watchdog::end_job(const Channel& channel, const std::vector<Answer>& answer
   abort_job(fmt::format("{}{}{} ({}) in step {} not done after {:.0f} s: {}{} - a host, link or process is down or "
                         "stopped, or comm.watchdog_s is too short",
                         rank_prefix(), channel.what.load(), size_text(channel.bytes), channel.name, step_.load(),
-                        channel.age_s, whom_it_waits_for(answers), details),
+                        channel.age_s, whom_it_waits_for(channel, answers), details),
             1, channel.hooks.release);
 }
 

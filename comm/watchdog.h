@@ -33,8 +33,10 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// A channel is one communicator used by one thread; the same number on every rank. `name`: a literal.
-  int add_channel(const char* name, WatchdogHooks hooks = {});
+  /// A channel is one communicator used by one thread; the same number on every rank. `name`: a literal. `members`: the
+  /// ranks that it joins, where those are not all; the others are not waited for.
+  int add_channel(const char* name, WatchdogHooks hooks = {}, std::vector<int> members = {});
+  int rank() const { return rank_; }  ///< as its messages number them
   /// The collective `what` (a literal) on `channel` begins and ends. Guard does both.
   void enter(int channel, const char* what, std::int64_t bytes = 0);
   void leave(int channel);
@@ -62,6 +64,7 @@ class Watchdog {
     std::atomic<std::uint64_t> entered{0};  // collectives begun
     std::atomic<bool> inside{false};
     WatchdogHooks hooks;
+    std::vector<int> members;  // empty: all
     // the watchdog thread's own: how long it has seen the same collective
     std::uint64_t seen = 0;
     double age_s = 0;
@@ -76,7 +79,7 @@ class Watchdog {
   std::vector<Answer> ask_all(const Channel& channel, int index);
   [[noreturn]] void end_job(const Channel& channel, const std::vector<Answer>& answers);
   Answer describe(const Question& question) const;
-  std::string whom_it_waits_for(const std::vector<Answer>& answers) const;
+  std::string whom_it_waits_for(const Channel& channel, const std::vector<Answer>& answers) const;
 
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;

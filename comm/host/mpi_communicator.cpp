@@ -56,29 +56,53 @@ void MpiCommunicator::adopt(MPI_Comm comm) {
   ring_ = std::make_unique<RingAllReduce>(comm_, kRingTag);
 }
 
-MpiCommunicator::MpiCommunicator(double watchdog_s, bool use_shared_memory) {
-  GPUMONTH_MPI(MPI_Comm_set_errhandler, MPI_COMM_WORLD,
-               MPI_ERRORS_RETURN);  // inherited by what is split from it
-  adopt(MPI_COMM_WORLD);
+void MpiCommunicator::look_at_host() {
   MPI_Comm host = MPI_COMM_NULL;
   GPUMONTH_MPI(MPI_Comm_split_type, comm_, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
   GPUMONTH_MPI(MPI_Comm_rank, host, &local_rank_);
   GPUMONTH_MPI(MPI_Comm_size, host, &local_size_);
   GPUMONTH_MPI(MPI_Comm_free, &host);
+}
+
+MpiCommunicator::MpiCommunicator(double watchdog_s, bool use_shared_memory) {
+  GPUMONTH_MPI(MPI_Comm_set_errhandler, MPI_COMM_WORLD,
+               MPI_ERRORS_RETURN);  // inherited by what is split from it
+  adopt(MPI_COMM_WORLD);
+  look_at_host();
   // the first collectives run before anybody watches: a rank that never starts is the launcher's business
   watchdog_ = std::make_shared<Watchdog>(comm_, 0, std::vector<std::string>{}, false);
   channel_ = watchdog_->add_channel("main");
   std::vector<std::string> hosts = all_gather(host_name());
   watchdog_ = std::make_shared<Watchdog>(comm_, watchdog_s, std::move(hosts), threads_may_all_call());
   channel_ = watchdog_->add_channel("main");
-  if (use_shared_memory) shared_ = SharedGroup::create(comm_);
+  shares_memory_ = use_shared_memory;
+  if (shares_memory_) shared_ = SharedGroup::create(comm_);
 }
 
 MpiCommunicator::MpiCommunicator(MpiCommunicator& original, const char* name)
     : local_rank_(original.local_rank_), local_size_(original.local_size_), watchdog_(original.watchdog_) {
   adopt(original.comm_);
-  channel_ = watchdog_->add_channel(name);
+  channel_ = watchdog_->add_channel(name, {}, original.watched_ranks());
+  shares_memory_ = original.shares_memory_;
   if (original.shared_) shared_ = SharedGroup::create(comm_, original.shared_.get());
+}
+
+MpiCommunicator::MpiCommunicator(MpiCommunicator& original, MPI_Comm part, const char* name)
+    : watchdog_(original.watchdog_) {
+  adopt(part);
+  look_at_host();
+  channel_ = watchdog_->add_channel(name, {}, watched_ranks());
+  // memory of the original is not known here: its ranks have other numbers
+  if (original.shares_memory_) shared_ = SharedGroup::create(comm_);
+  shares_memory_ = original.shares_memory_;
+}
+
+/// The ranks of this communicator as the watchdog numbers them. Collective.
+std::vector<int> MpiCommunicator::watched_ranks() const {
+  const int mine = watchdog_->rank();
+  std::vector<int> all(static_cast<std::size_t>(size_));
+  GPUMONTH_MPI(MPI_Allgather, &mine, 1, MPI_INT, all.data(), 1, MPI_INT, comm_);
+  return all;
 }
 
 // Communicators are not freed: freeing is collective, and this rank may be on its way out of an error.
@@ -88,6 +112,13 @@ MpiCommunicator::~MpiCommunicator() = default;
 std::unique_ptr<Communicator> MpiCommunicator::duplicate(const char* name) {
   const Watchdog::Guard guard(*watchdog_, channel_, "MPI_Comm_dup");
   return std::unique_ptr<Communicator>(new MpiCommunicator(*this, name));
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int colour, const char* name) {
+  const Watchdog::Guard guard(*watchdog_, channel_, "MPI_Comm_split");
+  MPI_Comm part = MPI_COMM_NULL;
+  GPUMONTH_MPI(MPI_Comm_split, comm_, colour, rank_, &part);
+  return std::unique_ptr<Communicator>(new MpiCommunicator(*this, part, name));
 }
 
 std::string MpiCommunicator::description() const {

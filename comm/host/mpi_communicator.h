@@ -35,6 +35,7 @@ class MpiCommunicator final : public Communicator {
   std::vector<std::string> all_gather(const std::string& text) override;
   [[noreturn]] void abort(const std::string& message, int exit_code) override;
   std::unique_ptr<Communicator> duplicate(const char* name) override;
+  std::unique_ptr<Communicator> split(int colour, const char* name) override;
 
   /// What Transport's functions of these names give; null where ranks are on several hosts. Collective.
   std::shared_ptr<float[]> allocate_shared(std::int64_t count);
@@ -44,13 +45,17 @@ class MpiCommunicator final : public Communicator {
 
  private:
   MpiCommunicator(MpiCommunicator& original, const char* name);
+  MpiCommunicator(MpiCommunicator& original, MPI_Comm part, const char* name);
   void adopt(MPI_Comm comm);
+  void look_at_host();
+  std::vector<int> watched_ranks() const;
   void wait(MPI_Request request);
 
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
-  std::shared_ptr<Watchdog> watchdog_;
+  std::shared_ptr<Watchdog> watchdog_;  // of all ranks, also where these are a part
   int channel_ = 0;
+  bool shares_memory_ = false;           // where ranks are on one host
   std::unique_ptr<SharedGroup> shared_;  // null where ranks are on several hosts
   std::unique_ptr<RingAllReduce> ring_;
 };

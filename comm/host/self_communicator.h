@@ -23,6 +23,7 @@ class SelfCommunicator : public Communicator {
   std::vector<std::string> all_gather(const std::string& text) override { return {text}; }
   [[noreturn]] void abort(const std::string& message, int exit_code) override;
   std::unique_ptr<Communicator> duplicate(const char*) override { return std::make_unique<SelfCommunicator>(); }
+  std::unique_ptr<Communicator> split(int, const char*) override { return std::make_unique<SelfCommunicator>(); }
 };
 
 }  // namespace gpumonth::comm

@@ -152,3 +152,47 @@ TEST_CASE("a duplicate has an order of its own") {
   REQUIRE(memory[4095] == n);
   REQUIRE(memory[3] == n * n);
 }
+
+namespace {
+
+/// Pairs of neighbours (the last may be alone), then even ranks and odd ones.
+void check_split(Communicator& comm) {
+  const int rank = comm.rank(), size = comm.size();
+  for (const auto& [colour, first, stride] : {std::tuple{rank / 2, rank / 2 * 2, 1}, {rank % 2, rank % 2, 2}}) {
+    const auto part = comm.split(colour, "part");
+    const int members = stride == 1 ? std::min(2, size - first) : (size - first + 1) / 2;
+    INFO(comm.description() << ", part of " << members);
+    REQUIRE(part->size() == members);
+    REQUIRE(part->rank() == (rank - first) / stride);
+    REQUIRE(part->local_size() == members);
+    const auto texts = part->all_gather(std::to_string(rank));
+    for (int m = 0; m < members; ++m) REQUIRE(texts[m] == std::to_string(first + m * stride));
+    std::vector<float> values(70000);
+    check_sums(*part, values);
+    std::vector<float> sent(static_cast<std::size_t>(3 * members)), received(sent.size());
+    for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<float>(100 * rank + static_cast<int>(i));
+    part->all_to_all(sent, received);
+    for (int m = 0; m < members; ++m)
+      for (int i = 0; i < 3; ++i)
+        REQUIRE(received[static_cast<std::size_t>(3 * m + i)] ==
+                static_cast<float>(100 * (first + m * stride) + 3 * part->rank() + i));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a part of the ranks has collectives of its own") { check_split(ranks()); }
+
+TEST_CASE("so it has over MPI messages, and a part of a part") {
+  MpiTransport over_messages(60, false);
+  check_split(over_messages.ranks());
+  const auto part = ranks().split(ranks().rank() / 3, "three");
+  check_split(*part);
+}
+
+TEST_CASE("parts do not wait for each other") {
+  const auto part = ranks().split(ranks().rank() / 2, "pair");
+  if (ranks().rank() / 2 == 0)  // the other pairs are at the barrier of all meanwhile
+    for (int i = 0; i < 100; ++i) part->barrier();
+  ranks().barrier();
+}

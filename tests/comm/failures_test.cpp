@@ -97,6 +97,18 @@ TEST_CASE("the watchdog says where the missing rank is") {
   }
 }
 
+TEST_CASE("the watchdog asks after the ranks of a part alone") {
+  for (const std::string ring : {"", " --ring"}) {
+    const CommandResult result = run_command(victims(4, "absent-part 3" + ring));
+    INFO(result.err);
+    REQUIRE(result.exit_code == 1);
+    REQUIRE_THAT(result.err, contains("all-to-all of 7.8 KiB (pair) in step 17 not done after 2 s"));
+    REQUIRE_THAT(result.err, contains("rank 3 ("));
+    REQUIRE_THAT(result.err, contains("is still in 'data' of step 17"));
+    REQUIRE_THAT(result.err, !contains("rank 0 (") && !contains("rank 1 ("));
+  }
+}
+
 TEST_CASE("the watchdog names a stopped process") {
   for (const std::string ring : {"", " --ring"}) {
     const CommandResult result = run_and_signal(3, "reduce 60" + ring, "STOP", 2);

@@ -1,8 +1,11 @@
 // A program whose ranks get lost in a way that the command line says:
 //   comm_victim reduce SECONDS      all-reduces for so long, printing "pid RANK PID" first
 //   comm_victim absent RANK         that rank stays away from the collective, in phase 'checkpoint' of step
-//   17 comm_victim user-error RANK     that rank throws UserError, the others wait for it; "all": every rank
-//   does comm_victim mismatch            ranks reduce different sizes
+//   17
+//   comm_victim absent-part RANK    the same in an all-to-all of pairs; the other pairs do something else
+//   comm_victim user-error RANK     that rank throws UserError, the others wait for it; "all": every rank
+//   does
+//   comm_victim mismatch            ranks reduce different sizes
 // Watchdog limit: GPUMONTH_TEST_WATCHDOG_S, 2 s by default. "--ring": MPI messages on one host too.
 #include <unistd.h>
 
@@ -51,6 +54,14 @@ void run(Transport& transport, const std::string& what, const std::string& how) 
     transport.set_context(absent ? "checkpoint" : "backward", 17);
     if (absent) std::this_thread::sleep_for(std::chrono::hours(1));
     return ranks.barrier();
+  }
+  if (what == "absent-part") {
+    const int absent = std::atoi(how.c_str());
+    const auto pair = ranks.split(ranks.rank() / 2, "pair");
+    transport.set_context(ranks.rank() == absent ? "data" : "backward", 17);
+    if (ranks.rank() == absent || ranks.rank() / 2 != absent / 2) std::this_thread::sleep_for(std::chrono::hours(1));
+    std::vector<float> sent(2000), received(2000);
+    return pair->all_to_all(sent, received);
   }
   if (what == "user-error") {
     if (how == "all" || ranks.rank() == std::atoi(how.c_str())) gpumonth::user_error("no such file 'x.toml'");
