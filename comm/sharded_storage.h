@@ -70,8 +70,6 @@ struct ShardedStorage {
   const void* typed_shard = nullptr;  ///< bf16, with typed_weights
   float* gradient_shard = nullptr;    ///< after wait(): the sums
   int passes = 1;  ///< forward and backward passes of a step, whose gradients are summed
-  /// comm.shard_group: as many consecutive ranks hold the whole, and sum their shards with other groups'. 0: all ranks.
-  int group = 0;
 };
 
 /// Which units are gathered when: one block ahead of the one that is worked on, as soon as its slot is free. It follows

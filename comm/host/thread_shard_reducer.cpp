@@ -38,7 +38,13 @@ struct ThreadShardReducer::Impl {
       parts.push_back({flat.offset + part.offset, part.count});
     }
     parts = merged(std::move(parts));
-    group = transport.ranks().duplicate("weights and gradients");
+    Communicator& all = transport.ranks();
+    if (layout.ranks() == all.size()) {
+      group = all.duplicate("weights and gradients");
+    } else {
+      group = all.split(all.rank() / layout.ranks(), "weights and gradients");
+      replicas = all.split(all.rank() % layout.ranks(), "gradients of replicas");
+    }
     thread = std::thread([this] { run(); });
   }
 
@@ -188,6 +194,10 @@ struct ThreadShardReducer::Impl {
       for (std::int64_t i = 0; i < mine.count; ++i) shard[i] += sums[i];
     }
     weights.reduced_bytes += sent_bytes(4.0 * static_cast<double>(placed.count), ranks);
+    if (replicas && job.last) {
+      replicas->all_reduce_sum(span_of(shard, mine.count));
+      weights.reduced_bytes += 2 * sent_bytes(4.0 * static_cast<double>(mine.count), replicas->size());
+    }
     times[s].end_s = elapsed_s(backward_start);
     comm_s += times[s].end_s - times[s].start_s;
   }
@@ -207,7 +217,7 @@ struct ThreadShardReducer::Impl {
   GatherOrder order;
   std::vector<Bucket> buckets;
   std::vector<Segment> parts;
-  std::unique_ptr<Communicator> group;
+  std::unique_ptr<Communicator> group, replicas;  // the latter null where the group is all ranks
 
   bool open = false;
   int next_segment = 0, pass = 0;

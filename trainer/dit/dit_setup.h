@@ -29,12 +29,12 @@ struct ConsistencySetup {
 /// comm.sharding = "full": who holds what, and the memory that weights are gathered in (comm/sharded_storage.h).
 struct FullSharding {
   comm::ShardLayout layout;
-  int group = 0;                           ///< comm.shard_group
   std::shared_ptr<float[]> weights;        ///< placed as DitOffsets say: all of it, or DitOffsets::fp32
   std::shared_ptr<float[]> typed_weights;  ///< a GPU's in bf16: DitOffsets::typed, 2 bytes an element; else null
 };
 
-/// Collective: its memory comes from transport.allocate(). `gpu_bf16`: a GPU computes in bf16.
+/// Collective: its memory comes from transport.allocate(). `group`: consecutive ranks that hold the whole together
+/// (comm.shard_group), 0: all. `gpu_bf16`: a GPU computes in bf16.
 std::shared_ptr<const FullSharding> make_full_sharding(const model::ModelConfig& model,
                                                        const model::ParameterTable& table, comm::Transport& transport,
                                                        int group, bool gpu_bf16);

@@ -89,7 +89,6 @@ std::shared_ptr<const FullSharding> make_full_sharding(const model::ModelConfig&
   }
   const auto full = std::make_shared<FullSharding>(
       FullSharding{.layout = comm::ShardLayout(std::move(segments), transport.ranks().rank() % ranks, ranks),
-                   .group = group,
                    .weights = transport.allocate(gpu_bf16 ? o.fp32.count : o.size),
                    .typed_weights = nullptr});
   if (gpu_bf16) full->typed_weights = transport.allocate((o.typed.count + 1) / 2);

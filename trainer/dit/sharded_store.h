@@ -30,8 +30,7 @@ class ShardedStore final : public ParameterStore {
                  .gradients = model.gradient_buffer(),
                  .shard = parameters_.get(),
                  .gradient_shard = gradients_.get(),
-                 .passes = static_cast<int>(setup.accumulate),
-                 .group = full_->group} {
+                 .passes = static_cast<int>(setup.accumulate)} {
     if constexpr (kTyped) {
       typed_ = ops::Buffer<Device, T>(model.device(), layout().size());
       storage_.typed_weights = model.compute_weights(0);
