@@ -126,7 +126,8 @@ void NcclShardReducer::gather_part(std::size_t s, const void* shard, void* stora
                   comm_stream());
   if (rest.count > 0) {
     const int last = layout.ranks() - 1;
-    const void* from = layout.rank() == last ? mine + static_cast<std::size_t>(share) * value_bytes : at(rest.offset);
+    // others' is not read, but of the same kind: NCCL's guide wants buffers registered on all ranks or on none
+    const void* from = layout.rank() == last ? mine + static_cast<std::size_t>(share) * value_bytes : shard;
     GPUMONTH_NCCL(ncclBroadcast, from, at(rest.offset), static_cast<std::size_t>(rest.count), type, last,
                   ranks()->handle(), comm_stream());
   }
