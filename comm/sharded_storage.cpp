@@ -1,5 +1,7 @@
 #include "comm/sharded_storage.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -41,6 +43,19 @@ std::size_t ShardLayout::segment_with(std::int64_t at) const {
     if (at >= flat.offset && at < flat.offset + flat.count) return s;
   }
   throw std::out_of_range("an element of no segment");
+}
+
+std::string ShardedStorage::description() const {
+  constexpr double kMiB = 1 << 20;
+  double weight_bytes = 0;
+  for (const ShardedSegment& s : layout.segments())
+    if (s.unit < kBlockSlots) weight_bytes += static_cast<double>(s.flat.count) * (s.typed && typed_weights ? 2 : 4);
+  const double of_value = 5 * 4 + (typed_weights ? 2 : 0);  // parameter, gradient, two moments, EMA
+  return fmt::format(
+      "rank {} of every {} holds {:.1f} MiB of parameters, gradients, moments and EMA, and {:.1f} MiB of room for weights and "
+      "gradients on their way",
+      layout.rank(), layout.ranks(), of_value * static_cast<double>(layout.size()) / kMiB,
+      (weight_bytes + 4 * static_cast<double>(layout.storage_size())) / kMiB);
 }
 
 void GatherOrder::begin_step() {

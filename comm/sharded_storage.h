@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/bucket_plan.h"
@@ -44,10 +45,10 @@ class ShardLayout {
   Segment owned(std::size_t segment, int rank) const;
   Segment owned(std::size_t segment) const { return owned(segment, rank_); }
   std::int64_t shard_at(std::size_t segment) const { return shard_at_[segment]; }
-  std::int64_t size() const { return size_; }                    ///< elements of this rank's shard
-  std::int64_t largest_size() const { return largest_size_; }    ///< of any rank's
-  std::int64_t storage_size() const { return storage_size_; }    ///< elements up to the end of the last segment
-  std::int64_t flat_size() const;                                ///< elements up to the end of the last segment
+  std::int64_t size() const { return size_; }                  ///< elements of this rank's shard
+  std::int64_t largest_size() const { return largest_size_; }  ///< of any rank's
+  std::int64_t storage_size() const { return storage_size_; }  ///< elements up to the end of the last segment
+  std::int64_t flat_size() const;                              ///< elements up to the end of the last segment
   /// The segment with flat element `at`. std::out_of_range: padding.
   std::size_t segment_with(std::int64_t at) const;
 
@@ -62,14 +63,17 @@ class ShardLayout {
 struct ShardedStorage {
   ShardLayout layout;
   // the storage, from Transport::allocate
-  float* weights = nullptr;    ///< segments that are not typed, or all where typed_weights is null
+  float* weights = nullptr;  ///< segments that are not typed, or all where typed_weights is null
   float* gradients = nullptr;
   void* typed_weights = nullptr;  ///< bf16, such that element `at` of the storage is its element `at`; may be null
   // the shard
   const float* shard = nullptr;
   const void* typed_shard = nullptr;  ///< bf16, with typed_weights
   float* gradient_shard = nullptr;    ///< after wait(): the sums
-  int passes = 1;  ///< forward and backward passes of a step, whose gradients are summed
+  int passes = 1;                     ///< forward and backward passes of a step, whose gradients are summed
+
+  /// "rank 0 of every 4 holds 25.3 MiB of parameters, gradients, moments and EMA, and 8.1 MiB of room for ..."
+  std::string description() const;
 };
 
 /// Which units are gathered when: one block ahead of the one that is worked on, as soon as its slot is free. It follows
@@ -89,7 +93,7 @@ class GatherOrder {
 
  private:
   int blocks_, step_ = kBlockSlots;
-  bool outer_ = false;                             // is there
+  bool outer_ = false;  // is there
   int in_slot_[kBlockSlots] = {kNone, kNone};
 };
 

@@ -173,7 +173,9 @@ Run read(const std::filesystem::path& path, Kind kind) {
   std::uint8_t clean = 0;
   open_column(file, kCleanClose, 1, false).read_rows(0, 1, &clean);
   run.clean_close = clean == 1;
-  const OptionalColumns with{.power = power_columns_of(file), .small_grad_norm = file.has(kStepSmallGradNorm)};
+  const OptionalColumns with{.power = power_columns_of(file),
+                             .small_grad_norm = file.has(kStepSmallGradNorm),
+                             .gathers = run.info.gathers_weights};
   run.steps = read_table(file, kStepsGroup, step_columns(with), run.clean_close);
   run.buckets = read_table(file, kBucketsGroup, bucket_columns(), run.clean_close);
   if (file.has(kCommGroup)) {

@@ -39,6 +39,12 @@ struct StepRecord {
   /// Root mean square over the step's small gradients, each the mean over RunInfo::small_batch samples, of their L2 norms;
   /// in the log only where small_batch is above 0.
   double small_grad_norm = std::numeric_limits<double>::quiet_NaN();
+  // Of weights that are gathered as they are needed, in the log only where RunInfo::gathers_weights.
+  double gather_s = std::numeric_limits<double>::quiet_NaN();  ///< of comm_s: inside the gathers
+  double exposed_gather_s =
+      std::numeric_limits<double>::quiet_NaN();                      ///< of exposed_comm_s: forward and backward waited
+  double gathered_bytes = std::numeric_limits<double>::quiet_NaN();  ///< of weights, that rank 0 sent
+  double reduced_bytes = std::numeric_limits<double>::quiet_NaN();   ///< of gradients, that rank 0 sent
   Phase phase = Phase::warm_up;  ///< checkpoint: this step's time contains writing one
   // Of rank 0's GPU, read when the step has been enqueued; in the log only where RunInfo::power_source says whence.
   double energy_j = std::numeric_limits<double>::quiet_NaN();  ///< since the same moment of the step before
@@ -117,6 +123,7 @@ struct RunInfo {
   double start_time_unix_s = 0;      ///< seconds since 1970 at start_time_s = 0: joins the log with other clocks
   std::string resumed_from;          ///< checkpoint path, empty for a fresh start
   std::int64_t small_batch = 0;      ///< samples of each of a step's small gradients; 0: no such column
+  bool gathers_weights = false;      ///< comm.sharding = "full" on several ranks: there are columns of it
   std::string power_source;          ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
   Origin origin = Origin::measured;  ///< of a log that does not say so: measured
   std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is

@@ -19,7 +19,7 @@ constexpr Range kWork{1, 1e30};  ///< FLOP of a step
 constexpr Range kPeak{1e6, 1e18, true};
 
 using S = StepRecord;
-constexpr std::array<Column<S>, 23> kStepColumns{{
+constexpr std::array<Column<S>, 27> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step, kCounter},
     {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s, {0, 1e12}},
     {"step_time_s",
@@ -44,6 +44,11 @@ constexpr std::array<Column<S>, 23> kStepColumns{{
     {"small_grad_norm", "1",
      "root mean square L2 norm of the step's small gradients, each the mean over small_batch samples",
      &S::small_grad_norm, kAnything},
+    {"gather_s", "s", "of comm_s: inside the gathers of weights", &S::gather_s, kDuration},
+    {"exposed_gather_s", "s", "of exposed_comm_s: what forward and backward waited for weights", &S::exposed_gather_s,
+     kDuration},
+    {"gathered_bytes", "B", "of weights, that rank 0 sent", &S::gathered_bytes, {0, 1e18}},
+    {"reduced_bytes", "B", "of gradients, that rank 0 sent", &S::reduced_bytes, {0, 1e18}},
     {"energy_j",
      "J",
      "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
@@ -58,14 +63,16 @@ constexpr std::array<Column<S>, 23> kStepColumns{{
      &S::clock_limit,
      {0, 3, true}},
 }};
-constexpr std::size_t kPowerColumns = 5;                                         ///< the last ones
-constexpr std::size_t kSmallGradNorm = kStepColumns.size() - kPowerColumns - 1;  ///< the one before them
+// The optional ones, from behind:
+constexpr std::size_t kPowerColumns = 5, kGatherColumns = 4;
+constexpr std::size_t kGathers = kStepColumns.size() - kPowerColumns - kGatherColumns, kSmallGradNorm = kGathers - 1;
 
 /// Those of every log, then the optional ones that are asked for.
 std::vector<Column<S>> chosen_columns(const OptionalColumns& with) {
   std::vector<Column<S>> columns(kStepColumns.begin(), kStepColumns.end());
   if (with.power == PowerColumns::without_limit) columns.pop_back();
   if (with.power == PowerColumns::none) columns.resize(columns.size() - kPowerColumns);
+  if (!with.gathers) columns.erase(columns.begin() + kGathers, columns.begin() + kGathers + kGatherColumns);
   if (!with.small_grad_norm) columns.erase(columns.begin() + kSmallGradNorm);
   return columns;
 }
@@ -190,10 +197,14 @@ const char* name(Origin origin) { return kOriginNames[static_cast<std::size_t>(o
 
 std::span<const Column<StepRecord>> step_columns(const OptionalColumns& with) {
   using enum PowerColumns;
-  static const std::array tables{chosen_columns({none, false}),          chosen_columns({none, true}),
-                                 chosen_columns({without_limit, false}), chosen_columns({without_limit, true}),
-                                 chosen_columns({all, false}),           chosen_columns({all, true})};
-  return tables[2 * static_cast<std::size_t>(with.power) + (with.small_grad_norm ? 1u : 0u)];
+  static const std::vector<std::vector<Column<S>>> tables = [] {
+    std::vector<std::vector<Column<S>>> all_tables;
+    for (const PowerColumns power : {none, without_limit, all})
+      for (const bool norm : {false, true})
+        for (const bool gathers : {false, true}) all_tables.push_back(chosen_columns({power, norm, gathers}));
+    return all_tables;
+  }();
+  return tables[4 * static_cast<std::size_t>(with.power) + (with.small_grad_norm ? 2u : 0u) + (with.gathers ? 1u : 0u)];
 }
 std::span<const Column<BucketRecord>> bucket_columns() { return kBucketColumns; }
 std::span<const Column<CommRecord>> comm_columns() { return kCommColumns; }
@@ -265,6 +276,7 @@ RunInfo read_info(const hdf5::File& file) {
   if (file.has_attribute("/", kPeakClock)) info.peak_sm_clock_mhz = checked_number<double>(file, kPeakClock, kClock);
   if (file.has(kStepSmallGradNorm))
     info.small_batch = checked_number<std::int64_t>(file, kSmallBatch, kSmallBatchRange);
+  info.gathers_weights = file.has(kStepGather);
   if (file.has_attribute("/", kOrigin)) {
     info.origin = checked_origin(file);
     if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);

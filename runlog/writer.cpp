@@ -109,7 +109,8 @@ struct Tables {
   Tables(hdf5::File& file, const RunInfo& info)
       : steps(file, kStepsGroup,
               step_columns({.power = info.power_source.empty() ? PowerColumns::none : PowerColumns::all,
-                            .small_grad_norm = info.small_batch > 0})),
+                            .small_grad_norm = info.small_batch > 0,
+                            .gathers = info.gathers_weights})),
         buckets(file, kBucketsGroup, bucket_columns()), ranks(file, info.world_size),
         clean_close(create_clean_close(file)) {}
 

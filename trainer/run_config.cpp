@@ -144,9 +144,10 @@ void declare(config::Table& root, RunConfig& c) {
                        {"fsdp", "full"},
                        {"off", "none"},
                        {"false", "none"}},
-       .help = "optimizer (ZeRO-1): every rank updates its share of the parameters, then all gather them; full (ZeRO-3, "
-               "FSDP): every rank holds its share of parameters, gradients and optimizer state alone, and weights are "
-               "gathered block by block as they are needed"});
+       .help =
+           "optimizer (ZeRO-1): every rank updates its share of the parameters, then all gather them; full (ZeRO-3, "
+           "FSDP): every rank holds its share of parameters, gradients and optimizer state alone, and weights are "
+           "gathered block by block as they are needed"});
   comm.field("shard_group", c.comm.shard_group,
              {.unit = "ranks",
               .min = 0,
@@ -266,8 +267,9 @@ void validate_sharding(const RunConfig& c, int world_size) {
   const RunConfig::Comm& comm = c.comm;
   const bool full = comm.sharding == "full";
   if (comm.shard_group != 0 && !full)
-    user_error("comm.shard_group = {} has no part in comm.sharding = \"{}\": set comm.sharding = \"full\", or leave it 0",
-               comm.shard_group, comm.sharding);
+    user_error(
+        "comm.shard_group = {} has no part in comm.sharding = \"{}\": set comm.sharding = \"full\", or leave it 0",
+        comm.shard_group, comm.sharding);
   if (!full) return;
   if (comm.shard_group == 1)
     user_error(

@@ -63,8 +63,12 @@ struct ThreadShardReducer::Impl {
     changed.notify_all();
     return ++posted;
   }
-  void post_gather(int unit) { gathered_by[slot(unit)] = post({.gathers = true, .segment = 0, .unit = unit, .first = false, .last = false}); }
-  static std::size_t slot(int unit) { return unit == kOuterUnit ? kBlockSlots : static_cast<std::size_t>(unit % kBlockSlots); }
+  void post_gather(int unit) {
+    gathered_by[slot(unit)] = post({.gathers = true, .segment = 0, .unit = unit, .first = false, .last = false});
+  }
+  static std::size_t slot(int unit) {
+    return unit == kOuterUnit ? kBlockSlots : static_cast<std::size_t>(unit % kBlockSlots);
+  }
 
   /// Until the job with that number is done; how long that was.
   double await(std::uint64_t number) {
@@ -172,7 +176,8 @@ struct ThreadShardReducer::Impl {
       const Segment placed = layout.placed(s), mine = layout.owned(s), rest = rest_of(placed, ranks);
       std::copy_n(storage.shard + layout.shard_at(s), mine.count, storage.weights + placed.offset + mine.offset);
       group->all_gather(span_of(storage.weights + placed.offset, placed.count - rest.count));
-      if (rest.count > 0) group->broadcast(std::as_writable_bytes(span_of(storage.weights + rest.offset, rest.count)), last);
+      if (rest.count > 0)
+        group->broadcast(std::as_writable_bytes(span_of(storage.weights + rest.offset, rest.count)), last);
       weights.gathered_bytes += sent_bytes(4.0 * static_cast<double>(placed.count), ranks);
     }
     weights.inside_s += elapsed_s(begin);

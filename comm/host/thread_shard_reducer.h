@@ -23,7 +23,7 @@ class ThreadShardReducer final : public GradientReducer {
   void begin_step(std::int64_t step) override;
   void begin_backward() override;
   void ready(int segment) override;
-  void wait() override;             ///< blocks
+  void wait() override;  ///< blocks
   void begin_passes() override;
   void need(int unit) override;  ///< blocks
   void done(int block) override;

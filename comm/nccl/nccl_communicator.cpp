@@ -68,8 +68,8 @@ std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<Communicator> hos
 
 NcclTransport::NcclTransport(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog, int device,
                              std::string device_name, double deadline_s)
-    : Transport("nccl", std::move(host)), device_(device), deadline_s_(deadline_s), device_name_(std::move(device_name)),
-      nccl_(std::make_shared<NcclRanks>(ranks(), device, deadline_s)),
+    : Transport("nccl", std::move(host)), device_(device), deadline_s_(deadline_s),
+      device_name_(std::move(device_name)), nccl_(std::make_shared<NcclRanks>(ranks(), device, deadline_s)),
       step_watch_(std::make_shared<NcclStepWatch>(ranks().size() > 1 ? watchdog : nullptr, nccl_)),
       watch_(std::make_unique<NcclWatch>(nccl_)) {
   set_watchdog(std::move(watchdog));
@@ -125,10 +125,9 @@ std::unique_ptr<GradientReducer> NcclTransport::make_reducer(float* gradients, s
   if (options.full) {
     const int shards = options.full->layout.ranks(), rank = ranks().rank();
     const bool all = shards == ranks().size();
-    return std::make_unique<NcclShardReducer>(
-        all ? nccl_ : split(rank / shards, "NCCL: weights and gradients"),
-        all ? nullptr : split(rank % shards, "NCCL: gradients of replicas"), step_watch_,
-        static_cast<cudaStream_t>(stream), options);
+    return std::make_unique<NcclShardReducer>(all ? nccl_ : split(rank / shards, "NCCL: weights and gradients"),
+                                              all ? nullptr : split(rank % shards, "NCCL: gradients of replicas"),
+                                              step_watch_, static_cast<cudaStream_t>(stream), options);
   }
   return std::make_unique<NcclReducer>(nccl_, step_watch_, gradients, std::move(segments), bucket_bytes,
                                        static_cast<cudaStream_t>(stream), options);

@@ -31,8 +31,10 @@ NcclShardReducer::NcclShardReducer(std::shared_ptr<NcclRanks> group, std::shared
                                    const ReducerOptions& options)
     : NcclReducer(std::move(group), std::move(watch), options.full->gradients, placed_segments(options.full->layout),
                   bucket_each(placed_segments(options.full->layout)), stream, options),
-      storage_(*options.full), replicas_(std::move(replicas)), order_(storage_.layout.blocks()),
-      free_{untimed(), untimed(), untimed()}, gathered_{untimed(), untimed(), untimed()}, last_reduced_(untimed()) {
+      storage_(*options.full), replicas_(std::move(replicas)),
+      order_(storage_.layout.blocks()), free_{untimed(), untimed(), untimed()}, gathered_{untimed(), untimed(),
+                                                                                          untimed()},
+      last_reduced_(untimed()) {
   const ShardLayout& layout = storage_.layout;
   for (std::size_t s = 0; s < layout.segments().size(); ++s) {
     const Segment &flat = layout.segments()[s].flat, part = layout.owned(s);
@@ -131,8 +133,7 @@ void NcclShardReducer::gather_part(std::size_t s, const void* shard, void* stora
     GPUMONTH_NCCL(ncclBroadcast, from, at(rest.offset), static_cast<std::size_t>(rest.count), type, last,
                   ranks()->handle(), comm_stream());
   }
-  gathered_bytes_ +=
-      sent_bytes(static_cast<double>(placed.count) * static_cast<double>(value_bytes), layout.ranks());
+  gathered_bytes_ += sent_bytes(static_cast<double>(placed.count) * static_cast<double>(value_bytes), layout.ranks());
 }
 
 /// Behind a bucket's reduction: this rank's part of the sums goes to its shard.
@@ -151,7 +152,8 @@ void NcclShardReducer::reduced(std::size_t s) {
 StepCommunication NcclShardReducer::finish() {
   StepCommunication cost = NcclReducer::finish();
   WeightGathers weights{.gathered_bytes = gathered_bytes_, .reduced_bytes = reduced_bytes_};
-  for (std::size_t i = 0; i < gathers_used_; ++i) weights.inside_s += seconds_between(gathers_[i].begin, gathers_[i].end);
+  for (std::size_t i = 0; i < gathers_used_; ++i)
+    weights.inside_s += seconds_between(gathers_[i].begin, gathers_[i].end);
   for (std::size_t i = 0; i < waits_used_; ++i)
     (waits_[i].backward ? weights.exposed_backward_s : weights.exposed_forward_s) +=
         seconds_between(waits_[i].begin, waits_[i].end);

@@ -20,12 +20,12 @@ class DitModel final : public Model {
   /// Parameters are zero. Collective over setup.transport.
   DitModel(Device device, const DitSetup& setup, const model::ParameterTable& table)
       : device_(device), setup_(setup), memory_(device_, setup.full ? nullptr : setup.transport),
-        dit_(device_, setup.model,
-             DitOffsets(setup.model, table, setup.full ? Placement::slots : Placement::flat), setup.micro_batch(),
-             memory_, setup.keep),
-        owned_(memory_.owned(segments())), parameters_(make_parameters()), x_0_(device_, setup.local_batch * latent_size()),
-        noise_(device_, x_0_.size()), x_t_(device_, setup.micro_batch() * latent_size()),
-        t_(device_, setup.local_batch), labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
+        dit_(device_, setup.model, DitOffsets(setup.model, table, setup.full ? Placement::slots : Placement::flat),
+             setup.micro_batch(), memory_, setup.keep),
+        owned_(memory_.owned(segments())), parameters_(make_parameters()),
+        x_0_(device_, setup.local_batch * latent_size()), noise_(device_, x_0_.size()),
+        x_t_(device_, setup.micro_batch() * latent_size()), t_(device_, setup.local_batch),
+        labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
         loss_(device_, setup.local_batch), losses_(setup.local_batch) {
     if (setup.gradients) {
       gradients_ = {setup.gradients, setup.gradients.get(), offsets().size};
@@ -126,8 +126,8 @@ class DitModel final : public Model {
   const std::vector<comm::Segment>& segments() const { return offsets().segments; }
   /// Where a segment lies in the memory that `offsets()` place it in, of parameters and of gradients.
   comm::Segment place(int segment) const { return {offsets().places[segment], segments()[segment].count}; }
-  const std::vector<int>& owned() const { return owned_; }  ///< segments that this rank updates and packs
-  std::int64_t flat_size() const { return offsets().size; }  ///< of parameters that are whole
+  const std::vector<int>& owned() const { return owned_; }     ///< segments that this rank updates and packs
+  std::int64_t flat_size() const { return offsets().size; }    ///< of parameters that are whole
   float* master_weights() const { return parameters_.get(); }  ///< fp32 parameters on the device
   float* gradient_buffer() const { return gradients_.get(); }
 
@@ -267,7 +267,8 @@ class DitModel final : public Model {
 
   ops::Buffer<Device, T> make_compute_weights() {
     if (!Device::kPacksWeights && setup_.full)
-      return {setup_.full->typed_weights, reinterpret_cast<T*>(setup_.full->typed_weights.get()), offsets().typed.count};
+      return {setup_.full->typed_weights, reinterpret_cast<T*>(setup_.full->typed_weights.get()),
+              offsets().typed.count};
     std::int64_t most = 0;
     for (const comm::Segment& segment : segments()) most = std::max(most, segment.count);
     return {device_, Device::kPacksWeights ? most : offsets().size};

@@ -61,11 +61,11 @@ struct DitSetup {
   model::ModelConfig model;
   std::int64_t local_batch = 0, global_batch = 0;
   std::uint64_t seed = 0;
-  std::string dtype;                             ///< "fp32" or "bf16"
-  int threads = 1;                               ///< of a CPU rank
+  std::string dtype;  ///< "fp32" or "bf16"
+  int threads = 1;    ///< of a CPU rank
   /// Flat (table.flat_size()), with full.layout.storage_size() elements, from Transport::allocate; null: its own.
   std::shared_ptr<float[]> gradients = nullptr;
-  comm::Transport* transport = nullptr;          ///< whose ranks may hold the state in common; null: nobody
+  comm::Transport* transport = nullptr;  ///< whose ranks may hold the state in common; null: nobody
   Keep keep = Keep::activations;
   int device = 0;               ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
   bool deterministic = false;   ///< GPU: the same bits in every run, where that costs time
@@ -74,7 +74,8 @@ struct DitSetup {
   bool noise_scale = false;     ///< a training step tells the norms of its small gradients (StepResult)
   std::shared_ptr<const ConsistencySetup> consistency = nullptr;  ///< of a training step; null: the diffusion loss
 
-  std::shared_ptr<const FullSharding> full = nullptr;  ///< of a training step, with `gradients`; null: weights are whole
+  std::shared_ptr<const FullSharding> full =
+      nullptr;  ///< of a training step, with `gradients`; null: weights are whole
 
   /// Samples that go through the network together.
   std::int64_t micro_batch() const { return local_batch / accumulate; }

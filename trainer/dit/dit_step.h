@@ -25,7 +25,8 @@ class DitStep : public TrainingStep {
         micro_batches_(setup.accumulate),
         small_batch_(setup.noise_scale && setup.global_batch > setup.micro_batch() ? setup.micro_batch() : 0),
         graph_(model_.device()), timer_(model_.device(), marks()) {
-    if (micro_batches_ > 1 && !sharded_storage()) sum_ = ops::Buffer<Device, float>(model_.device(), model_.flat_size());
+    if (micro_batches_ > 1 && !sharded_storage())
+      sum_ = ops::Buffer<Device, float>(model_.device(), model_.flat_size());
     if (small_batch_ > 0) small_norms_ = SmallNorms<Device>(model_.device(), segments(), micro_batches_);
     store_->begin({setup.threads});
   }
@@ -81,7 +82,10 @@ class DitStep : public TrainingStep {
     return r;
   }
 
-  void describe(runlog::RunInfo& info) const override { info.small_batch = small_batch_; }
+  void describe(runlog::RunInfo& info) const override {
+    info.small_batch = small_batch_;
+    info.gathers_weights = sharded_storage() != nullptr;
+  }
 
   DitModel<Device, T>& model() { return model_; }
 

@@ -28,7 +28,8 @@ enum class Placement {
 };
 
 struct DitOffsets {
-  DitOffsets(const model::ModelConfig& model, const model::ParameterTable& table, Placement placement = Placement::flat);
+  DitOffsets(const model::ModelConfig& model, const model::ParameterTable& table,
+             Placement placement = Placement::flat);
 
   std::vector<BlockOffsets> blocks;
   LinearOffsets patch, time_in, time_out, final_linear;
@@ -37,9 +38,10 @@ struct DitOffsets {
   SegmentOrder order;
   std::vector<Segment> segments;  ///< in that order, in the flat table
 
-  std::vector<std::int64_t> places;  ///< of the segments: first element in memory, which is what all offsets above count
-  std::int64_t size = 0;             ///< elements of that memory
-  int rooms = 0;                     ///< blocks that are there at a time; block l has room l % rooms
+  std::vector<std::int64_t>
+      places;             ///< of the segments: first element in memory, which is what all offsets above count
+  std::int64_t size = 0;  ///< elements of that memory
+  int rooms = 0;          ///< blocks that are there at a time; block l has room l % rooms
   Placement placement;
   /// What the products over tokens read, which may be held in another type, and what others read in fp32. Both may be all.
   Segment typed, fp32;

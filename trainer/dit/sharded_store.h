@@ -171,8 +171,8 @@ class ShardedStore final : public ParameterStore {
   ops::Buffer<Device, T> typed_;                                                    // of the parameters
   ops::Buffer<Device, double> partial_norms_;
   comm::ShardedStorage storage_;
-  std::vector<float> tensor_;               // one tensor on its way between the shards and a file
-  int ready_[comm::kBlockSlots + 1] = {};   // unit of each slot, then the outer one, whose weights products can read
+  std::vector<float> tensor_;              // one tensor on its way between the shards and a file
+  int ready_[comm::kBlockSlots + 1] = {};  // unit of each slot, then the outer one, whose weights products can read
   comm::GradientReducer* reducer_ = nullptr;
   comm::Communicator* ranks_ = nullptr;
 };

@@ -45,8 +45,8 @@ std::vector<Group> groups_of(const StateValues& state) {
 std::int64_t bytes_to_write(const model::ParameterTable& table, std::size_t groups, std::size_t pos_embed,
                             const CheckpointInfo& info) {
   constexpr std::int64_t header = 1024;  // of a dataset, its link included
-  const std::int64_t of_group = table.count() * static_cast<std::int64_t>(sizeof(float)) +
-                                static_cast<std::int64_t>(table.all().size()) * header;
+  const std::int64_t of_group =
+      table.count() * static_cast<std::int64_t>(sizeof(float)) + static_cast<std::int64_t>(table.all().size()) * header;
   return 256 * 1024 + static_cast<std::int64_t>(pos_embed * sizeof(float) + info.config_toml.size()) +
          static_cast<std::int64_t>(groups) * of_group;
 }

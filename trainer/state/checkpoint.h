@@ -40,8 +40,7 @@ void take_part_in_writing(const model::ParameterTable& table, StateValues& state
 /// are not finite, second moments below zero and, where a dataset has a checksum, another one. `accept` is called once
 /// the shapes are known to fit and may throw; until then the state is untouched.
 CheckpointInfo read_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table,
-                               StateValues& state,
-                               const std::function<void(const CheckpointInfo&)>& accept = {});
+                               StateValues& state, const std::function<void(const CheckpointInfo&)>& accept = {});
 CheckpointInfo read_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table,
                                const TrainingState& state,
                                const std::function<void(const CheckpointInfo&)>& accept = {});

@@ -74,8 +74,8 @@ void Checkpoints::save(ResumableState& state, std::int64_t after_step) {
   const std::unique_ptr<StateValues> values = state.values();
   if (comm_.rank() == 0) {
     try {
-      write_checkpoint(file, table_, *values, model::position_embedding(model_), model::position_embedding_shape(model_),
-                       {after_step, seed_, run_.config_toml, run_.dataset});
+      write_checkpoint(file, table_, *values, model::position_embedding(model_),
+                       model::position_embedding_shape(model_), {after_step, seed_, run_.config_toml, run_.dataset});
     } catch (const UserError& error) {
       user_error("no checkpoint of step {}: {}; {}", after_step, error.what(), last_in_words());
     }
