@@ -20,6 +20,7 @@ class Exchange;
 class GradientReducer;
 class TimedCollective;
 class Watchdog;
+struct ShardedStorage;
 struct Collective;
 struct CommOptions;
 struct Launch;
@@ -29,6 +30,8 @@ struct ReducerOptions {
   bool bf16_wire = false;        ///< comm.wire = "bf16"; "nccl" only
   bool shard_optimizer = false;  ///< comm.sharding = "optimizer": owned() and gather() of gradient_reducer.h
   StandIn stand_in = {};         ///< a replay's
+  /// comm.sharding = "full": the memory that it works on; buckets are its segments. Null: gradients are whole.
+  const ShardedStorage* full = nullptr;
 };
 
 class Transport {

@@ -110,12 +110,14 @@ double wait_for_buckets(const StepRecord& step, const std::vector<BucketRecord>&
   return std::clamp(last - backward_begins(step) - step.backward_s, 0.0, step.exposed_comm_s);
 }
 
+bool says(const Run& run, const char* line) { return run.info.config_toml.find(line) != std::string::npos; }
+
 }  // namespace
 
 Timeline::Timeline(const Run& run, StepSelection selection)
     : run_(run), selection_(std::move(selection)),
-      reduction_(run.info.config_toml.find("sharding = \"optimizer\"") != std::string::npos ? Reduction::reduce_scatter
-                                                                                            : Reduction::all_reduce) {
+      reduction_(says(run, "sharding = \"optimizer\"") || says(run, "sharding = \"full\"") ? Reduction::reduce_scatter
+                                                                                           : Reduction::all_reduce) {
   for (const StepRecord* step : steps()) buckets_[step->step];
   for (const auto& bucket : run.buckets)
     if (const auto found = buckets_.find(bucket.step); found != buckets_.end()) found->second.push_back(bucket);
@@ -129,6 +131,9 @@ Timeline::Timeline(const Run& run, StepSelection selection)
     for (const StepRecord* step : steps()) shift(buckets_[step->step], backward_begins(*step));
     notes_.push_back("the log is of an older version, and counts the times of buckets from the start of backward");
   }
+  if (run.info.gathers_weights)
+    notes_.push_back(
+        "the gathers of weights (comm.sharding = \"full\") are left out: the log has their sums a step, not their times");
   for (std::size_t row = 0; row < run.rank_steps.size(); ++row) rank_rows_[run.rank_steps[row]] = row;
   find_notes();
 }

@@ -47,7 +47,7 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   root.table("objective").field("guidance", c.guidance, {.min = 0, .max = 1e4});
   root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
   root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
-  root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer"}});
+  root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer", "full"}});
   const std::string text = declared_lines(run.info.config_toml, root);
   if (text.find("[model]\n") == std::string::npos)
     user_error(
@@ -55,6 +55,12 @@ RecordedConfig recorded_config(const runlog::Run& run) {
         "gpumonth train",
         run.path);
   config::load_text(root, text, run.path + ": config_toml");
+  if (c.sharding == "full" && run.info.world_size > 1)
+    user_error(
+        "{}: replay of comm.sharding = \"full\", whose weights are gathered within the step, is not known: record the run "
+        "with comm.sharding = \"optimizer\" or \"none\"",
+        run.path);
+  if (c.sharding == "full") c.sharding = "none";  // of one rank, which holds all
   model::validate(c.model);
   const std::int64_t parameters = model::ParameterTable(c.model).count();
   if (parameters != run.info.parameters)

@@ -180,7 +180,8 @@ Run read(const std::filesystem::path& path, Kind kind) {
   run.clean_close = clean == 1;
   const OptionalColumns with{.power = power_columns_of(file),
                              .small_grad_norm = file.has(kStepSmallGradNorm),
-                             .exchange = file.has(kStepExchange)};
+                             .exchange = file.has(kStepExchange),
+                             .gathers = run.info.gathers_weights};
   run.steps = read_table(file, kStepsGroup, step_columns(with), run.clean_close);
   run.buckets = read_table(file, kBucketsGroup, bucket_columns(), run.clean_close);
   if (file.has(kCommGroup)) {

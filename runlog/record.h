@@ -43,6 +43,12 @@ struct StepRecord {
   /// what it sent to the others; in the log only where RunInfo::sequence_ranks is above 1.
   double exchange_s = 0;
   std::int64_t exchanged_bytes = 0;
+  // Of weights that are gathered as they are needed, in the log only where RunInfo::gathers_weights.
+  double gather_s = std::numeric_limits<double>::quiet_NaN();  ///< of comm_s: inside the gathers
+  double exposed_gather_s =
+      std::numeric_limits<double>::quiet_NaN();                      ///< of exposed_comm_s: forward and backward waited
+  double gathered_bytes = std::numeric_limits<double>::quiet_NaN();  ///< of weights, that rank 0 sent
+  double reduced_bytes = std::numeric_limits<double>::quiet_NaN();   ///< of gradients, that rank 0 sent
   Phase phase = Phase::warm_up;  ///< checkpoint: this step's time contains writing one
   // Of rank 0's GPU, read when the step has been enqueued; in the log only where RunInfo::power_source says whence.
   double energy_j = std::numeric_limits<double>::quiet_NaN();  ///< since the same moment of the step before
@@ -123,6 +129,7 @@ struct RunInfo {
   std::int64_t small_batch = 0;      ///< samples of each of a step's small gradients; 0: no such column
   int sequence_ranks = 1;            ///< that share each sample's tokens; 1: none do, and there are no such columns
   int sequence_share = 1;            ///< above 1: no training, but one of so many ranks' share of each sample, alone
+  bool gathers_weights = false;      ///< comm.sharding = "full" on several ranks: there are columns of it
   std::string power_source;          ///< what measures energy and power: "NVML, ..."; empty: nothing, no such columns
   Origin origin = Origin::measured;  ///< of a log that does not say so: measured
   std::string source_run;            ///< of a log that was not measured: the paths of the logs whose compute it is

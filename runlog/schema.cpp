@@ -19,7 +19,7 @@ constexpr Range kWork{1, 1e30};  ///< FLOP of a step
 constexpr Range kPeak{1e6, 1e18, true};
 
 using S = StepRecord;
-constexpr std::array<Column<S>, 25> kStepColumns{{
+constexpr std::array<Column<S>, 29> kStepColumns{{
     {"step", "1", "number of the optimizer step, 1 is the first; continues over a resume", &S::step, kCounter},
     {"start_time_s", "s", "start of the step since start_time_unix_s", &S::start_time_s, {0, 1e12}},
     {"step_time_s",
@@ -47,6 +47,11 @@ constexpr std::array<Column<S>, 25> kStepColumns{{
     {"small_grad_norm", "1",
      "root mean square L2 norm of the step's small gradients, each the mean over small_batch samples",
      &S::small_grad_norm, kAnything},
+    {"gather_s", "s", "of comm_s: inside the gathers of weights", &S::gather_s, kDuration},
+    {"exposed_gather_s", "s", "of exposed_comm_s: what forward and backward waited for weights", &S::exposed_gather_s,
+     kDuration},
+    {"gathered_bytes", "B", "of weights, that rank 0 sent", &S::gathered_bytes, {0, 1e18}},
+    {"reduced_bytes", "B", "of gradients, that rank 0 sent", &S::reduced_bytes, {0, 1e18}},
     {"energy_j",
      "J",
      "taken by rank 0's GPU since the step before; single short steps may read 0: add them up",
@@ -61,15 +66,17 @@ constexpr std::array<Column<S>, 25> kStepColumns{{
      &S::clock_limit,
      {0, 3, true}},
 }};
-constexpr std::size_t kPowerColumns = 5;                                         ///< the last ones
-constexpr std::size_t kSmallGradNorm = kStepColumns.size() - kPowerColumns - 1;  ///< the one before them
-constexpr std::size_t kExchange = kSmallGradNorm - 2;                            ///< the two before that
+// The optional ones, from behind:
+constexpr std::size_t kPowerColumns = 5, kGatherColumns = 4, kExchangeColumns = 2;
+constexpr std::size_t kGathers = kStepColumns.size() - kPowerColumns - kGatherColumns, kSmallGradNorm = kGathers - 1,
+                      kExchange = kSmallGradNorm - kExchangeColumns;
 
 /// Those of every log, then the optional ones that are asked for.
 std::vector<Column<S>> chosen_columns(const OptionalColumns& with) {
   std::vector<Column<S>> columns(kStepColumns.begin(), kStepColumns.end());
   if (with.power == PowerColumns::without_limit) columns.pop_back();
   if (with.power == PowerColumns::none) columns.resize(columns.size() - kPowerColumns);
+  if (!with.gathers) columns.erase(columns.begin() + kGathers, columns.begin() + kGathers + kGatherColumns);
   if (!with.small_grad_norm) columns.erase(columns.begin() + kSmallGradNorm);
   if (!with.exchange) columns.erase(columns.begin() + kExchange, columns.begin() + kExchange + 2);
   return columns;
@@ -197,16 +204,17 @@ const char* name(Origin origin) { return kOriginNames[static_cast<std::size_t>(o
 
 std::span<const Column<StepRecord>> step_columns(const OptionalColumns& with) {
   using enum PowerColumns;
-  static const auto tables = [] {
-    std::vector<std::vector<Column<S>>> all_choices;
+  static const std::vector<std::vector<Column<S>>> tables = [] {
+    std::vector<std::vector<Column<S>>> all_tables;
     for (const PowerColumns power : {none, without_limit, all})
-      for (const bool small_grad_norm : {false, true})
+      for (const bool norm : {false, true})
         for (const bool exchange : {false, true})
-          all_choices.push_back(chosen_columns({power, small_grad_norm, exchange}));
-    return all_choices;
+          for (const bool gathers : {false, true})
+            all_tables.push_back(chosen_columns({power, norm, exchange, gathers}));
+    return all_tables;
   }();
-  return tables[4 * static_cast<std::size_t>(with.power) + (with.small_grad_norm ? 2u : 0u) +
-                (with.exchange ? 1u : 0u)];
+  return tables[8 * static_cast<std::size_t>(with.power) + (with.small_grad_norm ? 4u : 0u) +
+                (with.exchange ? 2u : 0u) + (with.gathers ? 1u : 0u)];
 }
 std::span<const Column<BucketRecord>> bucket_columns() { return kBucketColumns; }
 std::span<const Column<CommRecord>> comm_columns() { return kCommColumns; }
@@ -284,6 +292,7 @@ RunInfo read_info(const hdf5::File& file) {
     info.sequence_ranks = checked_number<int>(file, kSequenceRanks, kSequenceRange);
   if (file.has_attribute("/", kSequenceShare))
     info.sequence_share = checked_number<int>(file, kSequenceShare, kSequenceRange);
+  info.gathers_weights = file.has(kStepGather);
   if (file.has_attribute("/", kOrigin)) {
     info.origin = checked_origin(file);
     if (file.has_attribute("/", kSourceRun)) info.source_run = checked_text(file, "/", kSourceRun, kSentence);

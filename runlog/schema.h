@@ -14,6 +14,7 @@ constexpr const char* kStepEnergy = "/steps/energy_j";                ///< in lo
 constexpr const char* kStepClockLimit = "/steps/clock_limit";         ///< in those since November 2026
 constexpr const char* kStepSmallGradNorm = "/steps/small_grad_norm";  ///< in logs whose RunInfo::small_batch is above 0
 constexpr const char* kStepExchange = "/steps/exchange_s";  ///< in logs whose RunInfo::sequence_ranks is above 1
+constexpr const char* kStepGather = "/steps/gather_s";      ///< in logs with RunInfo::gathers_weights, and three more
 constexpr const char* kBucketsGroup = "/buckets";
 constexpr const char* kRanksGroup = "/ranks";
 constexpr const char* kRankStep = "/ranks/step";             ///< (rows) int64
@@ -52,6 +53,7 @@ struct OptionalColumns {
   PowerColumns power = PowerColumns::none;
   bool small_grad_norm = false;
   bool exchange = false;  ///< exchange_s and exchanged_bytes
+  bool gathers = false;   ///< of weights
 };
 std::span<const Column<StepRecord>> step_columns(const OptionalColumns& with = {});
 std::span<const Column<BucketRecord>> bucket_columns();

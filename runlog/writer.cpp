@@ -110,7 +110,8 @@ struct Tables {
       : steps(file, kStepsGroup,
               step_columns({.power = info.power_source.empty() ? PowerColumns::none : PowerColumns::all,
                             .small_grad_norm = info.small_batch > 0,
-                            .exchange = info.sequence_ranks > 1})),
+                            .exchange = info.sequence_ranks > 1,
+                            .gathers = info.gathers_weights})),
         buckets(file, kBucketsGroup, bucket_columns()), ranks(file, info.world_size),
         clean_close(create_clean_close(file)) {}
 

@@ -1,9 +1,11 @@
 #include "trainer/backend.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/error.h"
 #include "machine/cuda_devices.h"
+#include "model/memory.h"
 #include "trainer/resolved_run.h"
 #include "trainer/run_config.h"
 #include "trainer/state/teacher.h"
@@ -32,17 +34,23 @@ Backend choose_backend(const std::string& asked, const comm::Transport& over) {
   return {"cuda", 0};
 }
 
-std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
-                                            comm::Transport& transport) {
+namespace {
+
+std::unique_ptr<TrainingStep> make_step(const RunConfig& config, const ResolvedRun& resolved,
+                                        comm::Transport& transport) {
   const model::ParameterTable table(config.model);
   const int sharing = config.run.sequence_parallel, emulated = config.run.sequence_parallel_emulated;
+  const bool sharded = config.comm.sharding == "full" && transport.ranks().size() > 1;
+  const auto full = sharded ? make_full_sharding(config.model, table, transport, config.comm.shard_group,
+                                                 resolved.backend == "cuda" && resolved.dtype == "bf16")
+                            : nullptr;
   const DitSetup setup{.model = config.model,
                        .local_batch = config.batch.global / (transport.ranks().size() / sharing),
                        .global_batch = config.batch.global,
                        .seed = config.run.seed,
                        .dtype = resolved.dtype,
                        .threads = resolved.threads,
-                       .gradients = transport.allocate(table.flat_size()),
+                       .gradients = transport.allocate(full ? full->layout.storage_size() : table.flat_size()),
                        .transport = &transport,
                        .keep = keep_for(model::recompute_named(config.run.recompute)),
                        .device = resolved.device,
@@ -52,8 +60,28 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
                        .sequence = {.ranks = std::max(sharing, emulated),
                                     .rank = transport.ranks().rank() % sharing,
                                     .alone = emulated > 1},
-                       .consistency = read_teacher(config, table)};
+                       .consistency = read_teacher(config, table),
+                       .full = full};
   return resolved.backend == "cuda" ? make_cuda_dit_step(setup, table) : make_cpu_dit_step(setup, table);
+}
+
+}  // namespace
+
+std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const ResolvedRun& resolved,
+                                            comm::Transport& transport) {
+  try {
+    return make_step(config, resolved, transport);
+  } catch (const std::bad_alloc&) {
+    const auto parts = model::memory_parts(config.model, config.batch.global / transport.ranks().size(),
+                                           resolved.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32,
+                                           {.packed = resolved.backend == "cpu",
+                                            .recompute = model::recompute_named(config.run.recompute),
+                                            .accumulate = config.batch.accumulate});
+    user_error(
+        "the training does not fit in this process's memory: a rank that holds the whole model needs {:.2f} GiB; let more ranks "
+        "share it with comm.sharding = \"full\", or take a smaller model or batch.global",
+        static_cast<double>(sum(parts)) / (1 << 30));
+  }
 }
 
 std::unique_ptr<Model> make_dit_model(const std::string& backend, const DitSetup& setup,

@@ -111,7 +111,8 @@ class Loop {
   comm::ReducerOptions reducer_options() const {
     return {.bf16_wire = config_.comm.wire == "bf16",
             .shard_optimizer = config_.comm.sharding == "optimizer" && !(state_ && state_->shared()),
-            .stand_in = step_.stand_in()};
+            .stand_in = step_.stand_in(),
+            .full = step_.sharded_storage()};
   }
 
   std::unique_ptr<Dataset> make_dataset() const {
@@ -180,12 +181,26 @@ class Loop {
     r.comm_s += result.communication.gather_s;
     r.exposed_comm_s += result.communication.gather_s;
     r.optimizer_s = std::max(0.0, r.optimizer_s - result.communication.gather_s);
+    const double forward_s = r.forward_s;
+    if (result.communication.weights) take_gathers(*result.communication.weights, r);
     const double on_device_s = r.forward_s + r.backward_s + r.exposed_comm_s + r.optimizer_s;
     r.data_s = std::clamp(seconds(step_end_, Clock::now()) - on_device_s, 0.0, load_s);
     sum_over_ranks(r, result);
     bucket_ready_s_ = result.bucket_ready_s;
-    reducing_from_s_ = r.data_s + r.forward_s + result.unreduced_s;
+    reducing_from_s_ = r.data_s + forward_s + result.unreduced_s;
     return r;
+  }
+
+  /// The passes' times contain what they waited for weights, which is communication.
+  static void take_gathers(const comm::WeightGathers& weights, runlog::StepRecord& r) {
+    r.gather_s = weights.inside_s;
+    r.exposed_gather_s = weights.exposed_forward_s + weights.exposed_backward_s;
+    r.gathered_bytes = weights.gathered_bytes;
+    r.reduced_bytes = weights.reduced_bytes;
+    r.comm_s += r.gather_s;
+    r.exposed_comm_s += r.exposed_gather_s;
+    r.forward_s = std::max(0.0, r.forward_s - weights.exposed_forward_s);
+    r.backward_s = std::max(0.0, r.backward_s - weights.exposed_backward_s);
   }
 
   /// While the GPU works on the step that was just started.
@@ -292,6 +307,8 @@ class Loop {
               ? fmt::format("GEMM rate {:.1f} GFLOP/s a rank", info.gemm_peak_flops_per_s / 1e9)
               : "GEMM rate not measured",
           reducer_->buckets().size());
+    if (const comm::ShardedStorage* storage = step_.sharded_storage())
+      print("comm.sharding = \"full\": {}\n", storage->description());
     if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
     for (const std::string& note : notes) print("note: {}\n", note);
     if (config_.log.noise_scale && small_batch_ == 0)

@@ -149,10 +149,25 @@ void declare(config::Table& root, RunConfig& c) {
            "rounded on the way"});
   comm.field(
       "sharding", c.comm.sharding,
-      {.one_of = {"none", "optimizer"},
-       .also_called =
-           {{"zero", "optimizer"}, {"zero1", "optimizer"}, {"zero-1", "optimizer"}, {"off", "none"}, {"false", "none"}},
-       .help = "optimizer (ZeRO-1): every rank updates its share of the parameters, then all gather them"});
+      {.one_of = {"none", "optimizer", "full"},
+       .also_called = {{"zero", "optimizer"},
+                       {"zero1", "optimizer"},
+                       {"zero-1", "optimizer"},
+                       {"zero3", "full"},
+                       {"zero-3", "full"},
+                       {"fsdp", "full"},
+                       {"off", "none"},
+                       {"false", "none"}},
+       .help =
+           "optimizer (ZeRO-1): every rank updates its share of the parameters, then all gather them; full (ZeRO-3, "
+           "FSDP): every rank holds its share of parameters, gradients and optimizer state alone, and weights are "
+           "gathered block by block as they are needed"});
+  comm.field("shard_group", c.comm.shard_group,
+             {.unit = "ranks",
+              .min = 0,
+              .max = 1 << 20,
+              .help = "sharding = full: as many consecutive ranks hold the parameters together, and groups of them are "
+                      "replicas; 0: all ranks"});
   comm.field("allow_shared_gpu", c.comm.allow_shared_gpu,
              {.help = "two nccl ranks may use one GPU, over sockets: for tests, slow"});
   comm.field("watchdog_s", c.comm.watchdog_s,
@@ -298,6 +313,32 @@ void validate_schedule(const RunConfig& c) {
                o.warmup_steps, o.decay_steps, c.run.steps);
 }
 
+/// What comm.sharding = "full" does not do.
+void validate_sharding(const RunConfig& c, int world_size) {
+  const RunConfig::Comm& comm = c.comm;
+  const bool full = comm.sharding == "full";
+  if (comm.shard_group != 0 && !full)
+    user_error(
+        "comm.shard_group = {} has no part in comm.sharding = \"{}\": set comm.sharding = \"full\", or leave it 0",
+        comm.shard_group, comm.sharding);
+  if (!full) return;
+  if (comm.shard_group == 1)
+    user_error(
+        "comm.shard_group = 1: groups of one rank shard nothing: set comm.sharding = \"none\", or a group of 2 or more");
+  if (comm.shard_group > 0 && world_size % comm.shard_group != 0)
+    user_error(
+        "comm.shard_group = {} does not divide {} rank{}: set a divisor of their number, or 0 for one group of all",
+        comm.shard_group, world_size, world_size == 1 ? "" : "s");
+  if (c.objective.distils())
+    user_error(
+        "comm.sharding = \"full\" with objective.kind = \"consistency\", whose step runs the network three times: set "
+        "comm.sharding = \"optimizer\"");
+  if (c.log.noise_scale)
+    user_error(
+        "comm.sharding = \"full\" with log.noise_scale = true: no rank has a whole gradient to take the norm of: set "
+        "log.noise_scale = false, or comm.sharding = \"optimizer\"");
+}
+
 void validate(const RunConfig& c, int world_size) {
   model::validate(c.model);
   validate_objective(c.objective);
@@ -305,6 +346,7 @@ void validate(const RunConfig& c, int world_size) {
   validate_sequence(c, world_size);
   validate_batch(c, world_size);
   validate_schedule(c);
+  validate_sharding(c, world_size);
   if (c.data.flip && c.data.path.empty())
     user_error(
         "data.flip = true without data.path: the classes of the procedural shapes are directions, which a flip changes: "

@@ -61,8 +61,10 @@ struct RunConfig {
     std::string transport = "auto";  ///< auto | self | mpi | nccl
     double bucket_mib = 4;
     double watchdog_s = 300;
-    std::string wire = "fp32";      ///< fp32 | bf16: what gradients are while they travel (comm/nccl/nccl_reducer.h)
-    std::string sharding = "none";  ///< none | optimizer: who updates which parameters (comm/shard.h)
+    std::string wire = "fp32";  ///< fp32 | bf16: what gradients are while they travel (comm/nccl/nccl_reducer.h)
+    /// none | optimizer | full: who updates which parameters (comm/shard.h), and holds them (comm/sharded_storage.h)
+    std::string sharding = "none";
+    int shard_group = 0;  ///< full: consecutive ranks that hold the whole together; 0: all ranks
     bool allow_shared_gpu = false;
   } comm;
   struct Log {

@@ -8,6 +8,7 @@
 
 #include "comm/communicator.h"
 #include "comm/gradient_reducer.h"
+#include "comm/sharded_storage.h"
 #include "runlog/record.h"
 #include "trainer/data/batch.h"
 #include "trainer/data/data.h"
@@ -46,6 +47,8 @@ class TrainingStep {
   virtual const std::vector<comm::Segment>& segments() const = 0;
   /// That buffer, fp32, which the reducer sums; of several ranks from Transport::allocate.
   virtual float* gradient_buffer() = 0;
+  /// Where the step needs a reducer with ReducerOptions::full, what that works on; else null.
+  virtual const comm::ShardedStorage* sharded_storage() const { return nullptr; }
   /// What work is ordered on: a cudaStream_t, null on the CPU.
   virtual void* stream() = 0;
 

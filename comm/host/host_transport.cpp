@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <new>
 
+#include "base/error.h"
 #include "comm/host/host_exchange.h"
 #include "comm/host/mpi_communicator.h"
 #include "comm/host/thread_reducer.h"
+#include "comm/host/thread_shard_reducer.h"
 #include "comm/timed_collective.h"
 
 namespace gpumonth::comm {
@@ -25,6 +27,9 @@ std::shared_ptr<float[]> HostTransport::allocate(std::int64_t count) { return al
 std::unique_ptr<GradientReducer> HostTransport::make_reducer(float* gradients, std::vector<Segment> segments,
                                                              std::int64_t bucket_bytes, void*,
                                                              const ReducerOptions& options) {
+  if (options.bf16_wire)
+    user_error("comm.wire = \"bf16\" needs comm.transport = \"nccl\", not \"{}\": use comm.wire = \"fp32\"", name());
+  if (options.full) return std::make_unique<ThreadShardReducer>(*this, options);
   return std::make_unique<ThreadReducer>(*this, gradients, std::move(segments), bucket_bytes, options);
 }
 

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "base/error.h"
+#include "comm/host/communication_thread.h"
 #include "comm/shard.h"
 #include "machine/nvtx.h"
 
@@ -27,9 +27,6 @@ struct ThreadReducer::Impl {
       : transport(over), gradients(buffer), segments(std::move(all)), buckets(plan_buckets(segments, bucket_bytes)),
         sharded(options.shard_optimizer && over.ranks().size() > 1), stand_in(options.stand_in),
         owned(sharded ? owned_segments(buckets, over.ranks().rank(), over.ranks().size()) : merged(segments)) {
-    if (options.bf16_wire)
-      user_error("comm.wire = \"bf16\" needs comm.transport = \"nccl\", not \"{}\": use comm.wire = \"fp32\"",
-                 transport.name());
     launches.assign(segments.size(), false);
     for (const Bucket& bucket : buckets) launches[bucket.last_segment] = true;
     Communicator& ranks = transport.ranks();
@@ -173,19 +170,10 @@ struct ThreadReducer::Impl {
     return true;
   }
 
-  /// True where the thread has ended. It does not where an error leaves a step open and the other ranks have
-  /// not come: then it is left to itself, as the process is about to end.
   bool end_thread() {
-    if (!thread.joinable()) return true;
     stop = true;
     post();
-    for (int tries = 0; tries < 100 && !ended; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    if (ended) {
-      thread.join();
-    } else {
-      thread.detach();
-    }
-    return ended;
+    return end_communication_thread(thread, ended);
   }
 
   Transport& transport;

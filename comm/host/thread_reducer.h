@@ -13,8 +13,7 @@ class ThreadReducer final : public GradientReducer {
  public:
   /// Collective. `gradients` is the flat buffer, valid as long as this object; memory from
   /// transport.allocate() is reduced without a copy where ranks share a host. With one rank nothing is
-  /// started. Sharded, buckets are still all-reduced, so that every rank holds more than it owns. UserError:
-  /// options.bf16_wire.
+  /// started. Sharded, buckets are still all-reduced, so that every rank holds more than it owns.
   ThreadReducer(Transport& transport, float* gradients, std::vector<Segment> segments, std::int64_t bucket_bytes,
                 const ReducerOptions& options = {});
   ~ThreadReducer() override;

@@ -10,6 +10,7 @@
 #include "comm/nccl/gpu_assignment.h"
 #include "comm/nccl/nccl_exchange.h"
 #include "comm/nccl/nccl_reducer.h"
+#include "comm/nccl/nccl_shard_reducer.h"
 #include "comm/nccl/nccl_timed.h"
 #include "machine/cuda_devices.h"
 
@@ -68,8 +69,8 @@ std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<Communicator> hos
 
 NcclTransport::NcclTransport(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog, int device,
                              std::string device_name, double deadline_s)
-    : Transport("nccl", std::move(host)), device_(device), device_name_(std::move(device_name)),
-      nccl_(std::make_shared<NcclRanks>(ranks(), device, deadline_s)),
+    : Transport("nccl", std::move(host)), device_(device), deadline_s_(deadline_s),
+      device_name_(std::move(device_name)), nccl_(std::make_shared<NcclRanks>(ranks(), device, deadline_s)),
       step_watch_(std::make_shared<NcclStepWatch>(ranks().size() > 1 ? watchdog : nullptr, nccl_)),
       watch_(std::make_unique<NcclWatch>(nccl_)) {
   set_watchdog(std::move(watchdog));
@@ -77,7 +78,9 @@ NcclTransport::NcclTransport(std::unique_ptr<Communicator> host, std::shared_ptr
 
 NcclTransport::~NcclTransport() {
   watch_.reset();
+  for (Part& part : parts_) part.watch.reset();
   step_watch_->enter("ncclCommDestroy");  // waits for the other ranks
+  parts_.clear();
   nccl_.reset();
   step_watch_->leave();
 }
@@ -120,12 +123,26 @@ std::shared_ptr<float[]> NcclTransport::allocate(std::int64_t count) {
 std::unique_ptr<GradientReducer> NcclTransport::make_reducer(float* gradients, std::vector<Segment> segments,
                                                              std::int64_t bucket_bytes, void* stream,
                                                              const ReducerOptions& options) {
+  if (options.full) {
+    const int shards = options.full->layout.ranks(), rank = ranks().rank();
+    const bool all = shards == ranks().size();
+    return std::make_unique<NcclShardReducer>(all ? nccl_ : split(rank / shards, "NCCL: weights and gradients"),
+                                              all ? nullptr : split(rank % shards, "NCCL: gradients of replicas"),
+                                              step_watch_, static_cast<cudaStream_t>(stream), options);
+  }
   return std::make_unique<NcclReducer>(nccl_, step_watch_, gradients, std::move(segments), bucket_bytes,
                                        static_cast<cudaStream_t>(stream), options);
 }
 
 std::unique_ptr<Exchange> NcclTransport::make_exchange(int group_ranks, void* stream) {
   return std::make_unique<NcclExchange>(*nccl_, step_watch_, group_ranks, static_cast<cudaStream_t>(stream));
+}
+
+std::shared_ptr<NcclRanks> NcclTransport::split(int colour, const char* name) {
+  const std::unique_ptr<Communicator> host = ranks().split(colour, name);
+  auto connected = std::make_shared<NcclRanks>(*host, device_, deadline_s_);
+  parts_.push_back({connected, std::make_unique<NcclWatch>(connected)});
+  return connected;
 }
 
 std::unique_ptr<TimedCollective> NcclTransport::make_timed(const Collective& operation, std::int64_t count) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "comm/nccl/nccl_ranks.h"
 #include "comm/nccl/nccl_transport.h"
@@ -28,11 +29,22 @@ class NcclTransport final : public Transport {
   std::unique_ptr<TimedCollective> make_timed(const Collective& operation, std::int64_t count) override;
 
  private:
+  /// A communicator of some of the ranks, and what looks after it. Lives as long as the transport: a graph of the step may
+  /// hold its collectives, and outlives the reducer.
+  struct Part {
+    std::shared_ptr<NcclRanks> ranks;
+    std::unique_ptr<NcclWatch> watch;
+  };
+  /// Collective: the ranks that give the same colour.
+  std::shared_ptr<NcclRanks> split(int colour, const char* name);
+
   int device_;
+  double deadline_s_;
   std::string device_name_;
   std::shared_ptr<NcclRanks> nccl_;
   std::shared_ptr<NcclStepWatch> step_watch_;
   std::unique_ptr<NcclWatch> watch_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace gpumonth::comm

@@ -15,9 +15,15 @@ namespace gpumonth::comm {
 NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, float* gradients,
                          std::vector<Segment> segments, std::int64_t bucket_bytes, cudaStream_t stream,
                          const ReducerOptions& options)
+    : NcclReducer(std::move(ranks), std::move(watch), gradients, segments, plan_buckets(segments, bucket_bytes), stream,
+                  options) {}
+
+NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, float* gradients,
+                         std::vector<Segment> segments, std::vector<Bucket> buckets, cudaStream_t stream,
+                         const ReducerOptions& options)
     : ranks_(std::move(ranks)), watch_(std::move(watch)), gradients_(gradients), segments_(std::move(segments)),
-      buckets_(plan_buckets(segments_, bucket_bytes)), stream_(stream), bf16_wire_(options.bf16_wire),
-      sharded_(options.shard_optimizer && ranks_->size() > 1),
+      buckets_(std::move(buckets)), stream_(stream), bf16_wire_(options.bf16_wire),
+      sharded_((options.shard_optimizer || options.full) && ranks_->size() > 1),
       owned_(sharded_ ? owned_segments(buckets_, ranks_->rank(), ranks_->size()) : merged(segments_)) {
   if (!ranks_->handle()) return;
   comm_stream_ = std::make_unique<machine::CudaStream>(machine::Urgency::most);
@@ -92,6 +98,7 @@ void NcclReducer::launch(std::size_t bucket, bool capturing) {
   fork(events.fork);
   record(events.start, comm_stream_->get(), capturing);
   reduce(buckets_[bucket].range);
+  reduced(bucket);
   record(events.end, comm_stream_->get(), capturing);
 }
 

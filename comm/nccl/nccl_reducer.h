@@ -26,7 +26,7 @@
 
 namespace gpumonth::comm {
 
-class NcclReducer final : public GradientReducer {
+class NcclReducer : public GradientReducer {
  public:
   /// `gradients`, the flat buffer on the GPU, is valid as long as this object; `stream` is the compute
   /// stream. One rank enqueues nothing. The first step may block the host while NCCL opens connections; it
@@ -47,15 +47,27 @@ class NcclReducer final : public GradientReducer {
   const std::vector<BucketTimes>& timeline() const override { return timeline_; }
   const std::vector<Bucket>& buckets() const override { return buckets_; }
 
+ protected:
+  /// With buckets that are planned already.
+  NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclStepWatch> watch, float* gradients,
+              std::vector<Segment> segments, std::vector<Bucket> buckets, cudaStream_t stream,
+              const ReducerOptions& options);
+  /// Enqueued on the communication stream behind the bucket's reduction, inside its time.
+  virtual void reduced(std::size_t) {}
+
+  const std::shared_ptr<NcclRanks>& ranks() const { return ranks_; }
+  cudaStream_t stream() const { return stream_; }
+  cudaStream_t comm_stream() const { return comm_stream_->get(); }
+  bool capturing() const;
+  void record(const machine::CudaEvent& event, cudaStream_t stream, bool capturing) const;
+  void fork(const machine::CudaEvent& event);
+
  private:
   struct BucketEvents {
     machine::CudaEvent fork{cudaEventDisableTiming};
     machine::CudaEvent ready, start, end;
   };
 
-  bool capturing() const;
-  void record(const machine::CudaEvent& event, cudaStream_t stream, bool capturing) const;
-  void fork(const machine::CudaEvent& event);
   void join(const machine::CudaEvent& event);
   void launch(std::size_t bucket, bool capturing);
   void reduce(const Segment& range);

@@ -129,10 +129,12 @@ void Dit<Device, T>::block_backward(int l, float* gradients, const GradientReady
   qkv_.backward_data(wide, w.qkv, narrow);  // (B, T, h)
   // The norm's backward reads the branch of the block below. Its turn of the two sets comes now: this block is done
   // with its own, and the two topmost are still there from forward.
+  if (l > 0) need(l - 1);  // the block again, and room for its gradients, which this norm's backward begins
   if (act_.sets < model_.depth && l > 0 && l - 1 < model_.depth - 2) block_again(l - 1);
   ops::residual_norm_backward(device_, shape_.norm(), norm_before_backward(l, gradients), scratch);
 
   // All six modulation gradients of this block are in place, but for the MLP gate, which came from above.
+  if (streamed()) modulate_backward(l);
   adaln_block_.backward_weights(d_modulation(l, 0), act_.condition_silu.get(), gradients + o.adaln_weight);
   ready(order.block(l, SegmentOrder::kAdaln));
 }

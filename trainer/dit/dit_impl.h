@@ -29,10 +29,10 @@ ops::LinearShape adaln_shape(const DitShape& s, std::int64_t out) {
 constexpr std::int64_t kMostExchanges = 6;
 
 template <class Device, class T>
-Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::ParameterTable& table, std::int64_t batch,
+Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, DitOffsets offsets, std::int64_t batch,
                     StateMemory<Device>& memory, Keep keep, const Sequence& sequence, std::int64_t passes)
     : device_(device), model_(m), latent_(part_shape(m, sequence)), shape_(m, batch, sequence.ranks),
-      offsets_(m, table), act_(device, m, shape_, keep),
+      offsets_(std::move(offsets)), act_(device, m, shape_, keep),
       grad_(keep == Keep::nothing ? DitGradients<Device, T>() : DitGradients<Device, T>(device, m, shape_)),
       patch_(device, layer_shape(keep, {.rows = shape_.rows, .in = m.patch_in(), .out = shape_.h, .needs_dx = false})),
       qkv_(device, layer_shape(keep, {.rows = shape_.rows, .in = shape_.h, .out = 3 * shape_.h})),
@@ -58,10 +58,10 @@ Dit<Device, T>::Dit(Device& device, const model::ModelConfig& m, const model::Pa
 
   const std::size_t block = qkv_.packed_bytes() + proj_.packed_bytes() + fc1_.packed_bytes() + fc2_.packed_bytes();
   packed_ = memory.template take<std::byte>(
-      static_cast<std::int64_t>(block * m.depth + patch_.packed_bytes() + final_.packed_bytes()));
+      static_cast<std::int64_t>(block * offsets_.rooms + patch_.packed_bytes() + final_.packed_bytes()));
   std::byte* next = packed_.get();
   const auto take = [&next](const auto& layer) { return std::exchange(next, next + layer.packed_bytes()); };
-  for (int l = 0; l < m.depth; ++l) packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
+  for (int l = 0; l < offsets_.rooms; ++l) packed_blocks_.push_back({take(qkv_), take(proj_), take(fc1_), take(fc2_)});
   packed_patch_ = take(patch_);
   packed_final_ = take(final_);
 }
@@ -88,7 +88,7 @@ void Dit<Device, T>::bind(const float* master, const T* compute) {
   block_weights_.clear();
   for (int l = 0; l < model_.depth; ++l) {
     const BlockOffsets& o = offsets_.blocks[l];
-    const Packed& p = packed_blocks_[l];
+    const Packed& p = packed_blocks_[l % offsets_.rooms];
     block_weights_.push_back(
         {weights(o.qkv, p.qkv), weights(o.proj, p.proj), weights(o.fc1, p.fc1), weights(o.fc2, p.fc2)});
   }
@@ -96,20 +96,19 @@ void Dit<Device, T>::bind(const float* master, const T* compute) {
   final_weights_ = weights(offsets_.final_linear, packed_final_);
   time_in_weights_ = master_weights(offsets_.time_in);
   time_out_weights_ = master_weights(offsets_.time_out);
-  adaln_weights_ = master_weights(offsets_.adaln);
 }
 
 template <class Device, class T>
 void Dit<Device, T>::pack(const T* values, int segment) {
   if constexpr (!Device::kPacksWeights) return;
   const SegmentOrder& order = offsets_.order;
-  const auto tensor = [&](std::int64_t offset) { return values + (offset - offsets_.segments[segment].offset); };
+  const auto tensor = [&](std::int64_t offset) { return values + (offset - offsets_.places[segment]); };
   if (segment == SegmentOrder::kFinalLinear) final_.pack(tensor(offsets_.final_linear.weight), packed_final_);
   if (segment == order.patch_embedding()) patch_.pack(tensor(offsets_.patch.weight), packed_patch_);
   const int layer = order.layer(segment);
   if (layer < 0) return;
   const BlockOffsets& o = offsets_.blocks[layer];
-  const Packed& packed = packed_blocks_[layer];
+  const Packed& packed = packed_blocks_[layer % offsets_.rooms];
   switch (order.in_block(segment)) {
     case SegmentOrder::kFc2: fc2_.pack(tensor(o.fc2.weight), packed.fc2); break;
     case SegmentOrder::kFc1: fc1_.pack(tensor(o.fc1.weight), packed.fc1); break;
@@ -117,6 +116,29 @@ void Dit<Device, T>::pack(const T* values, int segment) {
     case SegmentOrder::kQkv: qkv_.pack(tensor(o.qkv.weight), packed.qkv); break;
     case SegmentOrder::kAdaln: break;  // read as it is
   }
+}
+
+template <class Device, class T>
+typename Dit<Device, T>::Modulations Dit<Device, T>::modulations(int layer) {
+  if (layer == kAllLayers) return {adaln_, master_weights(offsets_.adaln), 0};
+  if (layer == model_.depth) return {adaln_final_, master_weights(offsets_.adaln), 0};
+  const std::int64_t column = shape_.modulation_column(layer);
+  return {adaln_block_, master_weights({offsets_.blocks[layer].adaln_weight, offsets_.adaln.bias + column}), column};
+}
+
+template <class Device, class T>
+void Dit<Device, T>::modulate(int layer) {
+  const Modulations m = modulations(layer);
+  m.product.forward(act_.condition_silu.get(), m.weights, act_.modulation.get() + m.column);
+}
+
+template <class Device, class T>
+void Dit<Device, T>::modulate_backward(int layer) {
+  const Modulations m = modulations(layer);
+  const bool first = layer == kAllLayers || layer == model_.depth;
+  float* part = first ? grad_.condition.get() : grad_.time_hidden.get();  // (B, h); the latter is free until the last
+  m.product.backward_data(grad_.modulation.get() + m.column, m.weights, part);
+  if (!first) ops::accumulate(device_, shape_.batch * shape_.h, part, grad_.condition.get());
 }
 
 template <class Device, class T>
@@ -130,18 +152,24 @@ void Dit<Device, T>::condition(const std::int32_t* t, const std::int32_t* labels
   ops::label_embedding(device_, master_weights_ + offsets_.label_table, labels, act_.condition.get(), s.batch, s.h,
                        act_.condition.get());
   ops::silu_forward(device_, s.batch * s.h, act_.condition.get(), act_.condition_silu.get());
-  adaln_.forward(act_.condition_silu.get(), adaln_weights_, act_.modulation.get());  // (B, (2 + 6 depth) h)
+  modulate(streamed() ? model_.depth : kAllLayers);  // (B, (2 + 6 depth) h); streamed, a block's come before it
 }
 
 template <class Device, class T>
 void Dit<Device, T>::forward(const float* x_t, const std::int32_t* t, const std::int32_t* labels) {
   const DitShape& s = shape_;
+  need(comm::kOuterUnit);
   condition(t, labels);
   ops::patchify(device_, x_t, latent_, s.batch, act_.patches.get());  // (B, T, p c)
   float* x = act_.x_in(0);                                            // (B, T, h)
   patch_.forward(act_.patches.get(), patch_weights_, x);
   ops::add_broadcast(device_, s.batch, s.tokens * s.h, positions_.get(), x);
-  for (int l = 0; l < model_.depth; ++l) block_forward(l);
+  for (int l = 0; l < model_.depth; ++l) {
+    need(l);
+    if (streamed()) modulate(l);
+    block_forward(l);
+    done(l);
+  }
   ops::residual_norm_forward(device_, s.norm(), norm_before(model_.depth));
   final_.forward(act_.a_final.get(), final_weights_, act_.tokens.get());  // (B, T, p c_out)
 }
@@ -154,11 +182,16 @@ void Dit<Device, T>::backward(const std::int32_t* labels, float* gradients, cons
                                gradients + offsets_.final_linear.bias, grad_.scratch.get());
   ready(SegmentOrder::kFinalLinear);
   final_.backward_data(grad_.tokens.get(), final_weights_, grad_.narrow.get());  // (B, T, h)
+  need(model_.depth - 1);  // whose gradients the norm's backward begins
   ops::residual_norm_backward(device_, s.norm(), norm_before_backward(model_.depth, gradients), grad_.scratch.get());
   adaln_final_.backward_weights(grad_.modulation.get(), act_.condition_silu.get(), gradients + offsets_.adaln.weight);
   ready(SegmentOrder::kFinalAdaln);
+  if (streamed()) modulate_backward(model_.depth);
 
-  for (int l = model_.depth - 1; l >= 0; --l) block_backward(l, gradients, ready);
+  for (int l = model_.depth - 1; l >= 0; --l) {
+    block_backward(l, gradients, ready);
+    done(l);
+  }
 
   ops::convert(device_, s.rows * s.h, grad_.dx.get(), grad_.dx_typed.get());
   patch_.backward_weights(grad_.dx_typed.get(), act_.patches.get(), gradients + offsets_.patch.weight);
@@ -177,7 +210,7 @@ void Dit<Device, T>::condition_backward(const std::int32_t* labels, float* gradi
   float* scratch = grad_.scratch.get();
   ops::column_sum(device_, s.batch, s.modulations, s.modulations, grad_.modulation.get(),
                   gradients + offsets_.adaln.bias, scratch);
-  adaln_.backward_data(grad_.modulation.get(), adaln_weights_, d_condition);
+  if (!streamed()) modulate_backward(kAllLayers);
   ops::silu_backward(device_, s.batch * s.h, act_.condition.get(), d_condition, d_condition);
   ops::label_embedding_backward(device_, d_condition, labels, s.batch, model_.label_rows(), s.h,
                                 gradients + offsets_.label_table);

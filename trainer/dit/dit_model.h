@@ -20,20 +20,21 @@ class DitModel final : public Model {
   /// Parameters are zero. Collective over setup.transport.
   DitModel(Device device, const DitSetup& setup, const model::ParameterTable& table)
       : device_(device), setup_(setup), shape_(part_shape(setup.model, setup.sequence)),
-        memory_(device_, setup.transport),
-        dit_(device_, setup.model, table, setup.micro_batch(), memory_, setup.keep, setup.sequence, setup.accumulate),
-        owned_(memory_.owned(segments())), parameters_(memory_.template take<float>(table.flat_size())),
+        memory_(device_, setup.full ? nullptr : setup.transport),
+        dit_(device_, setup.model, DitOffsets(setup.model, table, setup.full ? Placement::slots : Placement::flat),
+             setup.micro_batch(), memory_, setup.keep, setup.sequence, setup.accumulate),
+        owned_(memory_.owned(segments())), parameters_(make_parameters()),
         x_0_(device_, setup.local_batch * latent_size()), noise_(device_, x_0_.size()),
         x_t_(device_, setup.micro_batch() * latent_size()), t_(device_, setup.local_batch),
         labels_(device_, setup.local_batch), schedule_(device_, ops::kDiffusionSteps),
         loss_(device_, setup.local_batch), losses_(setup.local_batch) {
     if (setup.gradients) {
-      gradients_ = {setup.gradients, setup.gradients.get(), flat_size()};
+      gradients_ = {setup.gradients, setup.gradients.get(), offsets().size};
     } else if (setup.keep != Keep::nothing) {
-      gradients_ = ops::Buffer<Device, float>(device_, flat_size());
+      gradients_ = ops::Buffer<Device, float>(device_, offsets().size);
     }
     setup_.consistency = nullptr;  // a teacher's weights are for those who make the model
-    if constexpr (!std::is_same_v<T, float>) compute_weights_ = ops::Buffer<Device, T>(device_, compute_weights_size());
+    if constexpr (!std::is_same_v<T, float>) compute_weights_ = make_compute_weights();
     const auto coefficients = ops::step_coefficients(ops::DiffusionSchedule());
     ops::copy_to_device(device_, schedule_.get(), coefficients.data(), schedule_.bytes());
     dit_.bind(master_weights(), Device::kPacksWeights ? nullptr : compute_weights(0));
@@ -121,9 +122,12 @@ class DitModel final : public Model {
   Device& device() { return device_; }
   StateMemory<Device>& memory() { return memory_; }
   const StateMemory<Device>& memory() const { return memory_; }
-  const std::vector<comm::Segment>& segments() const { return dit_.offsets().segments; }
-  const std::vector<int>& owned() const { return owned_; }  ///< segments that this rank updates and packs
-  std::int64_t flat_size() const { return parameters_.size(); }
+  const DitOffsets& offsets() const { return dit_.offsets(); }
+  const std::vector<comm::Segment>& segments() const { return offsets().segments; }
+  /// Where a segment lies in the memory that `offsets()` place it in, of parameters and of gradients.
+  comm::Segment place(int segment) const { return {offsets().places[segment], segments()[segment].count}; }
+  const std::vector<int>& owned() const { return owned_; }     ///< segments that this rank updates and packs
+  std::int64_t flat_size() const { return offsets().size; }    ///< of parameters that are whole
   float* master_weights() const { return parameters_.get(); }  ///< fp32 parameters on the device
   float* gradient_buffer() const { return gradients_.get(); }
 
@@ -198,11 +202,11 @@ class DitModel final : public Model {
   /// The host copy is outdated: an update begins.
   void forget_host() { host_ = {}; }
 
-  /// The parameters in T from flat offset `at` on: the master weights themselves, a copy of the whole, or, where products
+  /// The parameters in T from element `at` (DitOffsets) on: the master weights themselves, a copy, or, where products
   /// read packed weights, room for one segment on its way to pack().
   T* compute_weights(std::int64_t at) {
     if constexpr (std::is_same_v<T, float>) return master_weights() + at;
-    return Device::kPacksWeights ? compute_weights_.get() : compute_weights_.get() + at;
+    return Device::kPacksWeights ? compute_weights_.get() : compute_weights_.get() + at - offsets().typed.offset;
   }
   /// compute_weights(at) where AdamW fills it, null where it is the master weights.
   ops::bf16* adamw_weights(std::int64_t at) {
@@ -212,17 +216,28 @@ class DitModel final : public Model {
       return compute_weights(at);
   }
   /// Where products read packed weights: those of `segment`, from compute_weights() of it.
-  void pack(int segment) { dit_.pack(compute_weights(segments()[segment].offset), segment); }
+  void pack(int segment) { dit_.pack(compute_weights(place(segment).offset), segment); }
   /// From the master weights to what the products read: of the owned segments, or of all where nothing is packed.
   void pack_owned() {
     if constexpr (!Device::kPacksWeights) {
       if constexpr (!std::is_same_v<T, float>) ops::convert(device_, flat_size(), master_weights(), compute_weights(0));
       return;
     }
-    for (const int segment : owned_) {
-      const auto [at, count] = segments()[segment];
-      if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, master_weights() + at, compute_weights(at));
-      pack(segment);
+    for (const int segment : owned_) convert_and_pack(segment);
+  }
+
+  // Of parameters that are not whole (DitSetup::full).
+
+  void use_weights(WeightUse use) { dit_.use_weights(std::move(use)); }
+  /// A unit's weights are there: from what came to what the products read.
+  void weights_came(int unit) {
+    if constexpr (Device::kPacksWeights) {
+      for (int segment = 0; segment < offsets().order.count(); ++segment)
+        if (offsets().order.layer(segment) == unit) convert_and_pack(segment);
+    } else if constexpr (!std::is_same_v<T, float>) {
+      if (unit != comm::kOuterUnit) return;  // came in T
+      const std::int64_t at = offsets().typed.offset;
+      ops::convert(device_, offsets().fp32.count - at, master_weights() + at, compute_weights(at));
     }
   }
 
@@ -248,11 +263,25 @@ class DitModel final : public Model {
     }
   }
 
-  std::int64_t compute_weights_size() const {
-    if (!Device::kPacksWeights) return flat_size();
+  void convert_and_pack(int segment) {
+    const auto [at, count] = place(segment);
+    if constexpr (!std::is_same_v<T, float>) ops::convert(device_, count, master_weights() + at, compute_weights(at));
+    pack(segment);
+  }
+
+  ops::Buffer<Device, float> make_parameters() {
+    if (!setup_.full) return memory_.template take<float>(offsets().size);
+    return {setup_.full->weights, setup_.full->weights.get(),
+            setup_.full->typed_weights ? offsets().fp32.count : offsets().size};
+  }
+
+  ops::Buffer<Device, T> make_compute_weights() {
+    if (!Device::kPacksWeights && setup_.full)
+      return {setup_.full->typed_weights, reinterpret_cast<T*>(setup_.full->typed_weights.get()),
+              offsets().typed.count};
     std::int64_t most = 0;
     for (const comm::Segment& segment : segments()) most = std::max(most, segment.count);
-    return most;
+    return {device_, Device::kPacksWeights ? most : offsets().size};
   }
 
   std::vector<float> to_host(const ops::Buffer<Device, float>& buffer) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/sharded_storage.h"
 #include "comm/transport.h"
 #include "model/parameters.h"
 #include "model/recompute.h"
@@ -25,6 +26,19 @@ struct ConsistencySetup {
   int skip = 20;               ///< timesteps that the teacher's step goes down
   ops::ConsistencyMetric metric = ops::ConsistencyMetric::pseudo_huber;
 };
+
+/// comm.sharding = "full": who holds what, and the memory that weights are gathered in (comm/sharded_storage.h).
+struct FullSharding {
+  comm::ShardLayout layout;
+  std::shared_ptr<float[]> weights;        ///< placed as DitOffsets say: all of it, or DitOffsets::fp32
+  std::shared_ptr<float[]> typed_weights;  ///< a GPU's in bf16: DitOffsets::typed, 2 bytes an element; else null
+};
+
+/// Collective: its memory comes from transport.allocate(). `group`: consecutive ranks that hold the whole together
+/// (comm.shard_group), 0: all. `gpu_bf16`: a GPU computes in bf16.
+std::shared_ptr<const FullSharding> make_full_sharding(const model::ModelConfig& model,
+                                                       const model::ParameterTable& table, comm::Transport& transport,
+                                                       int group, bool gpu_bf16);
 
 /// What forward leaves behind for backward: the less, the less memory.
 enum class Keep {
@@ -48,10 +62,11 @@ struct DitSetup {
   model::ModelConfig model;
   std::int64_t local_batch = 0, global_batch = 0;  ///< local: of the ranks that share samples, the same ones
   std::uint64_t seed = 0;
-  std::string dtype;                             ///< "fp32" or "bf16"
-  int threads = 1;                               ///< of a CPU rank
-  std::shared_ptr<float[]> gradients = nullptr;  ///< flat (table.flat_size()), from Transport::allocate; null: its own
-  comm::Transport* transport = nullptr;          ///< whose ranks may hold the state in common; null: nobody
+  std::string dtype;  ///< "fp32" or "bf16"
+  int threads = 1;    ///< of a CPU rank
+  /// Flat (table.flat_size()), with full.layout.storage_size() elements, from Transport::allocate; null: its own.
+  std::shared_ptr<float[]> gradients = nullptr;
+  comm::Transport* transport = nullptr;  ///< whose ranks may hold the state in common; null: nobody
   Keep keep = Keep::activations;
   int device = 0;               ///< GPU of this rank, as CUDA_VISIBLE_DEVICES numbers them
   bool deterministic = false;   ///< GPU: the same bits in every run, where that costs time
@@ -60,6 +75,9 @@ struct DitSetup {
   bool noise_scale = false;     ///< a training step tells the norms of its small gradients (StepResult)
   Sequence sequence = {};       ///< of a training step, which makes the exchange over `transport`
   std::shared_ptr<const ConsistencySetup> consistency = nullptr;  ///< of a training step; null: the diffusion loss
+
+  std::shared_ptr<const FullSharding> full =
+      nullptr;  ///< of a training step, with `gradients`; null: weights are whole
 
   /// Samples that go through the network together.
   std::int64_t micro_batch() const { return local_batch / accumulate; }

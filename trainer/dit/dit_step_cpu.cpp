@@ -7,13 +7,7 @@ template <class T>
 class CpuDitStep final : public DitStep<ops::Cpu, T> {
  public:
   CpuDitStep(const DitSetup& setup, const model::ParameterTable& table)
-      : DitStep<ops::Cpu, T>({setup.threads}, setup, table) {
-    if (this->owned()) {
-      this->begin_parameters(this->model_.device(), setup, table, this->model_.master_weights());
-      this->optimizer_.begin_ema();
-    }
-    this->changed();
-  }
+      : DitStep<ops::Cpu, T>({setup.threads}, setup, table) {}
   void* stream() override { return nullptr; }
 };
 

@@ -34,12 +34,8 @@ template <class T>
 class CudaDitStep final : public DitStep<ops::Cuda, T> {
  public:
   CudaDitStep(const ops::Cuda& device, const DitSetup& setup, const model::ParameterTable& table)
-      : DitStep<ops::Cuda, T>(device, setup, table) {
-    this->begin_parameters({setup.threads}, setup, table, this->model_.parameters());
-    this->model_.parameters_changed();
-    this->optimizer_.begin_ema();
-  }
-  void* stream() override { return ops::stream_of(this->model_.device()); }
+      : DitStep<ops::Cuda, T>(device, setup, table) {}
+  void* stream() override { return ops::stream_of(this->model().device()); }
 };
 
 /// What model/memory.h lists with micro-batches of `batch` samples, and the batch.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 #include <string>
 
 #include "trainer/ops/cpu/parallel.h"
@@ -51,20 +50,25 @@ void fill_xavier(ops::Cpu& cpu, std::uint64_t seed, std::uint32_t tensor, const 
 
 }  // namespace
 
+Initialization::Initialization(const model::ParameterTable& table, std::uint64_t seed) : seed_(seed) {
+  for (const model::Parameter& p : table.all()) number_[p.name] = 0;
+  std::uint32_t number = 0;
+  for (auto& [name, tensor] : number_) tensor = number++;
+}
+
+void Initialization::fill(ops::Cpu& cpu, const model::Parameter& p, float* values) const {
+  const std::uint32_t tensor = number_.at(p.name);
+  switch (law_of(p.name)) {
+    case Law::zero: std::fill_n(values, p.count, 0.0f); break;
+    case Law::normal: fill_normal(cpu, seed_, tensor, p.count, values); break;
+    case Law::xavier_uniform: fill_xavier(cpu, seed_, tensor, p, values); break;
+  }
+}
+
 void initialize_parameters(ops::Cpu& cpu, const model::ParameterTable& table, std::uint64_t seed, float* parameters) {
   std::fill_n(parameters, table.flat_size(), 0.0f);
-  std::set<std::string> names;
-  for (const model::Parameter& p : table.all()) names.insert(p.name);
-  std::uint32_t tensor = 0;
-  for (const std::string& name : names) {
-    const model::Parameter& p = table.at(name);
-    switch (law_of(name)) {
-      case Law::zero: break;
-      case Law::normal: fill_normal(cpu, seed, tensor, p.count, parameters + p.offset); break;
-      case Law::xavier_uniform: fill_xavier(cpu, seed, tensor, p, parameters + p.offset); break;
-    }
-    ++tensor;
-  }
+  const Initialization initial(table, seed);
+  for (const model::Parameter& p : table.all()) initial.fill(cpu, p, parameters + p.offset);
 }
 
 }  // namespace gpumonth::trainer

@@ -1,8 +1,8 @@
 #include "trainer/state/checkpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <future>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -21,67 +21,58 @@ constexpr const char* kSecondMoments = "/optimizer/exp_avg_sq";
 constexpr const char* kDatasetSamples = "dataset_samples";
 constexpr const char* kDatasetContents = "dataset_contents";
 
+/// A group that tensors are stored in.
 struct Group {
+  StateGroup group;
   const char* name;
   const char* content;
-  float* buffer;
 
   std::string path(const model::Parameter& parameter) const { return std::string(name) + "/" + parameter.name; }
-  std::span<const float> values(const model::Parameter& parameter) const {
-    return {buffer + parameter.offset, static_cast<std::size_t>(parameter.count)};
-  }
 };
 
-/// The flat buffers and the groups that they are stored in.
-std::array<Group, 4> groups_of(const TrainingState& state) {
-  return {{{kModelGroup, "weights", state.parameters},
-           {kEmaGroup, "EMA weights", state.ema},
-           {"/optimizer/exp_avg", "first Adam moments", state.exp_avg},
-           {kSecondMoments, "second Adam moments", state.exp_avg_sq}}};
+constexpr Group kGroups[] = {{StateGroup::parameters, kModelGroup, "weights"},
+                             {StateGroup::ema, kEmaGroup, "EMA weights"},
+                             {StateGroup::exp_avg, "/optimizer/exp_avg", "first Adam moments"},
+                             {StateGroup::exp_avg_sq, kSecondMoments, "second Adam moments"}};
+
+std::vector<Group> groups_of(const StateValues& state) {
+  std::vector<Group> groups;
+  std::copy_if(std::begin(kGroups), std::end(kGroups), std::back_inserter(groups),
+               [&](const Group& group) { return state.has(group.group); });
+  return groups;
 }
 
-std::int64_t bytes_to_write(const model::ParameterTable& table, const std::array<Group, 4>& groups,
-                            std::size_t pos_embed, const CheckpointInfo& info) {
+std::int64_t bytes_to_write(const model::ParameterTable& table, std::size_t groups, std::size_t pos_embed,
+                            const CheckpointInfo& info) {
   constexpr std::int64_t header = 1024;  // of a dataset, its link included
-  std::int64_t bytes = 256 * 1024 + static_cast<std::int64_t>(pos_embed * sizeof(float) + info.config_toml.size());
-  for (const auto& group : groups) {
-    if (!group.buffer) continue;
-    bytes += table.count() * static_cast<std::int64_t>(sizeof(float)) +
-             static_cast<std::int64_t>(table.all().size()) * header;
-  }
-  return bytes;
-}
-
-void write_tensors(hdf5::File& file, const Group& group, const model::ParameterTable& table) {
-  for (const auto& parameter : table.all()) {
-    file.create_dataset<float>(group.path(parameter), parameter.shape).write(group.values(parameter).data());
-  }
+  const std::int64_t of_group =
+      table.count() * static_cast<std::int64_t>(sizeof(float)) + static_cast<std::int64_t>(table.all().size()) * header;
+  return 256 * 1024 + static_cast<std::int64_t>(pos_embed * sizeof(float) + info.config_toml.size()) +
+         static_cast<std::int64_t>(groups) * of_group;
 }
 
 std::string bad_value_of(const Group& group, std::span<const float> values) {
-  return trainer::bad_value(values, std::string_view(group.name) == kSecondMoments);
+  return trainer::bad_value(values, group.group == StateGroup::exp_avg_sq);
 }
 
-/// Of every tensor, by group and in the table's order. UserError where a value is none that training can go on from.
-std::vector<std::string> checksums(const std::array<Group, 4>& groups, const model::ParameterTable& table) {
-  std::vector<std::string> sums;
-  for (const auto& group : groups) {
-    if (!group.buffer) continue;
-    for (const auto& parameter : table.all()) {
-      const std::string bad = bad_value_of(group, group.values(parameter));
-      if (!bad.empty()) user_error("{} holds {}", group.path(parameter), bad);
-      sums.push_back(crc32(group.values(parameter)));
-    }
-  }
-  return sums;
+/// Of the tensor at `path`. UserError where a value is none that training can go on from.
+std::string checksum_of(const Group& group, const std::string& path, std::span<const float> values) {
+  const std::string bad = bad_value_of(group, values);
+  if (!bad.empty()) user_error("{} holds {}", path, bad);
+  return crc32(values);
 }
 
-void write_checksums(hdf5::File& file, const std::array<Group, 4>& groups, const model::ParameterTable& table,
-                     const std::vector<std::string>& sums) {
-  auto sum = sums.begin();
-  for (const auto& group : groups) {
-    if (!group.buffer) continue;
-    for (const auto& parameter : table.all()) file.set_attribute(group.path(parameter), kChecksumAttribute, *sum++);
+void write_tensors(hdf5::File& file, const Group& group, const model::ParameterTable& table, StateValues& state) {
+  constexpr std::int64_t kWorthAThread = 1 << 16;  // elements: of others starting one takes longer
+  for (const auto& parameter : table.all()) {
+    const std::span<const float> values(state.fetch(group.group, parameter.offset, parameter.count),
+                                        static_cast<std::size_t>(parameter.count));
+    const std::string path = group.path(parameter);
+    // Beside the writing, which takes longer.
+    auto sum = std::async(parameter.count < kWorthAThread ? std::launch::deferred : std::launch::async,
+                          [&] { return checksum_of(group, path, values); });
+    file.create_dataset<float>(path, parameter.shape).write(values.data());
+    file.set_attribute(path, kChecksumAttribute, sum.get());
   }
 }
 
@@ -95,7 +86,7 @@ void write_info(hdf5::File& file, const CheckpointInfo& info) {
 
 }  // namespace
 
-void write_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table, const TrainingState& state,
+void write_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table, StateValues& state,
                       const std::vector<float>& pos_embed, const std::vector<std::int64_t>& pos_embed_shape,
                       const CheckpointInfo& info) {
   if (hdf5::element_count(pos_embed_shape) != static_cast<std::int64_t>(pos_embed.size())) {
@@ -104,25 +95,33 @@ void write_checkpoint(const std::filesystem::path& path, const model::ParameterT
   hdf5::PendingFile pending(path, hdf5::PendingFile::Existing::replace);
   hdf5::File& file = pending.file();
   const auto groups = groups_of(state);
-  file.reserve(bytes_to_write(table, groups, pos_embed.size(), info));
-  // Beside the writing, which takes longer.
-  std::future<std::vector<std::string>> sums = std::async(std::launch::async, [&] { return checksums(groups, table); });
+  file.reserve(bytes_to_write(table, groups.size(), pos_embed.size(), info));
   write_info(file, info);
   file.create_group("/optimizer");
   for (const auto& group : groups) {
-    if (!group.buffer) continue;
     file.create_group(group.name);
-    write_tensors(file, group, table);
+    write_tensors(file, group, table, state);
   }
-  if (state.parameters && !pos_embed.empty()) {
+  if (state.has(StateGroup::parameters) && !pos_embed.empty()) {
     const std::string name = std::string(kModelGroup) + "/" + kPosEmbed;
     file.create_dataset<float>(name, pos_embed_shape).write(pos_embed.data());
     file.set_attribute(name, kChecksumAttribute, crc32(pos_embed));
     // The reference's EMA is a state_dict too: the same table under a second name loads with strict=True.
-    if (state.ema) file.hard_link(name, std::string(kEmaGroup) + "/" + kPosEmbed);
+    if (state.has(StateGroup::ema)) file.hard_link(name, std::string(kEmaGroup) + "/" + kPosEmbed);
   }
-  write_checksums(file, groups, table, sums.get());
   pending.commit();
+}
+
+void write_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table, const TrainingState& state,
+                      const std::vector<float>& pos_embed, const std::vector<std::int64_t>& pos_embed_shape,
+                      const CheckpointInfo& info) {
+  WholeState whole(state);
+  write_checkpoint(path, table, whole, pos_embed, pos_embed_shape, info);
+}
+
+void take_part_in_writing(const model::ParameterTable& table, StateValues& state) {
+  for (const auto& group : groups_of(state))
+    for (const auto& parameter : table.all()) state.fetch(group.group, parameter.offset, parameter.count);
 }
 
 // ------------------------------------------------------------------------------------------------- reading
@@ -223,10 +222,12 @@ void check_values(const hdf5::File& file, const Group& group, const std::string&
       file.path(), dataset, found, expected, kChecksumAttribute);
 }
 
-void read_group(const hdf5::File& file, const Group& group, const model::ParameterTable& table) {
+void read_group(const hdf5::File& file, const Group& group, const model::ParameterTable& table, StateValues& state) {
   for (const auto& parameter : table.all()) {
-    file.dataset(group.path(parameter)).read(group.buffer + parameter.offset);
-    check_values(file, group, group.path(parameter), group.values(parameter));
+    float* const room = state.room(group.group, parameter.offset, parameter.count);
+    file.dataset(group.path(parameter)).read(room);
+    check_values(file, group, group.path(parameter), {room, static_cast<std::size_t>(parameter.count)});
+    state.store(group.group, parameter.offset, parameter.count);
   }
   const std::string pos_embed = std::string(group.name) + "/" + kPosEmbed;
   if (!file.has(pos_embed)) return;
@@ -239,19 +240,21 @@ void read_group(const hdf5::File& file, const Group& group, const model::Paramet
 }  // namespace
 
 CheckpointInfo read_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table,
-                               const TrainingState& state, const std::function<void(const CheckpointInfo&)>& accept) {
+                               StateValues& state, const std::function<void(const CheckpointInfo&)>& accept) {
   const auto file = hdf5::File::open(path);
   auto info = read_info(file);
   const auto groups = groups_of(state);
   // All comparisons come first: a buffer is never half filled from a file of another model.
-  for (const auto& group : groups) {
-    if (group.buffer) check_group(file, group, table);
-  }
+  for (const auto& group : groups) check_group(file, group, table);
   if (accept) accept(info);
-  for (const auto& group : groups) {
-    if (group.buffer) read_group(file, group, table);
-  }
+  for (const auto& group : groups) read_group(file, group, table, state);
   return info;
+}
+
+CheckpointInfo read_checkpoint(const std::filesystem::path& path, const model::ParameterTable& table,
+                               const TrainingState& state, const std::function<void(const CheckpointInfo&)>& accept) {
+  WholeState whole(state);
+  return read_checkpoint(path, table, whole, accept);
 }
 
 CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) { return read_info(hdf5::File::open(path)); }

@@ -10,16 +10,9 @@
 
 #include "model/parameters.h"
 #include "trainer/data/data.h"
+#include "trainer/state/state_values.h"
 
 namespace gpumonth::trainer {
-
-/// Host pointers to the flat buffers of a ParameterTable; null where absent.
-struct TrainingState {
-  float* parameters = nullptr;
-  float* ema = nullptr;
-  float* exp_avg = nullptr;
-  float* exp_avg_sq = nullptr;
-};
 
 /// What a checkpoint says about the run that wrote it. A file from PyTorch may have none of it.
 struct CheckpointInfo {
@@ -33,14 +26,21 @@ struct CheckpointInfo {
 /// Writes to a temporary file beside `file`, syncs, renames: `file` is whole or absent. `pos_embed` (1, T, h) is
 /// written as /model/pos_embed. Every dataset gets a checksum (checkpoint_values.h). Throws UserError (full disk,
 /// unwritable folder, values that are not finite or second moments below zero); nothing half-written stays.
+void write_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table, StateValues& state,
+                      const std::vector<float>& pos_embed, const std::vector<std::int64_t>& pos_embed_shape,
+                      const CheckpointInfo& info);
 void write_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table, const TrainingState& state,
                       const std::vector<float>& pos_embed, const std::vector<std::int64_t>& pos_embed_shape,
                       const CheckpointInfo& info);
+/// What a rank does whose state another one writes, where that is collective (StateValues::fetch).
+void take_part_in_writing(const model::ParameterTable& table, StateValues& state);
 
-/// Fills the non-null buffers of `state`. A file with /model alone fills `parameters`; asking for more than it has
+/// Fills the groups that `state` has. A file with /model alone fills the parameters; asking for more than it has
 /// is a UserError, as are a missing, truncated or foreign file, tensors of another shape (first one named), values that
 /// are not finite, second moments below zero and, where a dataset has a checksum, another one. `accept` is called once
-/// the shapes are known to fit and may throw; until then the buffers are untouched.
+/// the shapes are known to fit and may throw; until then the state is untouched.
+CheckpointInfo read_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table,
+                               StateValues& state, const std::function<void(const CheckpointInfo&)>& accept = {});
 CheckpointInfo read_checkpoint(const std::filesystem::path& file, const model::ParameterTable& table,
                                const TrainingState& state,
                                const std::function<void(const CheckpointInfo&)>& accept = {});

@@ -27,7 +27,9 @@ std::int64_t Checkpoints::restore(const std::string& file, ResumableState& state
                  file, info.step, steps);
     notes_ = compare_with_checkpoint(file, info, run_);
   };
-  const CheckpointInfo info = read_checkpoint(file, table_, state.owned() ? state.host() : TrainingState{}, accept);
+  const std::unique_ptr<StateValues> values =
+      state.owned() ? state.values() : std::make_unique<WholeState>(TrainingState{});
+  const CheckpointInfo info = read_checkpoint(file, table_, *values, accept);
   state.changed();
   last_ = file;
   return info.step;
@@ -50,27 +52,35 @@ std::uint64_t checksum(const float* values, std::int64_t n) {
 void Checkpoints::compare_replicas(ResumableState& state, std::int64_t after_step) {
   if (comm_.size() == 1) return;
   // a rank that shares its state with an owner has nothing of its own to compare
-  const auto all = comm_.all_gather(
-      state.owned() ? fmt::format("{:016x}", checksum(state.host().parameters, table_.flat_size())) : "");
-  for (std::size_t rank = 1; rank < all.size(); ++rank)
-    if (!all[rank].empty() && all[rank] != all[0])
-      comm_.abort(fmt::format("step {}: rank {}'s weights differ from rank 0's (checksums {} and {}): replicas have "
+  std::string mine;
+  if (state.owned()) {
+    const std::span<const float> weights = state.replica();
+    mine = fmt::format("{:016x}", checksum(weights.data(), static_cast<std::int64_t>(weights.size())));
+  }
+  const auto all = comm_.all_gather(mine);
+  for (std::size_t rank = 1; rank < all.size(); ++rank) {
+    const std::size_t other = rank % static_cast<std::size_t>(state.replica_ranks());
+    if (!all[rank].empty() && all[rank] != all[other])
+      comm_.abort(fmt::format("step {}: rank {}'s weights differ from rank {}'s (checksums {} and {}): replicas have "
                               "drifted apart; run `gpumonth doctor` under the same launcher to check the all-reduce",
-                              after_step, rank, all[rank], all[0]),
+                              after_step, rank, other, all[rank], all[other]),
                   1);
+  }
 }
 
 void Checkpoints::save(ResumableState& state, std::int64_t after_step) {
   compare_replicas(state, after_step);
   const fs::path file = directory_ / fmt::format("checkpoint-{}.h5", after_step);
-  const TrainingState host = state.host();
+  const std::unique_ptr<StateValues> values = state.values();
   if (comm_.rank() == 0) {
     try {
-      write_checkpoint(file, table_, host, model::position_embedding(model_), model::position_embedding_shape(model_),
-                       {after_step, seed_, run_.config_toml, run_.dataset});
+      write_checkpoint(file, table_, *values, model::position_embedding(model_),
+                       model::position_embedding_shape(model_), {after_step, seed_, run_.config_toml, run_.dataset});
     } catch (const UserError& error) {
       user_error("no checkpoint of step {}: {}; {}", after_step, error.what(), last_in_words());
     }
+  } else {
+    take_part_in_writing(table_, *values);
   }
   last_ = file.string();
   if (comm_.rank() != 0) return;

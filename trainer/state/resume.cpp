@@ -71,6 +71,7 @@ constexpr KeyRule kRules[] = {
     {"comm.bucket_mib", free, ""},
     {"comm.wire", said, kRounding},
     {"comm.sharding", free, ""},
+    {"comm.shard_group", free, ""},
     {"comm.allow_shared_gpu", free, ""},
     {"comm.watchdog_s", free, ""},
     {"log.steady_after", free, ""},
