@@ -103,7 +103,8 @@ const char* name(SentPhase phase) {
 }
 
 GatheredBlocks gathered_in_step(const ModelConfig& model, std::int64_t micro_batches) {
-  return {micro_batches * model.depth, micro_batches * (model.depth - gathered_blocks(model))};
+  const std::int64_t others = model.depth - gathered_blocks(model);
+  return {model.depth + (micro_batches - 1) * others, micro_batches * others};
 }
 
 std::vector<SentPart> sent_parts(const ModelConfig& model, std::int64_t batch_per_rank, Dtype dtype,

@@ -5,7 +5,7 @@
 //
 // Full sharding (ZeRO-3, FSDP; groups of g ranks) gathers what is no block once a step, every block before its forward and
 // again before its backward, but for the two topmost, which are still there when backward begins; micro-batches do it again
-// each. Gradients are reduce-scattered in every micro-batch, unit by unit; groups sum their shards by all-reduces.
+// each, but for the two lowest, which the one before leaves. Gradients are reduce-scattered in every micro-batch, unit by unit; groups sum their shards by all-reduces.
 // Weights travel in fp32, but for what a GPU's products read: that travels in the compute type.
 //
 // Sequence parallelism over s ranks (Ulysses, arXiv:2309.14509): per block, T tokens and width h, 3 T h / s values (q, k, v)
@@ -49,7 +49,7 @@ std::int64_t sum(const std::vector<SentPart>& parts);
 std::int64_t sum(const std::vector<SentPart>& parts, SentKind kind);
 std::int64_t sum(const std::vector<SentPart>& parts, SentPhase phase);
 
-/// Blocks whose weights are gathered anew in a step of so many micro-batches: before forward, and before backward.
+/// Blocks whose weights are gathered in a step of so many micro-batches, over all of them: before forward, before backward.
 struct GatheredBlocks {
   std::int64_t forward, backward;
 };

@@ -43,8 +43,9 @@ void add_sharded_state(const ModelConfig& model, std::int64_t E, const MemoryLay
     const std::int64_t packed = packed_weights(model, blocks) * E;
     add(MemoryKind::packed_weights, "forward layout of the gathered weights", packed);
     add(MemoryKind::packed_weights, "their backward-data layout (bf16 only)", E < kFp32 ? packed : 0);
-  } else {
-    add(MemoryKind::packed_weights, "bf16 copy of the shard", E < kFp32 ? shard * E : 0);
+  } else if (E < kFp32) {
+    add(MemoryKind::packed_weights, "bf16 copy of the shard", shard * E);
+    add(MemoryKind::packed_weights, "bf16 copy of what is no block", units.outer * E);
   }
   add(MemoryKind::gradients, "fp32 gradients, a shard", shard * kFp32);
   add(MemoryKind::gradients, "whole fp32 gradients: what is no block", units.outer * kFp32);

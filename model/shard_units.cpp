@@ -20,9 +20,13 @@ ShardUnits shard_units(const ModelConfig& model) {
 }
 
 std::int64_t largest_shard(const ModelConfig& model, std::int64_t ranks) {
+  constexpr std::int64_t kPartAlignment = 16;
+  const auto n = static_cast<int>(ranks);
   std::int64_t elements = 0;
-  for (const Segment& segment : gradient_segments(model, ParameterTable(model)))
-    elements += share_of(segment, static_cast<int>(ranks)) + rest_of(segment, static_cast<int>(ranks)).count;
+  for (const Segment& segment : gradient_segments(model, ParameterTable(model))) {
+    const std::int64_t part = share_of(segment, n) + rest_of(segment, n).count;
+    elements += (part + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
+  }
   return elements;
 }
 

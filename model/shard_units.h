@@ -22,8 +22,8 @@ struct ShardUnits {
 };
 ShardUnits shard_units(const ModelConfig& model);
 
-/// Elements of the state that one of `ranks` holds: its share of every segment. The last rank's, which has what is left
-/// over of equal shares, up to 5 x ranks elements a segment; the others hold as much or less.
+/// Elements of the state that one of `ranks` holds: its part of every segment, each to a multiple of 16 (64 bytes). The last
+/// rank's, which has what is left over of equal shares, up to 5 x ranks elements a segment; the others hold as much or less.
 std::int64_t largest_shard(const ModelConfig& model, std::int64_t ranks);
 
 }  // namespace gpumonth::model

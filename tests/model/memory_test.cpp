@@ -108,7 +108,7 @@ TEST_CASE("full sharding holds a shard of the state, and two blocks whole") {
   CHECK(sum(narrow, MemoryKind::packed_weights) == 2 * 2 * (98'304 + 3'072));
   const auto gpu = memory_parts(small_dit(), 1, Dtype::bf16, {.packed = false, .shard_ranks = 4});
   CHECK(sum(gpu, MemoryKind::weights) == 4 * (64'224 + 33'984) + 2 * (2 * 49'728 + 4 * 24'576));
-  CHECK(sum(gpu, MemoryKind::packed_weights) == 2 * 64'224);
+  CHECK(sum(gpu, MemoryKind::packed_weights) == 2 * (64'224 + 33'984));
   CHECK(sum(gpu, MemoryKind::gradients) == sum(cpu, MemoryKind::gradients));
   const auto wide = memory_parts(small_dit(), 1, Dtype::fp32, {.packed = false, .shard_ranks = 4});
   CHECK(sum(wide, MemoryKind::weights) == sum(cpu, MemoryKind::weights));
@@ -120,12 +120,16 @@ TEST_CASE("full sharding holds a shard of the state, and two blocks whole") {
 }
 
 TEST_CASE("the last rank of a group holds what equal shares leave over") {
-  // Of three: 4 x (count / 12) values each, and the rest. fc2 16,448: 5,480 + 8; fc1 16,640: 5,544 + 8; proj 4,160: 1,384 + 8;
-  // qkv 12,480: 4,160; adaLN 24,576: 8,192. Final layer 2,112: 704; 8,192: 2,728 + 8; patches 1,088: 360 + 8; biases 1,280:
-  // 424 + 8; conditioning 21,312: 7,104.
+  // Of three: 4 x (count / 12) values each, the rest, and to a multiple of 16. fc2 16,448: 5,480 + 8 = 5,488; fc1 16,640:
+  // 5,544 + 8, 5,552; proj 4,160: 1,384 + 8, 1,392; qkv 12,480: 4,160; adaLN 24,576: 8,192. Final layer 2,112: 704; 8,192:
+  // 2,728 + 8, 2,736; patches 1,088: 360 + 8, 368; biases 1,280: 424 + 8, 432; conditioning 21,312: 7,104.
   const std::int64_t block = 5'488 + 5'552 + 1'392 + 4'160 + 8'192, outer = 704 + 2'736 + 368 + 432 + 7'104;
   const auto parts = memory_parts(small_dit(), 1, Dtype::fp32, {.shard_ranks = 3});
   CHECK(sum(parts, MemoryKind::ema) == 4 * (3 * block + outer));
+  // Of six: 2,740 + 8, 2,772 + 8, 692 + 8, 2,080, 4,096; 352, 1,364 + 8, 180 + 8, 212 + 8, 3,552; to multiples of 16.
+  const std::int64_t sixth = 2'752 + 2'784 + 704 + 2'080 + 4'096, of_outer = 352 + 1'376 + 192 + 224 + 3'552;
+  const auto six = memory_parts(small_dit(), 1, Dtype::fp32, {.shard_ranks = 6});
+  CHECK(sum(six, MemoryKind::ema) == 4 * (3 * sixth + of_outer));
 }
 
 TEST_CASE("one block is gathered where there is one") {
