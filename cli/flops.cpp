@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "model/communication.h"
 #include "model/parameters.h"
+#include "model/sequence_ranks.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -310,7 +311,7 @@ void add_flops(Command app) {
       .add_option("--shard-group", options->shard_group,
                   "ranks that shard among themselves, as comm.shard_group; without it all")
       .type_name("RANKS")
-      .range(std::int64_t{1}, std::int64_t{1} << 20);
+      .range(std::int64_t{2}, std::int64_t{1} << 20);
   command
       .add_option("--sequence-parallel", options->sequence_parallel,
                   "ranks that share a sample's tokens, as run.sequence_parallel")

@@ -114,8 +114,10 @@ double wait_for_buckets(const StepRecord& step, const std::vector<BucketRecord>&
 
 Timeline::Timeline(const Run& run, StepSelection selection)
     : run_(run), selection_(std::move(selection)),
-      reduction_(run.info.config_toml.find("sharding = \"optimizer\"") != std::string::npos ? Reduction::reduce_scatter
-                                                                                            : Reduction::all_reduce) {
+      reduction_(run.info.config_toml.find("sharding = \"optimizer\"") != std::string::npos ||
+                         run.info.config_toml.find("sharding = \"full\"") != std::string::npos
+                     ? Reduction::reduce_scatter
+                     : Reduction::all_reduce) {
   for (const StepRecord* step : steps()) buckets_[step->step];
   for (const auto& bucket : run.buckets)
     if (const auto found = buckets_.find(bucket.step); found != buckets_.end()) found->second.push_back(bucket);

@@ -44,7 +44,7 @@ void add_full(const ModelConfig& model, Dtype dtype, const TrainingLayout& layou
   parts.add(SentKind::reduced, SentPhase::backward, "gradients, reduce-scattered",
             layout.accumulate * of_others(gradients, group));
   parts.add(SentKind::reduced, SentPhase::backward, "their shards, all-reduced over the groups",
-            2 * of_others(gradients / group, groups));
+            2 * of_others(first_shard(model, group) * kWideBytes, groups));
 }
 
 /// Without full sharding. Micro-batches send nothing but their sum.

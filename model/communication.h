@@ -1,11 +1,11 @@
-// Bytes that one rank sends in a training step, by formula. Collectives are counted as rings send them, which is also the
+// Bytes that rank 0 sends in a training step, by formula. Collectives are counted as rings send them, which is also the
 // least that anybody can send where all links are alike (Patarasuk & Yuan 2009): of S bytes in all on n ranks,
 //   reduce-scatter, all-gather   (n-1)/n S        all-reduce   2 (n-1)/n S
 //   all-to-all                   (n-1)/n S        S: of one rank
 //
 // Full sharding (ZeRO-3, FSDP; groups of g ranks) gathers what is no block once a step, every block before its forward and
 // again before its backward, but for the two topmost, which are still there when backward begins; micro-batches do it again
-// each, but for the two lowest, which the one before leaves. Gradients are reduce-scattered in every micro-batch, unit by unit; groups sum their shards by all-reduces.
+// each, but for the two lowest, which the one before leaves. Gradients are reduce-scattered in every micro-batch, segment by segment; groups sum their shards, in fp32, by all-reduces.
 // Weights travel in fp32, but for what a GPU's products read: that travels in the compute type.
 //
 // Sequence parallelism over s ranks (Ulysses, arXiv:2309.14509): per block, T tokens and width h, 3 T h / s values (q, k, v)

@@ -30,4 +30,11 @@ std::int64_t largest_shard(const ModelConfig& model, std::int64_t ranks) {
   return elements;
 }
 
+std::int64_t first_shard(const ModelConfig& model, std::int64_t ranks) {
+  std::int64_t elements = 0;
+  for (const Segment& segment : gradient_segments(model, ParameterTable(model)))
+    elements += share_of(segment, static_cast<int>(ranks));
+  return elements;
+}
+
 }  // namespace gpumonth::model

@@ -25,5 +25,7 @@ ShardUnits shard_units(const ModelConfig& model);
 /// Elements of the state that one of `ranks` holds: its part of every segment, each to a multiple of 16 (64 bytes). The last
 /// rank's, which has what is left over of equal shares, up to 5 x ranks elements a segment; the others hold as much or less.
 std::int64_t largest_shard(const ModelConfig& model, std::int64_t ranks);
+/// Parameters that the first of several ranks holds: equal shares alone.
+std::int64_t first_shard(const ModelConfig& model, std::int64_t ranks);
 
 }  // namespace gpumonth::model

@@ -3,10 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
-#include "model/config.h"
 #include "model/memory.h"
 #include "model/sharding.h"
 
@@ -31,9 +28,5 @@ struct TrainingLayout {
 
 /// What the layout says of one rank's buffers.
 MemoryLayout memory_layout(const TrainingLayout& layout);
-
-/// Why so many ranks cannot share the model's samples, and how many can: "5 ranks cannot share 6 heads: take 1, 2 or 3".
-/// A rank takes whole heads, and whole lines of patches (whole frames of patches where these are longer than a frame).
-std::optional<std::string> why_not_shared(const ModelConfig& model, std::int64_t sequence_ranks);
 
 }  // namespace gpumonth::model

@@ -47,7 +47,7 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   root.table("objective").field("guidance", c.guidance, {.min = 0, .max = 1e4});
   root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
   root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
-  root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer"}});
+  root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer", "full"}});
   const std::string text = declared_lines(run.info.config_toml, root);
   if (text.find("[model]\n") == std::string::npos)
     user_error(
@@ -55,6 +55,11 @@ RecordedConfig recorded_config(const runlog::Run& run) {
         "gpumonth train",
         run.path);
   config::load_text(root, text, run.path + ": config_toml");
+  if (c.sharding == "full")
+    user_error(
+        "{}: recorded with comm.sharding = \"full\", whose passes wait for weights: record a step with "
+        "comm.sharding = \"none\", and give gpumonth simulate --sharding full",
+        run.path);
   model::validate(c.model);
   const std::int64_t parameters = model::ParameterTable(c.model).count();
   if (parameters != run.info.parameters)

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "model/memory.h"
+#include "model/sequence_ranks.h"
 
 namespace gpumonth::budget {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/format.h"
+#include "model/sequence_ranks.h"
 
 namespace gpumonth::budget {
 namespace {

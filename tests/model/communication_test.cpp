@@ -67,6 +67,10 @@ TEST_CASE("groups shard among themselves, and sum their shards") {
   CHECK(sent(hybrid, SentKind::gathered) == 2 * 331'200);  // half of 4 bytes
   // half of the gradients to the other of the group; of the half that is its own, all-reduced by two: that half
   CHECK(sent(hybrid, SentKind::reduced) == 2 * 256'896 + 2 * 256'896);
+  // Two groups of three; of rank 0's shares (memory_test.cpp has the rests) half, twice
+  const std::int64_t shard = 3 * (5'480 + 5'544 + 1'384 + 4'160 + 8'192) + 704 + 2'728 + 360 + 424 + 7'104;
+  CHECK(sent({.ranks = 6, .sharding = Sharding::full, .shard_group = 3}, SentKind::reduced) ==
+        2 * 256'896 * 4 / 3 + 4 * shard);
   const TrainingLayout one_group{.ranks = 4, .sharding = Sharding::full, .shard_group = 4};
   CHECK(sum(sent(one_group)) == sum(sent({.ranks = 4, .sharding = Sharding::full})));
 }

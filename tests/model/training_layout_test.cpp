@@ -1,5 +1,6 @@
 #include "model/training_layout.h"
 
+#include "model/sequence_ranks.h"
 #include "tests/catch.h"
 
 using namespace gpumonth::model;
