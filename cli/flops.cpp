@@ -1,4 +1,4 @@
-// gpumonth flops MODEL.toml: parameters, arithmetic and memory of a model, per layer and in total.
+// gpumonth flops MODEL.toml: parameters, arithmetic and memory of a model, per layer and in total, and what ranks send.
 #include "model/flops.h"
 
 #include <fmt/format.h>
@@ -6,12 +6,14 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/format.h"
 #include "base/json.h"
 #include "base/standard_output.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "model/memory.h"
+#include "model/communication.h"
 #include "model/parameters.h"
+#include "model/sequence_ranks.h"
 
 namespace gpumonth::cli {
 namespace {
@@ -22,7 +24,9 @@ struct Options {
   std::string file, dtype = "bf16", backend = "cpu";
   std::vector<std::string> overrides;
   std::int64_t batch = 1, accumulate = 1, ranks_per_host = 1;
-  std::string recompute = "none";
+  std::int64_t ranks = 0, shard_group = 0, sequence_parallel = 1;  // ranks 0: those of one host
+  std::string recompute = "none", sharding = "none", reduce_dtype = "fp32";
+  double link = 0;  // GB/s, 0: not given
   bool json = false;
 };
 
@@ -35,9 +39,58 @@ struct Result {
   ModelConfig model;
   std::vector<LayerFlops> layers;
   std::vector<MemoryPart> memory;
+  TrainingLayout layout;
+  std::vector<SentPart> sent;
 };
 
+constexpr SentKind kSent[] = {SentKind::reduced, SentKind::gathered, SentKind::exchanged};
+
+/// What can hide behind forward's or backward's own work, and how fast that may be.
+struct Hidden {
+  const char* phase;
+  double bytes, flops;
+};
+
+/// All-to-alls are waited for; the update follows everything.
+std::vector<Hidden> hidden_parts(const Options& options, const Result& r) {
+  const double forward =
+      static_cast<double>(forward_flops(r.model) * options.batch) / static_cast<double>(r.layout.sequence_ranks);
+  const double again = static_cast<double>(recompute_flops(r.model, r.layout.recompute) * options.batch) /
+                       static_cast<double>(r.layout.sequence_ranks);
+  std::vector<Hidden> parts = {{"forward", 0, forward}, {"backward", 0, 2 * forward + again}};
+  for (const SentPart& part : r.sent) {
+    if (part.kind == SentKind::exchanged || part.phase == SentPhase::update) continue;
+    parts[part.phase == SentPhase::forward ? 0 : 1].bytes += static_cast<double>(part.bytes);
+  }
+  std::erase_if(parts, [](const Hidden& part) { return part.bytes == 0; });
+  return parts;
+}
+
+constexpr double kGigabyte = 1e9;
+
 double as_double(std::int64_t value) { return static_cast<double>(value); }
+
+void add_ranks(const Options& options, const Result& r, Json& json) {
+  json["ranks"] = r.layout.ranks;
+  json["sharding"] = options.sharding;
+  json["shard_group"] = r.layout.shard_ranks();
+  json["sequence_parallel"] = options.sequence_parallel;
+  json["reduce_dtype"] = options.reduce_dtype;
+  for (const auto kind : kSent) json["sent_bytes_per_rank"][name(kind)] = sum(r.sent, kind);
+  json["sent_bytes_per_rank"]["total"] = sum(r.sent);
+  json["sent"] = Json::array();
+  for (const auto& part : r.sent)
+    json["sent"].push_back(
+        {{"kind", name(part.kind)}, {"phase", name(part.phase)}, {"what", part.what}, {"bytes", part.bytes}});
+  if (options.link == 0) return;
+  json["link_bytes_per_s"] = options.link * kGigabyte;
+  json["sent_s"] = as_double(sum(r.sent)) / (options.link * kGigabyte);
+  json["hidden_below"] = Json::array();
+  for (const Hidden& part : hidden_parts(options, r))
+    json["hidden_below"].push_back({{"phase", part.phase},
+                                    {"s", part.bytes / (options.link * kGigabyte)},
+                                    {"flops_per_s", part.flops * options.link * kGigabyte / part.bytes}});
+}
 
 void print_json(const Options& options, const Result& r) {
   Json json;
@@ -67,6 +120,7 @@ void print_json(const Options& options, const Result& r) {
   for (const auto& part : r.memory) {
     json["memory"].push_back({{"kind", name(part.kind)}, {"what", part.what}, {"bytes", part.bytes}});
   }
+  add_ranks(options, r, json);
   print("{}", to_text(json));
 }
 
@@ -95,6 +149,41 @@ std::string memory_table(const Result& r) {
   return table_text(rows);
 }
 
+std::string sent_table(const Options& options, const Result& r) {
+  const auto seconds = [&](std::int64_t bytes) {
+    return options.link == 0 ? "" : compact(as_double(bytes) / (options.link * kGigabyte)) + " s";
+  };
+  std::vector<std::vector<std::string>> rows = {{"sent by one rank in a step", "in", "bytes", "",
+                                                 options.link == 0 ? "" : fmt::format("at {:g} GB/s", options.link)}};
+  for (const auto kind : kSent)
+    for (const auto& part : r.sent)
+      if (part.kind == kind)
+        rows.push_back({fmt::format("{}: {}", name(kind), part.what), name(part.phase), fmt::format("{}", part.bytes),
+                        binary_bytes(as_double(part.bytes)), seconds(part.bytes)});
+  rows.push_back(
+      {"total", "", fmt::format("{}", sum(r.sent)), binary_bytes(as_double(sum(r.sent))), seconds(sum(r.sent))});
+  return table_text(rows);
+}
+
+/// "4,096 ranks in groups of 8 that share samples, full sharding".
+std::string layout_text(const Result& r) {
+  std::string text = fmt::format("{} ranks", grouped(as_double(r.layout.ranks)));
+  if (r.layout.sequence_ranks > 1) text += fmt::format(", {} share a sample's tokens", r.layout.sequence_ranks);
+  text += r.layout.sharding == Sharding::none ? ", no sharding" : fmt::format(", {} sharding", name(r.layout.sharding));
+  if (r.layout.sharding == Sharding::full && r.layout.shard_ranks() < r.layout.ranks)
+    text += fmt::format(" in groups of {}", r.layout.shard_ranks());
+  return text;
+}
+
+void print_sent(const Options& options, const Result& r) {
+  if (r.layout.ranks == 1) return;
+  print("\n{}({}; as rings send; without the norm, loss and stop signals)\n", sent_table(options, r), layout_text(r));
+  if (options.link == 0) return;
+  for (const Hidden& part : hidden_parts(options, r))
+    print("{} hides what it sends while a rank computes at most {}\n", part.phase,
+          si(part.flops * options.link * kGigabyte / part.bytes, "FLOP/s", 3));
+}
+
 void print_text(const Options& options, const Result& r) {
   const ModelConfig& m = r.model;
   print("{}: depth {}, width {}, {} heads; latents {} x {} x {} x {} (C, F, H, W), patch {} x {} x {}\n\n",
@@ -109,32 +198,67 @@ void print_text(const Options& options, const Result& r) {
     print("computed again       {}  (recompute {}: {:.1f} % more work)\n", si(as_double(again), "FLOPs", 5),
           options.recompute, 100 * as_double(again) / as_double(train_flops(m)));
   print("\n{}\n{}", layer_table(r), memory_table(r));
-  if (options.backend == "cpu" && options.ranks_per_host > 1)
+  if (r.layout.state_in_common())
     print("(of what the {} ranks of a host hold in common: one rank's share)\n", options.ranks_per_host);
   print("({} per rank{}, {}; without the batch itself, communication buffers and library workspaces)\n",
         options.batch == 1 ? "1 sample" : fmt::format("{} samples", options.batch),
         options.accumulate > 1 ? fmt::format(" in {} micro-batches", options.accumulate) : "", options.dtype);
+  print_sent(options, r);
 }
 
-/// CPU ranks of one host hold the state once; GPUs hold it each.
-MemoryLayout layout(const Options& options) {
-  const Recompute recompute = recompute_named(options.recompute);
-  if (options.backend == "cuda") return {.packed = false, .recompute = recompute, .accumulate = options.accumulate};
-  return {.packed = true,
-          .weight_ranks = options.ranks_per_host,
-          .optimizer_ranks = options.ranks_per_host,
-          .recompute = recompute,
-          .accumulate = options.accumulate};
+TrainingLayout layout(const Options& options) {
+  return {.ranks = options.ranks > 0 ? options.ranks : options.ranks_per_host,
+          .sharding = sharding_named(options.sharding),
+          .shard_group = options.shard_group,
+          .sequence_ranks = options.sequence_parallel,
+          .gpu = options.backend == "cuda",
+          .ranks_per_host = options.ranks_per_host,
+          .recompute = recompute_named(options.recompute),
+          .accumulate = options.accumulate,
+          .wire = options.reduce_dtype == "bf16" ? Dtype::bf16 : Dtype::fp32};
 }
 
-void run(const Options& options) {
+/// "2 or 8" around 5 of 24: the next numbers that divide.
+std::string nearest_divisors(std::int64_t ranks, std::int64_t number) {
+  std::int64_t below = number, above = number;
+  while (ranks % below != 0) --below;
+  while (ranks % above != 0) ++above;
+  return fmt::format("{} or {}", below, above);
+}
+
+void check(const Options& options, const TrainingLayout& layout, const ModelConfig& model) {
+  const std::int64_t ranks = layout.ranks;
   if (options.batch % options.accumulate != 0)
     user_error("--batch {} is not divisible by --accumulate {}: use a multiple, e.g. --batch {}", options.batch,
                options.accumulate, (options.batch / options.accumulate + 1) * options.accumulate);
+  if (ranks % layout.ranks_per_host != 0)
+    user_error("--ranks {} is not a multiple of --ranks-per-host {}: hosts have as many ranks each", ranks,
+               layout.ranks_per_host);
+  if (options.shard_group > 0 && layout.sharding != Sharding::full)
+    user_error("--shard-group {} is of full sharding: add --sharding full", options.shard_group);
+  for (const auto& [option, number] :
+       {std::pair{"--shard-group", options.shard_group}, std::pair{"--sequence-parallel", options.sequence_parallel}}) {
+    if (number > ranks) user_error("{} {} is more than the {} ranks: set --ranks to a multiple", option, number, ranks);
+    if (number > 0 && ranks % number != 0)
+      user_error("{} {} does not divide the {} ranks: take {}", option, number, ranks, nearest_divisors(ranks, number));
+  }
+  if (const auto why = why_not_shared(model, options.sequence_parallel))
+    user_error("--sequence-parallel {}: {}", options.sequence_parallel, *why);
+  if (layout.wire == Dtype::bf16 && !layout.gpu)
+    user_error("--reduce-dtype bf16 is of GPUs: add --backend cuda, as comm.wire = \"bf16\" needs NCCL");
+}
+
+void run(const Options& options) {
   const ModelConfig model = load_model(options.file, options.overrides);
+  const TrainingLayout ranks = layout(options);
+  check(options, ranks, model);
   const Dtype dtype = options.dtype == "fp32" ? Dtype::fp32 : Dtype::bf16;
-  const Result result{ParameterTable(model).count(), model, layer_flops(model),
-                      memory_parts(model, options.batch, dtype, layout(options))};
+  const Result result{ParameterTable(model).count(),
+                      model,
+                      layer_flops(model),
+                      memory_parts(model, options.batch, dtype, memory_layout(ranks)),
+                      ranks,
+                      sent_parts(model, options.batch, dtype, ranks)};
   options.json ? print_json(options, result) : print_text(options, result);
 }
 
@@ -147,7 +271,9 @@ void add_flops(Command app) {
       .required()
       .type_name("");
   command.add_set_option(options->overrides);
-  command.add_option("--batch", options->batch, "samples per rank and step, for the memory of the activations")
+  command
+      .add_option("--batch", options->batch,
+                  "samples per rank and step (where ranks share samples: those that it has a part of)")
       .type_name("SAMPLES")
       .range(std::int64_t{1}, std::int64_t{1} << 16)
       .show_default();
@@ -170,10 +296,35 @@ void add_flops(Command app) {
       .show_default();
   command
       .add_option("--ranks-per-host", options->ranks_per_host,
-                  "CPU ranks of one host, which hold weights and optimizer state in common")
+                  "CPU ranks of one host, which hold weights and optimizer state in common where they are all")
       .type_name("RANKS")
       .range(std::int64_t{1}, std::int64_t{256})
       .show_default();
+  command.add_option("--ranks", options->ranks, "all ranks, for what they share and send; without it those of a host")
+      .type_name("RANKS")
+      .range(std::int64_t{1}, std::int64_t{1} << 20);
+  command.add_option("--sharding", options->sharding, "which state ranks hold a share each of, as comm.sharding")
+      .type_name("WHAT")
+      .is_member({"none", "optimizer", "full"})
+      .show_default();
+  command
+      .add_option("--shard-group", options->shard_group,
+                  "ranks that shard among themselves, as comm.shard_group; without it all")
+      .type_name("RANKS")
+      .range(std::int64_t{2}, std::int64_t{1} << 20);
+  command
+      .add_option("--sequence-parallel", options->sequence_parallel,
+                  "ranks that share a sample's tokens, as run.sequence_parallel")
+      .type_name("RANKS")
+      .range(std::int64_t{1}, std::int64_t{1} << 20)
+      .show_default();
+  command.add_option("--reduce-dtype", options->reduce_dtype, "type of gradients on their way, as comm.wire")
+      .type_name("TYPE")
+      .is_member({"fp32", "bf16"})
+      .show_default();
+  command.add_option("--link", options->link, "what a rank sends in a second, GB/s: adds the time that it takes")
+      .type_name("GB_PER_S")
+      .range(1e-3, 1e6);
   command.add_json_flag(options->json);
   command.add_help_config_flag([] {
     config::Table root;

@@ -195,7 +195,7 @@ void add_simulate(Command app) {
                   "latencies and bandwidths from these logs of gpumonth comm --log, not from the cluster file")
       .type_name("COMM.h5");
   command.add_option("--seed", o->seed, "of the drawn steps and stragglers").type_name("NUMBER").show_default();
-  add_what_if_options(command, o->changes, o->stragglers);
+  add_what_if_options(command, o->changes, o->stragglers, {"none", "optimizer", "full"});
   command.add_set_option(o->overrides);
   command.add_help_config_flag([] { return simulate::cluster_help(); });
   command.add_json_flag(o->json);

@@ -1,8 +1,11 @@
 #include "cli/what_if.h"
 
+#include <algorithm>
+
 namespace gpumonth::cli {
 
-void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers) {
+void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers,
+                         const std::vector<std::string>& shardings) {
   command
       .add_option("--compute-scale", changes.compute_scale,
                   "times forward, backward and update; 0.5: a GPU twice as fast")
@@ -17,9 +20,13 @@ void add_what_if_options(Command& command, replay::WhatIf& changes, std::string&
   command.add_option("--reduce-dtype", changes.reduce_dtype, "type of gradients on their way; without it as recorded")
       .type_name("NAME")
       .is_member({"fp32", "bf16"});
-  command.add_option("--sharding", changes.sharding, "optimizer: every rank updates its share; without it as recorded")
+  const bool full = std::find(shardings.begin(), shardings.end(), "full") != shardings.end();
+  command
+      .add_option("--sharding", changes.sharding,
+                  std::string("optimizer: every rank updates its share; ") +
+                      (full ? "full: and holds the rest in shares, too; " : "") + "without it as recorded")
       .type_name("NAME")
-      .is_member({"none", "optimizer"});
+      .is_member(shardings);
   command
       .add_option("--byte-scale", changes.byte_scale,
                   "times the bytes that gradients send: 0.001 with links 1,000 times as slow")

@@ -1,12 +1,16 @@
 // What `replay` and `simulate` may change of a recorded run, as options.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "cli/command.h"
 #include "replay/what_if.h"
 
 namespace gpumonth::cli {
 
-/// Both outlive the command; `stragglers` becomes a text for set_stragglers.
-void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers);
+/// Both outlive the command; `stragglers` becomes a text for set_stragglers, `shardings` are what --sharding may be.
+void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers,
+                         const std::vector<std::string>& shardings);
 
 }  // namespace gpumonth::cli

@@ -3,34 +3,68 @@
 #include <algorithm>
 
 #include "model/parameters.h"
+#include "model/shard_units.h"
 
 namespace gpumonth::model {
 namespace {
 
 constexpr std::int64_t kFp32 = 4;
 
-/// Elements of the weights that products over all tokens read. The conditioning's few rows read the fp32 master weights.
-std::int64_t packed_weights(const ModelConfig& model) {
+/// Elements of the weights that products over all tokens read, of so many blocks and of what is no block. The conditioning's
+/// few rows read the fp32 master weights.
+std::int64_t packed_weights(const ModelConfig& model, std::int64_t blocks) {
   const ParameterTable parameters(model);
   std::int64_t count = 0;
   for (const auto& parameter : parameters.all()) {
     const std::string& name = parameter.name;
     const bool over_tokens = name.find(".attn.") != std::string::npos || name.find(".mlp.fc") != std::string::npos ||
                              name.starts_with("x_embedder.") || name.starts_with("final_layer.linear.");
-    if (parameter.shape.size() >= 2 && over_tokens) count += parameter.count;
+    const bool of_other_block = parameter.layer >= blocks && parameter.layer < model.depth;
+    if (parameter.shape.size() >= 2 && over_tokens && !of_other_block) count += parameter.count;
   }
   return count;
 }
 
+/// With full sharding: a share of everything, and whole what is at work. Gathered weights and gradients have places for as
+/// many blocks as are whole at a time, so that weights need no second copy: what products read travels in the compute type
+/// to a GPU; a CPU rank packs the blocks that have come.
+void add_sharded_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& layout,
+                       std::vector<MemoryPart>& parts) {
+  const std::int64_t shard = largest_shard(model, layout.shard_ranks), blocks = gathered_blocks(model);
+  const ShardUnits units = shard_units(model);
+  const std::int64_t products = layout.packed ? kFp32 : E;  // an element of the gathered blocks' products
+  const auto add = [&parts](MemoryKind kind, const char* what, std::int64_t bytes) {
+    if (bytes > 0) parts.push_back({kind, what, bytes});
+  };
+  add(MemoryKind::weights, "fp32 master weights, a shard", shard * kFp32);
+  add(MemoryKind::weights, "gathered: what is no block, fp32", units.outer * kFp32);
+  add(MemoryKind::weights, "gathered: blocks", blocks * (units.block_products * products + units.block_adaln * kFp32));
+  if (layout.packed) {
+    const std::int64_t packed = packed_weights(model, blocks) * E;
+    add(MemoryKind::packed_weights, "forward layout of the gathered weights", packed);
+    add(MemoryKind::packed_weights, "their backward-data layout (bf16 only)", E < kFp32 ? packed : 0);
+  } else if (E < kFp32) {
+    add(MemoryKind::packed_weights, "bf16 copy of the shard", shard * E);
+    add(MemoryKind::packed_weights, "bf16 copy of what is no block", units.outer * E);
+  }
+  add(MemoryKind::gradients, "fp32 gradients, a shard", shard * kFp32);
+  add(MemoryKind::gradients, "whole fp32 gradients: what is no block", units.outer * kFp32);
+  add(MemoryKind::gradients, "whole fp32 gradients: blocks", blocks * units.block() * kFp32);
+  add(MemoryKind::optimizer, "exp_avg, a shard", shard * kFp32);
+  add(MemoryKind::optimizer, "exp_avg_sq, a shard", shard * kFp32);
+  add(MemoryKind::ema, "EMA of the weights, a shard", shard * kFp32);
+}
+
 /// Of one rank, whatever its batch.
 void add_state(const ModelConfig& model, std::int64_t E, const MemoryLayout& layout, std::vector<MemoryPart>& parts) {
+  if (layout.shard_ranks > 1) return add_sharded_state(model, E, layout, parts);
   const std::int64_t flat = ParameterTable(model).flat_size() * kFp32;
   const auto add = [&parts](MemoryKind kind, const char* what, std::int64_t bytes, std::int64_t ranks) {
     parts.push_back({kind, what, (bytes + ranks - 1) / ranks});
   };
   add(MemoryKind::weights, "fp32 master weights", flat, layout.weight_ranks);
   if (layout.packed) {
-    const std::int64_t packed = packed_weights(model) * E;
+    const std::int64_t packed = packed_weights(model, model.depth) * E;
     add(MemoryKind::packed_weights, "forward layout", packed, layout.weight_ranks);
     const bool two_layouts = E < kFp32 && layout.use != Use::forward;
     add(MemoryKind::packed_weights, "backward-data layout (bf16 only)", two_layouts ? packed : 0, layout.weight_ranks);

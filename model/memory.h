@@ -1,4 +1,4 @@
-// Bytes that one data-parallel rank holds while it trains, or less than that, part by part. The table in memory.cpp is
+// Bytes that one rank holds while it trains, or less than that, part by part. The table in memory.cpp is
 // the list of buffers of the trainer: change both together.
 #pragma once
 
@@ -30,6 +30,7 @@ struct MemoryLayout {
   bool packed = true;             ///< CPU: oneDNN's layouts of the weights; false, GPU: one copy in the compute type
   std::int64_t weight_ranks = 1;  ///< ranks that hold master weights and packed weights in common (CPU ranks of a host)
   std::int64_t optimizer_ranks = 1;       ///< ranks that hold moments and EMA in common, or a shard each
+  std::int64_t shard_ranks = 1;           ///< full sharding: ranks that hold a share each of all state (shard_units.h)
   std::int64_t sequence_ranks = 1;        ///< ranks that hold a share each of every sample's tokens, or of its heads
   Recompute recompute = Recompute::none;  ///< otherwise two sets of what is computed again take turns
   std::int64_t accumulate = 1;            ///< micro-batches: activations of one of them, and the sum of their gradients

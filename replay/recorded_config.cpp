@@ -57,8 +57,8 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   config::load_text(root, text, run.path + ": config_toml");
   if (c.sharding == "full" && run.info.world_size > 1)
     user_error(
-        "{}: replay of comm.sharding = \"full\", whose weights are gathered within the step, is not known: record the run "
-        "with comm.sharding = \"optimizer\" or \"none\"",
+        "{}: recorded with comm.sharding = \"full\", whose passes wait for weights: record a step with comm.sharding = "
+        "\"none\" or \"optimizer\", and give gpumonth simulate --sharding full",
         run.path);
   if (c.sharding == "full") c.sharding = "none";  // of one rank, which holds all
   model::validate(c.model);

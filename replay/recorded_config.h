@@ -19,7 +19,7 @@ struct RecordedConfig {
   double guidance = 4;                  ///< consistency: of the teacher
   double bucket_mib = 4;                ///< size of a gradient bucket before any cast
   std::string wire = "fp32";            ///< fp32 | bf16: gradients between the ranks
-  std::string sharding = "none";        ///< none | optimizer
+  std::string sharding = "none";        ///< none | optimizer; full in a simulation
 
   /// Passes of a step beside the trained network's own (model/flops.h).
   int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }

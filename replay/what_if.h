@@ -17,7 +17,7 @@ struct WhatIf {
   double byte_scale = 1;              ///< of what gradients send: 0.001 with links 1,000 times as slow
   double bucket_mib = 0;              ///< before byte_scale; 0: as recorded
   std::string reduce_dtype = {};      ///< fp32 | bf16; empty: as recorded
-  std::string sharding = {};          ///< none | optimizer; empty: as recorded
+  std::string sharding = {};          ///< none | optimizer | full (simulated alone); empty: as recorded
   bool stragglers = true;             ///< false: every rank takes the recorded rank's time
   std::optional<Spread> spread = {};  ///< of the stragglers, in place of the recorded: one GPU's log tells none
 };

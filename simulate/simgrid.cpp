@@ -1,5 +1,5 @@
 // The program that runs on SimGrid's engine: an actor that computes for each rank, and one that communicates for all of them,
-// as the trainer's two threads (comm/host/thread_reducer.cpp). A collective begins on all hosts at once, when the last rank
+// as the trainer's two threads (comm/host/thread_reducer.cpp); full sharding's steps are added up (full_sharding.h). A collective begins on all hosts at once, when the last rank
 // is ready, so what it takes between them depends on its bytes alone: before the first step an actor for each host sends
 // every number of bytes once, over links that they share, and whenever a collective sends as much it takes as long. The
 // ranks of a host send alike, so one representative flow is theirs. (With all hosts sending every bucket of every step
@@ -13,8 +13,10 @@
 #include <map>
 #include <stdexcept>
 
+#include "model/gradient_segments.h"
 #include "simulate/all_reduce.h"
 #include "simulate/child_process.h"
+#include "simulate/full_sharding.h"
 #include "simulate/simgrid_platform.h"
 #include "simulate/simulation.h"
 
@@ -60,13 +62,36 @@ Flows together(const Flows& a, const Flows& b) {
   return {std::max(a.latency_s, b.latency_s), a.inside_s + b.inside_s, a.between_bytes + b.between_bytes, a.at_once};
 }
 
+/// One after the other.
+Flows in_turn(const Flows& a, const Flows& b) {
+  return {a.latency_s + b.latency_s, a.inside_s + b.inside_s, a.between_bytes + b.between_bytes, a.at_once};
+}
+
+/// So many collectives in turn that take as long each.
+Flows times(int count, Flows flows) {
+  flows.latency_s *= count;
+  return flows;
+}
+
+/// The gathers of a unit of full sharding; latencies are those of all its collectives.
+Flows unit_flows(const Job& job, const FullSharding::Unit& unit) {
+  const Flows shares = flows_of(job.cluster, half_traffic(job.cluster.algorithm, job.shape), unit.gathered_bytes);
+  const Flows rest = flows_of(job.cluster, broadcast_traffic(job.shape), unit.broadcast_bytes);
+  if (job.full->grouped) return unit.broadcasts > 0 ? together(shares, rest) : shares;
+  return in_turn(times(unit.gathers, shares), times(unit.broadcasts, rest));
+}
+
 Flows bucket_flows(const Job& job, std::size_t bucket) {
   const auto bytes = static_cast<double>(job.bucket_bytes[bucket]);
-  const double scattered = job.sharding ? job.sharding->scattered_bytes[bucket] : 0, summed = bytes - scattered;
+  const double scattered = job.full       ? job.full->scattered_bytes[bucket]
+                           : job.sharding ? job.sharding->scattered_bytes[bucket]
+                                          : 0;
+  const double summed = bytes - scattered;
   const Flows all = flows_of(job.cluster, choose_traffic(job.cluster, job.shape, summed), summed);
   if (!(scattered > 0)) return all;
   const Flows share = flows_of(job.cluster, half_traffic(job.cluster.algorithm, job.shape), scattered);
-  return summed > 0 ? together(share, all) : share;
+  if (!(summed > 0)) return share;
+  return job.full && !job.full->grouped ? in_turn(share, all) : together(share, all);
 }
 
 Flows gather_flows(const Job& job) {
@@ -81,18 +106,25 @@ class Program {
   explicit Program(const Job& job)
       : job_(job), hosts_(make_platform(job.cluster, job.shape)), ranks_(job.shape.ranks()),
         small_collective_s_(small_collective_s(job.cluster, job.shape)), communicates_(ranks_ > 1 && has_buckets(job)),
-        sharded_(communicates_ && job.sharding), sent_(barrier(job.shape.hosts)),
-        begin_(barrier(ranks_ + job.shape.hosts + 1)), arrived_(barrier(ranks_ + 1)), updated_(barrier(ranks_ + 1)),
-        gathered_(barrier(ranks_ + 1)), step_end_(barrier(ranks_)), handed_over_(sg4::Semaphore::create(0)) {
+        sharded_(communicates_ && job.sharding), full_(communicates_ && job.full), sent_(barrier(job.shape.hosts)),
+        begin_(barrier((full_ ? 0 : ranks_) + job.shape.hosts + 1)), arrived_(barrier(ranks_ + 1)),
+        updated_(barrier(ranks_ + 1)), gathered_(barrier(ranks_ + 1)), step_end_(barrier(ranks_)),
+        handed_over_(sg4::Semaphore::create(0)) {
     for (std::size_t b = 0; communicates_ && b < job.bucket_bytes.size(); ++b) flows_.push_back(bucket_flows(job, b));
     if (sharded_) gather_ = gather_flows(job);
     for (const Flows& flows : flows_) between_s_[whole_bytes(flows)] = 0;
     if (sharded_) between_s_[whole_bytes(gather_)] = 0;
+    if (full_)
+      for (const auto* unit : {&job.full->outer, &job.full->block}) between_s_[whole_bytes(unit_flows(job, *unit))] = 0;
     seen_.resize(job.steps.size());
     for (SimulatedStep& step : seen_) step.buckets.resize(flows_.size());
     last_ready_s_.assign(flows_.size(), 0);
     for (sg4::Host* host : hosts_) mailboxes_.push_back(sg4::Mailbox::by_name(host->get_name()));
     for (std::size_t h = 0; h < hosts_.size(); ++h) sg4::Actor::create("send", hosts_[h], [this, h] { send_each(h); });
+    if (full_) {
+      sg4::Actor::create("steps", hosts_[0], [this] { take_full_steps(); });
+      return;
+    }
     sg4::Actor::create("communicate", hosts_[0], [this] { communicate(); });
     for (int r = 0; r < ranks_; ++r) sg4::Actor::create("compute", hosts_[host_of(r)], [this, r] { compute(r); });
   }
@@ -124,6 +156,18 @@ class Program {
     const sg4::CommPtr sent = mailboxes_[(host + 1) % hosts_.size()]->put_async(&payload_, bytes);
     mailboxes_[host]->get<char>();
     sent->wait();
+  }
+
+  // ---- with full sharding, the actor that adds up all ranks' steps ----
+
+  void take_full_steps() {
+    begin_->wait();
+    FullDurations durations{seconds(unit_flows(job_, job_.full->outer)),
+                            seconds(unit_flows(job_, job_.full->block)),
+                            {},
+                            small_collective_s_};
+    for (const Flows& flows : flows_) durations.reduce_s.push_back(seconds(flows));
+    seen_ = full_sharded_steps(job_, durations);
   }
 
   // ---- the computing actor of a rank ----
@@ -210,7 +254,7 @@ class Program {
   std::vector<sg4::Host*> hosts_;
   int ranks_;
   double small_collective_s_;
-  bool communicates_, sharded_;  // there is anything to send; and the update is shared out
+  bool communicates_, sharded_, full_;  // there is anything to send; and the update is shared out; and everything is
   sg4::BarrierPtr sent_, begin_, arrived_, updated_, gathered_, step_end_;
   sg4::SemaphorePtr handed_over_;              // once a step: backward began on the last rank
   std::vector<Flows> flows_;                   // of each bucket
@@ -223,15 +267,20 @@ class Program {
   std::vector<SimulatedStep> seen_;   // of rank 0
 };
 
+constexpr std::size_t kNumbers = 9;  // of a step, without its buckets
+
 /// Since the first step began.
 std::vector<double> to_numbers(const std::vector<SimulatedStep>& steps) {
+  const double zero_s = steps.front().begin_s;
   std::vector<double> numbers;
   for (const SimulatedStep& s : steps) {
-    numbers.insert(numbers.end(),
-                   {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.gathered_s, s.agreed_s, s.end_s});
-    for (const auto& b : s.buckets) numbers.insert(numbers.end(), {b.ready_s, b.start_s, b.end_s});
+    for (const double time_s :
+         {s.begin_s, s.backward_end_s, s.buckets_end_s, s.update_end_s, s.gathered_s, s.agreed_s, s.end_s})
+      numbers.push_back(time_s - zero_s);
+    numbers.insert(numbers.end(), {s.gathers_s, s.gathers_waited_s});
+    for (const auto& b : s.buckets)
+      for (const double time_s : {b.ready_s, b.start_s, b.end_s}) numbers.push_back(time_s - zero_s);
   }
-  for (double& number : numbers) number -= steps.front().begin_s;
   return numbers;
 }
 
@@ -240,8 +289,8 @@ std::vector<SimulatedStep> from_numbers(const std::vector<double>& numbers, std:
   std::vector<SimulatedStep> all;
   for (std::size_t s = 0; s < steps; ++s) {
     const double* n = &numbers[s * each];
-    SimulatedStep& step = all.emplace_back(SimulatedStep{n[0], n[1], n[2], n[3], n[4], n[5], n[6], {}});
-    for (std::size_t i = 7; i < each; i += 3) step.buckets.push_back({n[i], n[i + 1], n[i + 2]});
+    SimulatedStep& step = all.emplace_back(SimulatedStep{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], {}});
+    for (std::size_t i = kNumbers; i < each; i += 3) step.buckets.push_back({n[i], n[i + 1], n[i + 2]});
   }
   return all;
 }
@@ -270,6 +319,10 @@ void check(const Job& job) {
       throw std::invalid_argument("a simulated step needs one ready time for each bucket");
   if (job.sharding && job.sharding->scattered_bytes.size() != job.bucket_bytes.size())
     throw std::invalid_argument("a sharded simulation needs the scattered bytes of each bucket");
+  if (job.full && (job.full->scattered_bytes.size() != job.bucket_bytes.size() ||
+                   std::ssize(job.full->forward_shares) != job.full->depth + 2 ||
+                   std::ssize(job.bucket_bytes) != model::SegmentOrder{job.full->depth}.count()))
+    throw std::invalid_argument("a fully sharded simulation needs a bucket for each segment, and forward by blocks");
 }
 
 }  // namespace

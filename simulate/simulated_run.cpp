@@ -37,7 +37,8 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
   return info;
 }
 
-/// As the trainer counts them: the norm's sum to the update, gathered parameters to communication that nothing hides.
+/// As the trainer counts them: the norm's sum to the update, gathered parameters to communication that nothing hides. With
+/// full sharding forward and backward are without what they waited for weights, which is exposed communication, too.
 runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s, const SimulatedStep& seen) {
   runlog::StepRecord r;
   r.start_time_s = seen.begin_s;
@@ -47,8 +48,8 @@ runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s,
   r.backward_s = factor * work.backward_s;
   r.optimizer_s = norm_s + factor * work.optimizer_s;
   const double agreement_s = seen.agreed_s - seen.update_end_s;  // behind the parameters, where they are gathered
-  r.exposed_comm_s = seen.buckets_end_s - seen.backward_end_s + agreement_s;
-  r.comm_s = agreement_s;
+  r.exposed_comm_s = seen.buckets_end_s - seen.backward_end_s + seen.gathers_waited_s + agreement_s;
+  r.comm_s = seen.gathers_s + agreement_s;
   for (const auto& bucket : seen.buckets) r.comm_s += bucket.end_s - bucket.start_s;
   r.loss = r.grad_norm = kUnknown;
   r.phase = runlog::Phase::steady;
@@ -60,7 +61,7 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   const auto ranks = static_cast<std::size_t>(job.shape.ranks());
   const float* factors = &job.factors[s * ranks];
   const WorkStep& work = job.steps[s];
-  const double norm_s = job.sharding && ranks > 1 ? job.sharding->norm_s : 0;
+  const double norm_s = ranks == 1 ? 0 : job.full ? job.full->norm_s : job.sharding ? job.sharding->norm_s : 0;
   runlog::StepRecord r = record_of(work, factors[0], norm_s, seen);
   r.step = static_cast<std::int64_t>(s) + 1;
   r.samples = run.info.global_batch;

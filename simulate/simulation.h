@@ -28,6 +28,22 @@ struct Sharding {
   double norm_s = 0;           ///< that the gradients' norm is summed up for before the update
 };
 
+/// What ranks send that hold a share each of weights, gradients and state (comm.sharding = "full"); buckets are the segments
+/// of model/gradient_segments.h.
+struct FullSharding {
+  int depth = 0;
+  std::vector<double> forward_shares = {};   ///< of forward's time: before the blocks, each block, behind them
+  std::vector<double> scattered_bytes = {};  ///< as of Sharding
+  /// A collective for each segment of a unit, of the bytes in equal shares; and one for what is left over of them.
+  struct Unit {
+    double gathered_bytes = 0, broadcast_bytes = 0;
+    int gathers = 0, broadcasts = 0;
+  };
+  Unit outer = {}, block = {};  ///< what is no block; every block
+  bool grouped = false;  ///< NCCL: collectives of a unit, or of a bucket, are one group; their latencies pass together
+  double norm_s = 0;
+};
+
 struct Job {
   Cluster cluster;
   Shape shape;
@@ -36,6 +52,7 @@ struct Job {
   std::vector<WorkStep> steps;             ///< the same on all ranks
   std::vector<float> factors;              ///< (steps, ranks), row-major; > 0
   std::optional<Sharding> sharding;        ///< nothing: every rank updates all; of no use to one rank
+  std::optional<FullSharding> full;        ///< instead; of several ranks
 };
 
 /// One step as rank 0 sees it, s since the first step began.
@@ -46,6 +63,8 @@ struct SimulatedStep {
   double gathered_s = 0;  ///< with sharding: all parameters have arrived; else update_end_s
   double agreed_s = 0;    ///< after the small collective of loss and stop signals, which waits for the slowest rank
   double end_s = 0;
+  double gathers_s = 0,
+         gathers_waited_s = 0;  ///< with full sharding: in gathers of weights, and what work waited for them
   struct Bucket {
     double ready_s = 0, start_s = 0, end_s = 0;
   };

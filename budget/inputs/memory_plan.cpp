@@ -6,7 +6,7 @@
 #include <array>
 
 #include "model/memory.h"
-#include "model/parameters.h"
+#include "model/sequence_ranks.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -17,12 +17,6 @@ constexpr int kNodeGpus = 8, kMostReplicaGpus = 64;  // within a node splitting 
 
 std::size_t level(const std::array<const char*, 3>& levels, const std::string& name) {
   return static_cast<std::size_t>(std::find(levels.begin(), levels.end(), name) - levels.begin());
-}
-
-/// bf16 weights and fp32 gradients of two blocks: the one at work, and the next on its way.
-double gathered_bytes(const model::ModelConfig& model) {
-  const double parameters = static_cast<double>(model::ParameterTable(model).count());
-  return 2 * (2 + 4) * parameters / model.depth;
 }
 
 /// Another plan that may fit, or nothing where a change is not one: fewer options, the same ones.
@@ -39,7 +33,7 @@ std::optional<MemoryPlan> nearest_plan(const model::ModelConfig& model, const Me
                                        double room, std::size_t most_recompute, int most_gpus) {
   const std::size_t first_level = plan.sharding == "auto" ? 0 : level(kSharding, plan.sharding);
   for (int replica = plan.replica_gpus; replica <= most_gpus; replica *= 2) {
-    if (gpus % replica != 0) continue;
+    if (gpus % replica != 0 || (replica != plan.replica_gpus && model::why_not_shared(model, replica))) continue;
     for (int batch = plan.batch_per_replica; batch >= 1; batch /= 2)
       for (std::size_t recompute = level(kRecompute, plan.recompute); recompute <= most_recompute; ++recompute)
         for (std::size_t sharding = first_level; sharding < kSharding.size(); ++sharding) {
@@ -63,21 +57,23 @@ std::string describe(const MemoryPlan& plan) {
                             plan.replica_gpus == 1 ? "GPU" : fmt::format("{} GPUs", plan.replica_gpus));
 }
 
+model::TrainingLayout training_layout(const MemoryPlan& plan, std::int64_t gpus) {
+  return {.ranks = gpus,
+          .sharding = model::sharding_named(plan.sharding),
+          .sequence_ranks = plan.replica_gpus,
+          .gpu = true,
+          .recompute = model::recompute_named(plan.recompute)};
+}
+
 MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus) {
-  model::MemoryLayout layout{.packed = false, .recompute = model::recompute_named(plan.recompute)};
-  if (plan.sharding != "none") layout.weight_ranks = layout.optimizer_ranks = gpus;
-  MemoryNeed need;
-  for (const auto& part : model::memory_parts(model, plan.batch_per_replica, model::Dtype::bf16, layout)) {
-    const bool whole_before_full =
-        part.kind == model::MemoryKind::packed_weights || part.kind == model::MemoryKind::gradients;
-    const auto bytes = static_cast<double>(part.bytes);
-    if (part.kind == model::MemoryKind::activations)
-      need.activation_bytes += bytes / plan.replica_gpus;
-    else
-      need.state_bytes += whole_before_full && plan.sharding == "full" ? bytes / static_cast<double>(gpus) : bytes;
-  }
-  if (plan.sharding == "full") need.state_bytes += gathered_bytes(model);
-  return need;
+  const auto parts = model::memory_parts(model, plan.batch_per_replica, model::Dtype::bf16,
+                                         model::memory_layout(training_layout(plan, gpus)));
+  const auto activations = static_cast<double>(sum(parts, model::MemoryKind::activations));
+  return {static_cast<double>(sum(parts)) - activations, activations};
+}
+
+std::vector<model::SentPart> sent_parts(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus) {
+  return model::sent_parts(model, plan.batch_per_replica, model::Dtype::bf16, training_layout(plan, gpus));
 }
 
 std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,

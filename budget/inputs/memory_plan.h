@@ -1,17 +1,16 @@
 // How a training is laid out on GPUs, and whether it fits in their memory.
 //
 // A replica is the smallest set of GPUs that makes a step on samples of its own: one GPU, or several that
-// split the tokens of each sample (context parallelism). All GPUs together may split the state (Rajbhandari
-// et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models"):
-//   none       every GPU holds parameters, gradients, moments and EMA
-//   optimizer  ZeRO-1: fp32 masters, moments and EMA are split
-//   full       ZeRO-3, FSDP: everything is split; the weights and gradients of two blocks are whole at a time
+// share the tokens of each sample (sequence parallelism, as run.sequence_parallel). All GPUs together may share the state, as
+// comm.sharding (model/sharding.h). Memory and bytes are those of the trainer: model/memory.h, model/communication.h.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "model/communication.h"
 #include "model/config.h"
 
 namespace gpumonth::budget {
@@ -38,13 +37,18 @@ struct MemoryNeed {
   double total() const { return state_bytes + activation_bytes; }
 };
 
-/// Per GPU, of `gpus` in all, training in bf16 over fp32 masters; model/memory.h has the list of buffers. The
-/// sharding must not be auto.
+/// What the plan is in the trainer's terms, on so many GPUs. The sharding must not be auto.
+model::TrainingLayout training_layout(const MemoryPlan& plan, std::int64_t gpus);
+
+/// Per GPU, of `gpus` in all, training in bf16 over fp32 masters; model/memory.h has the list of buffers.
 MemoryNeed memory_need(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus);
+
+/// Bytes that each of them sends in a step; likewise of bf16 over fp32 masters.
+std::vector<model::SentPart> sent_parts(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus);
 
 /// The plan nearest to `plan` that needs at most `bytes` per GPU, reserve left free; nothing where none does.
 /// Tried in this order: more sharding, recompute of linear layers, smaller batches, more GPUs per replica (powers of two
-/// that divide `gpus`) up to a node's 8; then the same with full recompute and up to 64.
+/// that divide `gpus` and can share the model's samples) up to a node's 8; then the same with full recompute and up to 64.
 std::optional<MemoryPlan> fitting_plan(const model::ModelConfig& model, const MemoryPlan& plan, std::int64_t gpus,
                                        double bytes);
 

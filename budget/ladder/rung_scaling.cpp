@@ -24,8 +24,11 @@ std::string batch_text(const Scenario& s, const TrainingPlan& training) {
 
 std::string memory_text(const Scenario& s, const TrainingPlan& training) {
   if (!training.memory) return "memory not checked";
-  return fmt::format("{:.3g} GB of {:g} GB per GPU ({})", training.memory->total() / 1e9, s.hardware.memory_gb,
-                     describe(training.plan));
+  const std::string sent = training.sent.empty()
+                               ? ""
+                               : fmt::format(", {:.3g} GB sent a step", static_cast<double>(sum(training.sent)) / 1e9);
+  return fmt::format("{:.3g} GB of {:g} GB per GPU ({}){}", training.memory->total() / 1e9, s.hardware.memory_gb,
+                     describe(training.plan), sent);
 }
 
 /// Why a published curve falls where its submitters put less work on every GPU; empty where they did not.

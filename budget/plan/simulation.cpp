@@ -118,16 +118,35 @@ Column Simulation::flop_per_gpu_step(const Inputs<Column>& in, const Outcome& ou
   return sample_flop * (global_batch() / static_cast<double>(gpus_));
 }
 
-/// The update reads and writes the state once, whatever the batch; the exchange of the gradients hides behind
-/// backward, two thirds of the products' time, and shows where that is too short.
+/// What a GPU sends in a step, by what can hide it: the products of forward, a third, those of backward, or nothing. Without
+/// the all-to-alls of a replica's GPUs, which are near each other. Of a model that is not counted: its all-reduce.
+Simulation::SentBytes Simulation::sent_bytes() const {
+  const auto n = static_cast<double>(gpus_);
+  if (scenario_.has("training.flop_per_sample")) return {0, 2 * (n - 1) / n * kGradientBytes * parameters_, 0};
+  SentBytes bytes;
+  for (const model::SentPart& part : sent_parts(scenario_.model, plan_, gpus_)) {
+    if (part.kind == model::SentKind::exchanged) continue;
+    double& of_phase = part.phase == model::SentPhase::forward    ? bytes.forward
+                       : part.phase == model::SentPhase::backward ? bytes.backward
+                                                                  : bytes.update;
+    of_phase += static_cast<double>(part.bytes);
+  }
+  return bytes;
+}
+
+/// The update reads and writes the state once, whatever the batch; what is sent shows where the products are too short to
+/// hide it.
 Column Simulation::step_factor(const Inputs<Column>& in, const Outcome& out) const {
   if (!has_step()) return in.constant(1);
   const auto n = static_cast<double>(gpus_);
   const Column products_s = flop_per_gpu_step(in, out) / (scenario_.hardware.peak_flops_per_s * out.utilisation);
   const double shards = plan_.sharding == "none" ? 1 : n;
   const double update_s = kUpdateBytes * parameters_ / shards / scenario_.hardware.memory_bandwidth_bytes_per_s;
-  const Column exchange_s = 2 * (n - 1) / n * kGradientBytes * parameters_ / in.at("step.bandwidth");
-  return 1 + ((exchange_s - products_s * 2 / 3).max(0) + update_s) / products_s;
+  const SentBytes bytes = sent_bytes();
+  const Column bandwidth = in.at("step.bandwidth");
+  const Column exposed_s = (bytes.forward / bandwidth - products_s / 3).max(0) +
+                           (bytes.backward / bandwidth - products_s * 2 / 3).max(0) + bytes.update / bandwidth;
+  return 1 + (exposed_s + update_s) / products_s;
 }
 
 /// As the scenario says; else half to twice what parameters per FLOP of a GPU's step are here over there.

@@ -68,6 +68,10 @@ class Simulation {
 
  private:
   Column flop_per_gpu_step(const Inputs<Column>& in, const Outcome& outcome) const;
+  struct SentBytes {
+    double forward = 0, backward = 0, update = 0;
+  };
+  SentBytes sent_bytes() const;
   Column step_factor(const Inputs<Column>& in, const Outcome& outcome) const;
   Column transfer(const Inputs<Column>& in, const Outcome& outcome) const;
   Column curve_efficiency(const Inputs<Column>& in, const Outcome& outcome) const;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/format.h"
+#include "model/sequence_ranks.h"
 
 namespace gpumonth::budget {
 namespace {
@@ -85,15 +86,21 @@ TrainingPlan make_training_plan(const Scenario& s, const Number& utilisation, co
   check_replicas(s, gpus);
   MemoryPlan plan = s.plan;
   std::optional<MemoryNeed> memory;
+  std::vector<model::SentPart> sent;
   if (const auto why = why_not_checked(s)) {
     add_once(notes, *why);
     if (plan.sharding == "auto") plan.sharding = "none";
   } else {
     plan = checked_plan(s, gpus);
     memory = memory_need(s.model, plan, gpus);
+    sent = sent_parts(s.model, plan, gpus);
+    if (const auto obstacle = model::why_not_shared(s.model, plan.replica_gpus))
+      add_once(notes, fmt::format("memory: counted as if plan.replica_gpus = {} could share samples as gpumonth train "
+                                  "does, but {}",
+                                  plan.replica_gpus, *obstacle));
   }
   const Number& at_reference = basis != nullptr && basis->utilisation.known() ? basis->utilisation : utilisation;
-  TrainingPlan training{gpus, plan, memory, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus),
+  TrainingPlan training{gpus, plan, memory, sent, basis, at_reference, Simulation(s, plan, at_reference, basis, gpus),
                         {},   {}};
   training.sample = drawn_sample(training.simulation.inputs());
   training.outcome = training.simulation.evaluate(training.sample);

@@ -14,8 +14,9 @@ namespace gpumonth::budget {
 
 struct TrainingPlan {
   std::int64_t gpus = 1;
-  MemoryPlan plan;                   ///< never auto
-  std::optional<MemoryNeed> memory;  ///< nothing: not checked, a note says why
+  MemoryPlan plan;                    ///< never auto
+  std::optional<MemoryNeed> memory;   ///< nothing: not checked, a note says why
+  std::vector<model::SentPart> sent;  ///< by a GPU in a step; nothing where the memory was not checked
   const ScalingBasis* basis = nullptr;
   Number utilisation;  ///< at the basis' reference
   Simulation simulation;

@@ -19,11 +19,17 @@ void add_memory(const Scenario& s, const TrainingPlan& training, Group& group) {
   group.lines.push_back({"state_gb", "memory per GPU: parameters, gradients, moments, EMA",
                          gigabytes(training.memory->state_bytes, "model/memory.h by sharding")});
   group.lines.push_back({"activations_gb", "  activations",
-                         gigabytes(training.memory->activation_bytes, "model/memory.h / GPUs per replica")});
+                         gigabytes(training.memory->activation_bytes, "model/memory.h by GPUs per replica")});
   Number room = exactly(s.hardware.memory_gb * (1 - training.plan.memory_reserve), "GB");
   room.formula = "memory x (1 - plan.memory_reserve)";
   room.tag = s.at("hardware.peak_flops_per_s").tag;
   group.lines.push_back({"memory_gb", "  room for them", room});
+  if (training.sent.empty()) return;
+  group.lines.push_back({"sent_gb", "sent by a GPU in a step",
+                         gigabytes(static_cast<double>(sum(training.sent)), "model/communication.h")});
+  if (const std::int64_t exchanged = sum(training.sent, model::SentKind::exchanged); exchanged > 0)
+    group.lines.push_back({"exchanged_gb", "  of that among the GPUs of a replica",
+                           gigabytes(static_cast<double>(exchanged), "model/communication.h")});
 }
 
 Number transfer_provenance(const Scenario& s, const TrainingPlan& training) {

@@ -65,6 +65,62 @@ TEST_CASE("--set, --batch and --dtype change what they say") {
   CHECK(four["bytes_per_rank"]["packed_weights"] == one["bytes_per_rank"]["packed_weights"].get<std::int64_t>());
 }
 
+TEST_CASE("ranks share state and samples, and send") {
+  const auto of = [](const std::string& options) {
+    const auto r = run_gpumonth("flops --json " + kModels + "dit-s-2.toml " + options);
+    INFO(options << r.err);
+    REQUIRE(r.exit_code == 0);
+    return nlohmann::json::parse(r.out);
+  };
+  const auto sent = [](const nlohmann::json& json, const char* kind) {
+    return json["sent_bytes_per_rank"][kind].get<std::int64_t>();
+  };
+  const auto alone = of("");
+  CHECK(alone["ranks"] == 1);
+  CHECK(sent(alone, "total") == 0);
+  CHECK(alone["sent"].empty());
+  const auto pair = of("--ranks 2");
+  CHECK(pair["bytes_per_rank"] == alone["bytes_per_rank"]);
+  // 32.9 M parameters of 4 bytes, of which a rank of two sends one times as many
+  CHECK(sent(pair, "reduced") / 1'000'000 == 4 * pair["params"].get<std::int64_t>() / 1'000'000);
+  const auto full = of("--ranks 2 --sharding full");
+  CHECK(2 * full["bytes_per_rank"]["ema"].get<std::int64_t>() == alone["bytes_per_rank"]["ema"].get<std::int64_t>());
+  CHECK(full["shard_group"] == 2);
+  CHECK(2 * sent(full, "reduced") == sent(pair, "reduced"));
+  CHECK(sent(full, "gathered") > sent(full, "reduced"));
+  const auto groups = of("--ranks 4 --sharding full --shard-group 2 --backend cuda --reduce-dtype bf16");
+  CHECK(groups["shard_group"] == 2);
+  const auto shared = of("--ranks 2 --sequence-parallel 2 --batch 2 --link 10");
+  CHECK(shared["sequence_parallel"] == 2);
+  // 2 samples x 128 own tokens x 384 x 2 bytes a tensor, half to the other; 12 blocks, 4 forward, 4 backward
+  CHECK(sent(shared, "exchanged") == 12 * 8 * (2 * 128 * 384 * 2) / 2);
+  CHECK(shared["sent_s"].get<double>() == Approx(static_cast<double>(sent(shared, "total")) / 1e10));
+  REQUIRE(shared["hidden_below"].size() == 1);  // forward has all-to-alls alone, which nothing hides
+  CHECK(shared["hidden_below"][0]["phase"] == "backward");
+  // FLOPs of a sample's half, of two samples, in the time that gradients take
+  CHECK(shared["hidden_below"][0]["flops_per_s"].get<double>() ==
+        Approx(2.0 / 3 * shared["train_flops_per_sample"].get<double>() * 1e10 /
+               static_cast<double>(sent(shared, "reduced"))));
+  const auto r = run_gpumonth("flops " + kModels + "dit-s-2.toml --ranks 4 --sharding full --link 1");
+  CHECK_THAT(r.out, contains("gathered: blocks' weights before their backward") &&
+                        contains("(4 ranks, full sharding;") &&
+                        contains("forward hides what it sends while a rank computes at most"));
+}
+
+TEST_CASE("what does not divide is refused in one line") {
+  const std::string base = "flops " + kModels + "dit-s-2.toml ";
+  CHECK(mistake(base + "--ranks 6 --sequence-parallel 4") ==
+        "--sequence-parallel 4 does not divide the 6 ranks: take 3 or 6");
+  CHECK(mistake(base + "--ranks 6 --sharding full --shard-group 4") ==
+        "--shard-group 4 does not divide the 6 ranks: take 3 or 6");
+  CHECK(mistake(base + "--ranks 5 --sequence-parallel 5") ==
+        "--sequence-parallel 5: 5 ranks cannot share 6 heads: take 1 or 2");
+  CHECK_THAT(mistake(base + "--sequence-parallel 2"), contains("more than the 1 ranks"));
+  CHECK_THAT(mistake(base + "--ranks 4 --shard-group 2"), contains("add --sharding full"));
+  CHECK_THAT(mistake(base + "--ranks 2 --reduce-dtype bf16"), contains("--backend cuda"));
+  CHECK_THAT(mistake(base + "--ranks 5 --ranks-per-host 2"), contains("not a multiple of --ranks-per-host 2"));
+}
+
 TEST_CASE("flops prints a table for people") {
   const auto r = run_gpumonth("flops " + kModels + "dit-xl-2-512.toml");
   CHECK(r.exit_code == 0);

@@ -65,6 +65,19 @@ TEST_CASE("simulate prints a table, and calibrates its links") {
   CHECK_THAT(result.out, contains("simulated-n4.h5"));
 }
 
+TEST_CASE("full sharding is a what-if of simulations, and no recording") {
+  const Recorded recorded;
+  const auto result = run_command(recorded.command(kDgx, "--ranks 16 --steps 2 --sharding full --json"));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.out, contains("one group of all ranks"));
+  const auto run = runlog::read(recorded.out + "/simulated-n16.h5");
+  CHECK(run.info.source_changes.starts_with("sharding full; 16 "));
+  CHECK_THAT(run.info.config_toml, contains("sharding = \"full\""));
+  const auto replayed = run_command(fmt::format("{} replay {} --sharding full", GPUMONTH_BINARY, recorded.log));
+  CHECK(replayed.exit_code == 2);
+}
+
 TEST_CASE("a sharded optimizer is a what-if") {
   const Recorded recorded;
   const auto result = run_command(recorded.command(kDgx, "--ranks 16 --steps 2 --sharding optimizer --json"));

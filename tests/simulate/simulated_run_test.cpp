@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "model/communication.h"
 #include "runlog/reader.h"
 #include "runlog/writer.h"
 #include "scaling/curve_of_runs.h"
@@ -133,6 +134,54 @@ TEST_CASE("a sharded run's log has the gathering as exposed communication, as th
     const double parts = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
     CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
   }
+}
+
+TEST_CASE("full sharding gathers and reduces the bytes that model/communication counts") {
+  Plan plan = sample_plan(1);
+  plan.changes.sharding = "full";
+  plan.changes.stragglers = false;
+  Cluster c = sample_cluster(1, 64);  // 1 GB/s between hosts of one rank
+  const model::ModelConfig m = tests::sample_model();
+  for (const char* backend : {"cpu", "cuda"})
+    for (const char* dtype : {"fp32", "bf16"}) {
+      plan.recording.info.backend = backend, plan.recording.info.dtype = dtype;
+      const bool gpu = plan.recording.info.backend == "cuda";
+      INFO(backend << " " << dtype);
+      const Job job = make_job(plan, c, 4);
+      REQUIRE(job.full);
+      CHECK_FALSE(job.sharding);
+      CHECK(job.steps[0].optimizer_s == Approx(0.0003 / 4));
+      CHECK(std::accumulate(job.full->forward_shares.begin(), job.full->forward_shares.end(), 0.0) == Approx(1));
+      const auto sent =
+          model::sent_parts(m, 8, plan.recording.info.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32,
+                            {.ranks = 4, .sharding = model::Sharding::full, .gpu = gpu});
+      const SimulatedStep step = simulate::simulate(job).steps[0];
+      double reduced_s = 0;
+      for (const auto& bucket : step.buckets) reduced_s += bucket.end_s - bucket.start_s;
+      CHECK(step.gathers_s == Approx(static_cast<double>(sum(sent, model::SentKind::gathered)) / 1e9).epsilon(1e-5));
+      CHECK(reduced_s == Approx(static_cast<double>(sum(sent, model::SentKind::reduced)) / 1e9).epsilon(1e-4));
+    }
+  CHECK_FALSE(make_job(plan, c, 1).full);
+}
+
+TEST_CASE("a fully sharded run's log adds up, and with infinite links is the recorded step") {
+  Plan plan = sample_plan(2);
+  plan.changes.sharding = "full";
+  Cluster slow = fast_cluster();
+  slow.between.bandwidth.value = 1e9;
+  for (const Cluster& c : {fast_cluster(), slow}) {
+    const runlog::Run run = simulate_run(plan, c, "some", 8).run;
+    CHECK(run.buckets.size() == 10 * 15);  // two blocks of five segments, and five
+    for (const auto& s : run.steps) {
+      const double parts = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
+      CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
+      CHECK(s.exposed_comm_s >= 0);
+    }
+  }
+  plan.changes.stragglers = false;
+  const SimulatedRun fast = simulate_run(plan, fast_cluster(), "fast", 8);
+  CHECK(fast.step_s == Approx(0.0035 - 0.0003 + 0.0003 / 8).epsilon(1e-4));
+  CHECK(simulate_run(plan, slow, "slow", 8).exposed_s > 1e-3);
 }
 
 TEST_CASE("buckets have the bytes that a training of two ranks logged, sharded or not") {
