@@ -265,7 +265,8 @@ ranks() {
 }
 
 # The resumed run has steps 5 .. 8 in its log, the others 1 .. 8. A sharded optimizer adds the squares of the gradients in
-# another order, so its norm may differ in the last digits; parameters, and with them the losses, do not.
+# another order, so its norm may differ in the last digits; parameters, and with them the losses, do not. Full sharding computes
+# modulations block by block, so it is compared with itself.
 exact() {
   local folder=$out/exact dtype name what bad=0
   require_programs || return
@@ -277,12 +278,17 @@ exact() {
       trained "$folder" "$dtype-sharded" 8 $dtype cuda 2 "${options[@]}" --set comm.sharding=optimizer &&
       trained "$folder" "$dtype-recompute" 8 $dtype cuda 2 "${options[@]}" --set run.recompute=true &&
       trained "$folder" "$dtype-resumed" 4 $dtype cuda 2 "${options[@]}" \
-        --set "run.resume=$folder/$first/checkpoint-4.h5" ||
+        --set "run.resume=$folder/$first/checkpoint-4.h5" &&
+      trained "$folder" "$dtype-full" 8 $dtype cuda 2 "${options[@]}" --set comm.sharding=full &&
+      trained "$folder" "$dtype-full-resumed" 4 $dtype cuda 2 "${options[@]}" --set comm.sharding=full \
+        --set "run.resume=$folder/$dtype-full/checkpoint-4.h5" ||
       { local status=$?; why="$dtype did not train, see $folder" && return $status; }
-    for name in again sharded recompute resumed; do
+    for name in again sharded recompute resumed full-resumed; do
+      local like=$first
+      if [[ $name == full-resumed ]]; then like=$dtype-full; fi
       for what in loss grad_norm; do
         if [[ "$name $what" == 'sharded grad_norm' ]]; then continue; fi
-        if tail -n "$(wc -l <"$folder/$dtype-$name.$what")" "$folder/$first.$what" | cmp -s - "$folder/$dtype-$name.$what"; then
+        if tail -n "$(wc -l <"$folder/$dtype-$name.$what")" "$folder/$like.$what" | cmp -s - "$folder/$dtype-$name.$what"; then
           printf '%-9s of %s, %-9s the same bits\n' "$what" $dtype "$name"
         else
           printf '%-9s of %s, %-9s DIFFERS\n' "$what" $dtype "$name"

@@ -131,7 +131,7 @@ void check_model(bool video, bool learn_sigma) {
   const model::ParameterTable table(m);
   ops::Cpu cpu{1};
   StateMemory<ops::Cpu> memory(cpu, nullptr);
-  Dit<ops::Cpu, float> dit(cpu, m, table, kBatch, memory);
+  Dit<ops::Cpu, float> dit(cpu, m, DitOffsets(m, table), kBatch, memory);
   std::vector<float> parameters(table.flat_size()), gradients(table.flat_size(), NAN);
   randomize(table, parameters.data());
   dit.bind(parameters.data(), nullptr);
