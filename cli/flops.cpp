@@ -238,7 +238,9 @@ void check(const Options& options, const TrainingLayout& layout, const ModelConf
     user_error("--shard-group {} is of full sharding: add --sharding full", options.shard_group);
   for (const auto& [option, number] :
        {std::pair{"--shard-group", options.shard_group}, std::pair{"--sequence-parallel", options.sequence_parallel}}) {
-    if (number > ranks) user_error("{} {} is more than the {} ranks: set --ranks to a multiple", option, number, ranks);
+    if (number > ranks)
+      user_error("{} {} is more than {} rank{}: set --ranks to a multiple", option, number, ranks,
+                 ranks == 1 ? "" : "s");
     if (number > 0 && ranks % number != 0)
       user_error("{} {} does not divide the {} ranks: take {}", option, number, ranks, nearest_divisors(ranks, number));
   }

@@ -115,7 +115,7 @@ TEST_CASE("what does not divide is refused in one line") {
         "--shard-group 4 does not divide the 6 ranks: take 3 or 6");
   CHECK(mistake(base + "--ranks 5 --sequence-parallel 5") ==
         "--sequence-parallel 5: 5 ranks cannot share 6 heads: take 1 or 2");
-  CHECK_THAT(mistake(base + "--sequence-parallel 2"), contains("more than the 1 ranks"));
+  CHECK_THAT(mistake(base + "--sequence-parallel 2"), contains("more than 1 rank: set --ranks"));
   CHECK_THAT(mistake(base + "--ranks 4 --shard-group 2"), contains("add --sharding full"));
   CHECK_THAT(mistake(base + "--ranks 2 --reduce-dtype bf16"), contains("--backend cuda"));
   CHECK_THAT(mistake(base + "--ranks 5 --ranks-per-host 2"), contains("not a multiple of --ranks-per-host 2"));
