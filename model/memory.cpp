@@ -104,7 +104,7 @@ void add_activations(const ModelConfig& model, std::int64_t batch, std::int64_t 
   add("attention output", attention_kept * E * h);
   if (layout.sequence_ranks > 1) {
     add("attention output of the own tokens", attention_kept * E * h);
-    add("qkv of the own tokens, before the all-to-all", per_token * 3 * E * h);
+    add("qkv of the own tokens, and by rank for the all-to-all", per_token * 2 * 3 * E * h);
   }
   add("attention log-sum-exp", attention_kept * kFp32 * model.num_heads);
   add("proj and fc2 outputs", per_token_block * 2 * E * h);

@@ -145,8 +145,8 @@ TEST_CASE("ranks that share samples hold a share of the activations, and their o
              pair = memory_parts(small_dit(), 6, Dtype::bf16, {.sequence_ranks = 2});
   // conditioning and modulations are those of whole samples: 6 x 64 x (2 + 18 + 3) values of 4 bytes
   const std::int64_t whole = 6 * 64 * 23 * 4, all = sum(alone, MemoryKind::activations) - whole;
-  // 48 tokens of 64 values of 2 bytes: the output of three blocks, q, k and v of one
-  CHECK(sum(pair, MemoryKind::activations) == all / 2 + whole + 48 * 64 * 2 * (3 + 3));
+  // 48 tokens of 64 values of 2 bytes: the output of three blocks, q, k and v of one, and these by rank
+  CHECK(sum(pair, MemoryKind::activations) == all / 2 + whole + 48 * 64 * 2 * (3 + 6));
   for (const auto kind : {MemoryKind::weights, MemoryKind::gradients, MemoryKind::optimizer, MemoryKind::ema})
     CHECK(sum(pair, kind) == sum(alone, kind));
 }

@@ -38,7 +38,7 @@ TEST_CASE("a rank that shares samples holds activations of its tokens, and qkv o
   CHECK(bytes_of(4, "qkv") == 3 * 8 * 3 * 48 * 2);
   CHECK(bytes_of(4, "attention output") == 3 * 8 * 48 * 2);
   CHECK(bytes_of(4, "attention output of the own tokens") == 3 * 8 * 48 * 2);
-  CHECK(bytes_of(4, "qkv of the own tokens, before the all-to-all") == 8 * 3 * 48 * 2);
+  CHECK(bytes_of(4, "qkv of the own tokens, and by rank for the all-to-all") == 2 * 8 * 3 * 48 * 2);
   CHECK(bytes_of(4, "residual stream before each block") == 3 * 8 * 48 * 4);
   CHECK(bytes_of(1, "attention output of the own tokens") == 0);
   CHECK(bytes_of(1, "qkv") == 4 * bytes_of(4, "qkv"));

@@ -58,14 +58,10 @@ inline void check_memory(const MakeStep& make, model::Dtype dtype, const model::
   const auto listed = [&](std::int64_t batch) {
     return sum(model::memory_parts(m, batch * layout.accumulate, dtype, layout));
   };
-  // x_0 and noise of all, x_t of one: the batch itself is not in the table. Nor is what attention sends to other ranks, which
-  // lies in communication buffers where there are others.
+  // x_0 and noise of all, x_t of one: the batch itself is not in the table.
   const std::int64_t tokens = m.tokens() / layout.sequence_ranks;
   const std::int64_t latents = (2 * layout.accumulate + 1) * m.latent_size() / layout.sequence_ranks * 4;
-  const std::int64_t sent =
-      layout.sequence_ranks > 1 ? tokens * 3 * m.hidden_size * model::bytes_per_element(dtype) : std::int64_t{0};
-  const std::int64_t listed_per_sample = listed(2) - listed(1) + latents + sent,
-                     listed_state = 2 * listed(1) - listed(2);
+  const std::int64_t listed_per_sample = listed(2) - listed(1) + latents, listed_state = 2 * listed(1) - listed(2);
 
   // Not in the table: partial sums (half of a (T, h) buffer in fp32), the modulations' gradients, t, labels, losses.
   const std::int64_t smallest = tokens * m.hidden_size * model::bytes_per_element(dtype);  // (T, h)

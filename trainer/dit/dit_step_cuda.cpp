@@ -45,15 +45,13 @@ std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::in
   const std::int64_t all = batch * setup.accumulate;
   auto parts = model::memory_parts(m, all, dtype,
                                    {.packed = false,
+                                    .shard_ranks = setup.full ? setup.full->layout.ranks() : 1,
                                     .sequence_ranks = setup.sequence.ranks,
                                     .recompute = recompute_of(setup.keep),
                                     .accumulate = setup.accumulate,
                                     .use = use});
   const std::int64_t share = setup.sequence.ranks;
   parts.push_back({model::MemoryKind::activations, "x_0, noise, x_t", (2 * all + batch) * m.latent_size() / share * 4});
-  if (setup.sequence.shared())
-    parts.push_back({model::MemoryKind::activations, "qkv of the own tokens, by rank",
-                     batch * m.tokens() / share * 3 * m.hidden_size * model::bytes_per_element(dtype)});
   if (!setup.consistency) return parts;
   const auto teacher = model::memory_parts(m, batch, dtype, {.packed = false, .use = Use::forward});
   parts.insert(parts.end(), teacher.begin(), teacher.end());
