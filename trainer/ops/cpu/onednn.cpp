@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
+#include <stdexcept>
 #include <unordered_map>
 
 #include "machine/threads.h"
@@ -80,7 +81,7 @@ class ThreadScope {
 
 struct Matmul::Impl {
   MatmulShape shape;
-  int threads;
+  int threads, pack_threads;
   dnnl::matmul::primitive_desc description;
   dnnl::matmul primitive;
   memory a, b, c, bias, scratch;
@@ -106,6 +107,7 @@ struct Matmul::Impl {
       arguments[DNNL_ARG_BIAS] = bias;
     }
     if (shape.packed_b) {
+      const ThreadScope scope(pack_threads);
       pack_source = memory(plain(shape.unpacked_b, 1, shape.k, shape.n, shape.b), cpu_engine(), nullptr);
       pack_target = memory(description.weights_desc(), cpu_engine(), nullptr);
       packing = dnnl::reorder(pack_source, pack_target);
@@ -113,9 +115,10 @@ struct Matmul::Impl {
   }
 };
 
-Matmul::Matmul(const MatmulShape& shape, int threads) : impl_(std::make_unique<Impl>()) {
+Matmul::Matmul(const MatmulShape& shape, int threads, int pack_threads) : impl_(std::make_unique<Impl>()) {
   impl_->shape = shape;
   impl_->threads = threads;
+  impl_->pack_threads = pack_threads;
   const ThreadScope scope(threads);
   impl_->describe_and_bind();
 }
@@ -137,13 +140,20 @@ std::size_t Matmul::packed_b_bytes() const { return impl_->description.weights_d
 
 void Matmul::pack(const void* b, void* packed) {
   Impl& m = *impl_;
-  const ThreadScope scope(m.threads);
+  const ThreadScope scope(m.pack_threads);
   m.pack_source.set_data_handle(const_cast<void*>(b));
   m.pack_target.set_data_handle(packed);
   m.packing.execute(m.stream, m.pack_source, m.pack_target);
 }
 
 std::string Matmul::implementation() const { return impl_->description.impl_info_str(); }
+
+void multiply_fp32(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t a_row, const float* b,
+                   std::int64_t b_row, float* c, std::int64_t c_row) {
+  const ThreadScope scope(1);
+  if (dnnl_sgemm('N', 'N', m, n, k, 1.0f, a, a_row, b, b_row, 0.0f, c, c_row) != dnnl_success)
+    throw std::runtime_error(fmt::format("oneDNN's sgemm refuses {} x {} x {} (out of memory?)", m, n, k));
+}
 
 std::string onednn_version() {
   const dnnl_version_t* v = dnnl_version();
