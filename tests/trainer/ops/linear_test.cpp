@@ -16,7 +16,7 @@ struct Sizes {
   std::int64_t rows, in, out, gap;  // gap: elements between the end of a row of y and the next
 };
 // Rows that no block divides; width 96; heads of 24 and 72; one row; the conditioning's strided modulation.
-// The last two are done by blocks of rows.
+// The input gradient of the last two is made by blocks of rows.
 constexpr Sizes kSizes[] = {{37, 96, 288, 0}, {5, 24, 72, 0},    {1, 72, 24, 0},    {130, 96, 33, 0},
                             {3, 96, 48, 29},  {1024, 48, 24, 0}, {1536, 24, 40, 19}};
 

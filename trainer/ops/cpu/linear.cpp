@@ -1,5 +1,4 @@
 #include <optional>
-#include <vector>
 
 #include "trainer/ops/buffer.h"
 #include "trainer/ops/column_sum.h"
@@ -15,8 +14,8 @@ namespace {
 std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 template <class T, class Y>
-MatmulShape forward_shape(const LinearShape& s, std::int64_t rows) {
-  return {.m = rows,
+MatmulShape forward_shape(const LinearShape& s) {
+  return {.m = s.rows,
           .n = s.out,
           .k = s.in,
           .in = dtype_of<T>(),
@@ -49,16 +48,8 @@ MatmulShape data_shape(const LinearShape& s) {
           .unpacked_b = dtype_of<T>()};
 }
 
-/// Rows of y at once: in fp32 the threads take blocks of one-thread products in turn. oneDNN's own cut of a whole product is
-/// 4 % slower, and a block's GELU finds it in the L2 cache.
-constexpr std::int64_t kBlock = 256;
-
-template <class T>
-bool forward_by_blocks(const Cpu& cpu, const LinearShape& s) {
-  return dtype_of<T>() == Dtype::fp32 && s.packed && s.rows % kBlock == 0 && s.rows / kBlock >= 2 * cpu.threads;
-}
-
-/// Of dx, where sgemm packs W anew for every block: that costs less than reading it unpacked from this many rows on.
+/// Of dx, where sgemm packs W anew for every block: that costs less than reading it unpacked from this many rows on. Blocks
+/// have one size, and who takes one does not matter.
 constexpr std::int64_t kDataBlock = 512;
 
 template <class T>
@@ -98,19 +89,15 @@ template <class T, class Y>
 struct LinearImpl<Cpu, T, Y> {
   Cpu cpu;
   LinearShape shape;
-  std::vector<Matmul> forward_products;                 // one, or one for each thread's blocks
+  Matmul forward_product;
   std::optional<Matmul> data_product, weights_product;  // where they are asked for
   Buffer<Cpu, T> dy_transposed;                         // (out, rows), where dW is made from copies
   Buffer<Cpu, std::byte> x_packed;                      // likewise
-  std::size_t forward_bytes = 0, data_bytes = 0;        // of the packed layouts, rounded up to cache lines
+  std::size_t forward_bytes, data_bytes = 0;            // of the packed layouts, rounded up to cache lines
 
-  LinearImpl(Cpu& device, const LinearShape& s) : cpu(device), shape(s) {
-    if (forward_by_blocks<T>(cpu, s))
-      for (int i = 0; i < cpu.threads; ++i)
-        forward_products.emplace_back(forward_shape<T, Y>(s, kBlock), 1, cpu.threads);
-    else
-      forward_products.emplace_back(forward_shape<T, Y>(s, s.rows), cpu.threads);
-    forward_bytes = s.packed ? round_up(forward_products[0].packed_b_bytes()) : 0;
+  LinearImpl(Cpu& device, const LinearShape& s)
+      : cpu(device), shape(s), forward_product(forward_shape<T, Y>(s), cpu.threads),
+        forward_bytes(s.packed ? round_up(forward_product.packed_b_bytes()) : 0) {
     if (!s.backward) return;
     weights_product.emplace(weights_shape<T>(s), cpu.threads);
     if (s.needs_dx && !data_by_blocks<T>(cpu, s)) data_product.emplace(data_shape<T>(s), cpu.threads);
@@ -123,34 +110,17 @@ struct LinearImpl<Cpu, T, Y> {
   std::size_t packed_bytes() const { return forward_bytes + data_bytes; }
 
   void pack(const T* w, std::byte* packed) {
-    forward_products[0].pack(w, packed);
+    forward_product.pack(w, packed);
     if (data_bytes > 0) data_product->pack(w, packed + forward_bytes);
   }
 
   void forward(const T* x, const LinearWeights<T>& w, Y* y) {
-    forward_then(x, w, y, [](const Cpu&, std::int64_t, std::int64_t) {});
+    forward_product.run(x, shape.packed ? static_cast<const void*>(w.packed) : w.master, y, w.bias);
   }
 
   void forward_gelu(const T* x, const LinearWeights<T>& w, Y* u, Y* y) {
-    forward_then(x, w, u, [&](Cpu device, std::int64_t begin, std::int64_t count) {
-      gelu_forward(device, count * shape.out, u + begin * shape.out, y + begin * shape.out);
-    });
-  }
-
-  /// then(device, first row, rows) for the rows of y that are done, on the device's threads.
-  template <class F>
-  void forward_then(const T* x, const LinearWeights<T>& w, Y* y, F&& then) {
-    const void* b = shape.packed ? static_cast<const void*>(w.packed) : w.master;
-    if (!forward_by_blocks<T>(cpu, shape)) {
-      forward_products[0].run(x, b, y, w.bias);
-      then(cpu, 0, shape.rows);
-      return;
-    }
-    parallel_blocks(cpu, shape.rows / kBlock, [&](int thread, std::int64_t block, std::int64_t) {
-      const std::int64_t row = block * kBlock;
-      forward_products[thread].run(x + row * shape.in, b, y + row * shape.y_stride, w.bias);
-      then(Cpu{1}, row, kBlock);
-    });
+    forward(x, w, u);
+    gelu_forward(cpu, shape.rows * shape.out, u, y);
   }
 
   void backward_data(const T* dy, const LinearWeights<T>& w, T* dx) {

@@ -81,7 +81,7 @@ class ThreadScope {
 
 struct Matmul::Impl {
   MatmulShape shape;
-  int threads, pack_threads;
+  int threads;
   dnnl::matmul::primitive_desc description;
   dnnl::matmul primitive;
   memory a, b, c, bias, scratch;
@@ -107,7 +107,6 @@ struct Matmul::Impl {
       arguments[DNNL_ARG_BIAS] = bias;
     }
     if (shape.packed_b) {
-      const ThreadScope scope(pack_threads);
       pack_source = memory(plain(shape.unpacked_b, 1, shape.k, shape.n, shape.b), cpu_engine(), nullptr);
       pack_target = memory(description.weights_desc(), cpu_engine(), nullptr);
       packing = dnnl::reorder(pack_source, pack_target);
@@ -115,10 +114,9 @@ struct Matmul::Impl {
   }
 };
 
-Matmul::Matmul(const MatmulShape& shape, int threads, int pack_threads) : impl_(std::make_unique<Impl>()) {
+Matmul::Matmul(const MatmulShape& shape, int threads) : impl_(std::make_unique<Impl>()) {
   impl_->shape = shape;
   impl_->threads = threads;
-  impl_->pack_threads = pack_threads;
   const ThreadScope scope(threads);
   impl_->describe_and_bind();
 }
@@ -140,7 +138,7 @@ std::size_t Matmul::packed_b_bytes() const { return impl_->description.weights_d
 
 void Matmul::pack(const void* b, void* packed) {
   Impl& m = *impl_;
-  const ThreadScope scope(m.pack_threads);
+  const ThreadScope scope(m.threads);
   m.pack_source.set_data_handle(const_cast<void*>(b));
   m.pack_target.set_data_handle(packed);
   m.packing.execute(m.stream, m.pack_source, m.pack_target);

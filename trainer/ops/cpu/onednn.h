@@ -29,11 +29,10 @@ struct MatmulShape {
 };
 
 /// Not thread-safe: one object per thread that runs it. `threads` OpenMP threads share one product; 1 inside a
-/// parallel region. `pack_threads` share pack(): a one-thread product's B may be packed by all.
+/// parallel region.
 class Matmul {
  public:
-  Matmul(const MatmulShape& shape, int threads) : Matmul(shape, threads, threads) {}
-  Matmul(const MatmulShape& shape, int threads, int pack_threads);
+  Matmul(const MatmulShape& shape, int threads);
   ~Matmul();
   Matmul(Matmul&&) noexcept;
   Matmul& operator=(Matmul&&) noexcept;
