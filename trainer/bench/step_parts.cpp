@@ -1,6 +1,6 @@
 // What the parts of one training step cost on this machine, each op alone on the shapes of a model:
-//   bench_step_parts MODEL.toml BATCH fp32|bf16 THREADS
-// prints milliseconds per step (calls x median of one call), the rate of the products, and their share of the GEMM
+//   bench_step_parts MODEL.toml BATCH fp32|bf16 THREADS [PART]
+// times the parts whose names hold PART, all by default, prints milliseconds per step (calls x median of one call), the rate of the products, and their share of the GEMM
 // rate measured in the same run. One thread is timed in processor time, so a busy machine disturbs it less.
 #include <fmt/format.h>
 
@@ -8,6 +8,8 @@
 #include <chrono>
 #include <ctime>
 #include <functional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "model/flops.h"
@@ -37,10 +39,12 @@ double now_s(bool processor_time) {
 
 class Table {
  public:
-  Table(bool processor_time, double peak) : processor_time_(processor_time), peak_(peak) {
+  Table(bool processor_time, double peak, std::string only)
+      : processor_time_(processor_time), peak_(peak), only_(std::move(only)) {
     fmt::print("{:<28}{:>7}{:>12}{:>12}{:>14}{:>8}\n", "part", "calls", "ms/call", "ms/step", "GFLOP/s", "GEMM %");
   }
   void add(const std::string& name, std::int64_t calls, double flops, const std::function<void()>& f) {
+    if (name.find(only_) == std::string::npos) return;
     for (int i = 0; i < 2; ++i) f();
     std::vector<double> times;
     for (int i = 0; i < 15; ++i) {
@@ -60,6 +64,7 @@ class Table {
  private:
   bool processor_time_;
   double peak_, total_s_ = 0;
+  std::string only_;
 };
 
 template <class T>
@@ -144,8 +149,8 @@ void parts(Table& table, ops::Cpu& cpu, const model::ModelConfig& m, const train
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    fmt::print(stderr, "usage: bench_step_parts MODEL.toml BATCH fp32|bf16 THREADS\n");
+  if (argc != 5 && argc != 6) {
+    fmt::print(stderr, "usage: bench_step_parts MODEL.toml BATCH fp32|bf16 THREADS [PART]\n");
     return 2;
   }
   const model::ModelConfig m = model::load_model(argv[1]);
@@ -155,8 +160,9 @@ int main(int argc, char** argv) {
   const trainer::GemmPeak peak = trainer::measure_gemm_peak(dtype, cpu.threads);
   fmt::print("{} x {} tokens, width {}, {}, {} threads; GEMM rate {:.1f} GFLOP/s ({})\n", shape.batch, shape.tokens,
              shape.h, dtype, cpu.threads, peak.flops_per_s / 1e9, peak.shape);
-  Table table(cpu.threads == 1, peak.flops_per_s);
+  Table table(cpu.threads == 1, peak.flops_per_s, argc == 6 ? argv[5] : "");
   dtype == "bf16" ? parts<ops::bf16>(table, cpu, m, shape) : parts<float>(table, cpu, m, shape);
+  if (argc == 6) return 0;
   const double flops = static_cast<double>(model::train_flops(m)) * static_cast<double>(shape.batch);
   fmt::print("sum of the parts {:.1f} ms/step = {:.1f} model GFLOP/s = {:.1f} % of the GEMM rate\n",
              table.total_s() * 1e3, flops / table.total_s() / 1e9, 100 * flops / table.total_s() / peak.flops_per_s);

@@ -107,9 +107,11 @@ void check(const AttentionShape& s, double tolerance) {
   CHECK(relative_distance(doubles(run.dqkv), naive_backward(s, qkv, f, doubles(run.dout))) < tolerance);
 }
 
-// One token; heads of 24 and 72; tokens that no block divides; 300 and 1024 tokens come in several query blocks.
-constexpr AttentionShape kShapes[] = {{2, 1, 3, 24},   {2, 7, 3, 24},   {1, 33, 2, 72},  {3, 64, 4, 32},
-                                      {1, 257, 2, 24}, {1, 300, 2, 72}, {1, 1024, 2, 24}};
+// One token; heads of 24, 72 and 100; tokens that no block divides; 300 to 1100 tokens come in several query blocks, 1100
+// in tiles in fp32 too.
+constexpr AttentionShape kShapes[] = {{2, 1, 3, 24},   {2, 7, 3, 24},    {1, 33, 2, 72},
+                                      {3, 64, 4, 32},  {1, 97, 1, 100},  {1, 257, 2, 24},
+                                      {1, 300, 2, 72}, {1, 1024, 2, 24}, {1, 1100, 1, 24}};
 
 TEST_CASE("attention in fp32 agrees with naive double code, the same bits for 1 and 2 threads") {
   for (const AttentionShape& s : kShapes) check<float>(s, 3e-6);

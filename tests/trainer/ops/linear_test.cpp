@@ -16,7 +16,9 @@ struct Sizes {
   std::int64_t rows, in, out, gap;  // gap: elements between the end of a row of y and the next
 };
 // Rows that no block divides; width 96; heads of 24 and 72; one row; the conditioning's strided modulation.
-constexpr Sizes kSizes[] = {{37, 96, 288, 0}, {5, 24, 72, 0}, {1, 72, 24, 0}, {130, 96, 33, 0}, {3, 96, 48, 29}};
+// The input gradient of the last two is made by blocks of rows.
+constexpr Sizes kSizes[] = {{37, 96, 288, 0}, {5, 24, 72, 0},    {1, 72, 24, 0},    {130, 96, 33, 0},
+                            {3, 96, 48, 29},  {1024, 48, 24, 0}, {1536, 24, 40, 19}};
 
 Doubles naive_forward(const Sizes& s, const Doubles& x, const Doubles& w, const Doubles& b) {
   Doubles y(s.rows * s.out);
@@ -151,6 +153,7 @@ void check_gelu(std::int64_t rows, std::int64_t in, std::int64_t wide) {
 
 TEST_CASE("Linear with GELU is Linear, then GELU") {
   check_gelu<float>(37, 24, 96);
+  check_gelu<float>(1024, 24, 96);  // by blocks of rows
   check_gelu<bf16>(37, 24, 96);
 }
 
@@ -165,7 +168,7 @@ TEST_CASE("column_sum gives the same bits whatever the thread count") {
 }
 
 TEST_CASE("Linear repeats itself bit for bit, and another thread count changes only the rounding") {
-  const Sizes s{37, 96, 288, 0};
+  const auto s = GENERATE(Sizes{37, 96, 288, 0}, Sizes{1024, 24, 48, 0});  // whole, by blocks of rows
   const Run<float, float> first(s, true, 2), second(s, true, 2), alone(s, true, 1);
   CHECK(tests::same_bits(first.y, second.y));
   CHECK(tests::same_bits(first.dx, second.dx));

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
+#include <stdexcept>
 #include <unordered_map>
 
 #include "machine/threads.h"
@@ -144,6 +145,13 @@ void Matmul::pack(const void* b, void* packed) {
 }
 
 std::string Matmul::implementation() const { return impl_->description.impl_info_str(); }
+
+void multiply_fp32(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t a_row, const float* b,
+                   std::int64_t b_row, float* c, std::int64_t c_row) {
+  const ThreadScope scope(1);
+  if (dnnl_sgemm('N', 'N', m, n, k, 1.0f, a, a_row, b, b_row, 0.0f, c, c_row) != dnnl_success)
+    throw std::runtime_error(fmt::format("oneDNN's sgemm refuses {} x {} x {} (out of memory?)", m, n, k));
+}
 
 std::string onednn_version() {
   const dnnl_version_t* v = dnnl_version();

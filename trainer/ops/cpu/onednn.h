@@ -49,6 +49,12 @@ class Matmul {
   std::unique_ptr<Impl> impl_;
 };
 
+/// C (m, n) = A (m, k) B (k, n) in fp32 on the calling thread, by oneDNN's sgemm, which packs both operands as it goes.
+/// Elements between rows: a_row, b_row, c_row. Where a thread has some hundred rows it is 5 to 15 % faster than a Matmul
+/// that reads B as it lies (oneDNN 2.6.3, Xeon with AVX-512).
+void multiply_fp32(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t a_row, const float* b,
+                   std::int64_t b_row, float* c, std::int64_t c_row);
+
 /// Whether oneDNN has bf16 kernels with hardware instructions on this machine (AVX512-BF16, AMX).
 bool has_bf16_hardware();
 std::string onednn_version();  ///< "2.6.3"
