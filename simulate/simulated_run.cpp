@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
+#include "model/communication.h"
 #include "model/flops.h"
 #include "runlog/summary.h"
 
@@ -33,6 +35,7 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
     info.hostnames.push_back(fmt::format("host-{}", r / job.shape.gpus_per_host));
   info.power_source.clear();
   info.small_batch = 0;
+  info.gathers_weights = job.full && job.shape.ranks() > 1;
   info.resumed_from.clear();
   return info;
 }
@@ -56,6 +59,20 @@ runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s,
   return r;
 }
 
+/// As the trainer counts them in the columns of full sharding.
+void add_gathers(const model::ModelConfig& model, const Job& job, const SimulatedStep& seen, runlog::StepRecord& r) {
+  const FullSharding& full = *job.full;
+  const model::GatheredBlocks blocks = model::gathered_in_step(model, 1);
+  const auto whole = [](const FullSharding::Unit& unit) { return unit.gathered_bytes + unit.broadcast_bytes; };
+  const double to_others = 1 - 1.0 / job.shape.ranks();
+  r.gather_s = seen.gathers_s;
+  r.exposed_gather_s = seen.gathers_waited_s;
+  r.gathered_bytes =
+      to_others * (whole(full.outer) + static_cast<double>(blocks.forward + blocks.backward) * whole(full.block));
+  r.reduced_bytes = to_others * static_cast<double>(
+                                    std::accumulate(job.bucket_bytes.begin(), job.bucket_bytes.end(), std::int64_t{0}));
+}
+
 void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedStep& seen,
               const replay::RecordedConfig& config) {
   const auto ranks = static_cast<std::size_t>(job.shape.ranks());
@@ -70,6 +87,7 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   r.tokens = counted.tokens;
   r.model_flops = counted.model_flops;
   r.hardware_flops = counted.hardware_flops;
+  if (run.info.gathers_weights) add_gathers(config.model, job, seen, r);
   run.steps.push_back(r);
   for (std::size_t b = 0; b < seen.buckets.size(); ++b) {
     const auto& bucket = seen.buckets[b];

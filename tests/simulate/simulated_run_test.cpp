@@ -161,6 +161,10 @@ TEST_CASE("full sharding gathers and reduces the bytes that model/communication 
       for (const auto& bucket : step.buckets) reduced_s += bucket.end_s - bucket.start_s;
       CHECK(step.gathers_s == Approx(static_cast<double>(sum(sent, model::SentKind::gathered)) / 1e9).epsilon(1e-5));
       CHECK(reduced_s == Approx(static_cast<double>(sum(sent, model::SentKind::reduced)) / 1e9).epsilon(1e-4));
+      const runlog::StepRecord logged = simulate_run(plan, c, "some", 4).run.steps[0];
+      CHECK(logged.gathered_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::gathered))).margin(4));
+      CHECK(logged.reduced_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::reduced))).margin(4));
+      CHECK(logged.gather_s == Approx(step.gathers_s));
     }
   CHECK_FALSE(make_job(plan, c, 1).full);
 }
