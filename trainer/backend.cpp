@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "machine/cuda_devices.h"
-#include "model/memory.h"
+#include "model/training_layout.h"
 #include "trainer/resolved_run.h"
 #include "trainer/run_config.h"
 #include "trainer/state/teacher.h"
@@ -72,15 +72,23 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
   try {
     return make_step(config, resolved, transport);
   } catch (const std::bad_alloc&) {
-    const auto parts = model::memory_parts(config.model, config.batch.global / transport.ranks().size(),
-                                           resolved.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32,
-                                           {.packed = resolved.backend == "cpu",
-                                            .recompute = model::recompute_named(config.run.recompute),
-                                            .accumulate = config.batch.accumulate});
+    const model::TrainingLayout layout{.ranks = transport.ranks().size(),
+                                       .sharding = model::sharding_named(config.comm.sharding),
+                                       .shard_group = config.comm.shard_group,
+                                       .sequence_ranks = config.run.sequence_parallel,
+                                       .gpu = resolved.backend == "cuda",
+                                       .ranks_per_host = transport.ranks().local_size(),
+                                       .recompute = model::recompute_named(config.run.recompute),
+                                       .accumulate = config.batch.accumulate};
+    const auto parts =
+        model::memory_parts(config.model, config.batch.global * config.run.sequence_parallel / layout.ranks,
+                            resolved.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32, memory_layout(layout));
     user_error(
-        "the training does not fit in this process's memory: a rank that holds the whole model needs {:.2f} GiB; let more ranks "
-        "share it with comm.sharding = \"full\", or take a smaller model or batch.global",
-        static_cast<double>(sum(parts)) / (1 << 30));
+        "the training does not fit in this process's memory: a rank needs {:.2f} GiB of it; {}, or take a smaller model or "
+        "batch.global (gpumonth flops says what takes how much)",
+        static_cast<double>(sum(parts)) / (1 << 30),
+        layout.sharding == model::Sharding::full ? "start more ranks"
+                                                 : "let more ranks share it with comm.sharding = \"full\"");
   }
 }
 

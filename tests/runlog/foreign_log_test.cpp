@@ -28,9 +28,13 @@ Run whole_run() {
   run.info.power_source = "NVML";
   run.info.small_batch = 4;
   run.info.sequence_ranks = 2;
+  run.info.gathers_weights = true;
   run.comm = {"all_gather", "all-gather", {{1 << 20, 10, 1e-3, 1e-3, 2e-3, 1}}};
   for (int n = 1; n <= 40; ++n) {
     run.steps.push_back(samples::metered_step(n));
+    StepRecord& step = run.steps.back();
+    step.gather_s = step.exposed_gather_s = 1e-3;
+    step.gathered_bytes = step.reduced_bytes = 1e6;
     if (n % 10 != 0) continue;
     run.buckets.push_back({n, 0, 1 << 20, 0.01, 0.02, 0.03});
     run.rank_steps.push_back(n);
@@ -98,6 +102,8 @@ TEST_CASE("values of steps that no run has are refused by file, column and step"
   for (const char* meter : {"energy_j", "power_w", "sm_clock_mhz"}) refused.push_back({meter, {kInfinity, -1}});
   refused.push_back({"temperature_c", {kInfinity, -300}});
   refused.push_back({"clock_limit", {kInfinity, -1, 4}});
+  for (const char* gathers : {"gather_s", "exposed_gather_s", "gathered_bytes", "reduced_bytes"})
+    refused.push_back({gathers, {kNan, kInfinity, -1}});
   refused.push_back({"phase", {3, 255}});
   for (const auto& [column, values] : refused)
     for (const double value : values) {
@@ -130,7 +136,8 @@ TEST_CASE("every column of every table has a range that its own records keep, an
     }
   };
   const Run run = whole_run();
-  check(step_columns({.power = PowerColumns::all, .small_grad_norm = true, .exchange = true}), run.steps[10]);
+  check(step_columns({.power = PowerColumns::all, .small_grad_norm = true, .exchange = true, .gathers = true}),
+        run.steps[10]);
   check(bucket_columns(), run.buckets[0]);
   check(comm_columns(), run.comm.rows[0]);
 }

@@ -180,6 +180,30 @@ TEST_CASE("the norm of small gradients is a column of runs that have some, with 
   CHECK(read(folder.path() / "none.h5").info.small_batch == 0);
 }
 
+TEST_CASE("what gathering weights took is four columns of runs that do so") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "full.h5";
+  RunInfo info = samples::info();
+  info.gathers_weights = true;
+  Writer writer(path, info);
+  StepRecord record = samples::step(1);
+  record.gather_s = 0.25;
+  record.exposed_gather_s = 0.125;
+  record.gathered_bytes = 3e9;
+  record.reduced_bytes = 2e9;
+  writer.step(record);
+  writer.close();
+  const Run run = read(path);
+  CHECK(run.info.gathers_weights);
+  REQUIRE(run.steps.size() == 1);
+  CHECK(run.steps[0].gather_s == 0.25);
+  CHECK(run.steps[0].exposed_gather_s == 0.125);
+  CHECK(run.steps[0].gathered_bytes == 3e9);
+  CHECK(run.steps[0].reduced_bytes == 2e9);
+  CHECK(samples::same(run.steps[0], samples::step(1)));
+  CHECK(hdf5::File::open(path).names("/steps").size() == 21);
+}
+
 TEST_CASE("a loss that is not finite is stored and read as it is") {
   const TemporaryFolder folder;
   StepRecord record = samples::step(1);

@@ -138,8 +138,8 @@ TEST_CASE("what full sharding does not do is refused in one line") {
 TEST_CASE("a replay of a run in shards is refused") {
   const Runs run({"checkpoint.at_end=false"});
   const fs::path log = run("full", 2, {"comm.sharding=full"}) / "run.h5";
-  const CommandResult result =
-      run_command(fmt::format("{} replay {} --directory {}", GPUMONTH_BINARY, log.string(), run.directory("replayed").string()));
+  const CommandResult result = run_command(
+      fmt::format("{} replay {} --directory {}", GPUMONTH_BINARY, log.string(), run.directory("replayed").string()));
   CHECK(result.exit_code == 2);
   CHECK_THAT(result.err, contains("comm.sharding = \"full\""));
 }
