@@ -23,6 +23,7 @@ readonly items=(
   'quick        50 120 tests labelled gpu'
   'wide-f32     30  60 two blocks of the 20 B width, 32,768 tokens'
   'clip         90 160 one block of the 20 B width, 184,320 tokens: a whole clip of one minute'
+  'clip-share   30  90 four such blocks as one of 8 ranks that share the clip computes them'
   'xl2-512      25  60 DiT-XL/2, 512 px, batch 32'
   'b2-256       20  45 DiT-B/2, 256 px, batch 256'
   's2-256       15  45 DiT-S/2, 256 px, batch 256'
@@ -75,7 +76,7 @@ train_case() {
     --set "batch.global=$batch" --set run.dtype=bf16 --set run.backend=cuda --set checkpoint.at_end=false \
     --set optimizer.learning_rate=1e-4 --set comm.bucket_mib=64 --set log.measure_gemm_peak=false "$@"
 }
-wide() { train_case "$1" dit-20b 1 "$4" --set "model.depth=$2" --set "model.frames=$3"; }
+wide() { train_case "$1" dit-20b 1 "$4" --set "model.depth=$2" --set "model.frames=$3" "${@:5}"; }  # NAME DEPTH FRAMES STEPS [--set ...]
 
 # checked SECONDS [-k] STEP: ends a little before the item is cut off, as its own children would outlive it then.
 checked() {
@@ -94,6 +95,7 @@ item_wide-f8() { wide wide-f8 2 8 20; }
 item_wide-f32() { wide wide-f32 2 32 12; }
 # A step of one block takes some 6 s; the third is the first that is a graph.
 item_clip() { wide clip 1 180 4; }
+item_clip-share() { wide clip-share 4 180 8 --set run.sequence_parallel_emulated=8 --set run.recompute=linear; }
 item_wide-f128() { wide wide-f128 2 128 4; }  # two at the clip's length take 140.1 GiB, and an H200 has 139
 item_comm_nccl() { checked "$1" quick-mpi; }
 item_ranks() { checked "$1" -k ranks; }

@@ -16,8 +16,8 @@ import unittest
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).parents[2]
-ITEMS = ["doctor", "xl2-256", "quick", "wide-f32", "clip", "xl2-512", "b2-256", "s2-256", "wide-f8", "trace", "pytorch",
-         "comm_nccl", "ranks", "replay", "wide-f128"]
+ITEMS = ["doctor", "xl2-256", "quick", "wide-f32", "clip", "clip-share", "xl2-512", "b2-256", "s2-256", "wide-f8", "trace",
+         "pytorch", "comm_nccl", "ranks", "replay", "wide-f128"]
 
 # Says what `gpumonth` says, and writes down how it was called. A folder FAULTS/NAME makes a training of that name hang or fail.
 GPUMONTH = r"""#!/usr/bin/env bash
@@ -114,7 +114,7 @@ class Visit(unittest.TestCase):
     def test_everything_is_done_once_in_order_and_has_a_row(self):
         self.assertEqual(self.visit(), 0, "see below")
         self.assertEqual({name: self.status(name) for name in ITEMS}, dict.fromkeys(ITEMS, 0), self.text)
-        main = ["xl2-256", "wide-f32", "clip", "xl2-512", "b2-256", "s2-256", "wide-f8", "trace", "wide-f128"]
+        main = ["xl2-256", "wide-f32", "clip", "clip-share", "xl2-512", "b2-256", "s2-256", "wide-f8", "trace", "wide-f128"]
         self.assertEqual(self.trainings(), main)
         table = (self.out / "visit.md").read_text()
         rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
