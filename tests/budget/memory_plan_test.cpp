@@ -44,7 +44,8 @@ TEST_CASE("the state of a 20 B model by sharding", "[memory]") {
 TEST_CASE("the GPUs of a replica share the activations, and have their own tokens' qkv and outputs", "[memory]") {
   MemoryPlan one{.sharding = "full", .recompute = "full"}, eight = one;
   eight.replica_gpus = 8;
-  const double own = 23040.0 * 6144 * 2 * (2 + 3);     // the outputs of two blocks, and q, k and v of one
+  const double own =
+      23040.0 * 6144 * 2 * (2 + 6);  // the outputs of two blocks; q, k and v of one, and once more by rank
   const double whole = 4.0 * 6144 * (2 + 6 * 30 + 3);  // conditioning and modulations of the sample
   const double all = budget::memory_need(sora_model(), one, 512).activation_bytes - whole;
   CHECK(budget::memory_need(sora_model(), eight, 512).activation_bytes == Approx(all / 8 + whole + own));
