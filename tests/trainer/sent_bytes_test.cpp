@@ -24,8 +24,8 @@ struct Layout {
 TEST_CASE("bytes of gathers, reductions and all-to-alls are the predicted ones, and losses those of one rank") {
   const TemporaryFolder folder;
   const auto file = write_run_file(folder);
-  const std::vector<std::string> of_all = {"model.depth=3", "model.frames=4", "batch.global=8", "run.steps=4",
-                                           "checkpoint.at_end=false"};
+  const std::vector<std::string> of_all = {"model.depth=3",  "model.num_heads=4", "model.frames=4",
+                                           "batch.global=8", "run.steps=4",       "checkpoint.at_end=false"};
   const auto trained = [&](const std::string& name, int ranks, std::vector<std::string> settings) {
     settings.insert(settings.end(), of_all.begin(), of_all.end());
     settings.push_back("run.directory=" + (folder.path() / name).string());
