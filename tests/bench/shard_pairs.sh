@@ -39,7 +39,7 @@ medians() {  # LOG COLUMN...: of the steady steps, ms
   done
 }
 
-quietly tests/netlab.sh mpirun "$hosts" "$gpumonth" comm --min-bytes 64k --max-bytes 64M --log "$work/comm.h5"
+quietly tests/netlab.sh mpirun "$hosts" "$gpumonth" comm --min-bytes 1M --max-bytes 64M --log "$work/comm.h5"
 printf '%-5s %12s %14s %12s %12s %12s %12s %12s\n' pair 'exposed, ms' 'predicted, ms' 'diff, %step' 'waited, ms' 'hidden, %' 'step, ms' 'predicted, ms'
 for ((pair = 1; pair <= pairs; ++pair)); do
   train "$work/whole-$pair"
