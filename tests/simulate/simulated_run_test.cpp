@@ -153,9 +153,8 @@ TEST_CASE("full sharding gathers and reduces the bytes that model/communication 
       CHECK_FALSE(job.sharding);
       CHECK(job.steps[0].optimizer_s == Approx(0.0003 / 4));
       CHECK(std::accumulate(job.full->forward_shares.begin(), job.full->forward_shares.end(), 0.0) == Approx(1));
-      const auto sent =
-          model::sent_parts(m, 8, plan.recording.info.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32,
-                            {.ranks = 4, .sharding = model::Sharding::full, .gpu = gpu});
+      const auto sent = model::sent_parts(m, 8, model::dtype_named(plan.recording.info.dtype),
+                                          {.ranks = 4, .sharding = model::Sharding::full, .gpu = gpu});
       const SimulatedStep step = simulate::simulate(job).steps[0];
       double reduced_s = 0;
       for (const auto& bucket : step.buckets) reduced_s += bucket.end_s - bucket.start_s;

@@ -94,8 +94,7 @@ double grown_mib(F&& make) {
 }
 
 double listed_mib(const model::ModelConfig& m, const std::string& dtype, model::Use use) {
-  const auto parts =
-      model::memory_parts(m, kLarge, dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32, {.use = use});
+  const auto parts = model::memory_parts(m, kLarge, model::dtype_named(dtype), {.use = use});
   return static_cast<double>(model::sum(parts)) / (1 << 20);
 }
 

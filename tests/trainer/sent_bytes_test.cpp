@@ -47,16 +47,9 @@ TEST_CASE("bytes of gathers, reductions and all-to-alls are the predicted ones, 
     INFO(name);
     const runlog::Run log = trained(name, ranks, settings);
     const trainer::RunConfig config = trainer::parse_run(log.info.config_toml, name);
-    const model::TrainingLayout layout{.ranks = ranks,
-                                       .sharding = model::sharding_named(config.comm.sharding),
-                                       .shard_group = config.comm.shard_group,
-                                       .sequence_ranks = config.run.sequence_parallel,
-                                       .ranks_per_host = ranks,
-                                       .recompute = model::recompute_named(config.run.recompute),
-                                       .accumulate = config.batch.accumulate};
-    const auto dtype = log.info.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
-    const auto parts =
-        model::sent_parts(config.model, config.batch.global * config.run.sequence_parallel / ranks, dtype, layout);
+    const model::TrainingLayout layout = trainer::training_layout(config, ranks, ranks, false);
+    const auto dtype = model::dtype_named(log.info.dtype);
+    const auto parts = model::sent_parts(config.model, trainer::local_batch(config, ranks), dtype, layout);
     REQUIRE(log.steps.size() == 4);
     for (const runlog::StepRecord& step : log.steps) {
       if (layout.sharding == model::Sharding::full) {
