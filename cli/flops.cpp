@@ -215,7 +215,7 @@ TrainingLayout layout(const Options& options) {
           .ranks_per_host = options.ranks_per_host,
           .recompute = recompute_named(options.recompute),
           .accumulate = options.accumulate,
-          .wire = options.reduce_dtype == "bf16" ? Dtype::bf16 : Dtype::fp32};
+          .wire = dtype_named(options.reduce_dtype)};
 }
 
 /// "2 or 8" around 5 of 24: the next numbers that divide.
@@ -254,7 +254,7 @@ void run(const Options& options) {
   const ModelConfig model = load_model(options.file, options.overrides);
   const TrainingLayout ranks = layout(options);
   check(options, ranks, model);
-  const Dtype dtype = options.dtype == "fp32" ? Dtype::fp32 : Dtype::bf16;
+  const Dtype dtype = dtype_named(options.dtype);
   const Result result{ParameterTable(model).count(),
                       model,
                       layer_flops(model),

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
+#include <string>
 
 namespace gpumonth::comm {
 
@@ -20,6 +22,14 @@ class Exchange {
   /// Share s of `sent` goes to rank s, where it becomes the share of this rank in `received`; the two do not overlap.
   /// `bytes`, of each of them: size() equal shares of whole 4 bytes, else std::invalid_argument. Collective over the group.
   virtual void run(const void* sent, void* received, std::int64_t bytes) = 0;
+
+ protected:
+  /// Of each rank in `bytes`, or std::invalid_argument.
+  std::int64_t share_bytes(std::int64_t bytes) const {
+    if (bytes % (4 * std::int64_t{size()}) == 0) return bytes / size();
+    throw std::invalid_argument(std::to_string(bytes) + " bytes are no equal shares of " + std::to_string(size()) +
+                                " ranks in whole floats");
+  }
 };
 
 }  // namespace gpumonth::comm

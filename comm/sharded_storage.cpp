@@ -8,22 +8,14 @@
 #include "comm/shard.h"
 
 namespace gpumonth::comm {
-namespace {
-
-constexpr std::int64_t kPartAlignment = 16;  // floats
-
-std::int64_t aligned_part(std::int64_t count) { return (count + kPartAlignment - 1) / kPartAlignment * kPartAlignment; }
-
-}  // namespace
-
 ShardLayout::ShardLayout(std::vector<ShardedSegment> segments, int rank, int ranks)
     : segments_(std::move(segments)), rank_(rank), ranks_(ranks) {
   for (std::size_t s = 0; s < segments_.size(); ++s) {
     blocks_ = std::max(blocks_, segments_[s].unit + 1);
     storage_size_ = std::max(storage_size_, segments_[s].at + segments_[s].flat.count);
     shard_at_.push_back(size_);
-    size_ += aligned_part(owned(s).count);
-    largest_size_ += aligned_part(owned(s, ranks - 1).count);  // the last rank's are never smaller
+    size_ += room_in_shard(owned(s).count);
+    largest_size_ += room_in_shard(owned(s, ranks - 1).count);  // the last rank's are never smaller
   }
 }
 
@@ -31,11 +23,13 @@ Segment ShardLayout::owned(std::size_t segment, int rank) const {
   return owned_part({0, segments_[segment].flat.count}, rank, ranks_);
 }
 
-std::int64_t ShardLayout::flat_size() const {
-  std::int64_t size = 0;
-  for (const ShardedSegment& s : segments_) size = std::max(size, s.flat.offset + s.flat.count);
-  return size;
+std::vector<Bucket> ShardLayout::buckets() const {
+  std::vector<Bucket> all;
+  for (const ShardedSegment& s : segments_) all.push_back({s.flat, static_cast<int>(all.size())});
+  return all;
 }
+
+std::vector<Segment> ShardLayout::owned() const { return owned_segments(buckets(), rank_, ranks_); }
 
 std::size_t ShardLayout::segment_with(std::int64_t at) const {
   for (std::size_t s = 0; s < segments_.size(); ++s) {

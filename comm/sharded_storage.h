@@ -14,11 +14,16 @@
 #include <vector>
 
 #include "base/bucket_plan.h"
+#include "base/bucket_shares.h"
 
 namespace gpumonth::comm {
 
 constexpr int kOuterUnit = -1;  ///< units are blocks 0, 1 ..., and this one
-constexpr int kBlockSlots = 2;
+using gpumonth::kBlockSlots;
+/// Where a unit's weights are gathered: slots 0 to kBlockSlots - 1 are the blocks', the last is the outer unit's.
+constexpr std::size_t slot_of(int unit) {
+  return static_cast<std::size_t>(unit == kOuterUnit ? kBlockSlots : unit % kBlockSlots);
+}
 
 /// A segment of the flat gradients (gradient_reducer.h), and where it lies while it is whole.
 struct ShardedSegment {
@@ -48,7 +53,10 @@ class ShardLayout {
   std::int64_t size() const { return size_; }                  ///< elements of this rank's shard
   std::int64_t largest_size() const { return largest_size_; }  ///< of any rank's
   std::int64_t storage_size() const { return storage_size_; }  ///< elements up to the end of the last segment
-  std::int64_t flat_size() const;                              ///< elements up to the end of the last segment
+  /// Each segment as the bucket that it is, in the flat table; and this rank's parts of all of them there, as
+  /// GradientReducer::owned().
+  std::vector<gpumonth::Bucket> buckets() const;
+  std::vector<Segment> owned() const;
   /// The segment with flat element `at`. std::out_of_range: padding.
   std::size_t segment_with(std::int64_t at) const;
 

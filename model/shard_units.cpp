@@ -1,6 +1,5 @@
 #include "model/shard_units.h"
 
-#include "base/bucket_shares.h"
 #include "model/gradient_segments.h"
 
 namespace gpumonth::model {
@@ -20,13 +19,10 @@ ShardUnits shard_units(const ModelConfig& model) {
 }
 
 std::int64_t largest_shard(const ModelConfig& model, std::int64_t ranks) {
-  constexpr std::int64_t kPartAlignment = 16;
   const auto n = static_cast<int>(ranks);
   std::int64_t elements = 0;
-  for (const Segment& segment : gradient_segments(model, ParameterTable(model))) {
-    const std::int64_t part = share_of(segment, n) + rest_of(segment, n).count;
-    elements += (part + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
-  }
+  for (const Segment& segment : gradient_segments(model, ParameterTable(model)))
+    elements += room_in_shard(share_of(segment, n) + rest_of(segment, n).count);
   return elements;
 }
 

@@ -3,15 +3,17 @@
 // (gradient_segments.h) is cut into a share for each rank by itself, see base/bucket_shares.h.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "base/bucket_shares.h"
 #include "model/config.h"
 
 namespace gpumonth::model {
 
 /// Blocks whose weights and gradients are whole at a time: the one at work and the next on its way, or the one before on
 /// its way back.
-inline int gathered_blocks(const ModelConfig& model) { return model.depth < 2 ? model.depth : 2; }
+inline int gathered_blocks(const ModelConfig& model) { return std::min(kBlockSlots, model.depth); }
 
 /// Elements. All blocks are alike.
 struct ShardUnits {

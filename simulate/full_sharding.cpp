@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "base/bucket_shares.h"
 #include "model/gradient_segments.h"
 
 namespace gpumonth::simulate {
 namespace {
-
-constexpr int kSlots = 2;  // blocks that are whole at a time
 
 /// Ranks that go through the same step, each by its own time.
 class FullStep {
@@ -61,13 +60,13 @@ class FullStep {
   void forward() {
     const double outer_there_s = post(durations_.outer_s);
     gathers_s_ += durations_.outer_s;
-    for (int block = 0; block < std::min(kSlots, full_.depth); ++block) gather_block(block);
+    for (int block = 0; block < std::min(kBlockSlots, full_.depth); ++block) gather_block(block);
     need(outer_there_s);
     compute(full_.forward_shares.front() * work_.forward_s);
     for (int block = 0; block < full_.depth; ++block) {
       need_block(block);
       compute(full_.forward_shares[static_cast<std::size_t>(block) + 1] * work_.forward_s);
-      if (block + kSlots < full_.depth) gather_block(block + kSlots);
+      if (block + kBlockSlots < full_.depth) gather_block(block + kBlockSlots);
     }
     compute(full_.forward_shares.back() * work_.forward_s);
   }
@@ -86,7 +85,7 @@ class FullStep {
       SimulatedStep::Bucket bucket{now_s_[0], std::max(now_s_[0], queue_end_s_), 0};
       bucket.end_s = post(durations_.reduce_s[static_cast<std::size_t>(s)]);
       step.buckets.push_back(bucket);
-      if (ends_block && block >= kSlots) gather_block(block - kSlots);
+      if (ends_block && block >= kBlockSlots) gather_block(block - kBlockSlots);
     }
     compute(work_.backward_s - done_s);
   }

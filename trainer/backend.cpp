@@ -45,7 +45,7 @@ std::unique_ptr<TrainingStep> make_step(const RunConfig& config, const ResolvedR
                                                  resolved.backend == "cuda" && resolved.dtype == "bf16")
                             : nullptr;
   const DitSetup setup{.model = config.model,
-                       .local_batch = config.batch.global / (transport.ranks().size() / sharing),
+                       .local_batch = local_batch(config, transport.ranks().size()),
                        .global_batch = config.batch.global,
                        .seed = config.run.seed,
                        .dtype = resolved.dtype,
@@ -72,17 +72,11 @@ std::unique_ptr<TrainingStep> make_dit_step(const RunConfig& config, const Resol
   try {
     return make_step(config, resolved, transport);
   } catch (const std::bad_alloc&) {
-    const model::TrainingLayout layout{.ranks = transport.ranks().size(),
-                                       .sharding = model::sharding_named(config.comm.sharding),
-                                       .shard_group = config.comm.shard_group,
-                                       .sequence_ranks = config.run.sequence_parallel,
-                                       .gpu = resolved.backend == "cuda",
-                                       .ranks_per_host = transport.ranks().local_size(),
-                                       .recompute = model::recompute_named(config.run.recompute),
-                                       .accumulate = config.batch.accumulate};
-    const auto parts =
-        model::memory_parts(config.model, config.batch.global * config.run.sequence_parallel / layout.ranks,
-                            resolved.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32, memory_layout(layout));
+    const comm::Communicator& ranks = transport.ranks();
+    const model::TrainingLayout layout =
+        training_layout(config, ranks.size(), ranks.local_size(), resolved.backend == "cuda");
+    const auto parts = model::memory_parts(config.model, local_batch(config, ranks.size()),
+                                           model::dtype_named(resolved.dtype), memory_layout(layout));
     user_error(
         "the training does not fit in this process's memory: a rank needs {:.2f} GiB of it; {}, or take a smaller model or "
         "batch.global (gpumonth flops says what takes how much)",

@@ -44,7 +44,7 @@ double rate(ops::Cpu& cpu, model::Dtype dtype, std::int64_t m, std::int64_t n, s
 
 GemmPeak measure_gemm_peak(const std::string& dtype, int threads) {
   ops::Cpu cpu{threads};
-  const model::Dtype type = dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
+  const model::Dtype type = model::dtype_named(dtype);
   GemmPeak best;
   constexpr std::int64_t kShapes[][3] = {
       {2048, 1536, 384}, {2048, 384, 1536}, {2048, 3072, 768}, {2048, 768, 3072}, {2048, 2304, 768}};

@@ -50,7 +50,7 @@ class Loop {
         shared_cores_(resolved_.backend == "cpu" ? resolved_.threads : 1) {
     step_.attach(*reducer_, comm_, reducer_options().shard_optimizer);
     const int sharing = config.run.sequence_parallel;  // ranks that get the same samples
-    const std::int64_t local = config.batch.global / (comm_.size() / sharing);
+    const std::int64_t local = local_batch(config, comm_.size());
     batch_.latents.resize(local * config.model.latent_size());
     batch_.labels.resize(local);
     batch_.t.resize(local);

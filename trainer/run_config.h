@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "model/config.h"
 #include "model/flops.h"
+#include "model/training_layout.h"
 
 namespace gpumonth::trainer {
 
@@ -86,10 +87,13 @@ void declare(config::Table& root, RunConfig& run);
 RunConfig parse_run(const std::string& config_toml, const std::string& where);
 /// What a step of such a training counts in its log; of one rank of several that is alone, that rank's share.
 model::StepWork step_work(const RunConfig& config);
+/// Samples that each of `ranks` ranks has, or has a part of, in a step.
+std::int64_t local_batch(const RunConfig& config, int ranks);
+/// How the training lies on its ranks, for its memory and what it sends.
+model::TrainingLayout training_layout(const RunConfig& config, int ranks, int ranks_per_host, bool gpu);
 /// run.directory with {name}, {ranks} and {time} (UTC, now) filled in. UserError: another {placeholder}.
 std::string resolved_directory(const RunConfig& config, int ranks);
-/// Reads, validates (model, ranges, placeholders, ranks, the groups of them that share samples and micro-batches divide the
-/// global batch and the model, the schedule fits into the run, what is flipped keeps its labels, a teacher where one is needed and only there). UserError otherwise.
+/// Reads and validates (run_validation.h). UserError otherwise.
 RunConfig load_run(const std::filesystem::path& file, const std::vector<std::string>& overrides, int world_size);
 
 }  // namespace gpumonth::trainer

@@ -1,9 +1,5 @@
 #include "comm/host/host_exchange.h"
 
-#include <fmt/format.h>
-
-#include <stdexcept>
-
 #include "base/error.h"
 #include "comm/host/host_transport.h"
 #include "comm/launch.h"
@@ -28,9 +24,7 @@ std::shared_ptr<std::byte[]> HostExchange::allocate(std::int64_t bytes) {
 }
 
 void HostExchange::run(const void* sent, void* received, std::int64_t bytes) {
-  if (bytes % (4 * std::int64_t{size()}) != 0)
-    throw std::invalid_argument(fmt::format("{} bytes are no equal shares of {} ranks in whole floats", bytes, size()));
-  const auto floats = static_cast<std::size_t>(bytes / 4);  // of any bits: they are moved, never added
+  const auto floats = static_cast<std::size_t>(share_bytes(bytes) * size() / 4);  // of any bits: moved, never added
   group_->all_to_all({static_cast<const float*>(sent), floats}, {static_cast<float*>(received), floats});
 }
 

@@ -29,15 +29,9 @@ std::span<float> span_of(float* values, std::int64_t count) { return {values, st
 
 struct ThreadShardReducer::Impl {
   Impl(Transport& over, const ReducerOptions& options)
-      : transport(over), storage(*options.full), layout(storage.layout), order(layout.blocks()) {
-    for (std::size_t s = 0; s < layout.segments().size(); ++s) {
-      const Segment& flat = layout.segments()[s].flat;
-      buckets.push_back({flat, static_cast<int>(s)});
-      times.push_back({.bytes = flat.count * 4});
-      const Segment part = layout.owned(s);
-      parts.push_back({flat.offset + part.offset, part.count});
-    }
-    parts = merged(std::move(parts));
+      : transport(over), storage(*options.full), layout(storage.layout), order(layout.blocks()),
+        buckets(layout.buckets()), parts(layout.owned()) {
+    for (const Bucket& bucket : buckets) times.push_back({.bytes = bucket.range.count * 4});
     Communicator& all = transport.ranks();
     if (layout.ranks() == all.size()) {
       group = all.duplicate("weights and gradients");
@@ -64,10 +58,7 @@ struct ThreadShardReducer::Impl {
     return ++posted;
   }
   void post_gather(int unit) {
-    gathered_by[slot(unit)] = post({.gathers = true, .segment = 0, .unit = unit, .first = false, .last = false});
-  }
-  static std::size_t slot(int unit) {
-    return unit == kOuterUnit ? kBlockSlots : static_cast<std::size_t>(unit % kBlockSlots);
+    gathered_by[slot_of(unit)] = post({.gathers = true, .segment = 0, .unit = unit, .first = false, .last = false});
   }
 
   /// Until the job with that number is done; how long that was.
@@ -102,7 +93,7 @@ struct ThreadShardReducer::Impl {
     }
     // Also for the room of its gradients: a block that is gathered in backward is so behind the reductions of the one
     // whose place it takes, and begin_backward() has waited for those of the pass before.
-    const double waited_s = await(gathered_by[slot(unit)]);
+    const double waited_s = await(gathered_by[slot_of(unit)]);
     (order.backward() ? weights.exposed_backward_s : weights.exposed_forward_s) += waited_s;
   }
 

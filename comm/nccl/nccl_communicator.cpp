@@ -69,8 +69,8 @@ std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<Communicator> hos
 
 NcclTransport::NcclTransport(std::unique_ptr<Communicator> host, std::shared_ptr<Watchdog> watchdog, int device,
                              std::string device_name, double deadline_s)
-    : Transport("nccl", std::move(host)), device_(device), deadline_s_(deadline_s),
-      device_name_(std::move(device_name)), nccl_(std::make_shared<NcclRanks>(ranks(), device, deadline_s)),
+    : Transport("nccl", std::move(host)), device_(device), device_name_(std::move(device_name)),
+      nccl_(std::make_shared<NcclRanks>(ranks(), device, deadline_s)),
       step_watch_(std::make_shared<NcclStepWatch>(ranks().size() > 1 ? watchdog : nullptr, nccl_)),
       watch_(std::make_unique<NcclWatch>(nccl_)) {
   set_watchdog(std::move(watchdog));
@@ -124,10 +124,9 @@ std::unique_ptr<GradientReducer> NcclTransport::make_reducer(float* gradients, s
                                                              std::int64_t bucket_bytes, void* stream,
                                                              const ReducerOptions& options) {
   if (options.full) {
-    const int shards = options.full->layout.ranks(), rank = ranks().rank();
+    const int shards = options.full->layout.ranks();
     const bool all = shards == ranks().size();
-    return std::make_unique<NcclShardReducer>(all ? nccl_ : split(rank / shards, "NCCL: weights and gradients"),
-                                              all ? nullptr : split(rank % shards, "NCCL: gradients of replicas"),
+    return std::make_unique<NcclShardReducer>(all ? nccl_ : group(shards), all ? nullptr : counterparts(shards),
                                               step_watch_, static_cast<cudaStream_t>(stream), options);
   }
   return std::make_unique<NcclReducer>(nccl_, step_watch_, gradients, std::move(segments), bucket_bytes,
@@ -135,14 +134,21 @@ std::unique_ptr<GradientReducer> NcclTransport::make_reducer(float* gradients, s
 }
 
 std::unique_ptr<Exchange> NcclTransport::make_exchange(int group_ranks, void* stream) {
-  return std::make_unique<NcclExchange>(*nccl_, step_watch_, group_ranks, static_cast<cudaStream_t>(stream));
+  return std::make_unique<NcclExchange>(group(group_ranks), static_cast<cudaStream_t>(stream));
 }
 
-std::shared_ptr<NcclRanks> NcclTransport::split(int colour, const char* name) {
-  const std::unique_ptr<Communicator> host = ranks().split(colour, name);
-  auto connected = std::make_shared<NcclRanks>(*host, device_, deadline_s_);
-  parts_.push_back({connected, std::make_unique<NcclWatch>(connected)});
-  return connected;
+std::shared_ptr<NcclRanks> NcclTransport::group(int n) { return split(ranks().rank() / n, ranks().rank() % n, n); }
+std::shared_ptr<NcclRanks> NcclTransport::counterparts(int n) {
+  return split(ranks().rank() % n, ranks().rank() / n, ranks().size() / n);
+}
+
+/// Under the step's watch, which names ranks that do not come.
+std::shared_ptr<NcclRanks> NcclTransport::split(int colour, int rank, int size) {
+  step_watch_->enter("ncclCommSplit");
+  auto part = std::make_shared<NcclRanks>(*nccl_, colour, rank, size);
+  step_watch_->leave();
+  parts_.push_back({part, std::make_unique<NcclWatch>(part)});
+  return part;
 }
 
 std::unique_ptr<TimedCollective> NcclTransport::make_timed(const Collective& operation, std::int64_t count) {

@@ -35,11 +35,12 @@ class NcclTransport final : public Transport {
     std::shared_ptr<NcclRanks> ranks;
     std::unique_ptr<NcclWatch> watch;
   };
-  /// Collective: the ranks that give the same colour.
-  std::shared_ptr<NcclRanks> split(int colour, const char* name);
+  /// Collective: groups of `group_ranks` consecutive ranks; and the ranks that have the same place in their groups.
+  std::shared_ptr<NcclRanks> group(int group_ranks);
+  std::shared_ptr<NcclRanks> counterparts(int group_ranks);
+  std::shared_ptr<NcclRanks> split(int colour, int rank, int size);
 
   int device_;
-  double deadline_s_;
   std::string device_name_;
   std::shared_ptr<NcclRanks> nccl_;
   std::shared_ptr<NcclStepWatch> step_watch_;

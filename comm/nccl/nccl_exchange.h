@@ -13,18 +13,15 @@ namespace gpumonth::comm {
 
 class NcclExchange final : public Exchange {
  public:
-  /// Collective over `all`. Ends with ncclCommDestroy: graphs that hold its all-to-alls are destroyed before.
-  NcclExchange(const NcclRanks& all, std::shared_ptr<NcclStepWatch> watch, int group_ranks, cudaStream_t stream);
-  ~NcclExchange() override;
+  /// `group` has a communicator of its own, which lives longer than graphs that hold its all-to-alls.
+  NcclExchange(std::shared_ptr<NcclRanks> group, cudaStream_t stream) : group_(std::move(group)), stream_(stream) {}
   int rank() const override { return group_->rank(); }
   int size() const override { return group_->size(); }
   std::shared_ptr<std::byte[]> allocate(std::int64_t bytes) override;
   void run(const void* sent, void* received, std::int64_t bytes) override;
 
  private:
-  std::shared_ptr<NcclStepWatch> step_watch_;
   std::shared_ptr<NcclRanks> group_;
-  std::unique_ptr<NcclWatch> watch_;  // for errors of this communicator
   cudaStream_t stream_;
 };
 

@@ -62,10 +62,10 @@ NcclRanks::NcclRanks(Communicator& host, int device, double deadline_s)
   handle_ = connect(id, rank_, size_, device, deadline_s);
 }
 
-NcclRanks::NcclRanks(const NcclRanks& all, int group_ranks)
-    : rank_(all.rank_ % group_ranks), size_(group_ranks), exceptions_(std::uncaught_exceptions()) {
+NcclRanks::NcclRanks(const NcclRanks& all, int colour, int rank, int size)
+    : rank_(rank), size_(size), exceptions_(std::uncaught_exceptions()) {
   if (size_ == 1) return;
-  GPUMONTH_NCCL(ncclCommSplit, all.handle_, all.rank_ / group_ranks, all.rank_, &handle_, nullptr);
+  GPUMONTH_NCCL(ncclCommSplit, all.handle_, colour, all.rank_, &handle_, nullptr);
 }
 
 NcclRanks::~NcclRanks() {

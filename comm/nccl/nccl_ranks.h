@@ -20,8 +20,9 @@ class NcclRanks {
   /// Collective over `host`. One rank connects to nothing: handle() is null. A NCCL that has not connected
   /// after `deadline_s` ends the job.
   NcclRanks(Communicator& host, int device, double deadline_s);
-  /// Collective over `all`, of which each `group_ranks` consecutive ones become a communicator (ncclCommSplit).
-  NcclRanks(const NcclRanks& all, int group_ranks);
+  /// Collective over `all`: those that give the same colour become a communicator, in rank order (ncclCommSplit); of its
+  /// `size` this one is to be `rank`.
+  NcclRanks(const NcclRanks& all, int colour, int rank, int size);
   ~NcclRanks();
   NcclRanks(const NcclRanks&) = delete;
   NcclRanks& operator=(const NcclRanks&) = delete;

@@ -31,18 +31,11 @@ NcclShardReducer::NcclShardReducer(std::shared_ptr<NcclRanks> group, std::shared
                                    const ReducerOptions& options)
     : NcclReducer(std::move(group), std::move(watch), options.full->gradients, placed_segments(options.full->layout),
                   bucket_each(placed_segments(options.full->layout)), stream, options),
-      storage_(*options.full), replicas_(std::move(replicas)),
-      order_(storage_.layout.blocks()), free_{untimed(), untimed(), untimed()}, gathered_{untimed(), untimed(),
-                                                                                          untimed()},
-      last_reduced_(untimed()) {
-  const ShardLayout& layout = storage_.layout;
-  for (std::size_t s = 0; s < layout.segments().size(); ++s) {
-    const Segment &flat = layout.segments()[s].flat, part = layout.owned(s);
-    flat_buckets_.push_back({flat, static_cast<int>(s)});
-    flat_parts_.push_back({flat.offset + part.offset, part.count});
-  }
-  flat_parts_ = merged(std::move(flat_parts_));
-}
+      storage_(*options.full), replicas_(std::move(replicas)), order_(storage_.layout.blocks()),
+      flat_buckets_(storage_.layout.buckets()),
+      flat_parts_(storage_.layout.owned()), free_{untimed(), untimed(), untimed()}, gathered_{untimed(), untimed(),
+                                                                                              untimed()},
+      last_reduced_(untimed()) {}
 
 NcclShardReducer::Span& NcclShardReducer::next(std::deque<Span>& spans, std::size_t& used) const {
   if (used == spans.size()) spans.emplace_back();
@@ -83,7 +76,7 @@ void NcclShardReducer::need(int unit) {
     for (const int first : order_.begin_forward()) gather_unit(first);
   }
   // Also for the room of its gradients: ThreadShardReducer's need().
-  wait_for(gathered_[slot(unit)]);
+  wait_for(gathered_[slot_of(unit)]);
 }
 
 void NcclShardReducer::done(int block) {
@@ -97,7 +90,7 @@ void NcclShardReducer::gather_unit(int unit) {
   const machine::NvtxRange range("gather");
   const bool captured = capturing();
   const Span& span = next(gathers_, gathers_used_);
-  fork(free_[slot(unit)]);
+  fork(free_[slot_of(unit)]);
   record(span.begin, comm_stream(), captured);
   NcclGroup group;
   const auto& segments = storage_.layout.segments();
@@ -111,7 +104,7 @@ void NcclShardReducer::gather_unit(int unit) {
   }
   group.end();
   record(span.end, comm_stream(), captured);
-  GPUMONTH_CUDA(cudaEventRecord, gathered_[slot(unit)].get(), comm_stream());
+  GPUMONTH_CUDA(cudaEventRecord, gathered_[slot_of(unit)].get(), comm_stream());
 }
 
 void NcclShardReducer::gather_part(std::size_t s, const void* shard, void* storage, ncclDataType_t type,

@@ -35,9 +35,6 @@ class NcclShardReducer final : public NcclReducer {
     machine::CudaEvent begin, end;
     bool backward = false;
   };
-  static std::size_t slot(int unit) {
-    return unit == kOuterUnit ? kBlockSlots : static_cast<std::size_t>(unit % kBlockSlots);
-  }
   /// The next of `spans`, which are the same ones in every step.
   Span& next(std::deque<Span>& spans, std::size_t& used) const;
   void gather_unit(int unit);

@@ -41,7 +41,7 @@ class CudaDitStep final : public DitStep<ops::Cuda, T> {
 /// What model/memory.h lists with micro-batches of `batch` samples, and the batch.
 std::vector<model::MemoryPart> memory_of(const DitSetup& setup, Use use, std::int64_t batch) {
   const model::ModelConfig& m = setup.model;
-  const model::Dtype dtype = setup.dtype == "bf16" ? model::Dtype::bf16 : model::Dtype::fp32;
+  const model::Dtype dtype = model::dtype_named(setup.dtype);
   const std::int64_t all = batch * setup.accumulate;
   auto parts = model::memory_parts(m, all, dtype,
                                    {.packed = false,

@@ -16,9 +16,8 @@ std::int64_t next_aligned(std::int64_t at) {
 
 /// adaLN weights of two blocks, which alone are read in fp32 only; the outer unit; the other weights of two blocks.
 void place_in_slots(DitOffsets& o) {
-  constexpr int kSlots = 2;
   const SegmentOrder& order = o.order;
-  o.rooms = std::min(kSlots, order.depth);
+  o.rooms = std::min(kBlockSlots, order.depth);
   const auto place = [&](int segment) {
     o.places[segment] = o.size;
     o.size = next_aligned(o.size + o.segments[segment].count);

@@ -157,7 +157,7 @@ class ShardedStore final : public ParameterStore {
 
   void need(int unit) {
     reducer_->need(unit);
-    int& ready = ready_[unit == comm::kOuterUnit ? comm::kBlockSlots : unit % comm::kBlockSlots];
+    int& ready = ready_[comm::slot_of(unit)];
     if (ready == unit) return;
     model_.weights_came(unit);
     ready = unit;

@@ -18,14 +18,10 @@ constexpr bool kHasFp32Tile = false;  // oneDNN takes AVX-512 where the machine 
 using FloatVector = float __attribute__((vector_size(64), aligned(4), may_alias));
 constexpr std::int64_t kLanes = 16, kTileRows = 6, kTileVectors = 4;
 
-/// Where the elements of A lie: (r, k) at r * row + k * step from `at`; `strip` to the next six rows.
+/// Where the elements of A lie: (r, k) at r * row + k * step from `at`.
 struct LeftOperand {
   const float* at;
-  std::int64_t row, step, strip;
-  LeftOperand(const float* begin, std::int64_t row_stride, std::int64_t step_stride)
-      : LeftOperand(begin, row_stride, step_stride, kTileRows * row_stride) {}
-  LeftOperand(const float* begin, std::int64_t row_stride, std::int64_t step_stride, std::int64_t strip_stride)
-      : at(begin), row(row_stride), step(step_stride), strip(strip_stride) {}
+  std::int64_t row, step;
 };
 
 /// C (R, 16 V) = A (R, depth) B (depth, 16 V), or added to C. Elements between rows of B and of C.
@@ -62,7 +58,7 @@ inline void fp32_tile(std::int64_t depth, const LeftOperand& left, const float* 
 template <int V>
 inline void fp32_rows(std::int64_t rows, std::int64_t depth, LeftOperand a, const float* b, std::int64_t b_row,
                       float* c, std::int64_t c_row, bool add) {
-  for (; rows >= kTileRows; rows -= kTileRows, a.at += a.strip, c += kTileRows * c_row)
+  for (; rows >= kTileRows; rows -= kTileRows, a.at += kTileRows * a.row, c += kTileRows * c_row)
     fp32_tile<kTileRows, V>(depth, a, b, b_row, c, c_row, add);
   switch (rows) {
     case 5: return fp32_tile<5, V>(depth, a, b, b_row, c, c_row, add);
