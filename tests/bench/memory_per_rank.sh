@@ -4,9 +4,10 @@
 #   tests/bench/memory_per_rank.sh [RUN.toml [RANKS]]     configs/runs/dit-b-4.toml, 4 ranks of this host, fp32, one thread each
 #   In the environment: train="--set batch.global=16", further options of all trainings
 #
-# Memory is the kernel's proportional set size (Pss: a page that n processes share counts 1/n in each), the largest seen of each rank,
-# its mean over ranks; "alone" is that of a network of one narrow block, program and libraries, which is taken off. Columns: planned and
-# measured, MiB a rank, and their ratio. Linux; 4 ranks of B/4 take 9 GiB where each holds all.
+# Memory is the kernel's proportional set size (Pss: a page that n processes share counts 1/n in each), the largest sum seen at one
+# moment over all ranks, divided by them: each rank's own largest would count a page in common whole for whoever touches it first.
+# "Alone" is that of a network of one narrow block, program and libraries, which is taken off. Columns: planned and measured, MiB a
+# rank, and their ratio. Linux; 4 ranks of B/4 take 9 GiB where each holds all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/mpi_env.sh
@@ -16,9 +17,9 @@ model=$(dirname "$run")/$(sed -n 's/^ *from *= *"\(.*\)".*/\1/p' "$run" | head -
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Mean over the ranks of the largest Pss of each, MiB, while a training of some steps goes on.
+# The largest sum over the ranks of their Pss, divided by them, MiB, while a training of some steps goes on.
 measured() {  # SETTING...
-  local setting pid
+  local setting pid rollups
   local -a settings=()
   for setting; do settings+=(--set "$setting"); done
   rm -rf "$work/run"
@@ -29,14 +30,14 @@ measured() {  # SETTING...
   local job=$!
   : >"$work/samples"
   while kill -0 $job 2>/dev/null; do
-    for pid in $(pgrep -f "^$gpumonth train $run .*$work/run" || true); do
-      awk -v p="$pid" '/^Pss:/ {print p, $2}' "/proc/$pid/smaps_rollup" >>"$work/samples" 2>/dev/null || true
-    done
-    sleep 0.2
+    rollups=()
+    for pid in $(pgrep -f "^$gpumonth train $run .*$work/run" || true); do rollups+=("/proc/$pid/smaps_rollup"); done
+    if ((${#rollups[@]} == ranks)); then awk '/^Pss:/ {sum += $2} END {print sum}' "${rollups[@]}" >>"$work/samples" 2>/dev/null || true; fi
+    sleep 0.1
   done
   wait $job || { cat "$work/output" >&2; exit 1; }
   batch=$(sed -n 's/^global = \([0-9]*\).*/\1/p' "$work/output" | head -n1)
-  awk '{if ($2 > most[$1]) most[$1] = $2} END {for (p in most) {sum += most[p]; ++n}; printf "%.1f", sum / n / 1024}' "$work/samples"
+  awk -v ranks="$ranks" '$1 > most {most = $1} END {printf "%.1f", most / ranks / 1024}' "$work/samples"
 }
 
 alone=$(measured model.hidden_size=64 model.depth=1 model.num_heads=1)
