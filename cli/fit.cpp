@@ -26,7 +26,7 @@ struct Options {
   std::vector<std::string> runs;
   std::string csv, curve, predict, export_extrap, export_csv, hold_out;
   std::vector<std::string> validate, learn, leave_out;
-  bool json = false, force = false, loss = false;
+  bool json = false, force = false, loss = false, average_seeds = false;
 };
 
 scaling::ScalingCurve choose(std::vector<scaling::ScalingCurve> curves, const Options& options) {
@@ -64,9 +64,10 @@ void print_learned(const Options& options) {
   print("{}", options.json ? gpumonth::to_text(to_json(learned)) : to_text(learned));
 }
 
-/// Of the others only runs, --hold-out and --json go with --loss.
+/// Of the others only runs, --hold-out, --average-seeds and --json go with --loss.
 void check_loss(const Options& options) {
   if (!options.hold_out.empty() && !options.loss) user_error("--hold-out is of --loss RUN.h5...: give that too");
+  if (options.average_seeds && !options.loss) user_error("--average-seeds is of --loss RUN.h5...: give that too");
   if (!options.loss) return;
   for (const auto& [given, name] : {std::pair{!options.csv.empty(), "--csv"},
                                     {!options.validate.empty(), "--validate"},
@@ -90,7 +91,7 @@ void check_sources(const Options& options) {
 
 void run(const Options& options) {
   check_loss(options);
-  if (options.loss) return print_loss_fit(options.runs, options.hold_out, options.json);
+  if (options.loss) return print_loss_fit(options.runs, options.hold_out, options.average_seeds, options.json);
   check_sources(options);
   if (!options.validate.empty()) return print_validation(options);
   if (!options.learn.empty()) return print_learned(options);
@@ -174,6 +175,10 @@ void add_fit(Command app) {
           "what --loss forecasts from the other runs and compares: the runs of the largest size, of the largest budget of "
           "compute, or of a size in parameters")
       .type_name("largest|largest-budget|N,...");
+  command.add_flag(
+      "--average-seeds", options->average_seeds,
+      "of --loss: runs of one size with the same data and compute are seeds of one point, and their mean loss stands "
+      "for it");
   command.add_option("--export-extrap", options->export_extrap, "write the curve as Extra-P text").type_name("FILE");
   command.add_option("--export-csv", options->export_csv, "write the curve as CSV").type_name("FILE");
   command.add_flag("--force", options->force, "overwrite exported files");

@@ -24,6 +24,10 @@ readonly nvidia='^lib(cuda|cudart|cublas|cublasLt|cudnn[a-z_]*|nccl|nvrtc|nvJitL
 # talk over shared memory and TCP, and GPUs over NCCL.
 readonly left_out='_(ofi|openib|ucx|psm2?|flux|monitoring|romio[0-9]*|buddy|ptmalloc)\.so$|mca_(scoll|spml|sshmem|atomic)_'
 
+# Come along as stand-ins (jobs/bundle/stand_in.sh), without what they need in turn: HDF5 links against them for files on S3, and
+# Ceres for sparse matrices and LAPACK's decompositions. Nothing here uses any of it, and they would be a quarter of the bundle.
+readonly stood_in='^lib(curl|crypto|cholmod|spqr|cxsparse|ccolamd|colamd|camd|amd|lapack|f77blas|blas)\.so'
+
 fail() {
   echo "bundle.sh: $*" >&2
   exit 2
@@ -69,15 +73,30 @@ mkdir -p "$stage"/{bin,lib,libexec,openmpi,pmix,tests}
 needed() { readelf -d "$1" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
 
 # place FROM TO: a program or plug-in, and below lib/ every library that it needs and that a machine may lack.
+declare -A stood_in_for=()  # by name: the library
 place() {
   local from=$1 to=$2 name arrow path rest
+  local -A path_of=() seen=()
+  local -a open=("$from")
   mkdir -p "$(dirname "$to")"
   cp -L "$from" "$to"
   while read -r name arrow path rest; do
-    [[ $arrow == '=>' && ! ${name##*/} =~ $glibc && ! $name =~ $nvidia ]] || continue
-    [[ $path == /* ]] || fail "$from needs $name, which is not on this machine"
-    [[ -e $stage/lib/$name ]] || cp -L "$path" "$stage/lib/$name"
+    if [[ $arrow == '=>' ]]; then path_of[$name]=$path; fi
   done < <(ldd "$from")
+  while ((${#open[@]})); do
+    for name in $(needed "${open[0]}"); do
+      [[ -z ${seen[$name]:-} && ! $name =~ $glibc && ! $name =~ $nvidia ]] || continue
+      seen[$name]=yes path=${path_of[$name]:-}
+      [[ $path == /* ]] || fail "$from needs $name, which is not on this machine"
+      if [[ $name =~ $stood_in ]]; then
+        stood_in_for[$name]=$path
+        continue
+      fi
+      open+=("$path")
+      [[ -e $stage/lib/$name ]] || cp -L "$path" "$stage/lib/$name"
+    done
+    open=("${open[@]:1}")
+  done
 }
 
 echo "collecting"
@@ -165,6 +184,11 @@ if type -P dpkg-query >/dev/null; then
     done
 fi
 
+for name in "${!stood_in_for[@]}"; do
+  mkdir -p "$work/stand_ins" && jobs/bundle/stand_in.sh "${stood_in_for[$name]}" "$work/stand_ins/$name" "$stage"
+done
+if ((${#stood_in_for[@]})); then cp "$work"/stand_ins/* "$stage/lib/"; fi
+
 # A program's DT_RPATH also holds for the libraries it loads and for what those load, unless they have a path of their
 # own. It goes before LD_LIBRARY_PATH, so that no other Open MPI or HDF5 gets in between.
 echo "making it relocatable"
@@ -194,7 +218,7 @@ echo "size unpacked:"
 mkdir -p "$(dirname "$out")"
 case $out in
   *.tar.gz) compress=(gzip -9) ;;
-  *.tar.xz) compress=(xz "--lzma2=$lzma") ;;
+  *.tar.xz) compress=(xz --x86 "--lzma2=$lzma") ;;
 esac
 tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner -c gpumonth-bundle | "${compress[@]}" >"$out.part"
 size=$(stat -c %s "$out.part")

@@ -8,6 +8,7 @@
 #     --budgets "1.2e12 ..."   model FLOP of a run (forward and backward, no recomputation)
 #     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
 #     --cool-down 0.2          share of the steps, the last ones, in which the rate falls to 0 (optimizer.schedule = "wsd"); 0: none
+#     --seeds "S1 S2 ..."      run.seed of the runs of each point, whose mean loss stands for it; default: one run, of RUN.toml's seed
 #     --fewest 40              steps: a size that has fewer within a budget is left out of it
 #     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
 #     --batch 32               samples per step over all ranks
@@ -18,7 +19,7 @@
 #     --launch auto            auto | mpirun | srun
 #
 # Steps follow from size and budget. Warm-up is a twentieth of them, the moving average of the weights (EMA) has a memory of a
-# twentieth too. Every run has the same seed, so that step s has the same samples, noise and timesteps in all of them.
+# twentieth too. Runs of one seed have the same samples, noise and timesteps in step s.
 # At the end: OUT/quality.json by `gpumonth evaluate` (validation loss of the EMA weights, the same samples and noise for all),
 # OUT/law.json and the same as text.
 # Under Slurm: sbatch -n RANKS --signal=B:USR1@60 --wrap 'jobs/isoflop.sh --ranks RANKS'. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or
@@ -30,9 +31,9 @@ source jobs/training.sh
 source jobs/sweeping.sh
 export LC_ALL=C
 
-sizes='32x2 64x2 96x2 128x2' budgets='1.2e12 2.4e12 4.8e12 9.6e12' rate=8e-3 cool_down=0.2 fewest=40 ranks=1 threads='' batch=32 checkpoint_every=500
+sizes='32x2 64x2 96x2 128x2' budgets='1.2e12 2.4e12 4.8e12 9.6e12' rate=8e-3 cool_down=0.2 seeds='' fewest=40 ranks=1 threads='' batch=32 checkpoint_every=500
 hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
-read_options "sizes budgets rate cool-down fewest ranks threads batch hold-out out checkpoint-every gpumonth launch set" "$@"
+read_options "sizes budgets rate cool-down seeds fewest ranks threads batch hold-out out checkpoint-every gpumonth launch set" "$@"
 config=$(the_run_file)
 config=${config:-configs/runs/isoflop.toml}
 [[ -r $config ]] || fail "$config cannot be read"
@@ -43,6 +44,9 @@ for number in $rate $budgets; do
 done
 awk -v x="$cool_down" 'BEGIN { exit !(x ~ /^[0-9.]+$/ && x <= 0.9) }' || fail "--cool-down $cool_down is no share between 0 and 0.9"
 for size in $sizes; do [[ $size =~ ^[1-9][0-9]*x[1-9][0-9]*$ ]] || fail "'$size' is no size: write width x depth, e.g. 64x4"; done
+# shellcheck disable=SC2086  # a list
+require_whole $seeds
+if [[ $seeds && " ${extra[*]}" == *" run.seed="* ]]; then fail "--seeds and --set run.seed name the same: leave one of them out"; fi
 set_defaults
 
 model_file=$(sed -n 's/^ *from *= *"\(.*\)".*/\1/p' "$config" | head -n1)
@@ -74,7 +78,8 @@ for budget in $budgets; do
       echo "isoflop.sh: $size has $steps steps of $batch samples in $budget FLOP, fewer than $fewest: left out" >&2
       continue
     fi
-    points+=("c$budget-$size $steps $falling $learning_rate $warmup $ema $model")
+    if [[ -z $seeds ]]; then points+=("c$budget-$size $steps $falling $learning_rate $warmup $ema $model"); fi
+    for seed in $seeds; do points+=("c$budget-$size-s$seed $steps $falling $learning_rate $warmup $ema $model run.seed=$seed"); done
   done
 done
 ((${#points[@]})) || fail "no run is left: larger budgets or smaller sizes"
@@ -106,6 +111,7 @@ done
 "$gpumonth" evaluate "${checkpoints[@]}" -o "$out/quality.json.new"
 mv "$out/quality.json.new" "$out/quality.json"
 fit=(fit --loss "$out/quality.json")
+[[ $seeds != *' '* ]] || fit+=(--average-seeds)
 [[ $hold_out == none ]] || fit+=(--hold-out "$hold_out")
 "$gpumonth" "${fit[@]}" --json >"$out/law.json.new"
 mv "$out/law.json.new" "$out/law.json"

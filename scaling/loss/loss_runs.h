@@ -46,6 +46,12 @@ LossRuns read_loss_runs(const std::vector<std::string>& files);
 /// The same of one run's logs, in order of their steps.
 LossRun loss_of_logs(std::span<const runlog::Run> logs);
 
+/// Runs of one size with the same data and compute are seeds of one point, and their mean loss stands for it. Its standard error is
+/// that of the mean, by the seeds' relative scatter pooled over all points; validation losses, of the same samples and noise
+/// for all, keep their own besides. Runs without others of their kind stay as they are, and are that much less certain. In notes:
+/// how many, and the scatter. Throws UserError where no point has two.
+LossRuns average_seeds(const LossRuns& data);
+
 /// The checkpoints of a quality.json.
 std::vector<LossRun> loss_of_quality(const std::filesystem::path& file);
 

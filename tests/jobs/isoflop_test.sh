@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# jobs/isoflop.sh with a program that only notes what it was asked: steps of equal compute, one seed and batch, an interrupted
+# jobs/isoflop.sh with a program that only notes what it was asked: steps of equal compute, seeds, one batch, an interrupted
 # sweep goes on, and what it is fitted from.
 #   isoflop_test.sh SOURCE
 set -euo pipefail
@@ -79,7 +79,16 @@ sweep --sizes 16x2 --budgets 1.28e11 --rate 1e-3 >"$work/said" || fail "cooling 
 [[ $(calls '^train' | grep -oE 'run.steps=[0-9]*|learning_rate=[0-9.]*|schedule=[a-z]*|decay_steps=[0-9]*' | xargs) == \
   "run.steps=250 learning_rate=0.002828 schedule=wsd decay_steps=50" ]] || fail "it cools down by $(calls '^train')"
 
-for bad in "--sizes 16" "--budgets 1e12x" "--batch 0" "--cool-down x" "--nothing" "--sizes 64x2 --budgets 1e9"; do
+# Seeds: as many runs of each point, and their mean counts.
+rm -r "$work/out"
+: >"$work/calls"
+sweep --sizes "16x2 32x2" --budgets 1.28e11 --seeds "7 11" >"$work/said" || fail "two seeds failed: $(cat "$work/said")"
+[[ $(calls '^train' | grep -oE 'run.name=[^ ]*|run.seed=[0-9]*' | xargs) == "run.seed=7 run.name=c1.28e11-16x2-s7 \
+run.seed=11 run.name=c1.28e11-16x2-s11 run.seed=7 run.name=c1.28e11-32x2-s7 run.seed=11 run.name=c1.28e11-32x2-s11" ]] ||
+  fail "seeds: $(calls '^train' | grep -oE 'run.name=[^ ]*|run.seed=[0-9]*' | xargs)"
+[[ $(calls '^fit' | tail -n1) == *' --average-seeds --hold-out largest' ]] || fail "it fits $(calls '^fit' | tail -n1)"
+
+for bad in "--sizes 16" "--seeds x" "--budgets 1e12x" "--batch 0" "--cool-down x" "--nothing" "--sizes 64x2 --budgets 1e9"; do
   code=0
   # shellcheck disable=SC2086  # words
   sweep $bad --out "$work/bad" >"$work/said" || code=$?

@@ -79,6 +79,7 @@ TEST_CASE("what does not go with --loss is one line and exit code 2", "[command]
   const auto file = folder.write("quality.json", planted_quality()).string();
   for (const auto& [arguments, said] : {std::pair<std::string, std::string>{"", "name run logs, or the quality.json"},
                                         {file + " --predict 8", "--predict is of scaling curves"},
+                                        {file + " --average-seeds", "no two of the"},
                                         {file + " --hold-out half", "neither largest nor largest-budget"},
                                         {folder.write("x.json", "{}").string(), "is no quality.json"},
                                         {"none.h5", "none.h5"}}) {

@@ -135,3 +135,31 @@ TEST_CASE("what is no grid of sizes and budgets gets one line", "[loss]") {
   const auto few = tests::planted_runs(law, 0.01, normal, {5e4, 1e5, 2e5}, {1e12, 2e12, 4e12});
   CHECK_THAT(refused(few, {{"largest"}, 10}), contains("6 runs are left, fewer than the 8"));
 }
+
+TEST_CASE("seeds of a point: its mean loss, with the error of a mean by the scatter of all seeds", "[loss]") {
+  LossRuns data{LossKind::training, {}, {}};
+  const auto add = [&](const char* name, double parameters, double loss) {
+    data.runs.push_back({name, parameters, 1000, 64000, 1e12, loss, 0.004});
+  };
+  add("a", 1e5, 0.98);
+  add("b", 2e5, 0.5);
+  add("c", 1e5, 1.02);
+  add("d", 2e5, 0.5);
+  add("e", 3e5, 0.4);
+  const LossRuns points = average_seeds(data);
+  REQUIRE(points.runs.size() == 3);
+  CHECK(points.runs[0].name == "a and 1 more");
+  CHECK(points.runs[0].loss == Approx(1.0));
+  CHECK(points.runs[1].loss == Approx(0.5));
+  CHECK(points.runs[2].name == "e");
+  // Relative differences -0.02, 0.02, 0, 0 with one of two differences free in each point, none in the last
+  const double scatter = std::sqrt(2 * 0.02 * 0.02 / 2);
+  CHECK(points.runs[0].standard_error == Approx(scatter / std::sqrt(2.0)));
+  CHECK(points.runs[1].standard_error == Approx(scatter * 0.5 / std::sqrt(2.0)));
+  CHECK(points.runs[2].standard_error == Approx(scatter * 0.4));
+  CHECK_THAT(points.notes.back(), contains("5 runs are 3 points") && contains("2.0 %"));
+  data.kind = LossKind::validation;
+  CHECK(average_seeds(data).runs[0].standard_error == Approx(std::hypot(scatter / std::sqrt(2.0), 0.004)));
+  data.runs = {data.runs[0], data.runs[1]};
+  CHECK_THROWS_WITH(average_seeds(data), contains("no two of the 2 runs"));
+}
