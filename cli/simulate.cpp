@@ -152,6 +152,7 @@ void run(const Options& options) {
   if (!options.overrides.empty()) study.cluster_words += fmt::format(" with {}", fmt::join(options.overrides, ", "));
   for (const std::int64_t n : ranks) simulate::shape_of(study.cluster, static_cast<int>(n));
   const simulate::Plan plan = plan_of(options, study);
+  for (const std::int64_t n : ranks) simulate::require_layout(plan, study.cluster, static_cast<int>(n));
   calibrate(options, study);
   study.files = new_files(options.directory, ranks);
   for (std::size_t i = 0; i < ranks.size(); ++i) {

@@ -27,6 +27,13 @@ void add_what_if_options(Command& command, replay::WhatIf& changes, std::string&
                       (full ? "full: and holds the rest in shares, too; " : "") + "without it as recorded")
       .type_name("NAME")
       .is_member(shardings);
+  if (full)
+    command
+        .add_option(
+            "--shard-group", changes.shard_group,
+            "of --sharding full: consecutive ranks that hold the whole together, as comm.shard_group; without it all")
+        .type_name("RANKS")
+        .range(1, 1 << 20);
   command
       .add_option("--byte-scale", changes.byte_scale,
                   "times the bytes that gradients send: 0.001 with links 1,000 times as slow")

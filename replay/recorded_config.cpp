@@ -70,32 +70,40 @@ RecordedConfig recorded_config(const runlog::Run& run) {
 }
 
 std::string with_communication(const std::string& config_toml, const RecordedConfig& config) {
-  std::map<std::string, std::string> values = {{"bucket_mib", fmt::format("{}", config.bucket_mib)},
-                                               {"wire", fmt::format("\"{}\"", config.wire)},
-                                               {"sharding", fmt::format("\"{}\"", config.sharding)}};
+  struct Value {
+    std::string text;
+    bool usual = false;  // what a run has without the key
+  };
+  std::map<std::string, std::map<std::string, Value>> values;  // by table
+  values["comm"] = {{"bucket_mib", {fmt::format("{}", config.bucket_mib)}},
+                    {"wire", {fmt::format("\"{}\"", config.wire)}},
+                    {"sharding", {fmt::format("\"{}\"", config.sharding)}},
+                    {"shard_group", {fmt::format("{}", config.shard_group), config.shard_group == 0}}};
   std::istringstream lines(config_toml);
   std::string out, table, line;
-  const auto add_missing = [&] {
-    if (table != "comm") return;
-    for (const auto& [key, value] : values) out += key + " = " + value + "\n";
-    values.clear();
+  const auto missing = [&] {
+    std::string added;
+    if (const auto of_table = values.extract(table))
+      for (const auto& [key, value] : of_table.mapped())
+        if (!value.usual) added += key + " = " + value.text + "\n";
+    return added;
   };
   while (std::getline(lines, line)) {
     const std::string text = trimmed(line);
     const std::string key = trimmed(text.substr(0, text.find('=')));
     if (text.starts_with("[")) {
-      add_missing();
+      out += missing();
       table = text.substr(1, text.find(']') - 1);
-    } else if (table == "comm" && values.contains(key)) {
-      line = key + " = " + values.extract(key).mapped();
+    } else if (const auto of_table = values.find(table); of_table != values.end() && of_table->second.contains(key)) {
+      line = key + " = " + of_table->second.extract(key).mapped().text;
     }
     out += line + "\n";
   }
-  if (table != "comm" && !values.empty()) {
-    out += "\n[comm]\n";
-    table = "comm";
+  out += missing();
+  while (!values.empty()) {
+    table = values.begin()->first;
+    if (const std::string added = missing(); !added.empty()) out += "\n[" + table + "]\n" + added;
   }
-  add_missing();
   return out;
 }
 

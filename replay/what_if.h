@@ -18,6 +18,7 @@ struct WhatIf {
   double bucket_mib = 0;              ///< before byte_scale; 0: as recorded
   std::string reduce_dtype = {};      ///< fp32 | bf16; empty: as recorded
   std::string sharding = {};          ///< none | optimizer | full (simulated alone); empty: as recorded
+  int shard_group = 0;                ///< of sharding = full: ranks that hold the whole; 0: all (simulated alone)
   bool stragglers = true;             ///< false: every rank takes the recorded rank's time
   std::optional<Spread> spread = {};  ///< of the stragglers, in place of the recorded: one GPU's log tells none
 };

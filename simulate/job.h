@@ -18,8 +18,11 @@ struct Plan {
   std::uint64_t seed = 1;
 };
 
-/// The recorded step and stragglers on so many ranks, buckets as the trainer plans them. Throws UserError where the cluster
-/// cannot hold the ranks, and what replay::ReplayedSteps refuses.
+/// Throws UserError where the plan's layout cannot lie on so many ranks of the cluster.
+void require_layout(const Plan& plan, const Cluster& cluster, int ranks);
+
+/// The recorded step and stragglers on so many ranks, buckets as the trainer plans them. Throws UserError: what
+/// require_layout() and replay::ReplayedSteps refuse.
 Job make_job(const Plan& plan, const Cluster& cluster, int ranks);
 
 /// What a reader of the results should know: ready times that were estimated, sharding of CPU ranks.

@@ -42,8 +42,10 @@ TEST_CASE("a job takes the recorded times and the trainer's buckets") {
   std::int64_t values = 0;
   for (const auto& segment : plan.recording.segments) values += segment.count;
   CHECK(all == 4 * values);
-  CHECK(std::is_sorted(job.steps[0].ready_s.begin(), job.steps[0].ready_s.end()));
-  CHECK(job.steps[0].ready_s.back() == Approx(0.002));
+  REQUIRE(job.passes.backward.size() == job.bucket_bytes.size());
+  CHECK(std::is_sorted(job.passes.backward.begin(), job.passes.backward.end(),
+                       [](const auto& a, const auto& b) { return a.share < b.share; }));
+  CHECK(job.passes.backward.back().share == Approx(1));
   plan.changes.reduce_dtype = "bf16";
   plan.changes.bucket_mib = 0.05;
   plan.changes.compute_scale = 0.5;
@@ -143,29 +145,49 @@ TEST_CASE("full sharding gathers and reduces the bytes that model/communication 
   plan.changes.stragglers = false;
   Cluster c = sample_cluster(1, 64);  // 1 GB/s between hosts of one rank
   const model::ModelConfig m = tests::sample_model();
-  for (const char* backend : {"cpu", "cuda"})
-    for (const char* dtype : {"fp32", "bf16"}) {
-      plan.recording.info.backend = backend, plan.recording.info.dtype = dtype;
-      const bool gpu = plan.recording.info.backend == "cuda";
-      INFO(backend << " " << dtype);
-      const Job job = make_job(plan, c, 4);
-      REQUIRE(job.full);
-      CHECK_FALSE(job.sharding);
-      CHECK(job.steps[0].optimizer_s == Approx(0.0003 / 4));
-      CHECK(std::accumulate(job.full->forward_shares.begin(), job.full->forward_shares.end(), 0.0) == Approx(1));
-      const auto sent = model::sent_parts(m, 8, model::dtype_named(plan.recording.info.dtype),
-                                          {.ranks = 4, .sharding = model::Sharding::full, .gpu = gpu});
-      const SimulatedStep step = simulate::simulate(job).steps[0];
-      double reduced_s = 0;
-      for (const auto& bucket : step.buckets) reduced_s += bucket.end_s - bucket.start_s;
-      CHECK(step.gathers_s == Approx(static_cast<double>(sum(sent, model::SentKind::gathered)) / 1e9).epsilon(1e-5));
-      CHECK(reduced_s == Approx(static_cast<double>(sum(sent, model::SentKind::reduced)) / 1e9).epsilon(1e-4));
-      const runlog::StepRecord logged = simulate_run(plan, c, "some", 4).run.steps[0];
-      CHECK(logged.gathered_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::gathered))).margin(4));
-      CHECK(logged.reduced_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::reduced))).margin(4));
-      CHECK(logged.gather_s == Approx(step.gathers_s));
-    }
+  for (const int group : {0, 2, 4})
+    for (const char* backend : {"cpu", "cuda"})
+      for (const char* dtype : {"fp32", "bf16"}) {
+        plan.recording.info.backend = backend, plan.recording.info.dtype = dtype;
+        plan.changes.shard_group = group;
+        const bool gpu = plan.recording.info.backend == "cuda";
+        INFO(backend << " " << dtype << ", groups of " << group);
+        const Job job = make_job(plan, c, 8);
+        REQUIRE(job.full);
+        CHECK_FALSE(job.sharding);
+        CHECK(job.steps[0].optimizer_s == Approx(0.0003 / (group > 0 ? group : 8)));
+        const auto sent =
+            model::sent_parts(m, 8, model::dtype_named(plan.recording.info.dtype),
+                              {.ranks = 8, .sharding = model::Sharding::full, .shard_group = group, .gpu = gpu});
+        const auto gathered = static_cast<double>(sum(sent, model::SentKind::gathered));
+        const auto reduced = static_cast<double>(sum(sent, model::SentKind::reduced));
+        const SimulatedStep step = simulate::simulate(job).steps[0];
+        CHECK(step.gathers_s == Approx(gathered / 1e9).epsilon(1e-5));
+        CHECK(step.reduces_s ==
+              Approx(reduced / 1e9).epsilon(2e-4));  // what is left over of equal shares is all-reduced
+        const runlog::StepRecord logged = simulate_run(plan, c, "some", 8).run.steps[0];
+        CHECK(logged.gathered_bytes == Approx(gathered).margin(4));
+        CHECK(logged.reduced_bytes == Approx(reduced).margin(4));
+        CHECK(logged.gather_s == Approx(step.gathers_s));
+      }
+  plan.changes.shard_group = 0;
   CHECK_FALSE(make_job(plan, c, 1).full);
+}
+
+TEST_CASE("groups of ranks have to fit the job and its hosts") {
+  Plan plan = sample_plan(1);
+  plan.changes.sharding = "full";
+  const auto refused = [&](int group, int ranks, const char* says) {
+    plan.changes.shard_group = group;
+    CHECK_THROWS_WITH(require_layout(plan, fast_cluster(), ranks), contains(says));
+  };
+  refused(3, 8, "--shard-group 3 does not divide 8 ranks");
+  refused(6, 12, "neither divide a host of 4 ranks nor fill hosts");
+  plan.changes.shard_group = 8;
+  CHECK_NOTHROW(require_layout(plan, fast_cluster(), 16));
+  const runlog::Run run = simulate_run(plan, fast_cluster(), "fast", 16).run;
+  CHECK_THAT(run.info.config_toml, contains("shard_group = 8"));
+  CHECK_THAT(run.info.source_changes, contains("sharding full; groups of 8; 16 ranks"));
 }
 
 TEST_CASE("a fully sharded run's log adds up, and with infinite links is the recorded step") {
