@@ -49,6 +49,12 @@ std::size_t add_buckets(const runlog::Run& run, std::span<const Segment> segment
 
 }  // namespace
 
+std::vector<double> shares_of_last(std::span<const double> share, int micro_batches) {
+  std::vector<double> of_last;
+  for (const double s : share) of_last.push_back(std::clamp((s - 1) * micro_batches + 1, 0.0, 1.0));
+  return of_last;
+}
+
 ReadyTimes ready_times(const std::vector<runlog::Run>& logs, std::span<const Segment> segments) {
   const RecordedConfig config = recorded_config(logs.front());
   const std::vector<std::int64_t> macs = model::backward_macs(config.model, model::recompute_named(config.recompute));
@@ -62,7 +68,7 @@ ReadyTimes ready_times(const std::vector<runlog::Run>& logs, std::span<const Seg
   times.estimated = measured.empty();
   times.source = times.estimated ? "estimated from the FLOPs of backward's layers, as the log has no bucket times"
                                  : fmt::format("measured, {}", fmt::join(measured, ", "));
-  double macs_before = 0, share_before = 0;
+  double macs_before = 0, share_before = 1 - 1.0 / config.accumulate;
   std::size_t segment = 0;
   const auto up_to = [&](std::size_t last, double share) {
     const auto macs_then = static_cast<double>(macs[last]);

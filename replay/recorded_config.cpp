@@ -48,6 +48,7 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
   root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
   root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer", "full"}});
+  root.table("batch").field("accumulate", c.accumulate, {.min = 1});
   const std::string text = declared_lines(run.info.config_toml, root);
   if (text.find("[model]\n") == std::string::npos)
     user_error(
@@ -79,6 +80,8 @@ std::string with_communication(const std::string& config_toml, const RecordedCon
                     {"wire", {fmt::format("\"{}\"", config.wire)}},
                     {"sharding", {fmt::format("\"{}\"", config.sharding)}},
                     {"shard_group", {fmt::format("{}", config.shard_group), config.shard_group == 0}}};
+  values["batch"] = {{"accumulate", {fmt::format("{}", config.accumulate), config.accumulate == 1}}};
+  values["run"] = {{"sequence_parallel", {fmt::format("{}", config.sequence_parallel), config.sequence_parallel == 1}}};
   std::istringstream lines(config_toml);
   std::string out, table, line;
   const auto missing = [&] {

@@ -21,6 +21,8 @@ struct RecordedConfig {
   std::string wire = "fp32";            ///< fp32 | bf16: gradients between the ranks
   std::string sharding = "none";        ///< none | optimizer; full in a simulation
   int shard_group = 0;                  ///< full: consecutive ranks that hold the whole together; 0: all ranks
+  int accumulate = 1;                   ///< micro-batches of a step
+  int sequence_parallel = 1;            ///< consecutive ranks that share each sample; above 1 in a simulation
 
   /// Passes of a step beside the trained network's own (model/flops.h).
   int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }

@@ -49,6 +49,7 @@ std::map<std::string, std::string> facts(const runlog::Run& run) {
   std::map<std::string, std::string> said = config::values(root);
   said.erase("model.from");
   said["run.recompute"] = c.recompute;
+  said["batch.accumulate"] = std::to_string(c.accumulate);
   said["dtype"] = i.dtype;
   said["backend"] = i.backend;
   said["device_name"] = i.device_name;

@@ -10,6 +10,9 @@
 
 namespace gpumonth::replay {
 
+/// Samples that a rank has in a step, or has a part of.
+std::int64_t batch_per_rank(const Recording& recording, const WhatIf& changes);
+
 class ReplayedSteps {
  public:
   /// Times at another batch than was recorded: forward, backward and data on a straight line through the logs' means;

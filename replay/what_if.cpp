@@ -50,6 +50,8 @@ RecordedConfig changed(RecordedConfig config, const WhatIf& c) {
   if (!c.sharding.empty()) config.sharding = c.sharding;
   if (c.shard_group > 0) config.shard_group = c.shard_group;
   if (config.sharding != "full") config.shard_group = 0;
+  if (c.accumulate > 0) config.accumulate = c.accumulate;
+  if (c.sequence_parallel > 0) config.sequence_parallel = c.sequence_parallel;
   return config;
 }
 
@@ -62,6 +64,8 @@ std::string to_text(const WhatIf& c) {
   if (!c.reduce_dtype.empty()) said.push_back(fmt::format("gradients travel in {}", c.reduce_dtype));
   if (!c.sharding.empty()) said.push_back(fmt::format("sharding {}", c.sharding));
   if (c.shard_group > 0) said.push_back(fmt::format("groups of {}", c.shard_group));
+  if (c.accumulate > 0) said.push_back(fmt::format("{} micro-batch{}", c.accumulate, c.accumulate == 1 ? "" : "es"));
+  if (c.sequence_parallel > 0) said.push_back(fmt::format("{} rank{} a sample", c.sequence_parallel, c.sequence_parallel == 1 ? "" : "s"));
   if (!c.stragglers) said.push_back("no stragglers");
   if (c.stragglers && c.spread)
     said.push_back(fmt::format("stragglers of {:.3g} % between ranks and {:.3g} % from step to step, assumed",

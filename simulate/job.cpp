@@ -4,7 +4,10 @@
 
 #include "base/bucket_plan.h"
 #include "base/bucket_shares.h"
+#include "base/error.h"
+#include "model/flops.h"
 #include "model/gradient_segments.h"
+#include "model/sequence_ranks.h"
 #include "model/shard_units.h"
 #include "replay/pass_events.h"
 #include "replay/replayed_steps.h"
@@ -14,7 +17,7 @@
 namespace gpumonth::simulate {
 namespace {
 
-constexpr const char* kShardGroup = "--shard-group";
+constexpr const char *kShardGroup = "--shard-group", *kSequenceParallel = "--sequence-parallel";
 constexpr std::int64_t kNormBlock = 65536;  // values of a partial sum of the norm, trainer/ops/grad_norm.h
 
 bool on_cpu(const Plan& plan) { return plan.recording.info.backend == "cpu"; }
@@ -74,6 +77,14 @@ FullSharding full_of(const Plan& plan, const std::vector<Bucket>& buckets, doubl
   return full;
 }
 
+/// As trainer/dit/split_attention.h sends it.
+SharedSamples sequence_of(const Plan& plan, const replay::RecordedConfig& config, std::int64_t batch) {
+  const std::int64_t s = config.sequence_parallel;
+  const std::int64_t values = batch / config.accumulate * (config.model.tokens() / s) * config.model.hidden_size;
+  const double size = (plan.recording.info.dtype == "bf16" ? 2 : 4) * plan.changes.byte_scale;
+  return {.ranks = config.sequence_parallel, .tensor_bytes = size * static_cast<double>(values)};
+}
+
 /// Full sharding has a bucket for each segment.
 std::vector<Bucket> buckets_of(const Plan& plan, const replay::RecordedConfig& config, bool full) {
   const std::vector<Segment>& segments = plan.recording.segments;
@@ -88,9 +99,10 @@ replay::PassEvents passes_of(const Plan& plan, const replay::RecordedConfig& con
                              bool full) {
   replay::PassPlan passes{.block = replay::block_parts(config.model),
                           .forward = replay::forward_shares(config.model),
-                          .ready = plan.recording.ready.share,
+                          .ready = replay::shares_of_last(plan.recording.ready.share, plan.recording.config.accumulate),
                           .buckets = {},
                           .gathers = full,
+                          .exchanges = config.sequence_parallel > 1,
                           .recompute = model::recompute_named(config.recompute)};
   for (const Bucket& bucket : buckets) passes.buckets.push_back(bucket.last_segment);
   return replay::pass_events(passes);
@@ -98,10 +110,34 @@ replay::PassEvents passes_of(const Plan& plan, const replay::RecordedConfig& con
 
 }  // namespace
 
+ShareOfSamples share_of_samples(const replay::RecordedConfig& config, int sequence_ranks) {
+  const auto share = [&](std::int64_t all, std::int64_t conditioning) {
+    return static_cast<double>(conditioning + (all - conditioning) / sequence_ranks) / static_cast<double>(all);
+  };
+  const std::int64_t forward = model::forward_macs(config.model);
+  const std::int64_t backward = model::backward_macs(config.model, model::recompute_named(config.recompute)).back();
+  const std::int64_t conditioning = model::conditioning_forward_macs(config.model);
+  return {share(forward, conditioning), share(backward, 2 * conditioning)};
+}
+
 void require_layout(const Plan& plan, const Cluster& cluster, int ranks) {
   const Shape shape = shape_of(cluster, ranks);
   const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
+  const int sharing = config.sequence_parallel;
   if (config.shard_group > 0) consecutive(shape, config.shard_group, kShardGroup);
+  if (const std::int64_t batch = replay::batch_per_rank(plan.recording, plan.changes); batch % config.accumulate != 0)
+    user_error("{} samples a rank are not {} micro-batches: give --batch-per-rank a multiple of {}, or --accumulate a divisor",
+               batch, config.accumulate, config.accumulate);
+  const bool splits = config.sharding == "full" || sharing > 1;
+  if (splits && config.objective != "diffusion")
+    user_error(
+        "{} is a distillation, whose step runs the network several times: simulate it with --sharding none or optimizer and "
+        "without --sequence-parallel",
+        plan.recording.paths.front());
+  if (sharing == 1) return;
+  consecutive(shape, sharing, kSequenceParallel);
+  if (const auto why_not = model::why_not_shared(config.model, sharing))
+    user_error("{} {}: {}", kSequenceParallel, sharing, *why_not);
 }
 
 Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
@@ -116,6 +152,7 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   const double size = (config.wire == "bf16" ? 2 : 4) * plan.changes.byte_scale;
   for (const Bucket& bucket : buckets)
     job.bucket_bytes.push_back(static_cast<std::int64_t>(size * static_cast<double>(bucket.range.count) + 0.5));
+  job.micro_batches = config.accumulate;
   job.passes = passes_of(plan, config, buckets, full);
   const bool sharded = config.sharding == "optimizer" && ranks > 1;
   // CPU ranks of one host hold parameters and moments once: each updates its part where all see it
@@ -124,11 +161,13 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   const double update_scale = replay::update_scale(plan.recording, sharded ? ranks : sharers);
   const replay::ReplayedSteps steps(plan.recording, plan.changes, plan.seed);
   job.batch_per_rank = steps.batch_per_rank();
+  if (config.sequence_parallel > 1) job.sequence = sequence_of(plan, config, job.batch_per_rank);
+  const ShareOfSamples share = share_of_samples(config, config.sequence_parallel);
   job.factors.reserve(static_cast<std::size_t>(plan.steps) * static_cast<std::size_t>(ranks));
   for (int s = 1; s <= plan.steps; ++s) {
     const replay::StepTimes times = steps.drawn(s);
     job.steps.push_back(
-        {times.data_s, times.forward_s, times.backward_s, times.optimizer_s * update_scale, times.other_s});
+        {times.data_s, times.forward_s * share.forward, times.backward_s * share.backward, times.optimizer_s * update_scale, times.other_s});
     for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(steps.factor(s, r)));
   }
   return job;
@@ -148,6 +187,13 @@ std::vector<std::string> notes(const Plan& plan) {
         "comm.sharding = \"full\" in {}: forward's time is shared out over the blocks by their multiply-adds, and is that of a "
         "step whose modulations are one product",
         config.shard_group > 0 ? fmt::format("groups of {} ranks", config.shard_group) : "one group of all ranks"));
+  if (config.sequence_parallel > 1)
+    all.push_back(fmt::format(
+        "run.sequence_parallel = {}: passes take the share of their multiply-adds that a rank has, {:.1f} % of forward and {:.1f} % of "
+        "backward, as if products of fewer tokens were as fast; samples a rank, {}, are those of its {} ranks together",
+        config.sequence_parallel, 1e2 * share_of_samples(config, config.sequence_parallel).forward,
+        1e2 * share_of_samples(config, config.sequence_parallel).backward,
+        replay::batch_per_rank(plan.recording, plan.changes), config.sequence_parallel));
   if (plan.changes.stragglers && !plan.changes.spread && plan.recording.spread.persistent == 0 &&
       plan.recording.spread.per_step == 0)
     all.push_back(

@@ -27,7 +27,8 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
                   job.shape.ranks(), cluster_words, plan.recording.ready.estimated ? "estimated" : "measured");
   info.config_toml = replay::with_communication(info.config_toml, replay::changed(plan.recording.config, plan.changes));
   info.world_size = job.shape.ranks();
-  info.global_batch = job.batch_per_rank * job.shape.ranks();
+  info.sequence_ranks = job.sequence ? job.sequence->ranks : 1;
+  info.global_batch = job.batch_per_rank * (job.shape.ranks() / info.sequence_ranks);
   info.transport = "simulated";
   info.library_versions["simulator"] = simulator_name();
   info.hostnames.clear();
@@ -75,6 +76,17 @@ void add_gathers(const model::ModelConfig& model, const Job& job, const Simulate
                         std::accumulate(full.replica_bytes.begin(), full.replica_bytes.end(), 0.0);
 }
 
+/// In the columns of ranks that share samples.
+void add_exchanges(const Job& job, const SimulatedStep& seen, runlog::StepRecord& r) {
+  r.exchange_s = seen.exchanged_forward_s + seen.exchanged_backward_s;
+  int tensors = 0;
+  for (const auto* pass : {&job.passes.forward, &job.passes.backward})
+    for (const replay::PassEvent& event : *pass)
+      tensors += event.kind == replay::PassEvent::Kind::exchange ? event.index : 0;
+  const double to_others = 1 - 1.0 / job.sequence->ranks;
+  r.exchanged_bytes = std::llround(job.micro_batches * tensors * to_others * job.sequence->tensor_bytes);
+}
+
 void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedStep& seen,
               const replay::RecordedConfig& config) {
   const auto ranks = static_cast<std::size_t>(job.shape.ranks());
@@ -90,6 +102,7 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   r.model_flops = counted.model_flops;
   r.hardware_flops = counted.hardware_flops;
   if (run.info.gathers_weights) add_gathers(config.model, job, seen, r);
+  if (job.sequence) add_exchanges(job, seen, r);
   run.steps.push_back(r);
   for (std::size_t b = 0; b < seen.buckets.size(); ++b) {
     const auto& bucket = seen.buckets[b];

@@ -174,6 +174,99 @@ TEST_CASE("full sharding gathers and reduces the bytes that model/communication 
   CHECK_FALSE(make_job(plan, c, 1).full);
 }
 
+TEST_CASE("micro-batches: full sharding gathers and reduces in each, other layouts send their sum") {
+  Plan plan = sample_plan(1);
+  plan.changes.accumulate = 4;
+  plan.changes.stragglers = false;
+  const Cluster c = sample_cluster(1, 64);
+  const model::ModelConfig m = tests::sample_model();
+  const Job whole = make_job(plan, c, 8);
+  CHECK(whole.micro_batches == 4);
+  // ready in the last of four backwards of 0.5 ms, behind all forwards: what one micro-batch has within its own
+  plan.changes.accumulate = 0;
+  const Job once = make_job(plan, c, 8);
+  for (std::size_t b = 0; b < once.passes.backward.size(); ++b)
+    CHECK(whole.passes.backward[b].share == Approx(once.passes.backward[b].share));
+  const SimulatedStep of_whole = simulate::simulate(whole).steps[0];
+  CHECK(of_whole.buckets[0].ready_s - of_whole.begin_s ==
+        Approx(0.0001 + 0.001 + 0.0015 + 0.0005 * once.passes.backward[0].share));
+  plan.changes.accumulate = 4;
+  plan.changes.sharding = "full";
+  for (const int group : {0, 2}) {
+    plan.changes.shard_group = group;
+    const auto sent = model::sent_parts(
+        m, 8, model::Dtype::fp32,
+        {.ranks = 8, .sharding = model::Sharding::full, .shard_group = group, .accumulate = 4});
+    const runlog::Run run = simulate_run(plan, c, "some", 8).run;
+    CHECK(run.steps[0].gathered_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::gathered))).margin(4));
+    CHECK(run.steps[0].reduced_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::reduced))).margin(4));
+    CHECK_THAT(run.info.config_toml, contains("accumulate = 4"));
+    for (const auto& s : run.steps) {
+      const double parts = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
+      CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
+    }
+  }
+  plan.changes.accumulate = 3;
+  CHECK_THROWS_WITH(make_job(plan, c, 8), contains("8 samples a rank are not 3 micro-batches"));
+}
+
+TEST_CASE("ranks that share samples: a share of the compute, and all-to-alls of the bytes that model/communication counts") {
+  Plan plan = sample_plan(1);
+  plan.changes.stragglers = false;
+  plan.changes.sequence_parallel = 2;
+  const Cluster c = sample_cluster(1, 64);  // 1 GB/s between hosts of one rank
+  const model::ModelConfig m = tests::sample_model();
+  for (const std::string recompute : {"none", "linear", "full"})
+    for (const char* dtype : {"fp32", "bf16"})
+      for (const int accumulate : {1, 2}) {
+        plan.recording.info.dtype = dtype, plan.recording.config.recompute = recompute;
+        plan.recording.config.model.depth = m.depth;
+        plan.changes.accumulate = accumulate;
+        INFO(recompute << " " << dtype << " " << accumulate);
+        const auto sent = model::sent_parts(
+            m, 8, model::dtype_named(dtype),
+            {.ranks = 8, .sequence_ranks = 2, .recompute = model::recompute_named(recompute), .accumulate = accumulate});
+        const auto exchanged = static_cast<double>(sum(sent, model::SentKind::exchanged));
+        const SimulatedRun simulated = simulate_run(plan, c, "some", 8);
+        const runlog::StepRecord& s = simulated.run.steps[0];
+        CHECK(s.exchanged_bytes == std::llround(exchanged));
+        CHECK(s.exchange_s == Approx(exchanged / 1e9).epsilon(1e-4));
+        CHECK(s.samples == 8 * 4);
+        const ShareOfSamples share = share_of_samples(plan.recording.config, 2);
+        CHECK(s.forward_s + s.backward_s - s.exchange_s == Approx(0.001 * share.forward + 0.002 * share.backward));
+        const double parts = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
+        CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
+      }
+  // 16 tokens of a width of 64: of 2 (12 x 16 + 2 x 16^2 / 64 + 6) + ... a rank of two has half but for the conditioning
+  const double h = 64, blocks = 2 * (12 * 16 * h * h + 2 * 16 * 16 * h), conditioning = 2 * 6 * h * h + 2 * h * h + 256 * h + h * h;
+  const double ends = 16 * 16 * h + 16 * 32 * h;
+  CHECK(share_of_samples(plan.recording.config, 2).forward ==
+        Approx((0.5 * (blocks + ends) + conditioning) / (blocks + ends + conditioning)));
+  plan.changes.sharding = "full";
+  const runlog::Run both = simulate_run(plan, c, "some", 8).run;
+  CHECK(both.info.sequence_ranks == 2);
+  CHECK(both.info.gathers_weights);
+  CHECK_THAT(both.info.config_toml, contains("sequence_parallel = 2"));
+  plan.changes.sequence_parallel = 4;
+  CHECK_THROWS_WITH(make_job(plan, c, 8), contains("--sequence-parallel 4: 4 ranks cannot share 2 heads"));
+  plan.changes.sequence_parallel = 2;
+  CHECK_THROWS_WITH(make_job(plan, c, 3), contains("--sequence-parallel 2 does not divide 3 ranks"));
+  plan.recording.config.objective = "consistency";
+  CHECK_THROWS_WITH(make_job(plan, c, 8), contains("is a distillation"));
+}
+
+TEST_CASE("an all-to-all over leaves shares their uplinks") {
+  Job job = tests::sample_job(sample_cluster(1, 4), 4, 0, 1);
+  job.passes.forward = {{replay::PassEvent::Kind::exchange, 1, 0.5}};
+  job.sequence = SharedSamples{.ranks = 4, .tensor_bytes = 100e6};
+  // a host sends 75 MB; behind uplinks of 1 GB/s two hosts send 50 MB each to others' leaves
+  CHECK(simulate::simulate(job).steps[0].exchanged_forward_s == Approx(0.075).epsilon(1e-6));
+  job.cluster.hosts_per_leaf.value = 2, job.cluster.oversubscription.value = 2;
+  CHECK(simulate::simulate(job).steps[0].exchanged_forward_s == Approx(0.1).epsilon(1e-6));
+  job.sequence->ranks = 2;  // neighbours below one leaf
+  CHECK(simulate::simulate(job).steps[0].exchanged_forward_s == Approx(0.05).epsilon(1e-6));
+}
+
 TEST_CASE("groups of ranks have to fit the job and its hosts") {
   Plan plan = sample_plan(1);
   plan.changes.sharding = "full";

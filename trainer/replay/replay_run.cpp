@@ -30,6 +30,7 @@ RunConfig replay_config(const ReplayOptions& options, const replay::Recording& r
   c.objective.kind = recording.config.objective;
   c.objective.guidance = recording.config.guidance;
   c.batch.global = step.batch_per_rank() * transport.ranks().size();
+  c.batch.accumulate = recording.config.accumulate;
   c.comm.transport = transport.name();
   c.comm.bucket_mib = changed.bucket_mib * step.byte_scale();
   if (transport.gpu() >= 0) c.comm.wire = changed.wire;  // elsewhere byte_scale() has it
