@@ -31,19 +31,21 @@ void add_what_if_options(Command& command, replay::WhatIf& changes, std::string&
     command
         .add_option(
             "--shard-group", changes.shard_group,
-            "of --sharding full: consecutive ranks that hold the whole together, as comm.shard_group; without it all")
+            "of sharding full: consecutive ranks that hold the whole together, as comm.shard_group; without it all, or as recorded")
         .type_name("RANKS")
         .range(1, 1 << 20);
   if (full)
     command
-        .add_option("--accumulate", changes.accumulate,
-                    "micro-batches of a step, as batch.accumulate, in the recorded compute time; without it as recorded")
+        .add_option(
+            "--accumulate", changes.accumulate,
+            "micro-batches of a step, as batch.accumulate, in the recorded compute time; without it as recorded")
         .type_name("N")
         .range(1, 1 << 20);
   if (full)
     command
-        .add_option("--sequence-parallel", changes.sequence_parallel,
-                    "consecutive ranks that share each sample, as run.sequence_parallel; --batch-per-rank are theirs together")
+        .add_option(
+            "--sequence-parallel", changes.sequence_parallel,
+            "consecutive ranks that share each sample, as run.sequence_parallel; --batch-per-rank are theirs together")
         .type_name("RANKS")
         .range(1, 1 << 20);
   command

@@ -48,6 +48,8 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
   root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
   root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer", "full"}});
+  root.table("comm").field("shard_group", c.shard_group, {.min = 0});
+  root.table("run").field("sequence_parallel", c.sequence_parallel, {.min = 1});
   root.table("batch").field("accumulate", c.accumulate, {.min = 1});
   const std::string text = declared_lines(run.info.config_toml, root);
   if (text.find("[model]\n") == std::string::npos)
@@ -56,12 +58,7 @@ RecordedConfig recorded_config(const runlog::Run& run) {
         "gpumonth train",
         run.path);
   config::load_text(root, text, run.path + ": config_toml");
-  if (c.sharding == "full" && run.info.world_size > 1)
-    user_error(
-        "{}: recorded with comm.sharding = \"full\", whose passes wait for weights: record a step with comm.sharding = "
-        "\"none\" or \"optimizer\", and give gpumonth simulate --sharding full",
-        run.path);
-  if (c.sharding == "full") c.sharding = "none";  // of one rank, which holds all
+  if (run.info.world_size == 1 && c.sharding == "full") c.sharding = "none";  // one rank holds all
   model::validate(c.model);
   const std::int64_t parameters = model::ParameterTable(c.model).count();
   if (parameters != run.info.parameters)

@@ -19,10 +19,10 @@ struct RecordedConfig {
   double guidance = 4;                  ///< consistency: of the teacher
   double bucket_mib = 4;                ///< size of a gradient bucket before any cast
   std::string wire = "fp32";            ///< fp32 | bf16: gradients between the ranks
-  std::string sharding = "none";        ///< none | optimizer; full in a simulation
+  std::string sharding = "none";        ///< none | optimizer | full, of several ranks
   int shard_group = 0;                  ///< full: consecutive ranks that hold the whole together; 0: all ranks
   int accumulate = 1;                   ///< micro-batches of a step
-  int sequence_parallel = 1;            ///< consecutive ranks that share each sample; above 1 in a simulation
+  int sequence_parallel = 1;            ///< consecutive ranks that share each sample
 
   /// Passes of a step beside the trained network's own (model/flops.h).
   int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }

@@ -101,7 +101,10 @@ StepTimes ReplayedSteps::mean() const {
 }
 
 double update_scale(const Recording& recording, int sharers) {
-  const int recorded = recording.config.sharding == "optimizer" ? recording.info.world_size : 1;
+  const RecordedConfig& config = recording.config;
+  const int recorded = config.sharding == "none"                             ? 1
+                       : config.sharding == "full" && config.shard_group > 0 ? config.shard_group
+                                                                             : recording.info.world_size;
   return static_cast<double>(recorded) / sharers;
 }
 

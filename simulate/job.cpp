@@ -124,10 +124,13 @@ void require_layout(const Plan& plan, const Cluster& cluster, int ranks) {
   const Shape shape = shape_of(cluster, ranks);
   const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
   const int sharing = config.sequence_parallel;
+  if (plan.changes.shard_group > 0 && config.sharding != "full")
+    user_error("--shard-group {} is of --sharding full: give both, or leave it out", plan.changes.shard_group);
   if (config.shard_group > 0) consecutive(shape, config.shard_group, kShardGroup);
   if (const std::int64_t batch = replay::batch_per_rank(plan.recording, plan.changes); batch % config.accumulate != 0)
-    user_error("{} samples a rank are not {} micro-batches: give --batch-per-rank a multiple of {}, or --accumulate a divisor",
-               batch, config.accumulate, config.accumulate);
+    user_error(
+        "{} samples a rank are not {} micro-batches: give --batch-per-rank a multiple of {}, or --accumulate a divisor",
+        batch, config.accumulate, config.accumulate);
   const bool splits = config.sharding == "full" || sharing > 1;
   if (splits && config.objective != "diffusion")
     user_error(
@@ -163,11 +166,13 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   job.batch_per_rank = steps.batch_per_rank();
   if (config.sequence_parallel > 1) job.sequence = sequence_of(plan, config, job.batch_per_rank);
   const ShareOfSamples share = share_of_samples(config, config.sequence_parallel);
+  const ShareOfSamples recorded = share_of_samples(config, plan.recording.config.sequence_parallel);
   job.factors.reserve(static_cast<std::size_t>(plan.steps) * static_cast<std::size_t>(ranks));
   for (int s = 1; s <= plan.steps; ++s) {
     const replay::StepTimes times = steps.drawn(s);
-    job.steps.push_back(
-        {times.data_s, times.forward_s * share.forward, times.backward_s * share.backward, times.optimizer_s * update_scale, times.other_s});
+    job.steps.push_back({times.data_s, times.forward_s * share.forward / recorded.forward,
+                         times.backward_s * share.backward / recorded.backward, times.optimizer_s * update_scale,
+                         times.other_s});
     for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(steps.factor(s, r)));
   }
   return job;
@@ -187,10 +192,19 @@ std::vector<std::string> notes(const Plan& plan) {
         "comm.sharding = \"full\" in {}: forward's time is shared out over the blocks by their multiply-adds, and is that of a "
         "step whose modulations are one product",
         config.shard_group > 0 ? fmt::format("groups of {} ranks", config.shard_group) : "one group of all ranks"));
-  if (config.sequence_parallel > 1)
+  if (plan.recording.config.sharding == "full")
+    all.push_back(
+        "recorded with comm.sharding = \"full\": its passes are taken without what they waited for weights; of CPU ranks they have what "
+        "sending took of their cores");
+  if (plan.recording.config.sequence_parallel > 1)
     all.push_back(fmt::format(
-        "run.sequence_parallel = {}: passes take the share of their multiply-adds that a rank has, {:.1f} % of forward and {:.1f} % of "
-        "backward, as if products of fewer tokens were as fast; samples a rank, {}, are those of its {} ranks together",
+        "recorded with run.sequence_parallel = {}: its passes are taken without their all-to-alls, divided over forward and "
+        "backward by bytes",
+        plan.recording.config.sequence_parallel));
+  if (config.sequence_parallel != plan.recording.config.sequence_parallel)
+    all.push_back(fmt::format(
+        "run.sequence_parallel = {}: passes take the share of their multiply-adds that a rank has, {:.1f} % of a sample's forward and "
+        "{:.1f} % of its backward, as if products of fewer tokens were as fast; samples a rank, {}, are those of its {} ranks together",
         config.sequence_parallel, 1e2 * share_of_samples(config, config.sequence_parallel).forward,
         1e2 * share_of_samples(config, config.sequence_parallel).backward,
         replay::batch_per_rank(plan.recording, plan.changes), config.sequence_parallel));

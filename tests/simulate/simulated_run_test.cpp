@@ -194,9 +194,9 @@ TEST_CASE("micro-batches: full sharding gathers and reduces in each, other layou
   plan.changes.sharding = "full";
   for (const int group : {0, 2}) {
     plan.changes.shard_group = group;
-    const auto sent = model::sent_parts(
-        m, 8, model::Dtype::fp32,
-        {.ranks = 8, .sharding = model::Sharding::full, .shard_group = group, .accumulate = 4});
+    const auto sent =
+        model::sent_parts(m, 8, model::Dtype::fp32,
+                          {.ranks = 8, .sharding = model::Sharding::full, .shard_group = group, .accumulate = 4});
     const runlog::Run run = simulate_run(plan, c, "some", 8).run;
     CHECK(run.steps[0].gathered_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::gathered))).margin(4));
     CHECK(run.steps[0].reduced_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::reduced))).margin(4));
@@ -210,7 +210,8 @@ TEST_CASE("micro-batches: full sharding gathers and reduces in each, other layou
   CHECK_THROWS_WITH(make_job(plan, c, 8), contains("8 samples a rank are not 3 micro-batches"));
 }
 
-TEST_CASE("ranks that share samples: a share of the compute, and all-to-alls of the bytes that model/communication counts") {
+TEST_CASE(
+    "ranks that share samples: a share of the compute, and all-to-alls of the bytes that model/communication counts") {
   Plan plan = sample_plan(1);
   plan.changes.stragglers = false;
   plan.changes.sequence_parallel = 2;
@@ -223,9 +224,11 @@ TEST_CASE("ranks that share samples: a share of the compute, and all-to-alls of 
         plan.recording.config.model.depth = m.depth;
         plan.changes.accumulate = accumulate;
         INFO(recompute << " " << dtype << " " << accumulate);
-        const auto sent = model::sent_parts(
-            m, 8, model::dtype_named(dtype),
-            {.ranks = 8, .sequence_ranks = 2, .recompute = model::recompute_named(recompute), .accumulate = accumulate});
+        const auto sent = model::sent_parts(m, 8, model::dtype_named(dtype),
+                                            {.ranks = 8,
+                                             .sequence_ranks = 2,
+                                             .recompute = model::recompute_named(recompute),
+                                             .accumulate = accumulate});
         const auto exchanged = static_cast<double>(sum(sent, model::SentKind::exchanged));
         const SimulatedRun simulated = simulate_run(plan, c, "some", 8);
         const runlog::StepRecord& s = simulated.run.steps[0];
@@ -238,7 +241,8 @@ TEST_CASE("ranks that share samples: a share of the compute, and all-to-alls of 
         CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
       }
   // 16 tokens of a width of 64: of 2 (12 x 16 + 2 x 16^2 / 64 + 6) + ... a rank of two has half but for the conditioning
-  const double h = 64, blocks = 2 * (12 * 16 * h * h + 2 * 16 * 16 * h), conditioning = 2 * 6 * h * h + 2 * h * h + 256 * h + h * h;
+  const double h = 64, blocks = 2 * (12 * 16 * h * h + 2 * 16 * 16 * h),
+               conditioning = 2 * 6 * h * h + 2 * h * h + 256 * h + h * h;
   const double ends = 16 * 16 * h + 16 * 32 * h;
   CHECK(share_of_samples(plan.recording.config, 2).forward ==
         Approx((0.5 * (blocks + ends) + conditioning) / (blocks + ends + conditioning)));
@@ -253,6 +257,45 @@ TEST_CASE("ranks that share samples: a share of the compute, and all-to-alls of 
   CHECK_THROWS_WITH(make_job(plan, c, 3), contains("--sequence-parallel 2 does not divide 3 ranks"));
   plan.recording.config.objective = "consistency";
   CHECK_THROWS_WITH(make_job(plan, c, 8), contains("is a distillation"));
+}
+
+TEST_CASE("logs of other layouts are simulated by their compute") {
+  runlog::Run recorded = tests::sample_run(4);
+  replay::RecordedConfig c = replay::recorded_config(recorded);
+  c.sharding = "full", c.shard_group = 2;
+  recorded.info.config_toml = replay::with_communication(recorded.info.config_toml, c);
+  recorded.info.gathers_weights = true;
+  for (auto& s : recorded.steps) s.step_time_s += 0.002, s.exposed_comm_s += 0.002;
+  Plan plan{replay::record({recorded}), {}, 2, 1};
+  plan.changes.stragglers = false;
+  const Job as_recorded = make_job(plan, fast_cluster(), 8);
+  REQUIRE(as_recorded.full);
+  CHECK(as_recorded.full->ranks == 2);
+  CHECK(as_recorded.steps[0].forward_s == Approx(0.001));
+  CHECK(as_recorded.steps[0].other_s == Approx(0.0001));
+  CHECK(as_recorded.steps[0].optimizer_s == Approx(0.0003));  // of groups of as many
+  plan.changes.sharding = "none";
+  CHECK_FALSE(make_job(plan, fast_cluster(), 8).full);
+  CHECK(make_job(plan, fast_cluster(), 8).steps[0].optimizer_s == Approx(2 * 0.0003));
+  plan.changes.shard_group = 4;
+  CHECK_THROWS_WITH(make_job(plan, fast_cluster(), 8), contains("give both, or leave it out"));
+
+  recorded = tests::sample_run(4);
+  c = replay::recorded_config(recorded);
+  c.sequence_parallel = 2;
+  recorded.info.config_toml = replay::with_communication(recorded.info.config_toml, c);
+  recorded.info.sequence_ranks = 2;
+  for (auto& s : recorded.steps) s.exchange_s = 0.0004, s.samples = 16;
+  Plan shared{replay::record({recorded}), {}, 2, 1};
+  shared.changes.stragglers = false;
+  const Job pairs = make_job(shared, fast_cluster(), 8);
+  REQUIRE(pairs.sequence);
+  CHECK(pairs.batch_per_rank == 8);
+  CHECK(pairs.steps[0].forward_s == Approx(0.0008));
+  shared.changes.sequence_parallel = 1;  // a whole sample takes as much more as its multiply-adds are
+  const Job alone = make_job(shared, fast_cluster(), 8);
+  CHECK_FALSE(alone.sequence);
+  CHECK(alone.steps[0].forward_s == Approx(0.0008 / share_of_samples(shared.recording.config, 2).forward));
 }
 
 TEST_CASE("an all-to-all over leaves shares their uplinks") {

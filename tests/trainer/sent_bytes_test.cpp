@@ -30,12 +30,13 @@ struct Layout {
 };
 
 /// One rank's log, simulated on the ranks of `config` on one host. Throws where `simulate` fails.
-runlog::Run simulated(const TemporaryFolder& folder, const std::string& log, const trainer::RunConfig& config, int ranks,
-                      const std::string& name) {
+runlog::Run simulated(const TemporaryFolder& folder, const std::string& log, const trainer::RunConfig& config,
+                      int ranks, const std::string& name) {
   const std::string out = (folder.path() / ("simulated-" + name)).string();
   std::string command = fmt::format(
       "{} simulate {} --cluster {}/configs/clusters/dgx-h100.toml --ranks {} --steps 1 -o {} --batch-per-rank {} --accumulate {}",
-      GPUMONTH_BINARY, log, GPUMONTH_SOURCE_DIR, ranks, out, trainer::local_batch(config, ranks), config.batch.accumulate);
+      GPUMONTH_BINARY, log, GPUMONTH_SOURCE_DIR, ranks, out, trainer::local_batch(config, ranks),
+      config.batch.accumulate);
   command += " --sharding " + config.comm.sharding;
   if (config.comm.shard_group > 0) command += fmt::format(" --shard-group {}", config.comm.shard_group);
   if (config.run.sequence_parallel > 1) command += fmt::format(" --sequence-parallel {}", config.run.sequence_parallel);
@@ -67,7 +68,8 @@ TEST_CASE("bytes of gathers, reductions and all-to-alls are the predicted ones, 
   // one rank's, with what of the settings is its own
   std::map<std::string, runlog::Run> of_one_rank;
   const auto alone_with = [&](std::vector<std::string> settings) -> const runlog::Run& {
-    std::erase_if(settings, [](const std::string& s) { return !s.starts_with("run.recompute") && !s.starts_with("run.dtype"); });
+    std::erase_if(settings,
+                  [](const std::string& s) { return !s.starts_with("run.recompute") && !s.starts_with("run.dtype"); });
     const std::string name = fmt::format("alone-{}", fmt::join(settings, "-"));
     if (!of_one_rank.contains(name)) of_one_rank[name] = trained(name, 0, settings);
     return of_one_rank[name];
@@ -93,7 +95,8 @@ TEST_CASE("bytes of gathers, reductions and all-to-alls are the predicted ones, 
     const auto parts = model::sent_parts(config.model, trainer::local_batch(config, ranks), dtype, layout);
     REQUIRE(log.steps.size() == 4);
     if (kHasSimGrid)
-      check_sent_alike(simulated(folder, alone_with(settings).path, config, ranks, name).steps.front(), log.steps.back());
+      check_sent_alike(simulated(folder, alone_with(settings).path, config, ranks, name).steps.front(),
+                       log.steps.back());
     for (const runlog::StepRecord& step : log.steps) {
       if (layout.sharding == model::Sharding::full) {
         // whole bytes of a few parts each, where the log's are fractions
