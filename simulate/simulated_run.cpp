@@ -136,6 +136,8 @@ SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::s
   result.step_s = summary.mean.step_time_s;
   result.exposed_s = summary.mean.exposed_comm_s;
   result.comm_s = summary.mean.comm_s;
+  for (const runlog::StepRecord& step : result.run.steps)
+    result.exchange_s += step.exchange_s / static_cast<double>(result.run.steps.size());
   result.samples_per_s = summary.samples_per_s;
   result.efficiency = alone_s(job) / result.step_s;
   result.wall_s = outcome.wall_s;

@@ -58,7 +58,7 @@ for ((pair = 1; pair <= pairs; ++pair)); do
   read -r px pe pt <<<"$(medians "$work/simulated-$pair/simulated-n$hosts.h5" exposed_comm_s exchange_s step_time_s)"
   awk -v p=$pair -v x="$x" -v e="$e" -v px="$px" -v pe="$pe" -v w="$w" -v g="$g" -v t="$t" -v pt="$pt" 'BEGIN {
     x += e; px += pe
-    printf "%-5d %12.2f %14.2f %+12.2f %12.2f %12.1f %12.2f %12.2f\n", p, x, px, 100 * (px - x) / t, w, g > 0 ? 100 * (1 - w / g) : 0, t, pt}' |
+    printf "%-5d %12.2f %14.2f %+12.2f %12.2f %12.1f %12.2f %12.2f\n", p, x, px, 100 * (px - x) / t, w, (g > 0 ? 100 * (1 - w / g) : 0), t, pt}' |
     tee -a "$work/pairs"
 done
 awk "$awk_median"'{exposed[NR] = $2; ratio[NR] = $3 / $2; diff[NR] = $4; hidden[NR] = $6; step[NR] = $8 / $7}
