@@ -100,4 +100,11 @@ JobFlows flows_of(const Job& job) {
   return flows;
 }
 
+bool share_links(const JobFlows& flows) {
+  bool between = flows.outer.between_bytes > 0;
+  for (const auto* several : {&flows.reduces, &flows.replicas})
+    for (const Flows& one : *several) between = between || one.between_bytes > 0;
+  return between == (flows.exchange_3.between_bytes > 0);
+}
+
 }  // namespace gpumonth::simulate

@@ -25,5 +25,7 @@ struct JobFlows {
   Flows exchange_3, exchange_1;  ///< all-to-alls of three tensors, and of one
 };
 JobFlows flows_of(const Job& job);
+/// All-to-alls and other collectives go between hosts, or none does.
+bool share_links(const JobFlows& flows);
 
 }  // namespace gpumonth::simulate

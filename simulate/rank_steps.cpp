@@ -116,12 +116,42 @@ class Ranks {
     step_.reduces_s += seen.end_s - seen.start_s;
   }
 
+  /// What ends at end_s shares its links from `from_s` on with something that takes `seconds` of them alone.
+  static void delay(double& end_s, double from_s, double seconds) {
+    if (end_s > from_s) end_s += std::min(end_s - from_s, seconds);
+  }
+  void delay_queue(std::size_t group, double from_s, double seconds) {
+    Queue& queue = queues_[group];
+    delay(queue.end_s, from_s, seconds);
+    delay(queue.outer_there_s, from_s, seconds);
+    for (double& there_s : queue.block_there_s) delay(there_s, from_s, seconds);
+    if (group > 0) return;
+    for (SimulatedStep::Bucket& bucket : step_.buckets) {
+      const double took_s = bucket.end_s - bucket.start_s;
+      delay(bucket.start_s, from_s, bucket.start_s > bucket.ready_s ? seconds : 0);  // behind the one before
+      delay(bucket.end_s, from_s, seconds);
+      step_.reduces_s += bucket.end_s - bucket.start_s - took_s;
+    }
+  }
+
+  /// All-to-alls of all groups, which begin together but for slow ranks.
   void exchange(int tensors, double& exchanged_s) {
     const auto sharing = static_cast<std::size_t>(job_.sequence->ranks);
+    const double seconds = tensors == 1 ? durations_.exchange_1_s : durations_.exchange_3_s;
     const double before_s = now_s_[0];
+    std::vector<double> slowed_s(queues_.size());
+    if (durations_.shared_links) {
+      for_groups([&](std::size_t g) {
+        const double from_s = latest(g * group_, group_);
+        slowed_s[g] = std::clamp(queues_[g].end_s - from_s, 0.0, seconds);
+        delay_queue(g, from_s, seconds);
+      });
+    }
     for (std::size_t first = 0; first < now_s_.size(); first += sharing) {
-      const double until_s =
-          latest(first, sharing) + (tensors == 1 ? durations_.exchange_1_s : durations_.exchange_3_s);
+      double longer_s = 0;
+      for (std::size_t g = first / group_; g <= (first + sharing - 1) / group_; ++g)
+        longer_s = std::max(longer_s, slowed_s[g]);
+      const double until_s = latest(first, sharing) + seconds + longer_s;
       std::fill_n(now_s_.begin() + static_cast<std::ptrdiff_t>(first), sharing, until_s);
     }
     exchanged_s += now_s_[0] - before_s;

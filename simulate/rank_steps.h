@@ -9,7 +9,9 @@
 //                asked for when block l is done; the next micro-batch's forward finds blocks 0 and 1. Every micro-batch's
 //                gradients are reduced, segment by segment; before its backward those of the micro-batch before are awaited.
 //                In the last micro-batch each is followed by the sum over the groups, which begins when the last group has got so far
-//   sequence     an all-to-all holds its ranks until the last of them has come and the bytes have passed; the queue goes on beside it
+//   sequence     an all-to-all holds its ranks until the last of them has come and the bytes have passed. The queue goes on beside
+//                it; where both are on the same links each has half of them, so that what of the queue is left then ends later, and the
+//                all-to-all too
 //
 // As one collective of a queue goes at a time, a step is arithmetic over the ranks' times.
 #pragma once
@@ -27,6 +29,7 @@ struct Durations {
   double outer_s = 0, block_s = 0;      ///< gathers of full sharding
   double gather_s = 0;                  ///< of a sharded optimizer's parameters
   double exchange_3_s = 0, exchange_1_s = 0;
+  bool shared_links = false;      ///< all-to-alls and the queue's collectives pass the same ones
   double small_collective_s = 0;  ///< at the step's end
 };
 

@@ -64,7 +64,8 @@ class Program {
                 .block_s = seconds(flows_.block),
                 .gather_s = seconds(flows_.gather),
                 .exchange_3_s = seconds(flows_.exchange_3),
-                .exchange_1_s = seconds(flows_.exchange_1)};
+                .exchange_1_s = seconds(flows_.exchange_1),
+                .shared_links = share_links(flows_)};
     for (const Flows& flows : flows_.reduces) d.reduce_s.push_back(seconds(flows));
     for (const Flows& flows : flows_.replicas) d.replicas_s.push_back(seconds(flows));
     return d;

@@ -55,6 +55,17 @@ TEST_CASE("an all-to-all sends each other rank its part, at the same time") {
   CHECK(all_to_all_traffic({1, 1}).inside_hops == 0);
 }
 
+TEST_CASE("all-to-alls inside hosts do not meet what goes between them") {
+  Job job = tests::sample_job(tests::sample_cluster(4, 2), 8, 400'000'000);
+  job.sequence = SharedSamples{.ranks = 4, .tensor_bytes = 1e6};
+  CHECK_FALSE(share_links(flows_of(job)));
+  job.sequence->ranks = 8;
+  CHECK(share_links(flows_of(job)));
+  job.shape = {4, 1};
+  job.sequence->ranks = 2;
+  CHECK(share_links(flows_of(job)));
+}
+
 TEST_CASE("hybrid sharding on two hosts of four: gathers inside, all shares' sums over the hosts' links") {
   Job job = tests::sample_job(tests::sample_cluster(4, 2), 8, 400'000'000);
   job.full = FullSharding{.depth = 1,

@@ -133,6 +133,48 @@ TEST_CASE("groups go their own ways until they sum their shares") {
   CHECK(rank_steps(job, d).at(0).gathers_waited_s == Approx(1.35 - 0.5));
 }
 
+TEST_CASE("an all-to-all and a reduction on the same links have half of them each") {
+  Job job = tests::sample_job(tests::sample_cluster(1, 2), 2, 0, 1);
+  job.steps = {{0, 0, 1, 0, 0}};
+  job.bucket_bytes = {4, 4};
+  job.passes = {.forward = {},
+                .backward = {{replay::PassEvent::Kind::ready, 0, 0.5},
+                             {replay::PassEvent::Kind::ready, 1, 0.6},
+                             {replay::PassEvent::Kind::exchange, 3, 0.75}}};
+  job.sequence = SharedSamples{.ranks = 2};
+  Durations d{.reduce_s = {0.4, 0.1}, .exchange_3_s = 0.1};
+  SimulatedStep step = rank_steps(job, d).at(0);  // not the same links: reductions until 0.9 and 1.0
+  CHECK(step.exchanged_backward_s == Approx(0.1));
+  CHECK(step.buckets[1].end_s == Approx(1.0));
+  d.shared_links = true;
+  step = rank_steps(job, d).at(0);  // all of it is beside a reduction: 0.2 s, and the reductions end 0.1 s later
+  CHECK(step.exchanged_backward_s == Approx(0.2));
+  CHECK(step.buckets[0].end_s == Approx(1.0));
+  CHECK(step.buckets[1].start_s == Approx(1.0));
+  CHECK(step.buckets[1].end_s == Approx(1.1));
+  CHECK(step.reduces_s == Approx(0.6));
+  CHECK(step.backward_end_s == Approx(1.2));
+  d.exchange_3_s = 0.3;  // 0.25 s of the queue are left: until it has ended it has half, then the all-to-all has all
+  step = rank_steps(job, d).at(0);
+  CHECK(step.exchanged_backward_s == Approx(0.55));
+  CHECK(step.buckets[0].end_s == Approx(0.75 + 2 * 0.15));
+  CHECK(step.buckets[1].end_s == Approx(0.75 + 2 * 0.25));
+  CHECK(step.buckets_end_s == Approx(0.75 + 0.55 + 0.25));
+}
+
+TEST_CASE("weights that an all-to-all slows come later") {
+  Job job = three_blocks(2);
+  job.sequence = SharedSamples{.ranks = 2};
+  // Behind the wait for block 0, at 0.35, an all-to-all of 0.1 s takes twice as long, until 0.55.
+  job.passes.forward.insert(job.passes.forward.begin() + 2, {replay::PassEvent::Kind::exchange, 1, 0.1});
+  Durations d = durations(0.05, 0.3, 0);
+  d.exchange_1_s = 0.1, d.shared_links = true;
+  const SimulatedStep step = rank_steps(job, d).at(0);
+  CHECK(step.exchanged_forward_s == Approx(0.2));
+  // Block 1 is there at 0.65 + 0.1, when block 0 is done. Block 2 then comes at 1.05, wanted at 0.95.
+  CHECK(step.gathers_waited_s == Approx(0.05 + 0.2 + 0.1));
+}
+
 TEST_CASE("a second micro-batch finds two blocks, and gathers what it lacks") {
   Job job = three_blocks(2);
   job.micro_batches = 2;
