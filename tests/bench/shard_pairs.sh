@@ -7,6 +7,7 @@
 #   In the environment: train="--set batch.global=16", further options of both trainings; layout="comm.sharding=full", settings of the second
 #   training alone, and simulate="--sharding full", the same as options of gpumonth simulate. For ranks that share samples:
 #     layout=run.sequence_parallel=2 simulate="--sequence-parallel 2 --batch-per-rank 8"
+#   and sizes="--min-bytes 1M --max-bytes 64M", of the all-reduces that the links are fitted to
 #
 # Latency and bandwidth of the simulated links are fitted to all-reduces between the hosts, measured first (gpumonth comm). One line a
 # pair, of medians over steady steps: exposed communication as trained so and as predicted, the difference as a share of the
@@ -20,7 +21,7 @@ source tests/bench/run_log.sh
 run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-5} steps=${3:-20} hosts=${4:-2} link=${5:-8gbit}
 gpumonth=$(readlink -f "${GPUMONTH:-$(ls -t build/*/gpumonth | head -n1)}")
 why=$(tests/netlab.sh can) || { echo "shard_pairs.sh: $why" >&2; exit 2; }
-layout=${layout:-comm.sharding=full} simulate=${simulate:---sharding full}
+layout=${layout:-comm.sharding=full} simulate=${simulate:---sharding full} sizes=${sizes:---min-bytes 1M --max-bytes 64M}
 work=$(mktemp -d)
 tests/netlab.sh up "$hosts" "$link"
 trap 'tests/netlab.sh down; rm -rf "$work"' EXIT
@@ -45,7 +46,8 @@ medians() {  # LOG COLUMN...: of the steady steps, ms
   done
 }
 
-quietly tests/netlab.sh mpirun "$hosts" "$gpumonth" comm --min-bytes 1M --max-bytes 64M --log "$work/comm.h5"
+# shellcheck disable=SC2086
+quietly tests/netlab.sh mpirun "$hosts" "$gpumonth" comm $sizes --log "$work/comm.h5"
 printf '%-5s %12s %14s %12s %12s %12s %12s %12s\n' pair 'exposed, ms' 'predicted, ms' 'diff, %step' 'waited, ms' 'hidden, %' 'step, ms' 'predicted, ms'
 for ((pair = 1; pair <= pairs; ++pair)); do
   train "$work/whole-$pair"
