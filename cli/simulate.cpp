@@ -82,13 +82,13 @@ void print_text(const Study& study) {
   print_calibration("inside a host", study.cluster.inside, study.calibration.inside);
   print_calibration("between hosts", study.cluster.between, study.calibration.between);
   std::vector<std::vector<std::string>> table = {
-      {"ranks", "hosts", "step", "exposed", "samples/s", "efficiency", "simulated in", "memory", "log"}};
+      {"ranks", "hosts", "step", "exposed", "all-to-all", "samples/s", "efficiency", "simulated in", "memory", "log"}};
   for (std::size_t i = 0; i < study.rows.size(); ++i) {
     const simulate::SimulatedRun& r = study.rows[i];
     table.push_back({std::to_string(r.run.info.world_size), std::to_string(r.hosts), milliseconds(r.step_s),
-                     milliseconds(r.exposed_s), compact(r.samples_per_s), percent(r.efficiency),
-                     fmt::format("{:.1f} s", r.wall_s), binary_bytes(static_cast<double>(r.peak_bytes)),
-                     study.files[i]});
+                     milliseconds(r.exposed_s), r.exchange_s > 0 ? milliseconds(r.exchange_s) : "-",
+                     compact(r.samples_per_s), percent(r.efficiency), fmt::format("{:.1f} s", r.wall_s),
+                     binary_bytes(static_cast<double>(r.peak_bytes)), study.files[i]});
   }
   print("\n{}\n", table_text(table));
   print("efficiency: throughput over that of as many ranks that wait for nobody\n");
@@ -122,6 +122,7 @@ void print_json(const Study& study) {
                             {"step_s", r.step_s},
                             {"comm_s", r.comm_s},
                             {"exposed_comm_s", r.exposed_s},
+                            {"exchange_s", r.exchange_s},
                             {"samples_per_s", r.samples_per_s},
                             {"efficiency", r.efficiency},
                             {"wall_s", r.wall_s},
@@ -152,6 +153,7 @@ void run(const Options& options) {
   if (!options.overrides.empty()) study.cluster_words += fmt::format(" with {}", fmt::join(options.overrides, ", "));
   for (const std::int64_t n : ranks) simulate::shape_of(study.cluster, static_cast<int>(n));
   const simulate::Plan plan = plan_of(options, study);
+  for (const std::int64_t n : ranks) simulate::require_layout(plan, study.cluster, static_cast<int>(n));
   calibrate(options, study);
   study.files = new_files(options.directory, ranks);
   for (std::size_t i = 0; i < ranks.size(); ++i) {
@@ -171,6 +173,8 @@ void add_simulate(Command app) {
       "simulated links. Each number of ranks becomes a run log DIR/simulated-nN.h5 with origin \"simulated\", which fit,\n"
       "compare, budget and report read. docs/simulate.md says what is modelled and what is not. Simulator: {}\n\n"
       "  gpumonth simulate run.h5 --cluster configs/clusters/dgx-h100.toml --ranks 8,64,512,4096,16384\n"
+      "  gpumonth simulate run.h5 --cluster configs/clusters/dgx-h100.toml --ranks 64,512 --sharding full --shard-group 8\n"
+      "  gpumonth simulate run.h5 --cluster configs/clusters/dgx-h100.toml --ranks 64,512 --sharding full --sequence-parallel 8\n"
       "  gpumonth simulate run.h5 --cluster mine.toml --ranks 2,8,32 --calibrate comm-n2.h5 -o runs/mine",
       simulate::simulator_name().empty() ? "none, SimGrid was not found when this was built"
                                          : simulate::simulator_name()));

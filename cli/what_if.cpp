@@ -27,6 +27,27 @@ void add_what_if_options(Command& command, replay::WhatIf& changes, std::string&
                       (full ? "full: and holds the rest in shares, too; " : "") + "without it as recorded")
       .type_name("NAME")
       .is_member(shardings);
+  if (full)
+    command
+        .add_option(
+            "--shard-group", changes.shard_group,
+            "of sharding full: consecutive ranks that hold the whole together, as comm.shard_group; without it all, or as recorded")
+        .type_name("RANKS")
+        .range(1, 1 << 20);
+  if (full)
+    command
+        .add_option(
+            "--accumulate", changes.accumulate,
+            "micro-batches of a step, as batch.accumulate, in the recorded compute time; without it as recorded")
+        .type_name("N")
+        .range(1, 1 << 20);
+  if (full)
+    command
+        .add_option(
+            "--sequence-parallel", changes.sequence_parallel,
+            "consecutive ranks that share each sample, as run.sequence_parallel; --batch-per-rank are theirs together")
+        .type_name("RANKS")
+        .range(1, 1 << 20);
   command
       .add_option("--byte-scale", changes.byte_scale,
                   "times the bytes that gradients send: 0.001 with links 1,000 times as slow")

@@ -33,6 +33,11 @@ std::int64_t forward_macs(const ModelConfig& model, std::int64_t tokens) {
   return L * block + embed + final_layer;
 }
 
+std::int64_t conditioning_forward_macs(const ModelConfig& model) {
+  const std::int64_t L = model.depth, h = model.hidden_size;
+  return L * 6 * h * h + 2 * h * h + kFrequencyEmbeddingSize * h + h * h;
+}
+
 std::int64_t forward_flops(const ModelConfig& model) { return 2 * forward_macs(model); }
 
 std::int64_t train_flops(const ModelConfig& model) { return 3 * forward_flops(model); }

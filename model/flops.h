@@ -47,6 +47,8 @@ inline int recomputed_blocks(const ModelConfig& model) { return model.depth > 2 
 std::int64_t forward_macs(const ModelConfig& model);  ///< per sample
 /// Per sample of so many tokens, whatever the size of the model's own samples.
 std::int64_t forward_macs(const ModelConfig& model, std::int64_t tokens);
+/// Of forward_macs(), what runs once a sample and not for each token: timestep embedding and modulations.
+std::int64_t conditioning_forward_macs(const ModelConfig& model);
 std::int64_t forward_flops(const ModelConfig& model);  ///< per sample: 2 x MACs
 std::int64_t train_flops(const ModelConfig& model);    ///< per sample: 3 x forward
 /// Per sample: what a training step computes a second time with recompute, recomputed_blocks() without their adaLN, which

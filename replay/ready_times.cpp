@@ -27,6 +27,7 @@ bool has_plan(const runlog::Run& run, const std::vector<Bucket>& plan, int value
 
 /// Adds the log's ready times to `sums`, by the segment that made the bucket ready. Returns the number of sampled steps.
 std::size_t add_buckets(const runlog::Run& run, std::span<const Segment> segments, std::map<int, Sum>& sums) {
+  if (run.info.gathers_weights) return 0;  // backward waited in between
   const RecordedConfig config = recorded_config(run);
   const std::vector<Bucket> plan = plan_buckets(segments, static_cast<std::int64_t>(config.bucket_mib * 1048576));
   if (!has_plan(run, plan, 4) && !has_plan(run, plan, 2)) return 0;
@@ -49,6 +50,12 @@ std::size_t add_buckets(const runlog::Run& run, std::span<const Segment> segment
 
 }  // namespace
 
+std::vector<double> shares_of_last(std::span<const double> share, int micro_batches) {
+  std::vector<double> of_last;
+  for (const double s : share) of_last.push_back(std::clamp((s - 1) * micro_batches + 1, 0.0, 1.0));
+  return of_last;
+}
+
 ReadyTimes ready_times(const std::vector<runlog::Run>& logs, std::span<const Segment> segments) {
   const RecordedConfig config = recorded_config(logs.front());
   const std::vector<std::int64_t> macs = model::backward_macs(config.model, model::recompute_named(config.recompute));
@@ -60,9 +67,12 @@ ReadyTimes ready_times(const std::vector<runlog::Run>& logs, std::span<const Seg
 
   ReadyTimes times;
   times.estimated = measured.empty();
-  times.source = times.estimated ? "estimated from the FLOPs of backward's layers, as the log has no bucket times"
+  const char* const why = logs.front().info.gathers_weights
+                              ? "the log's bucket times contain what was waited for weights"
+                              : "the log has no bucket times";
+  times.source = times.estimated ? fmt::format("estimated from the FLOPs of backward's layers, as {}", why)
                                  : fmt::format("measured, {}", fmt::join(measured, ", "));
-  double macs_before = 0, share_before = 0;
+  double macs_before = 0, share_before = 1 - 1.0 / config.accumulate;
   std::size_t segment = 0;
   const auto up_to = [&](std::size_t last, double share) {
     const auto macs_then = static_cast<double>(macs[last]);

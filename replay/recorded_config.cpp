@@ -48,6 +48,9 @@ RecordedConfig recorded_config(const runlog::Run& run) {
   root.table("comm").field("bucket_mib", c.bucket_mib, {.min = 0.001, .max = 16384});
   root.table("comm").field("wire", c.wire, {.one_of = {"fp32", "bf16"}});
   root.table("comm").field("sharding", c.sharding, {.one_of = {"none", "optimizer", "full"}});
+  root.table("comm").field("shard_group", c.shard_group, {.min = 0});
+  root.table("run").field("sequence_parallel", c.sequence_parallel, {.min = 1});
+  root.table("batch").field("accumulate", c.accumulate, {.min = 1});
   const std::string text = declared_lines(run.info.config_toml, root);
   if (text.find("[model]\n") == std::string::npos)
     user_error(
@@ -55,12 +58,7 @@ RecordedConfig recorded_config(const runlog::Run& run) {
         "gpumonth train",
         run.path);
   config::load_text(root, text, run.path + ": config_toml");
-  if (c.sharding == "full" && run.info.world_size > 1)
-    user_error(
-        "{}: recorded with comm.sharding = \"full\", whose passes wait for weights: record a step with comm.sharding = "
-        "\"none\" or \"optimizer\", and give gpumonth simulate --sharding full",
-        run.path);
-  if (c.sharding == "full") c.sharding = "none";  // of one rank, which holds all
+  if (run.info.world_size == 1 && c.sharding == "full") c.sharding = "none";  // one rank holds all
   model::validate(c.model);
   const std::int64_t parameters = model::ParameterTable(c.model).count();
   if (parameters != run.info.parameters)
@@ -70,32 +68,42 @@ RecordedConfig recorded_config(const runlog::Run& run) {
 }
 
 std::string with_communication(const std::string& config_toml, const RecordedConfig& config) {
-  std::map<std::string, std::string> values = {{"bucket_mib", fmt::format("{}", config.bucket_mib)},
-                                               {"wire", fmt::format("\"{}\"", config.wire)},
-                                               {"sharding", fmt::format("\"{}\"", config.sharding)}};
+  struct Value {
+    std::string text;
+    bool usual = false;  // what a run has without the key
+  };
+  std::map<std::string, std::map<std::string, Value>> values;  // by table
+  values["comm"] = {{"bucket_mib", {fmt::format("{}", config.bucket_mib)}},
+                    {"wire", {fmt::format("\"{}\"", config.wire)}},
+                    {"sharding", {fmt::format("\"{}\"", config.sharding)}},
+                    {"shard_group", {fmt::format("{}", config.shard_group), config.shard_group == 0}}};
+  values["batch"] = {{"accumulate", {fmt::format("{}", config.accumulate), config.accumulate == 1}}};
+  values["run"] = {{"sequence_parallel", {fmt::format("{}", config.sequence_parallel), config.sequence_parallel == 1}}};
   std::istringstream lines(config_toml);
   std::string out, table, line;
-  const auto add_missing = [&] {
-    if (table != "comm") return;
-    for (const auto& [key, value] : values) out += key + " = " + value + "\n";
-    values.clear();
+  const auto missing = [&] {
+    std::string added;
+    if (const auto of_table = values.extract(table))
+      for (const auto& [key, value] : of_table.mapped())
+        if (!value.usual) added += key + " = " + value.text + "\n";
+    return added;
   };
   while (std::getline(lines, line)) {
     const std::string text = trimmed(line);
     const std::string key = trimmed(text.substr(0, text.find('=')));
     if (text.starts_with("[")) {
-      add_missing();
+      out += missing();
       table = text.substr(1, text.find(']') - 1);
-    } else if (table == "comm" && values.contains(key)) {
-      line = key + " = " + values.extract(key).mapped();
+    } else if (const auto of_table = values.find(table); of_table != values.end() && of_table->second.contains(key)) {
+      line = key + " = " + of_table->second.extract(key).mapped().text;
     }
     out += line + "\n";
   }
-  if (table != "comm" && !values.empty()) {
-    out += "\n[comm]\n";
-    table = "comm";
+  out += missing();
+  while (!values.empty()) {
+    table = values.begin()->first;
+    if (const std::string added = missing(); !added.empty()) out += "\n[" + table + "]\n" + added;
   }
-  add_missing();
   return out;
 }
 

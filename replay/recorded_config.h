@@ -19,7 +19,10 @@ struct RecordedConfig {
   double guidance = 4;                  ///< consistency: of the teacher
   double bucket_mib = 4;                ///< size of a gradient bucket before any cast
   std::string wire = "fp32";            ///< fp32 | bf16: gradients between the ranks
-  std::string sharding = "none";        ///< none | optimizer; full in a simulation
+  std::string sharding = "none";        ///< none | optimizer | full, of several ranks
+  int shard_group = 0;                  ///< full: consecutive ranks that hold the whole together; 0: all ranks
+  int accumulate = 1;                   ///< micro-batches of a step
+  int sequence_parallel = 1;            ///< consecutive ranks that share each sample
 
   /// Passes of a step beside the trained network's own (model/flops.h).
   int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }
@@ -27,8 +30,8 @@ struct RecordedConfig {
 
 /// Throws UserError: no [model] in config_toml, or one with another number of parameters than the log says.
 RecordedConfig recorded_config(const runlog::Run& run);
-/// `config_toml` with the values of [comm] that `config` has: what a log of other buckets, wire or sharding says of itself.
-/// Keys that are not there are added.
+/// `config_toml` with the values that `config` has of how ranks communicate: what a log of other buckets, wire or sharding says of
+/// itself. Keys that are not there are added, where they are not what a run has without them.
 std::string with_communication(const std::string& config_toml, const RecordedConfig& config);
 
 }  // namespace gpumonth::replay

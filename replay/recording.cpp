@@ -4,21 +4,34 @@
 #include <map>
 
 #include "base/error.h"
+#include "model/flops.h"
 #include "model/gradient_segments.h"
 
 namespace gpumonth::replay {
 namespace {
 
-StepTimes times_of(const runlog::StepRecord& s) {
+/// Forward's part of the all-to-alls of ranks that share samples, by bytes (model/communication.h).
+double exchanged_in_forward(const RecordedConfig& c) {
+  const model::Recompute recompute = model::recompute_named(c.recompute);
+  const int again = recompute == model::Recompute::full ? 4 : recompute == model::Recompute::linear ? 3 : 0;
+  const double forward = 4 * c.model.depth;
+  return forward / (2 * forward + again * model::recomputed_blocks(c.model));
+}
+
+/// `in_forward`: the share of the all-to-alls that forward has.
+StepTimes times_of(const runlog::StepRecord& s, double in_forward) {
   const double claimed_s = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
-  return {s.data_s, s.forward_s, s.backward_s, s.optimizer_s, std::max(0.0, s.step_time_s - claimed_s)};
+  return {s.data_s, std::max(0.0, s.forward_s - in_forward * s.exchange_s),
+          std::max(0.0, s.backward_s - (1 - in_forward) * s.exchange_s), s.optimizer_s,
+          std::max(0.0, s.step_time_s - claimed_s)};
 }
 
 RecordedSteps recorded_steps(const runlog::Run& run, const runlog::BusySums& busy) {
   RecordedSteps all;
+  const double in_forward = exchanged_in_forward(recorded_config(run));
   double samples = 0;
   for (const runlog::StepRecord& s : run.steady()) {
-    all.steps.push_back(times_of(s));
+    all.steps.push_back(times_of(s, in_forward));
     samples += static_cast<double>(s.samples);
   }
   if (all.steps.empty())
@@ -33,7 +46,7 @@ RecordedSteps recorded_steps(const runlog::Run& run, const runlog::BusySums& bus
         "{}: says no time of backward (backward_s is 0), so when gradients are ready is not known: replay a log "
         "of gpumonth train",
         run.path);
-  all.batch_per_rank = samples / n / run.info.world_size;
+  all.batch_per_rank = samples / n / run.info.world_size * run.info.sequence_ranks;
   double ranks_mean_s = 0;
   for (const double s : busy.mean_s) ranks_mean_s += s / static_cast<double>(busy.mean_s.size());
   if (busy.rows > 0 && ranks_mean_s > 0) all.rank0 = busy.mean_s.front() / ranks_mean_s;
@@ -49,6 +62,12 @@ std::map<std::string, std::string> facts(const runlog::Run& run) {
   std::map<std::string, std::string> said = config::values(root);
   said.erase("model.from");
   said["run.recompute"] = c.recompute;
+  said["batch.accumulate"] = std::to_string(c.accumulate);
+  said["run.sequence_parallel"] = std::to_string(c.sequence_parallel);
+  if (c.sharding == "full")
+    said["comm.shard_group"] = std::to_string(c.shard_group > 0 ? c.shard_group : i.world_size);
+  else
+    said["comm.shard_group"] = "without full sharding";
   said["dtype"] = i.dtype;
   said["backend"] = i.backend;
   said["device_name"] = i.device_name;
@@ -76,11 +95,6 @@ Recording record(const std::vector<runlog::Run>& logs) {
   for (const runlog::Run& run : logs) {
     if (run.info.origin == runlog::Origin::simulated)
       user_error("{}: is simulated: replay the log that it was simulated from, {}", run.path, run.info.source_run);
-    if (run.info.sequence_ranks > 1)
-      user_error(
-          "{}: {} ranks share each sample (run.sequence_parallel), whose all-to-alls a replay does not have: give a log of "
-          "run.sequence_parallel = 1",
-          run.path, run.info.sequence_ranks);
     require_alike(logs.front(), run);
     const runlog::BusySums busy = runlog::busy_sums(run);
     squares.add(busy);

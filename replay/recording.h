@@ -11,7 +11,7 @@
 
 namespace gpumonth::replay {
 
-/// Where a step's time goes on one rank without its communication, s.
+/// Where a step's time goes on one rank without its communication, s: without what it waited for weights or was in all-to-alls.
 struct StepTimes {
   double data_s = 0;  ///< waiting for the batch
   double forward_s = 0, backward_s = 0, optimizer_s = 0;
@@ -20,7 +20,7 @@ struct StepTimes {
 
 /// The steady steps of one log, as its rank 0 saw them.
 struct RecordedSteps {
-  double batch_per_rank = 0;  ///< samples
+  double batch_per_rank = 0;  ///< samples that a rank has, or has a part of
   std::vector<StepTimes> steps;
   StepTimes mean;
   /// Rank 0's busy time over that of all ranks in the mean: rank 0 may be a slow one. 1 where the log does not say.

@@ -49,12 +49,17 @@ const RecordedSteps& nearest(const std::vector<RecordedSteps>& logs, double batc
 
 }  // namespace
 
+std::int64_t batch_per_rank(const Recording& recording, const WhatIf& changes) {
+  if (changes.batch_per_rank > 0) return changes.batch_per_rank;
+  return std::max<std::int64_t>(1, std::llround(recording.logs.front().batch_per_rank));
+}
+
 ReplayedSteps::ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed)
     : seed_(seed), stragglers_(spread_of(changes, recording.spread), seed) {
   check(changes);
   const double wanted =
       changes.batch_per_rank > 0 ? static_cast<double>(changes.batch_per_rank) : recording.logs.front().batch_per_rank;
-  batch_per_rank_ = std::max<std::int64_t>(1, std::llround(wanted));
+  batch_per_rank_ = replay::batch_per_rank(recording, changes);
   const double recorded = nearest(recording.logs, wanted).batch_per_rank;
   StepTimes factor{1, changes.compute_scale, changes.compute_scale, changes.compute_scale, 1};
   for (const Part part : {&StepTimes::data_s, &StepTimes::forward_s, &StepTimes::backward_s}) {
@@ -96,7 +101,10 @@ StepTimes ReplayedSteps::mean() const {
 }
 
 double update_scale(const Recording& recording, int sharers) {
-  const int recorded = recording.config.sharding == "optimizer" ? recording.info.world_size : 1;
+  const RecordedConfig& config = recording.config;
+  const int recorded = config.sharding == "none"                             ? 1
+                       : config.sharding == "full" && config.shard_group > 0 ? config.shard_group
+                                                                             : recording.info.world_size;
   return static_cast<double>(recorded) / sharers;
 }
 

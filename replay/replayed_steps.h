@@ -10,6 +10,9 @@
 
 namespace gpumonth::replay {
 
+/// Samples that a rank has in a step, or has a part of.
+std::int64_t batch_per_rank(const Recording& recording, const WhatIf& changes);
+
 class ReplayedSteps {
  public:
   /// Times at another batch than was recorded: forward, backward and data on a straight line through the logs' means;
@@ -36,7 +39,7 @@ class ReplayedSteps {
 };
 
 /// What the recorded update's time is multiplied by where `sharers` ranks update a share each (1: not sharded): as many
-/// shared it in the recording as that had ranks, if its optimizer was sharded. That the time is divided evenly is assumed.
+/// shared it in the recording as that had ranks, if its optimizer was sharded, or a group had with full sharding. That the time is divided evenly is assumed.
 double update_scale(const Recording& recording, int sharers);
 
 }  // namespace gpumonth::replay

@@ -37,6 +37,8 @@ void check(const WhatIf& c) {
   if (!(c.byte_scale >= 1e-9 && c.byte_scale <= 1))
     user_error("byte scale {} (--byte-scale): give a number from 1e-9 to 1; 0.001 with links 1,000 times as slow",
                c.byte_scale);
+  if (c.shard_group == 1)
+    user_error("--shard-group 1: groups of one rank shard nothing: give a group of 2 or more, or --sharding none");
   if (c.batch_per_rank < 0) user_error("{} samples a rank: give a positive number", c.batch_per_rank);
 }
 
@@ -44,6 +46,10 @@ RecordedConfig changed(RecordedConfig config, const WhatIf& c) {
   if (c.bucket_mib > 0) config.bucket_mib = c.bucket_mib;
   if (!c.reduce_dtype.empty()) config.wire = c.reduce_dtype;
   if (!c.sharding.empty()) config.sharding = c.sharding;
+  if (c.sharding == "full" || c.shard_group > 0) config.shard_group = c.shard_group;
+  if (config.sharding != "full") config.shard_group = 0;
+  if (c.accumulate > 0) config.accumulate = c.accumulate;
+  if (c.sequence_parallel > 0) config.sequence_parallel = c.sequence_parallel;
   return config;
 }
 
@@ -55,6 +61,10 @@ std::string to_text(const WhatIf& c) {
   if (c.bucket_mib > 0) said.push_back(fmt::format("buckets of {} MiB", c.bucket_mib));
   if (!c.reduce_dtype.empty()) said.push_back(fmt::format("gradients travel in {}", c.reduce_dtype));
   if (!c.sharding.empty()) said.push_back(fmt::format("sharding {}", c.sharding));
+  if (c.shard_group > 0) said.push_back(fmt::format("groups of {}", c.shard_group));
+  if (c.accumulate > 0) said.push_back(fmt::format("{} micro-batch{}", c.accumulate, c.accumulate == 1 ? "" : "es"));
+  if (c.sequence_parallel > 0)
+    said.push_back(fmt::format("{} rank{} a sample", c.sequence_parallel, c.sequence_parallel == 1 ? "" : "s"));
   if (!c.stragglers) said.push_back("no stragglers");
   if (c.stragglers && c.spread)
     said.push_back(fmt::format("stragglers of {:.3g} % between ranks and {:.3g} % from step to step, assumed",

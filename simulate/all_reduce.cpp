@@ -36,6 +36,16 @@ Traffic broadcast_traffic(const Shape& shape) {
   return t;
 }
 
+Traffic all_to_all_traffic(const Shape& shape) {
+  const double g = shape.gpus_per_host, n = shape.ranks();
+  Traffic t;
+  t.inside_share = (g - 1) / n;
+  t.between_share = g * (n - g) / n;
+  t.inside_hops = shape.hosts == 1 && g > 1 ? 1 : 0;
+  t.between_hops = shape.hosts > 1 ? 1 : 0;
+  return t;
+}
+
 double all_reduce_s(const Traffic& t, const Cluster& c, double bytes) {
   const double latency_s = t.inside_hops * c.inside.latency.value + t.between_hops * c.between.latency.value;
   const double inside_s = t.inside_share * bytes / c.inside.bytes_per_s();

@@ -1,5 +1,5 @@
-// What an all-reduce of S bytes over H hosts of g GPUs asks of the links, N = g H ranks, and what reduce-scatter, all-gather
-// and broadcast do. The simulation sends them as representative flows, one a link for all rounds of the ring; calibration
+// What an all-reduce of S bytes over H hosts of g GPUs asks of the links, N = g H ranks, and what reduce-scatter, all-gather,
+// broadcast and all-to-all do. The simulation sends them as representative flows, one a link for all rounds of the ring; calibration
 // fits the same sums.
 //
 //   ring          one ring through all GPUs, as NCCL's and gpumonth's own over MPI: pieces travel inside and between hosts
@@ -34,6 +34,9 @@ Traffic half_traffic(Algorithm algorithm, const Shape& shape);
 
 /// Of S bytes that one rank has and all get: round the ring, in pieces, so that they pass every link once.
 Traffic broadcast_traffic(const Shape& shape);
+
+/// Of an all-to-all in which every rank has S bytes, an equal part for each: all pairs at the same time, one latency.
+Traffic all_to_all_traffic(const Shape& shape);
 
 /// s, latencies and bytes on links that nobody shares: what the simulation gives without stragglers and oversubscription.
 double all_reduce_s(const Traffic& traffic, const Cluster& cluster, double bytes);

@@ -4,32 +4,30 @@
 
 #include "base/bucket_plan.h"
 #include "base/bucket_shares.h"
+#include "base/error.h"
 #include "model/flops.h"
 #include "model/gradient_segments.h"
+#include "model/sequence_ranks.h"
+#include "model/shard_units.h"
+#include "replay/pass_events.h"
 #include "replay/replayed_steps.h"
 #include "simulate/all_reduce.h"
+#include "simulate/groups.h"
 
 namespace gpumonth::simulate {
 namespace {
 
-/// Without stragglers, whose factors a job holds apart.
-WorkStep work_of(const replay::StepTimes& times, const std::vector<Bucket>& buckets, const replay::ReadyTimes& ready) {
-  WorkStep work{times.data_s, times.forward_s, times.backward_s, times.optimizer_s, times.other_s, {}};
-  for (const Bucket& bucket : buckets)
-    work.ready_s.push_back(ready.share[static_cast<std::size_t>(bucket.last_segment)] * times.backward_s);
-  return work;
-}
-
+constexpr const char *kShardGroup = "--shard-group", *kSequenceParallel = "--sequence-parallel";
 constexpr std::int64_t kNormBlock = 65536;  // values of a partial sum of the norm, trainer/ops/grad_norm.h
 
 bool on_cpu(const Plan& plan) { return plan.recording.info.backend == "cpu"; }
 
-/// The gradients' norm from sums of the ranks' parts, as trainer/dit/dit_step.h has them.
-double norm_s(const Plan& plan, std::int64_t values, const Job& job) {
-  const std::int64_t sums =
-      (values + kNormBlock - 1) / kNormBlock + 2 * (std::ssize(plan.recording.segments) + std::ssize(job.bucket_bytes));
+constexpr std::int64_t norm_sums(std::int64_t values) { return (values + kNormBlock - 1) / kNormBlock; }
+
+/// The gradients' norm from so many sums of the ranks' parts.
+double norm_s(const Plan& plan, std::int64_t sums, const Cluster& cluster, const Shape& ranks) {
   const double bytes = sizeof(double) * plan.changes.byte_scale * static_cast<double>(sums);
-  return all_reduce_s(choose_traffic(job.cluster, job.shape, bytes), job.cluster, bytes);
+  return all_reduce_s(choose_traffic(cluster, ranks, bytes), cluster, bytes);
 }
 
 /// As NcclReducer sends it; CPU ranks, as ThreadReducer has it, all-reduce their buckets and broadcast every part. `size`:
@@ -46,35 +44,25 @@ Sharding sharding_of(const Plan& plan, const std::vector<Bucket>& buckets, doubl
     sharding.broadcast_bytes += parameter_size * rest;
     values += bucket.range.count;
   }
-  sharding.norm_s = norm_s(plan, values, job);
+  const std::int64_t cuts = std::ssize(plan.recording.segments) + std::ssize(buckets);
+  sharding.norm_s = norm_s(plan, norm_sums(values) + 2 * cuts, job.cluster, job.shape);  // whole_store.h
   return sharding;
 }
 
-/// Before the blocks, each block, behind them: shares of forward's time, by MACs. The log does not say.
-std::vector<double> forward_shares(const model::ModelConfig& m) {
-  const auto h = static_cast<double>(m.hidden_size), T = static_cast<double>(m.tokens());
-  const auto [linear, attention] = model::block_forward_macs(m, T);
-  std::vector<double> shares(static_cast<std::size_t>(m.depth) + 2, linear + attention + 6 * h * h);
-  shares.front() = T * m.patch_in() * h + model::kFrequencyEmbeddingSize * h + h * h;
-  shares.back() = 2 * h * h + T * m.patch_out() * h;
-  const double all = static_cast<double>(model::forward_macs(m));
-  for (double& share : shares) share /= all;
-  return shares;
-}
-
 /// As comm/host/thread_shard_reducer.cpp sends it, and NCCL ranks: products' weights in the compute type, the others in fp32.
-FullSharding full_of(const Plan& plan, const std::vector<Bucket>& buckets, double size, const Job& job) {
+FullSharding full_of(const Plan& plan, const std::vector<Bucket>& buckets, double size, int sharers, const Job& job) {
   const model::ModelConfig& m = plan.recording.config.model;
   const model::SegmentOrder order{m.depth};
   const bool typed = !on_cpu(plan) && plan.recording.info.dtype == "bf16";
-  FullSharding full{.depth = m.depth, .forward_shares = forward_shares(m), .grouped = !on_cpu(plan)};
-  std::int64_t values = 0;
+  FullSharding full{.depth = m.depth, .ranks = sharers, .grouped = !on_cpu(plan)};
   for (int s = 0; s < order.count(); ++s) {
     const Segment& segment = buckets[static_cast<std::size_t>(s)].range;
-    const auto rest = static_cast<double>(rest_of(segment, job.shape.ranks()).count);
+    const auto rest = static_cast<double>(rest_of(segment, sharers).count);
     const double shared = static_cast<double>(segment.count) - rest;
     full.scattered_bytes.push_back(size * shared);
-    values += segment.count;
+    if (sharers < job.shape.ranks())
+      full.replica_bytes.push_back(sizeof(float) * plan.changes.byte_scale *
+                                   static_cast<double>(share_of(segment, sharers)));
     if (order.layer(s) > 0) continue;  // blocks are alike
     const bool product = order.is_block(s) && order.in_block(s) != model::SegmentOrder::kAdaln;
     const double weight_size = (typed && product ? 2 : 4) * plan.changes.byte_scale;
@@ -84,8 +72,17 @@ FullSharding full_of(const Plan& plan, const std::vector<Bucket>& buckets, doubl
     unit.gathers += shared > 0;
     unit.broadcasts += rest > 0;
   }
-  full.norm_s = norm_s(plan, values, job);
+  full.norm_s = norm_s(plan, norm_sums(model::largest_shard(m, sharers)), job.cluster,
+                       consecutive(job.shape, sharers, kShardGroup).shape);
   return full;
+}
+
+/// As trainer/dit/split_attention.h sends it.
+SharedSamples sequence_of(const Plan& plan, const replay::RecordedConfig& config, std::int64_t batch) {
+  const std::int64_t s = config.sequence_parallel;
+  const std::int64_t values = batch / config.accumulate * (config.model.tokens() / s) * config.model.hidden_size;
+  const double size = (plan.recording.info.dtype == "bf16" ? 2 : 4) * plan.changes.byte_scale;
+  return {.ranks = config.sequence_parallel, .tensor_bytes = size * static_cast<double>(values)};
 }
 
 /// Full sharding has a bucket for each segment.
@@ -97,29 +94,85 @@ std::vector<Bucket> buckets_of(const Plan& plan, const replay::RecordedConfig& c
   return buckets;
 }
 
+/// What a micro-batch's passes ask for, at the recorded shares of backward.
+replay::PassEvents passes_of(const Plan& plan, const replay::RecordedConfig& config, const std::vector<Bucket>& buckets,
+                             bool full) {
+  replay::PassPlan passes{.block = replay::block_parts(config.model),
+                          .forward = replay::forward_shares(config.model),
+                          .ready = replay::shares_of_last(plan.recording.ready.share, plan.recording.config.accumulate),
+                          .buckets = {},
+                          .gathers = full,
+                          .exchanges = config.sequence_parallel > 1,
+                          .recompute = model::recompute_named(config.recompute)};
+  for (const Bucket& bucket : buckets) passes.buckets.push_back(bucket.last_segment);
+  return replay::pass_events(passes);
+}
+
 }  // namespace
 
+ShareOfSamples share_of_samples(const replay::RecordedConfig& config, int sequence_ranks) {
+  const auto share = [&](std::int64_t all, std::int64_t conditioning) {
+    return static_cast<double>(conditioning + (all - conditioning) / sequence_ranks) / static_cast<double>(all);
+  };
+  const std::int64_t forward = model::forward_macs(config.model);
+  const std::int64_t backward = model::backward_macs(config.model, model::recompute_named(config.recompute)).back();
+  const std::int64_t conditioning = model::conditioning_forward_macs(config.model);
+  return {share(forward, conditioning), share(backward, 2 * conditioning)};
+}
+
+void require_layout(const Plan& plan, const Cluster& cluster, int ranks) {
+  const Shape shape = shape_of(cluster, ranks);
+  const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
+  const int sharing = config.sequence_parallel;
+  if (plan.changes.shard_group > 0 && config.sharding != "full")
+    user_error("--shard-group {} is of --sharding full: give both, or leave it out", plan.changes.shard_group);
+  if (config.shard_group > 0) consecutive(shape, config.shard_group, kShardGroup);
+  if (const std::int64_t batch = replay::batch_per_rank(plan.recording, plan.changes); batch % config.accumulate != 0)
+    user_error(
+        "{} samples a rank are not {} micro-batches: give --batch-per-rank a multiple of {}, or --accumulate a divisor",
+        batch, config.accumulate, config.accumulate);
+  const bool splits = config.sharding == "full" || sharing > 1;
+  if (splits && config.objective != "diffusion")
+    user_error(
+        "{} is a distillation, whose step runs the network several times: simulate it with --sharding none or optimizer and "
+        "without --sequence-parallel",
+        plan.recording.paths.front());
+  if (sharing == 1) return;
+  consecutive(shape, sharing, kSequenceParallel);
+  if (const auto why_not = model::why_not_shared(config.model, sharing))
+    user_error("{} {}: {}", kSequenceParallel, sharing, *why_not);
+}
+
 Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
+  require_layout(plan, cluster, ranks);
   Job job;
   job.cluster = cluster;
   job.shape = shape_of(cluster, ranks);
   const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
   const bool full = config.sharding == "full" && ranks > 1;
+  const int sharers = !full ? 1 : config.shard_group > 0 ? config.shard_group : ranks;
   const std::vector<Bucket> buckets = buckets_of(plan, config, full);
   const double size = (config.wire == "bf16" ? 2 : 4) * plan.changes.byte_scale;
   for (const Bucket& bucket : buckets)
     job.bucket_bytes.push_back(static_cast<std::int64_t>(size * static_cast<double>(bucket.range.count) + 0.5));
+  job.micro_batches = config.accumulate;
+  job.passes = passes_of(plan, config, buckets, full);
   const bool sharded = config.sharding == "optimizer" && ranks > 1;
   // CPU ranks of one host hold parameters and moments once: each updates its part where all see it
   if (sharded && !(on_cpu(plan) && job.shape.hosts == 1)) job.sharding = sharding_of(plan, buckets, size, job);
-  if (full) job.full = full_of(plan, buckets, size, job);
-  const double update_scale = replay::update_scale(plan.recording, sharded || full ? ranks : 1);
+  if (full) job.full = full_of(plan, buckets, size, sharers, job);
+  const double update_scale = replay::update_scale(plan.recording, sharded ? ranks : sharers);
   const replay::ReplayedSteps steps(plan.recording, plan.changes, plan.seed);
   job.batch_per_rank = steps.batch_per_rank();
+  if (config.sequence_parallel > 1) job.sequence = sequence_of(plan, config, job.batch_per_rank);
+  const ShareOfSamples share = share_of_samples(config, config.sequence_parallel);
+  const ShareOfSamples recorded = share_of_samples(config, plan.recording.config.sequence_parallel);
   job.factors.reserve(static_cast<std::size_t>(plan.steps) * static_cast<std::size_t>(ranks));
   for (int s = 1; s <= plan.steps; ++s) {
-    job.steps.push_back(work_of(steps.drawn(s), buckets, plan.recording.ready));
-    job.steps.back().optimizer_s *= update_scale;
+    const replay::StepTimes times = steps.drawn(s);
+    job.steps.push_back({times.data_s, times.forward_s * share.forward / recorded.forward,
+                         times.backward_s * share.backward / recorded.backward, times.optimizer_s * update_scale,
+                         times.other_s});
     for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(steps.factor(s, r)));
   }
   return job;
@@ -128,15 +181,33 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
 std::vector<std::string> notes(const Plan& plan) {
   std::vector<std::string> all;
   if (plan.recording.ready.estimated) all.push_back("ready times of buckets: " + plan.recording.ready.source);
-  if (on_cpu(plan) && replay::changed(plan.recording.config, plan.changes).sharding == "optimizer")
+  const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
+  if (on_cpu(plan) && config.sharding == "optimizer")
     all.push_back(
         "comm.sharding = \"optimizer\" of CPU ranks: on one host they update a part each of what all see; on several, "
         "buckets are all-reduced as the trainer does it, and its broadcasts of parameters, one after another, are "
         "simulated as one all-gather, the least that they take");
-  if (replay::changed(plan.recording.config, plan.changes).sharding == "full")
+  if (config.sharding == "full")
+    all.push_back(fmt::format(
+        "comm.sharding = \"full\" in {}: forward's time is shared out over the blocks by their multiply-adds, and is that of a "
+        "step whose modulations are one product",
+        config.shard_group > 0 ? fmt::format("groups of {} ranks", config.shard_group) : "one group of all ranks"));
+  if (plan.recording.config.sharding == "full")
     all.push_back(
-        "comm.sharding = \"full\": forward's time is shared out over the blocks by their multiply-adds, and is that of a "
-        "step whose modulations are one product; one group of all ranks");
+        "recorded with comm.sharding = \"full\": its passes are taken without what they waited for weights; of CPU ranks they have what "
+        "sending took of their cores");
+  if (plan.recording.config.sequence_parallel > 1)
+    all.push_back(fmt::format(
+        "recorded with run.sequence_parallel = {}: its passes are taken without their all-to-alls, divided over forward and "
+        "backward by bytes",
+        plan.recording.config.sequence_parallel));
+  if (config.sequence_parallel != plan.recording.config.sequence_parallel)
+    all.push_back(fmt::format(
+        "run.sequence_parallel = {}: passes take the share of their multiply-adds that a rank has, {:.1f} % of a sample's forward and "
+        "{:.1f} % of its backward, as if products of fewer tokens were as fast; samples a rank, {}, are those of its {} ranks together",
+        config.sequence_parallel, 1e2 * share_of_samples(config, config.sequence_parallel).forward,
+        1e2 * share_of_samples(config, config.sequence_parallel).backward,
+        replay::batch_per_rank(plan.recording, plan.changes), config.sequence_parallel));
   if (plan.changes.stragglers && !plan.changes.spread && plan.recording.spread.persistent == 0 &&
       plan.recording.spread.per_step == 0)
     all.push_back(

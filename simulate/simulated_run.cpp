@@ -27,7 +27,8 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
                   job.shape.ranks(), cluster_words, plan.recording.ready.estimated ? "estimated" : "measured");
   info.config_toml = replay::with_communication(info.config_toml, replay::changed(plan.recording.config, plan.changes));
   info.world_size = job.shape.ranks();
-  info.global_batch = job.batch_per_rank * job.shape.ranks();
+  info.sequence_ranks = job.sequence ? job.sequence->ranks : 1;
+  info.global_batch = job.batch_per_rank * (job.shape.ranks() / info.sequence_ranks);
   info.transport = "simulated";
   info.library_versions["simulator"] = simulator_name();
   info.hostnames.clear();
@@ -47,13 +48,12 @@ runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s,
   r.start_time_s = seen.begin_s;
   r.step_time_s = seen.end_s - seen.begin_s;
   r.data_s = factor * work.data_s;
-  r.forward_s = factor * work.forward_s;
-  r.backward_s = factor * work.backward_s;
+  r.forward_s = factor * work.forward_s + seen.exchanged_forward_s;
+  r.backward_s = factor * work.backward_s + seen.exchanged_backward_s;
   r.optimizer_s = norm_s + factor * work.optimizer_s;
   const double agreement_s = seen.agreed_s - seen.update_end_s;  // behind the parameters, where they are gathered
   r.exposed_comm_s = seen.buckets_end_s - seen.backward_end_s + seen.gathers_waited_s + agreement_s;
-  r.comm_s = seen.gathers_s + agreement_s;
-  for (const auto& bucket : seen.buckets) r.comm_s += bucket.end_s - bucket.start_s;
+  r.comm_s = seen.reduces_s + seen.gathers_s + agreement_s;
   r.loss = r.grad_norm = kUnknown;
   r.phase = runlog::Phase::steady;
   return r;
@@ -62,15 +62,29 @@ runlog::StepRecord record_of(const WorkStep& work, double factor, double norm_s,
 /// As the trainer counts them in the columns of full sharding.
 void add_gathers(const model::ModelConfig& model, const Job& job, const SimulatedStep& seen, runlog::StepRecord& r) {
   const FullSharding& full = *job.full;
-  const model::GatheredBlocks blocks = model::gathered_in_step(model, 1);
+  const model::GatheredBlocks blocks = model::gathered_in_step(model, job.micro_batches);
   const auto whole = [](const FullSharding::Unit& unit) { return unit.gathered_bytes + unit.broadcast_bytes; };
-  const double to_others = 1 - 1.0 / job.shape.ranks();
+  const auto to_others = [](int ranks) { return 1 - 1.0 / ranks; };
   r.gather_s = seen.gathers_s;
   r.exposed_gather_s = seen.gathers_waited_s;
-  r.gathered_bytes =
-      to_others * (whole(full.outer) + static_cast<double>(blocks.forward + blocks.backward) * whole(full.block));
-  r.reduced_bytes = to_others * static_cast<double>(
-                                    std::accumulate(job.bucket_bytes.begin(), job.bucket_bytes.end(), std::int64_t{0}));
+  r.gathered_bytes = to_others(full.ranks) *
+                     (whole(full.outer) + static_cast<double>(blocks.forward + blocks.backward) * whole(full.block));
+  const auto gradients =
+      static_cast<double>(std::accumulate(job.bucket_bytes.begin(), job.bucket_bytes.end(), std::int64_t{0}));
+  r.reduced_bytes = job.micro_batches * to_others(full.ranks) * gradients +
+                    2 * to_others(job.shape.ranks() / full.ranks) *
+                        std::accumulate(full.replica_bytes.begin(), full.replica_bytes.end(), 0.0);
+}
+
+/// In the columns of ranks that share samples.
+void add_exchanges(const Job& job, const SimulatedStep& seen, runlog::StepRecord& r) {
+  r.exchange_s = seen.exchanged_forward_s + seen.exchanged_backward_s;
+  int tensors = 0;
+  for (const auto* pass : {&job.passes.forward, &job.passes.backward})
+    for (const replay::PassEvent& event : *pass)
+      tensors += event.kind == replay::PassEvent::Kind::exchange ? event.index : 0;
+  const double to_others = 1 - 1.0 / job.sequence->ranks;
+  r.exchanged_bytes = std::llround(job.micro_batches * tensors * to_others * job.sequence->tensor_bytes);
 }
 
 void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedStep& seen,
@@ -88,6 +102,7 @@ void add_step(runlog::Run& run, const Job& job, std::size_t s, const SimulatedSt
   r.model_flops = counted.model_flops;
   r.hardware_flops = counted.hardware_flops;
   if (run.info.gathers_weights) add_gathers(config.model, job, seen, r);
+  if (job.sequence) add_exchanges(job, seen, r);
   run.steps.push_back(r);
   for (std::size_t b = 0; b < seen.buckets.size(); ++b) {
     const auto& bucket = seen.buckets[b];
@@ -121,6 +136,8 @@ SimulatedRun simulate_run(const Plan& plan, const Cluster& cluster, const std::s
   result.step_s = summary.mean.step_time_s;
   result.exposed_s = summary.mean.exposed_comm_s;
   result.comm_s = summary.mean.comm_s;
+  for (const runlog::StepRecord& step : result.run.steps)
+    result.exchange_s += step.exchange_s / static_cast<double>(result.run.steps.size());
   result.samples_per_s = summary.samples_per_s;
   result.efficiency = alone_s(job) / result.step_s;
   result.wall_s = outcome.wall_s;

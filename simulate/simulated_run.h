@@ -12,6 +12,7 @@ struct SimulatedRun {
   runlog::Run run;
   int hosts = 1;
   double step_s = 0, exposed_s = 0, comm_s = 0;  ///< means over the steps
+  double exchange_s = 0;  ///< likewise, in all-to-alls of ranks that share samples: not in the two before
   double samples_per_s = 0;
   double efficiency = 0;        ///< throughput over that of as many ranks that wait for nobody
   double wall_s = 0;            ///< that the simulation took

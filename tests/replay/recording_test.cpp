@@ -1,6 +1,7 @@
 #include "replay/recording.h"
 
 #include "base/error.h"
+#include "replay/replayed_steps.h"
 #include "tests/catch.h"
 #include "tests/replay/samples.h"
 
@@ -60,6 +61,75 @@ TEST_CASE("rank 0 may be a slow one") {
   CHECK(r.logs[0].rank0 == Approx(1.1));
   CHECK(r.spread.persistent == Approx(std::sqrt(2 * 0.1 * 0.1)));  // of two ranks at +-10 %, n - 1
   CHECK(r.spread.per_step == Approx(0).margin(1e-6));
+}
+
+namespace {
+
+/// samples::run() of so many ranks, as its configuration would say with these values.
+template <class Change>
+runlog::Run communicating(int ranks, Change&& change) {
+  runlog::Run run = samples::run(ranks);
+  RecordedConfig c = recorded_config(run);
+  change(c);
+  run.info.config_toml = with_communication(run.info.config_toml, c);
+  return run;
+}
+
+}  // namespace
+
+TEST_CASE("a recording of full sharding has the passes without what they waited for weights, and no bucket times") {
+  runlog::Run run = communicating(4, [](RecordedConfig& c) { c.sharding = "full", c.shard_group = 2; });
+  run.info.gathers_weights = true;
+  const Recording r = record({run});
+  CHECK(r.config.sharding == "full");
+  CHECK(r.config.shard_group == 2);
+  CHECK(r.logs[0].steps[0].backward_s == 30e-3);  // the columns have them so
+  CHECK(r.logs[0].steps[0].other_s == Approx(0.5e-3));
+  CHECK(r.ready.estimated);
+  CHECK_THAT(r.ready.source, contains("waited for weights"));
+  CHECK(update_scale(r, 8) == 2.0 / 8);
+  WhatIf whole;
+  whole.sharding = "full";  // of all ranks, as no group is given
+  CHECK(changed(r.config, {}).shard_group == 2);
+  CHECK(changed(r.config, whole).shard_group == 0);
+  CHECK_THAT(refused([&](auto& logs) { logs[1] = run; }), contains("comm.shard_group is without full sharding and 2"));
+  CHECK(record({communicating(1, [](RecordedConfig& c) { c.sharding = "full"; })}).config.sharding == "none");
+}
+
+TEST_CASE("a recording of ranks that share samples has the passes without their all-to-alls") {
+  runlog::Run run = communicating(4, [](RecordedConfig& c) { c.sequence_parallel = 2; });
+  run.info.sequence_ranks = 2;
+  for (auto& s : run.steps) s.exchange_s = 6e-3;
+  const Recording r = record({run});
+  CHECK(r.config.sequence_parallel == 2);
+  CHECK(r.logs[0].batch_per_rank == 2 * 4);
+  CHECK(r.logs[0].steps[0].forward_s == Approx(10e-3 + 4e-5 - 3e-3));
+  CHECK(r.logs[0].steps[0].backward_s == Approx(30e-3 - 3e-3));
+  CHECK_THAT(refused([&](auto& logs) { logs[1] = run; }), contains("run.sequence_parallel is 1 and 2"));
+  // three blocks, one of them computed again: 12 tensors in forward, 12 + 4 in backward
+  const std::string none = "[run]\n";
+  run.info.config_toml.replace(run.info.config_toml.find(none), none.size(), none + "recompute = \"full\"\n");
+  CHECK(record({run}).logs[0].steps[0].forward_s == Approx(10e-3 + 4e-5 - 6e-3 * 12 / 28));
+}
+
+TEST_CASE("micro-batches: gradients are final in the last one") {
+  runlog::Run run = communicating(2, [](RecordedConfig& c) { c.accumulate = 2; });
+  const std::vector<double> as_logged = record({run}).ready.share;
+  // bucket k of n is ready after (k + 1) / n of all of backward in the log: none before the last half
+  CHECK(as_logged.front() >= 0.5);
+  CHECK(as_logged.back() > 0.9);
+  run.buckets.clear();
+  const std::vector<double> estimated = record({run}).ready.share;
+  const std::vector<double> of_last = shares_of_last(estimated, 2);
+  runlog::Run once = samples::run(2);
+  once.buckets.clear();
+  const std::vector<double> of_once = record({once}).ready.share;
+  REQUIRE(of_last.size() == of_once.size());
+  for (std::size_t s = 0; s < of_once.size(); ++s) {
+    CHECK(estimated[s] == Approx(0.5 + of_once[s] / 2));
+    CHECK(of_last[s] == Approx(of_once[s]));
+  }
+  CHECK_THAT(refused([&](auto& logs) { logs[1] = run; }), contains("batch.accumulate is 1 and 2"));
 }
 
 TEST_CASE("what is no recording is refused") {

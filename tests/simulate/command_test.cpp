@@ -74,6 +74,11 @@ TEST_CASE("full sharding is a what-if of simulations, and no recording") {
   const auto run = runlog::read(recorded.out + "/simulated-n16.h5");
   CHECK(run.info.source_changes.starts_with("sharding full; 16 "));
   CHECK_THAT(run.info.config_toml, contains("sharding = \"full\""));
+  const auto groups =
+      run_command(recorded.command(kDgx, "--ranks 32 --steps 2 --sharding full --shard-group 8 --json"));
+  INFO(groups.err);
+  REQUIRE(groups.exit_code == 0);
+  CHECK_THAT(groups.out, contains("groups of 8 ranks"));
   const auto replayed = run_command(fmt::format("{} replay {} --sharding full", GPUMONTH_BINARY, recorded.log));
   CHECK(replayed.exit_code == 2);
 }
@@ -126,6 +131,9 @@ TEST_CASE("mistakes of simulate: one line, exit code 2, no log") {
   mistake(recorded.command(kDgx, "--ranks 8 --calibrate " + recorded.log), "no collective");
   mistake(recorded.command(kDgx, "--ranks 8 --compute-scale 0"), "compute-scale");
   mistake(recorded.command(kDgx, "--ranks 8 --steps 0"), "steps");
+  mistake(recorded.command(kDgx, "--ranks 8 --shard-group 4"), "give both, or leave it out");
+  mistake(recorded.command(kDgx, "--ranks 8 --sharding full --shard-group 1"), "shard nothing");
+  mistake(recorded.command(kDgx, "--ranks 8,16 --sharding full --shard-group 16"), "does not divide 8 ranks");
   mistake(kBinary + " simulate " + warm + " --cluster " + kDgx + " --ranks 8 -o " + recorded.out, "no steady steps");
   mistake(kBinary + " simulate none.h5 --cluster " + kDgx + " --ranks 8", "none.h5");
   mistake(kBinary + " simulate " + typo + " --cluster " + kDgx + " --ranks 8", "typo.toml");

@@ -37,7 +37,8 @@ inline simulate::Job sample_job(const simulate::Cluster& cluster, int ranks, std
   job.cluster = cluster;
   job.shape = simulate::shape_of(cluster, ranks);
   job.bucket_bytes.assign(3, bytes);
-  job.steps.assign(static_cast<std::size_t>(steps), {0.01, 0.1, 0.3, 0.02, 0.005, {0.1, 0.2, 0.3}});
+  job.steps.assign(static_cast<std::size_t>(steps), {0.01, 0.1, 0.3, 0.02, 0.005});
+  for (int b = 0; b < 3; ++b) job.passes.backward.push_back({replay::PassEvent::Kind::ready, b, (b + 1) / 3.0});
   job.factors.assign(static_cast<std::size_t>(steps) * static_cast<std::size_t>(ranks), 1);
   return job;
 }

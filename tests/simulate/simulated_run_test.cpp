@@ -42,8 +42,10 @@ TEST_CASE("a job takes the recorded times and the trainer's buckets") {
   std::int64_t values = 0;
   for (const auto& segment : plan.recording.segments) values += segment.count;
   CHECK(all == 4 * values);
-  CHECK(std::is_sorted(job.steps[0].ready_s.begin(), job.steps[0].ready_s.end()));
-  CHECK(job.steps[0].ready_s.back() == Approx(0.002));
+  REQUIRE(job.passes.backward.size() == job.bucket_bytes.size());
+  CHECK(std::is_sorted(job.passes.backward.begin(), job.passes.backward.end(),
+                       [](const auto& a, const auto& b) { return a.share < b.share; }));
+  CHECK(job.passes.backward.back().share == Approx(1));
   plan.changes.reduce_dtype = "bf16";
   plan.changes.bucket_mib = 0.05;
   plan.changes.compute_scale = 0.5;
@@ -143,29 +145,185 @@ TEST_CASE("full sharding gathers and reduces the bytes that model/communication 
   plan.changes.stragglers = false;
   Cluster c = sample_cluster(1, 64);  // 1 GB/s between hosts of one rank
   const model::ModelConfig m = tests::sample_model();
-  for (const char* backend : {"cpu", "cuda"})
-    for (const char* dtype : {"fp32", "bf16"}) {
-      plan.recording.info.backend = backend, plan.recording.info.dtype = dtype;
-      const bool gpu = plan.recording.info.backend == "cuda";
-      INFO(backend << " " << dtype);
-      const Job job = make_job(plan, c, 4);
-      REQUIRE(job.full);
-      CHECK_FALSE(job.sharding);
-      CHECK(job.steps[0].optimizer_s == Approx(0.0003 / 4));
-      CHECK(std::accumulate(job.full->forward_shares.begin(), job.full->forward_shares.end(), 0.0) == Approx(1));
-      const auto sent = model::sent_parts(m, 8, model::dtype_named(plan.recording.info.dtype),
-                                          {.ranks = 4, .sharding = model::Sharding::full, .gpu = gpu});
-      const SimulatedStep step = simulate::simulate(job).steps[0];
-      double reduced_s = 0;
-      for (const auto& bucket : step.buckets) reduced_s += bucket.end_s - bucket.start_s;
-      CHECK(step.gathers_s == Approx(static_cast<double>(sum(sent, model::SentKind::gathered)) / 1e9).epsilon(1e-5));
-      CHECK(reduced_s == Approx(static_cast<double>(sum(sent, model::SentKind::reduced)) / 1e9).epsilon(1e-4));
-      const runlog::StepRecord logged = simulate_run(plan, c, "some", 4).run.steps[0];
-      CHECK(logged.gathered_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::gathered))).margin(4));
-      CHECK(logged.reduced_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::reduced))).margin(4));
-      CHECK(logged.gather_s == Approx(step.gathers_s));
-    }
+  for (const int group : {0, 2, 4})
+    for (const char* backend : {"cpu", "cuda"})
+      for (const char* dtype : {"fp32", "bf16"}) {
+        plan.recording.info.backend = backend, plan.recording.info.dtype = dtype;
+        plan.changes.shard_group = group;
+        const bool gpu = plan.recording.info.backend == "cuda";
+        INFO(backend << " " << dtype << ", groups of " << group);
+        const Job job = make_job(plan, c, 8);
+        REQUIRE(job.full);
+        CHECK_FALSE(job.sharding);
+        CHECK(job.steps[0].optimizer_s == Approx(0.0003 / (group > 0 ? group : 8)));
+        const auto sent =
+            model::sent_parts(m, 8, model::dtype_named(plan.recording.info.dtype),
+                              {.ranks = 8, .sharding = model::Sharding::full, .shard_group = group, .gpu = gpu});
+        const auto gathered = static_cast<double>(sum(sent, model::SentKind::gathered));
+        const auto reduced = static_cast<double>(sum(sent, model::SentKind::reduced));
+        const SimulatedStep step = simulate::simulate(job).steps[0];
+        CHECK(step.gathers_s == Approx(gathered / 1e9).epsilon(1e-5));
+        CHECK(step.reduces_s ==
+              Approx(reduced / 1e9).epsilon(2e-4));  // what is left over of equal shares is all-reduced
+        const runlog::StepRecord logged = simulate_run(plan, c, "some", 8).run.steps[0];
+        CHECK(logged.gathered_bytes == Approx(gathered).margin(4));
+        CHECK(logged.reduced_bytes == Approx(reduced).margin(4));
+        CHECK(logged.gather_s == Approx(step.gathers_s));
+      }
+  plan.changes.shard_group = 0;
   CHECK_FALSE(make_job(plan, c, 1).full);
+}
+
+TEST_CASE("micro-batches: full sharding gathers and reduces in each, other layouts send their sum") {
+  Plan plan = sample_plan(1);
+  plan.changes.accumulate = 4;
+  plan.changes.stragglers = false;
+  const Cluster c = sample_cluster(1, 64);
+  const model::ModelConfig m = tests::sample_model();
+  const Job whole = make_job(plan, c, 8);
+  CHECK(whole.micro_batches == 4);
+  // ready in the last of four backwards of 0.5 ms, behind all forwards: what one micro-batch has within its own
+  plan.changes.accumulate = 0;
+  const Job once = make_job(plan, c, 8);
+  for (std::size_t b = 0; b < once.passes.backward.size(); ++b)
+    CHECK(whole.passes.backward[b].share == Approx(once.passes.backward[b].share));
+  const SimulatedStep of_whole = simulate::simulate(whole).steps[0];
+  CHECK(of_whole.buckets[0].ready_s - of_whole.begin_s ==
+        Approx(0.0001 + 0.001 + 0.0015 + 0.0005 * once.passes.backward[0].share));
+  plan.changes.accumulate = 4;
+  plan.changes.sharding = "full";
+  for (const int group : {0, 2}) {
+    plan.changes.shard_group = group;
+    const auto sent =
+        model::sent_parts(m, 8, model::Dtype::fp32,
+                          {.ranks = 8, .sharding = model::Sharding::full, .shard_group = group, .accumulate = 4});
+    const runlog::Run run = simulate_run(plan, c, "some", 8).run;
+    CHECK(run.steps[0].gathered_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::gathered))).margin(4));
+    CHECK(run.steps[0].reduced_bytes == Approx(static_cast<double>(sum(sent, model::SentKind::reduced))).margin(4));
+    CHECK_THAT(run.info.config_toml, contains("accumulate = 4"));
+    for (const auto& s : run.steps) {
+      const double parts = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
+      CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
+    }
+  }
+  plan.changes.accumulate = 3;
+  CHECK_THROWS_WITH(make_job(plan, c, 8), contains("8 samples a rank are not 3 micro-batches"));
+}
+
+TEST_CASE(
+    "ranks that share samples: a share of the compute, and all-to-alls of the bytes that model/communication counts") {
+  Plan plan = sample_plan(1);
+  plan.changes.stragglers = false;
+  plan.changes.sequence_parallel = 2;
+  const Cluster c = sample_cluster(1, 64);  // 1 GB/s between hosts of one rank
+  const model::ModelConfig m = tests::sample_model();
+  for (const std::string recompute : {"none", "linear", "full"})
+    for (const char* dtype : {"fp32", "bf16"})
+      for (const int accumulate : {1, 2}) {
+        plan.recording.info.dtype = dtype, plan.recording.config.recompute = recompute;
+        plan.recording.config.model.depth = m.depth;
+        plan.changes.accumulate = accumulate;
+        INFO(recompute << " " << dtype << " " << accumulate);
+        const auto sent = model::sent_parts(m, 8, model::dtype_named(dtype),
+                                            {.ranks = 8,
+                                             .sequence_ranks = 2,
+                                             .recompute = model::recompute_named(recompute),
+                                             .accumulate = accumulate});
+        const auto exchanged = static_cast<double>(sum(sent, model::SentKind::exchanged));
+        const SimulatedRun simulated = simulate_run(plan, c, "some", 8);
+        const runlog::StepRecord& s = simulated.run.steps[0];
+        CHECK(s.exchanged_bytes == std::llround(exchanged));
+        CHECK(s.exchange_s == Approx(exchanged / 1e9).epsilon(1e-4));
+        CHECK(s.samples == 8 * 4);
+        const ShareOfSamples share = share_of_samples(plan.recording.config, 2);
+        CHECK(s.forward_s + s.backward_s - s.exchange_s == Approx(0.001 * share.forward + 0.002 * share.backward));
+        const double parts = s.data_s + s.forward_s + s.backward_s + s.optimizer_s + s.exposed_comm_s;
+        CHECK(s.step_time_s - parts == Approx(0.0001).margin(2e-8));
+      }
+  // 16 tokens of a width of 64: of 2 (12 x 16 + 2 x 16^2 / 64 + 6) + ... a rank of two has half but for the conditioning
+  const double h = 64, blocks = 2 * (12 * 16 * h * h + 2 * 16 * 16 * h),
+               conditioning = 2 * 6 * h * h + 2 * h * h + 256 * h + h * h;
+  const double ends = 16 * 16 * h + 16 * 32 * h;
+  CHECK(share_of_samples(plan.recording.config, 2).forward ==
+        Approx((0.5 * (blocks + ends) + conditioning) / (blocks + ends + conditioning)));
+  plan.changes.sharding = "full";
+  const runlog::Run both = simulate_run(plan, c, "some", 8).run;
+  CHECK(both.info.sequence_ranks == 2);
+  CHECK(both.info.gathers_weights);
+  CHECK_THAT(both.info.config_toml, contains("sequence_parallel = 2"));
+  plan.changes.sequence_parallel = 4;
+  CHECK_THROWS_WITH(make_job(plan, c, 8), contains("--sequence-parallel 4: 4 ranks cannot share 2 heads"));
+  plan.changes.sequence_parallel = 2;
+  CHECK_THROWS_WITH(make_job(plan, c, 3), contains("--sequence-parallel 2 does not divide 3 ranks"));
+  plan.recording.config.objective = "consistency";
+  CHECK_THROWS_WITH(make_job(plan, c, 8), contains("is a distillation"));
+}
+
+TEST_CASE("logs of other layouts are simulated by their compute") {
+  runlog::Run recorded = tests::sample_run(4);
+  replay::RecordedConfig c = replay::recorded_config(recorded);
+  c.sharding = "full", c.shard_group = 2;
+  recorded.info.config_toml = replay::with_communication(recorded.info.config_toml, c);
+  recorded.info.gathers_weights = true;
+  for (auto& s : recorded.steps) s.step_time_s += 0.002, s.exposed_comm_s += 0.002;
+  Plan plan{replay::record({recorded}), {}, 2, 1};
+  plan.changes.stragglers = false;
+  const Job as_recorded = make_job(plan, fast_cluster(), 8);
+  REQUIRE(as_recorded.full);
+  CHECK(as_recorded.full->ranks == 2);
+  CHECK(as_recorded.steps[0].forward_s == Approx(0.001));
+  CHECK(as_recorded.steps[0].other_s == Approx(0.0001));
+  CHECK(as_recorded.steps[0].optimizer_s == Approx(0.0003));  // of groups of as many
+  plan.changes.sharding = "none";
+  CHECK_FALSE(make_job(plan, fast_cluster(), 8).full);
+  CHECK(make_job(plan, fast_cluster(), 8).steps[0].optimizer_s == Approx(2 * 0.0003));
+  plan.changes.shard_group = 4;
+  CHECK_THROWS_WITH(make_job(plan, fast_cluster(), 8), contains("give both, or leave it out"));
+
+  recorded = tests::sample_run(4);
+  c = replay::recorded_config(recorded);
+  c.sequence_parallel = 2;
+  recorded.info.config_toml = replay::with_communication(recorded.info.config_toml, c);
+  recorded.info.sequence_ranks = 2;
+  for (auto& s : recorded.steps) s.exchange_s = 0.0004, s.samples = 16;
+  Plan shared{replay::record({recorded}), {}, 2, 1};
+  shared.changes.stragglers = false;
+  const Job pairs = make_job(shared, fast_cluster(), 8);
+  REQUIRE(pairs.sequence);
+  CHECK(pairs.batch_per_rank == 8);
+  CHECK(pairs.steps[0].forward_s == Approx(0.0008));
+  shared.changes.sequence_parallel = 1;  // a whole sample takes as much more as its multiply-adds are
+  const Job alone = make_job(shared, fast_cluster(), 8);
+  CHECK_FALSE(alone.sequence);
+  CHECK(alone.steps[0].forward_s == Approx(0.0008 / share_of_samples(shared.recording.config, 2).forward));
+}
+
+TEST_CASE("an all-to-all over leaves shares their uplinks") {
+  Job job = tests::sample_job(sample_cluster(1, 4), 4, 0, 1);
+  job.passes.forward = {{replay::PassEvent::Kind::exchange, 1, 0.5}};
+  job.sequence = SharedSamples{.ranks = 4, .tensor_bytes = 100e6};
+  // a host sends 75 MB; behind uplinks of 1 GB/s two hosts send 50 MB each to others' leaves
+  CHECK(simulate::simulate(job).steps[0].exchanged_forward_s == Approx(0.075).epsilon(1e-6));
+  job.cluster.hosts_per_leaf.value = 2, job.cluster.oversubscription.value = 2;
+  CHECK(simulate::simulate(job).steps[0].exchanged_forward_s == Approx(0.1).epsilon(1e-6));
+  job.sequence->ranks = 2;  // neighbours below one leaf
+  CHECK(simulate::simulate(job).steps[0].exchanged_forward_s == Approx(0.05).epsilon(1e-6));
+}
+
+TEST_CASE("groups of ranks have to fit the job and its hosts") {
+  Plan plan = sample_plan(1);
+  plan.changes.sharding = "full";
+  const auto refused = [&](int group, int ranks, const char* says) {
+    plan.changes.shard_group = group;
+    CHECK_THROWS_WITH(require_layout(plan, fast_cluster(), ranks), contains(says));
+  };
+  refused(3, 8, "--shard-group 3 does not divide 8 ranks");
+  refused(6, 12, "neither divide a host of 4 ranks nor fill hosts");
+  plan.changes.shard_group = 8;
+  CHECK_NOTHROW(require_layout(plan, fast_cluster(), 16));
+  const runlog::Run run = simulate_run(plan, fast_cluster(), "fast", 16).run;
+  CHECK_THAT(run.info.config_toml, contains("shard_group = 8"));
+  CHECK_THAT(run.info.source_changes, contains("sharding full; groups of 8; 16 ranks"));
 }
 
 TEST_CASE("a fully sharded run's log adds up, and with infinite links is the recorded step") {

@@ -135,13 +135,18 @@ TEST_CASE("what full sharding does not do is refused in one line") {
   refused(0, {"comm.sharding=full", "objective.kind=consistency", "objective.teacher=x.h5"}, {"objective.kind"});
 }
 
-TEST_CASE("a replay of a run in shards is refused") {
+TEST_CASE("a replay of a run in shards is refused, and of its compute is one") {
   const Runs run({"checkpoint.at_end=false"});
   const fs::path log = run("full", 2, {"comm.sharding=full"}) / "run.h5";
   const CommandResult result = run_command(
       fmt::format("{} replay {} --directory {}", GPUMONTH_BINARY, log.string(), run.directory("replayed").string()));
   CHECK(result.exit_code == 2);
-  CHECK_THAT(result.err, contains("comm.sharding = \"full\""));
+  CHECK_THAT(result.err, contains("comm.sharding = \"full\"") && contains("--sharding none"));
+  const CommandResult whole =
+      run_command(fmt::format("{} replay {} --directory {} --sharding none --steps 5 --stragglers off", GPUMONTH_BINARY,
+                              log.string(), run.directory("replayed").string()));
+  // on a busy machine sleeps may end too late for a replay
+  CHECK((whole.exit_code == 0 || whole.err.find("it is no replay") != std::string::npos));
 }
 
 /// Starts a training in shards, sends `signal_name` to one of its ranks while it trains, and waits for its end.

@@ -14,6 +14,21 @@ replay::Recording recording_of(const std::vector<std::string>& files) {
   return replay::record(logs);
 }
 
+/// What the replayed step does not send.
+void require_sent(const replay::Recording& recording, const replay::WhatIf& changes) {
+  const replay::RecordedConfig config = replay::changed(recording.config, changes);
+  if (config.sequence_parallel > 1)
+    user_error(
+        "{}: {} ranks share each sample (run.sequence_parallel), whose all-to-alls a replay does not have: give gpumonth "
+        "simulate this log, or replay one of run.sequence_parallel = 1",
+        recording.paths.front(), config.sequence_parallel);
+  if (config.sharding == "full")
+    user_error(
+        "{}: recorded with comm.sharding = \"full\", whose gathers of weights a replay does not have: give gpumonth simulate "
+        "this log, or replay its compute with --sharding none or optimizer",
+        recording.paths.front());
+}
+
 RunConfig replay_config(const ReplayOptions& options, const replay::Recording& recording, const ReplayedStep& step,
                         const comm::Transport& transport) {
   const replay::RecordedConfig changed = replay::changed(recording.config, options.changes);
@@ -30,6 +45,7 @@ RunConfig replay_config(const ReplayOptions& options, const replay::Recording& r
   c.objective.kind = recording.config.objective;
   c.objective.guidance = recording.config.guidance;
   c.batch.global = step.batch_per_rank() * transport.ranks().size();
+  c.batch.accumulate = recording.config.accumulate;
   c.comm.transport = transport.name();
   c.comm.bucket_mib = changed.bucket_mib * step.byte_scale();
   if (transport.gpu() >= 0) c.comm.wire = changed.wire;  // elsewhere byte_scale() has it
@@ -49,6 +65,7 @@ void require_new_log(const std::string& directory) {
 
 ReplayResult replay_run(const ReplayOptions& options, comm::Transport& transport) {
   const replay::Recording recording = recording_of(options.logs);
+  require_sent(recording, options.changes);
   const auto step =
       make_replayed_step({recording, options.changes, options.seed, options.adds, options.compute}, transport);
   const RunConfig config = replay_config(options, recording, *step, transport);
