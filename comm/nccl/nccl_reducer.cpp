@@ -8,6 +8,7 @@
 #include "comm/nccl/nccl_cast.h"
 #include "comm/nccl/nccl_group.h"
 #include "comm/shard.h"
+#include "comm/sharded_storage.h"
 #include "machine/nvtx.h"
 
 namespace gpumonth::comm {
@@ -27,7 +28,8 @@ NcclReducer::NcclReducer(std::shared_ptr<NcclRanks> ranks, std::shared_ptr<NcclS
       owned_(sharded_ ? owned_segments(buckets_, ranks_->rank(), ranks_->size()) : merged(segments_)) {
   if (!ranks_->handle()) return;
   comm_stream_ = std::make_unique<machine::CudaStream>(machine::Urgency::most);
-  bucket_events_ = std::vector<BucketEvents>(buckets_.size());
+  const int passes = options.full ? options.full->passes : 1;
+  bucket_events_ = std::vector<BucketEvents>(static_cast<std::size_t>(passes) * buckets_.size());
   std::int64_t most = 0;
   for (const Bucket& bucket : buckets_) {
     most = std::max(most, bucket.range.count);
@@ -93,7 +95,7 @@ void NcclReducer::ready(int segment) {
 
 void NcclReducer::launch(std::size_t bucket, bool capturing) {
   const machine::NvtxRange range("bucket");
-  const BucketEvents& events = bucket_events_[bucket];
+  const BucketEvents& events = bucket_events_[first_event_ + bucket];
   record(events.ready, stream_, capturing);
   fork(events.fork);
   record(events.start, comm_stream_->get(), capturing);
@@ -204,11 +206,12 @@ StepCommunication NcclReducer::finish() {
   StepCommunication cost;
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
     BucketTimes& times = timeline_[b];
-    times.ready_s = seconds_between(backward_begins_, bucket_events_[b].ready);
-    times.start_s = seconds_between(backward_begins_, bucket_events_[b].start);
-    times.end_s = seconds_between(backward_begins_, bucket_events_[b].end);
-    cost.comm_s += times.end_s - times.start_s;
+    const BucketEvents& events = bucket_events_[first_event_ + b];
+    times.ready_s = seconds_between(backward_begins_, events.ready);
+    times.start_s = seconds_between(backward_begins_, events.start);
+    times.end_s = seconds_between(backward_begins_, events.end);
   }
+  for (const BucketEvents& events : bucket_events_) cost.comm_s += seconds_between(events.start, events.end);
   cost.exposed_s = seconds_between(wait_begins_, wait_ends_);
   if (gathers_in_step_) cost.gather_s = seconds_between(gather_begins_, gather_ends_);
   return cost;

@@ -61,6 +61,8 @@ class NcclReducer : public GradientReducer {
   bool capturing() const;
   void record(const machine::CudaEvent& event, cudaStream_t stream, bool capturing) const;
   void fork(const machine::CudaEvent& event);
+  /// Of a step's passes, from 1 on, the one whose buckets come next. timeline() is the last one's, comm_s the sum of all.
+  void begin_pass(int pass) { first_event_ = static_cast<std::size_t>(pass - 1) * buckets_.size(); }
 
  private:
   struct BucketEvents {
@@ -85,7 +87,8 @@ class NcclReducer : public GradientReducer {
 
   // where there is more than one rank
   std::unique_ptr<machine::CudaStream> comm_stream_;
-  std::vector<BucketEvents> bucket_events_;
+  std::vector<BucketEvents> bucket_events_;  // by pass and bucket
+  std::size_t first_event_ = 0;              // of the pass
   machine::CudaEvent backward_begins_, wait_begins_, wait_ends_, gather_begins_, gather_ends_;
   machine::CudaEvent joined_{cudaEventDisableTiming}, gather_fork_{cudaEventDisableTiming},
       gather_joined_{cudaEventDisableTiming}, sum_fork_{cudaEventDisableTiming}, sum_joined_{cudaEventDisableTiming};

@@ -54,6 +54,7 @@ void NcclShardReducer::begin_passes() {
 void NcclShardReducer::begin_backward() {
   NcclReducer::begin_backward();
   order_.begin_backward();
+  begin_pass(pass_);
   if (pass_ == 1) return;
   const ThrowErrors errors(capturing());
   GPUMONTH_CUDA(cudaEventRecord, last_reduced_.get(), comm_stream());
