@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <memory>
+#include <optional>
 
 #include "base/clean_text.h"
 #include "base/error.h"
@@ -16,6 +16,22 @@ namespace gpumonth {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Nothing where it cannot be opened or read to its end; errno says why.
+std::optional<std::string> whole_file(const fs::path& file) {
+  const auto close = [](std::FILE* open) {
+    const int error = errno;
+    std::fclose(open);
+    errno = error;
+  };
+  const std::unique_ptr<std::FILE, decltype(close)> in(std::fopen(file.c_str(), "rb"), close);
+  if (!in) return std::nullopt;
+  std::string bytes;
+  char part[1 << 16];
+  while (const std::size_t count = std::fread(part, 1, sizeof part, in.get())) bytes.append(part, count);
+  if (std::ferror(in.get())) return std::nullopt;
+  return bytes;
+}
 
 /// The temporary file: open, and removed at the end of the scope unless renamed.
 class Temporary {
@@ -101,9 +117,14 @@ void write_text_file(const fs::path& file, const std::string& text, bool force) 
   write_bytes_file(file, clean_text(text), force);
 }
 
-std::string bytes_of_file(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+std::string read_bytes(const fs::path& file) {
+  std::error_code error;
+  if (fs::is_directory(file, error)) user_error("{}: is a folder, not a file", file.string());
+  auto bytes = whole_file(file);
+  if (!bytes) user_error("{}: cannot be read: {}", file.string(), std::strerror(errno));
+  return std::move(*bytes);
 }
+
+std::string bytes_of_file(const fs::path& file) { return whole_file(file).value_or(""); }
 
 }  // namespace gpumonth

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/text_file.h"
 #include "budget/sampling_backtest.h"
 #include "scaling/csv.h"
 
@@ -73,7 +74,7 @@ SamplingRow sampling_row(Fields fields, const std::vector<std::string>& header, 
 
 std::vector<SamplingRow> read_sampling_csv(const std::filesystem::path& path) {
   const std::string file = path.string();
-  const std::string text = scaling::plain_text(scaling::read_bytes(path), file);
+  const std::string text = scaling::plain_text(read_bytes(path), file);
   scaling::CsvReader reader(text, file, ',');
   std::vector<std::string_view> fields;
   std::size_t line = 0;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/text_file.h"
 
 namespace gpumonth::exchange {
 namespace {
@@ -115,14 +116,15 @@ MllogRun read_mllog(const std::filesystem::path& file) {
   if (!in) user_error("{}: cannot be read: check its name", file.string());
   MllogReader reader(file);
   for (std::string line; std::getline(in, line);) reader.add(line);
+  if (in.bad()) user_error("{}: cannot be read to its end", file.string());
   return reader.finish();
 }
 
 std::int64_t ranks_of_system(const std::filesystem::path& file) {
   const auto system = std::filesystem::absolute(file).lexically_normal().parent_path().parent_path();
-  std::ifstream in(system.parent_path().parent_path() / "systems" / (system.filename().string() + ".json"));
-  if (!in) return 0;
-  const auto json = nlohmann::json::parse(in, nullptr, false);
+  const auto json = nlohmann::json::parse(
+      bytes_of_file(system.parent_path().parent_path() / "systems" / (system.filename().string() + ".json")), nullptr,
+      false);
   const double ranks = positive_number(member(json, "number_of_nodes")).value_or(0) *
                        positive_number(member(json, "accelerators_per_node")).value_or(0);
   return ranks == std::floor(ranks) && ranks <= 1e9 ? static_cast<std::int64_t>(ranks) : 0;

@@ -1,7 +1,6 @@
 #include "report/quality.h"
 
 #include <cmath>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -90,9 +89,7 @@ SampleQuality samples_of(const QualityFields& f, const fs::path& folder) {
 }  // namespace
 
 Quality read_quality(const fs::path& file) {
-  std::ifstream in(file);
-  if (!in) user_error("{} cannot be read: gpumonth evaluate -o writes it", file.string());
-  const Json json = Json::parse(in, nullptr, false);
+  const Json json = Json::parse(read_bytes(file), nullptr, false);
   const std::string name = file.string();
   if (!json.is_object()) user_error("{} is no JSON object: give a file that gpumonth evaluate -o wrote", name);
   const QualityFields fields{json, name};

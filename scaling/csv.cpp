@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <system_error>
 
 #include "base/error.h"
@@ -144,16 +143,6 @@ std::string plain_text(std::string bytes, const std::string& name) {
   check_is_text(bytes, name);
   unify_line_ends(bytes);
   return bytes;
-}
-
-std::string read_bytes(const std::filesystem::path& file) {
-  std::error_code error;
-  if (std::filesystem::is_directory(file, error)) user_error("{}: is a folder, not a file", file.string());
-  std::ifstream in(file, std::ios::binary);
-  if (!in) user_error("{}: cannot be read: {}", file.string(), std::strerror(errno));
-  std::string text((std::istreambuf_iterator<char>(in)), {});
-  if (in.bad()) user_error("{}: cannot be read: {}", file.string(), std::strerror(errno));
-  return text;
 }
 
 std::string csv_field(const std::string& text) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <deque>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +44,6 @@ class CsvReader {
 /// CR and CR LF are line ends. Throws UserError naming what it is instead: a workbook, an HDF5 file,
 /// compressed, UTF-16 without a mark.
 std::string plain_text(std::string bytes, const std::string& name);
-
-/// The whole file. Throws UserError where it cannot be read.
-std::string read_bytes(const std::filesystem::path& file);
 
 /// `text` as one field: quoted where it has to be.
 std::string csv_field(const std::string& text);

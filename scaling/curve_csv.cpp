@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/shipped.h"
+#include "base/text_file.h"
 #include "scaling/csv.h"
 #include "scaling/curve_columns.h"
 #include "scaling/curve_units.h"

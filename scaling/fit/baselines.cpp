@@ -54,6 +54,7 @@ double fit_scalability(const std::vector<Point>& points, bool with_kappa, double
     if (!with_kappa) problem.SetParameterBlockConstant(&k);
     ceres::Solver::Options options;
     options.logging_type = ceres::SILENT;
+    options.linear_solver_type = ceres::DENSE_QR;  // three unknowns; the default is for sparse matrices
     options.max_num_iterations = 200;
     options.num_threads = 1;
     options.function_tolerance = 1e-12;

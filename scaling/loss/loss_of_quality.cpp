@@ -1,9 +1,9 @@
 // The quality.json of `gpumonth evaluate` as points of loss against compute.
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/text_file.h"
 #include "scaling/loss/loss_runs.h"
 
 namespace gpumonth::scaling {
@@ -39,9 +39,7 @@ LossRun loss_of_checkpoint(const nlohmann::json& checkpoint, const std::string& 
 }  // namespace
 
 std::vector<LossRun> loss_of_quality(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  if (!stream) user_error("{}: cannot be read", file.string());
-  const auto json = nlohmann::json::parse(stream, nullptr, false);
+  const auto json = nlohmann::json::parse(read_bytes(file), nullptr, false);
   const auto checkpoints = json.is_object() ? json.find("checkpoints") : json.end();
   if (!json.is_object() || checkpoints == json.end() || !checkpoints->is_array() || checkpoints->empty())
     user_error("{}: is no quality.json with checkpoints[]: write it with gpumonth evaluate CKPT... -o quality.json",

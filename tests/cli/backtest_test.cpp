@@ -50,7 +50,8 @@ TEST_CASE("a recipe of a class is predicted from other families, and both are sa
 
 TEST_CASE("a recipe of a class without a family is refused", "[cli]") {
   const TemporaryFolder folder;
-  const std::string configs = std::string(GPUMONTH_SOURCE_DIR) + "/configs/";
+  const std::string configs =
+      std::filesystem::absolute(GPUMONTH_SOURCE_DIR).string() + "/configs/";  // in a bundle it is "."
   const auto r =
       backtest(folder
                    .write("r.toml", "[hardware]\nfrom = \"" + configs +

@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -25,7 +24,8 @@ static_assert(std::atomic<Presence>::is_always_lock_free && std::atomic<std::uin
 /// Of a process: its start in ticks; 0 where it has ended, also where its parent has not asked for it yet.
 std::uint64_t start_of(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  std::getline(file, text, '\0');          // nothing, and no exception, where it ends while it is read
   const auto name_ends = text.rfind(')');  // a program's name may hold anything
   if (name_ends == std::string::npos) return 0;
   std::istringstream fields(text.substr(name_ends + 1));

@@ -77,11 +77,13 @@ TEST_CASE("a scenario trains on a law that fit --loss wrote", "[command]") {
 TEST_CASE("what does not go with --loss is one line and exit code 2", "[command]") {
   const tests::TemporaryFolder folder;
   const auto file = folder.write("quality.json", planted_quality()).string();
+  std::filesystem::create_directory(folder.path() / "folder.json");
   for (const auto& [arguments, said] : {std::pair<std::string, std::string>{"", "name run logs, or the quality.json"},
                                         {file + " --predict 8", "--predict is of scaling curves"},
                                         {file + " --average-seeds", "no two of the"},
                                         {file + " --hold-out half", "neither largest nor largest-budget"},
                                         {folder.write("x.json", "{}").string(), "is no quality.json"},
+                                        {(folder.path() / "folder.json").string(), "is a folder"},
                                         {"none.h5", "none.h5"}}) {
     const auto r = run_command(kLoss + arguments);
     INFO(arguments);
