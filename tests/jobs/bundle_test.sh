@@ -98,6 +98,9 @@ inside 'bin/mpirun --mca plm rsh --mca plm_rsh_agent /bin/agent -H $(</proc/sys/
   fail "ranks on another host failed"
 ! grep -q 'Sorry!' "$work/out" || fail "Open MPI or PMIx misses a file"
 inside 'bin/gpumonth doctor --quick' || fail "doctor failed"
+# Every kind of fit: none of them comes upon a library that is left out.
+inside 'bin/gpumonth fit --validate configs/published/scaling.csv' || fail "fit --validate failed"
+grep -q 'at random' "$work/out" || fail "fit --validate prints no table"
 if inside 'bin/gpumonth train configs/runs/tiny.toml --set run.stepz=3'; then fail "a mistake ends with 0"; fi
 grep -q 'run.steps' "$work/out" || fail "the mistake is not explained"
 
