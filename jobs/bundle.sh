@@ -164,8 +164,8 @@ done
 
 cp -r configs "$stage/"
 cp -r tests/golden "$stage/tests/"
-# What tests read: the measured logs, and the page of the log's format.
-(shopt -s globstar && cp --parents docs/runlog.md docs/measurements/**/*.h5 "$stage/")
+# What tests read besides: measured logs, the page of their format, forecasts to compare with.
+(shopt -s globstar && cp --parents docs/runlog.md docs/measurements/**/*.h5 tests/**/*.csv "$stage/")
 # What is measured on a GPU machine, and the PyTorch it is compared with there.
 mkdir "$stage/jobs"
 for script in jobs/{check_gpu,visit_gpu,bench_gpu,mpi_env}.sh; do
