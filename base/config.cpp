@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <map>
 #include <sstream>
 
 #include "base/config_internal.h"
 #include "base/error.h"
 #include "base/shipped.h"
+#include "base/text_file.h"
 
 namespace gpumonth::config {
 namespace {
@@ -42,11 +42,7 @@ std::string read_file(const fs::path& file, const std::string& asked_by) {
   const std::string prefix = asked_by.empty() ? "" : asked_by + ": ";
   if (!fs::exists(file, ignored)) user_error("{}{}: no such file", prefix, file.string());
   if (fs::is_directory(file, ignored)) user_error("{}{}: is a folder, not a TOML file", prefix, file.string());
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();
-  if (in.bad() || !in.is_open()) user_error("{}{}: cannot be read", prefix, file.string());
-  return text.str();
+  return read_bytes(file, prefix);
 }
 
 Table* find_table(Table& table, const std::string& key) {

@@ -117,11 +117,11 @@ void write_text_file(const fs::path& file, const std::string& text, bool force) 
   write_bytes_file(file, clean_text(text), force);
 }
 
-std::string read_bytes(const fs::path& file) {
+std::string read_bytes(const fs::path& file, const std::string& prefix) {
   std::error_code error;
-  if (fs::is_directory(file, error)) user_error("{}: is a folder, not a file", file.string());
+  if (fs::is_directory(file, error)) user_error("{}{}: is a folder, not a file", prefix, file.string());
   auto bytes = whole_file(file);
-  if (!bytes) user_error("{}: cannot be read: {}", file.string(), std::strerror(errno));
+  if (!bytes) user_error("{}{}: cannot be read: {}", prefix, file.string(), std::strerror(errno));
   return std::move(*bytes);
 }
 

@@ -9,8 +9,8 @@ namespace gpumonth {
 /// folder does not exist. Called before the work, so that a mistake costs no time.
 void check_output(const std::filesystem::path& file, bool force);
 
-/// Every byte of a file. Throws UserError: no such file, a folder, an I/O error, with the system's reason.
-std::string read_bytes(const std::filesystem::path& file);
+/// Every byte of a file. Throws UserError, behind `prefix`: no such file, a folder, an I/O error, with the system's reason.
+std::string read_bytes(const std::filesystem::path& file, const std::string& prefix = "");
 
 /// The same; nothing where it cannot be read, which the caller asks where it matters.
 std::string bytes_of_file(const std::filesystem::path& file);

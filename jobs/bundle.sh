@@ -188,10 +188,10 @@ if type -P dpkg-query >/dev/null; then
     done
 fi
 
+{ find "$stage" -type f -exec nm -D --undefined-only {} + 2>/dev/null || true; } | awk 'NF == 2 {print $2}' | sort -u >"$work/wanted"
 for name in "${!stood_in_for[@]}"; do
-  mkdir -p "$work/stand_ins" && jobs/bundle/stand_in.sh "${stood_in_for[$name]}" "$work/stand_ins/$name" "$stage"
+  jobs/bundle/stand_in.sh "${stood_in_for[$name]}" "$stage/lib/$name" "$work/wanted"
 done
-if ((${#stood_in_for[@]})); then cp "$work"/stand_ins/* "$stage/lib/"; fi
 
 # A program's DT_RPATH also holds for the libraries it loads and for what those load, unless they have a path of their
 # own. It goes before LD_LIBRARY_PATH, so that no other Open MPI or HDF5 gets in between.

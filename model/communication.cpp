@@ -63,16 +63,17 @@ void add_replicated(const ModelConfig& model, const TrainingLayout& layout, Part
 
 void add_sequence(const ModelConfig& model, std::int64_t batch, Dtype dtype, const TrainingLayout& layout,
                   Parts& parts) {
-  const std::int64_t s = layout.sequence_ranks, again = recomputed_blocks(model);
+  const std::int64_t s = layout.sequence_ranks;
+  const ExchangedTensors tensors = exchanged_in_pass(model, layout.recompute);
   const std::int64_t one = batch * model.tokens() / s * model.hidden_size * bytes_per_element(dtype);  // q, or k ...
-  const auto add = [&](SentPhase phase, const char* what, std::int64_t tensors) {
-    parts.add(SentKind::exchanged, phase, what, of_others(tensors * one, s));
+  const auto add = [&](SentPhase phase, const char* what, std::int64_t count) {
+    parts.add(SentKind::exchanged, phase, what, of_others(count * one, s));
   };
-  add(SentPhase::forward, "q, k, v and attention's output", 4 * model.depth);
-  if (layout.recompute == Recompute::full)
-    add(SentPhase::backward, "q, k, v and attention's output, computed again", 4 * again);
-  if (layout.recompute == Recompute::linear) add(SentPhase::backward, "q, k, v, computed again", 3 * again);
-  add(SentPhase::backward, "their gradients", 4 * model.depth);
+  const char* const again = layout.recompute == Recompute::full ? "q, k, v and attention's output, computed again"
+                                                                : "q, k, v, computed again";
+  add(SentPhase::forward, "q, k, v and attention's output", tensors.forward);
+  add(SentPhase::backward, again, tensors.again);
+  add(SentPhase::backward, "their gradients", tensors.gradients);
 }
 
 template <class Field, class Value>
@@ -100,6 +101,11 @@ const char* name(SentPhase phase) {
     case SentPhase::update: return "update";
   }
   return "?";
+}
+
+ExchangedTensors exchanged_in_pass(const ModelConfig& model, Recompute recompute) {
+  const int again = recompute == Recompute::full ? 4 : recompute == Recompute::linear ? 3 : 0;
+  return {4 * std::int64_t{model.depth}, again * recomputed_blocks(model), 4 * std::int64_t{model.depth}};
 }
 
 GatheredBlocks gathered_in_step(const ModelConfig& model, std::int64_t micro_batches) {

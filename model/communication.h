@@ -49,6 +49,12 @@ std::int64_t sum(const std::vector<SentPart>& parts);
 std::int64_t sum(const std::vector<SentPart>& parts, SentKind kind);
 std::int64_t sum(const std::vector<SentPart>& parts, SentPhase phase);
 
+/// Tensors (a rank's tokens, width) in the all-to-alls of a pass: of forward, of what backward computes again, of gradients.
+struct ExchangedTensors {
+  std::int64_t forward, again, gradients;
+};
+ExchangedTensors exchanged_in_pass(const ModelConfig& model, Recompute recompute);
+
 /// Blocks whose weights are gathered in a step of so many micro-batches, over all of them: before forward, before backward.
 struct GatheredBlocks {
   std::int64_t forward, backward;

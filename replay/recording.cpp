@@ -4,18 +4,16 @@
 #include <map>
 
 #include "base/error.h"
-#include "model/flops.h"
+#include "model/communication.h"
 #include "model/gradient_segments.h"
 
 namespace gpumonth::replay {
 namespace {
 
-/// Forward's part of the all-to-alls of ranks that share samples, by bytes (model/communication.h).
+/// Forward's part of the all-to-alls of ranks that share samples, by bytes.
 double exchanged_in_forward(const RecordedConfig& c) {
-  const model::Recompute recompute = model::recompute_named(c.recompute);
-  const int again = recompute == model::Recompute::full ? 4 : recompute == model::Recompute::linear ? 3 : 0;
-  const double forward = 4 * c.model.depth;
-  return forward / (2 * forward + again * model::recomputed_blocks(c.model));
+  const auto [forward, again, gradients] = model::exchanged_in_pass(c.model, model::recompute_named(c.recompute));
+  return static_cast<double>(forward) / static_cast<double>(forward + again + gradients);
 }
 
 /// `in_forward`: the share of the all-to-alls that forward has.

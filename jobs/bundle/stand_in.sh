@@ -2,10 +2,10 @@
 # Makes a library in the place of another one, of which the bundle's programs only need that it is there: it has the
 # functions that they link against, and each of them says so and ends the program.
 #
-#   stand_in.sh REAL OUT FOLDER     REAL: the library; OUT: its stand-in, of the same file name; FOLDER: whose programs and
-#                                   libraries it has to serve
+#   stand_in.sh REAL OUT WANTED     REAL: the library; OUT: its stand-in, of the same file name; WANTED: a file with the
+#                                   symbols that others ask for, SYMBOL[@VERSION] a line
 set -euo pipefail
-real=$1 out=$2 folder=$3
+real=$1 out=$2 wanted=$3
 name=${out##*/}
 fail() {
   echo "stand_in.sh: $*" >&2
@@ -15,11 +15,10 @@ for tool in nm cc; do type -P $tool >/dev/null || fail "$tool is missing: jobs/i
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# SYMBOL[@VERSION] that anybody asks for, and SYMBOL TYPE that the library has.
-{ find "$folder" -type f -exec nm -D --undefined-only {} + 2>/dev/null || true; } | awk 'NF == 2 {print $2}' | sort -u >"$work/wanted"
+# SYMBOL TYPE that the library has, and SYMBOL VERSION TYPE of those that are asked for.
 nm -D --defined-only "$real" | awk '{sub(/@.*/, "", $3); print $3, $2}' | sort -u >"$work/defined"
 awk 'NR == FNR {type[$1] = $2; next} {symbol = $1; sub(/@.*/, "", symbol)} symbol in type {print symbol, ($1 ~ /@/ ? substr($1, index($1, "@") + 1) : "-"), type[symbol]}' \
-  "$work/defined" "$work/wanted" >"$work/symbols"
+  "$work/defined" "$wanted" >"$work/symbols"
 if data=$(awk '$3 !~ /^[TWi]$/ {print $1}' "$work/symbols" | grep .); then fail "$name cannot be left out: $data is data"; fi
 
 {
