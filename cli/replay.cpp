@@ -78,7 +78,7 @@ void add_replay(Command app) {
       .type_name("NAME")
       .is_member({"sum", "none"})
       .show_default();
-  add_what_if_options(command, o.changes, options->stragglers, {"none", "optimizer"});
+  add_what_if_options(command, o.changes, options->stragglers);
   command
       .add_option("--compute", options->compute,
                   "what a rank does meanwhile; busy: takes its core, as CPU ranks in training do; not with nccl")

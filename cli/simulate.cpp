@@ -134,7 +134,7 @@ void print_json(const Study& study) {
 }
 
 simulate::Plan plan_of(const Options& options, Study& study) {
-  auto [runs, notes] = scaling::read_run_logs(options.runs);
+  auto [runs, notes] = scaling::read_run_logs(options.runs, runlog::Kind::shares_too);
   simulate::Plan plan{replay::record(runs), options.changes, options.steps, options.seed};
   replay::set_stragglers(plan.changes, options.stragglers);
   replay::check(plan.changes);
@@ -199,7 +199,7 @@ void add_simulate(Command app) {
                   "latencies and bandwidths from these logs of gpumonth comm --log, not from the cluster file")
       .type_name("COMM.h5");
   command.add_option("--seed", o->seed, "of the drawn steps and stragglers").type_name("NUMBER").show_default();
-  add_what_if_options(command, o->changes, o->stragglers, {"none", "optimizer", "full"});
+  add_what_if_options(command, o->changes, o->stragglers);
   command.add_set_option(o->overrides);
   command.add_help_config_flag([] { return simulate::cluster_help(); });
   command.add_json_flag(o->json);

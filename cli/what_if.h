@@ -2,15 +2,13 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "cli/command.h"
 #include "replay/what_if.h"
 
 namespace gpumonth::cli {
 
-/// Both outlive the command; `stragglers` becomes a text for set_stragglers, `shardings` are what --sharding may be.
-void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers,
-                         const std::vector<std::string>& shardings);
+/// Both outlive the command; `stragglers` becomes a text for set_stragglers.
+void add_what_if_options(Command& command, replay::WhatIf& changes, std::string& stragglers);
 
 }  // namespace gpumonth::cli

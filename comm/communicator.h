@@ -17,6 +17,9 @@ struct StandIn {
   /// take time of cores that may have to play many hosts.
   bool adds = true;
   double byte_scale = 1;  ///< n values stand for n / byte_scale, and travel by the algorithm that those would take
+  /// Half of the values that are summed travel: in host memory, which sends fp32, as many bytes as bf16 would be.
+  bool halves = false;
+  std::int64_t sent(std::int64_t values) const { return halves ? values / 2 : values; }
 };
 
 /// Collectives are called in the same order on every rank and block until done; a broken call prints

@@ -73,7 +73,7 @@ struct ShardedStorage {
   // the storage, from Transport::allocate
   float* weights = nullptr;  ///< segments that are not typed, or all where typed_weights is null
   float* gradients = nullptr;
-  void* typed_weights = nullptr;  ///< bf16, such that element `at` of the storage is its element `at`; may be null
+  void* typed_weights = nullptr;  ///< bf16, such that element `at` of the storage is its element `at`; null: fp32 alone
   // the shard
   const float* shard = nullptr;
   const void* typed_shard = nullptr;  ///< bf16, with typed_weights

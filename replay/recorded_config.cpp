@@ -58,7 +58,8 @@ RecordedConfig recorded_config(const runlog::Run& run) {
         "gpumonth train",
         run.path);
   config::load_text(root, text, run.path + ": config_toml");
-  if (run.info.world_size == 1 && c.sharding == "full") c.sharding = "none";  // one rank holds all
+  if (run.info.world_size == 1 && c.sharding == "full") c.sharding = "none";       // one rank holds all
+  if (run.info.sequence_share > 1) c.sequence_parallel = run.info.sequence_share;  // run.sequence_parallel_emulated
   model::validate(c.model);
   const std::int64_t parameters = model::ParameterTable(c.model).count();
   if (parameters != run.info.parameters)
@@ -78,7 +79,8 @@ std::string with_communication(const std::string& config_toml, const RecordedCon
                     {"sharding", {fmt::format("\"{}\"", config.sharding)}},
                     {"shard_group", {fmt::format("{}", config.shard_group), config.shard_group == 0}}};
   values["batch"] = {{"accumulate", {fmt::format("{}", config.accumulate), config.accumulate == 1}}};
-  values["run"] = {{"sequence_parallel", {fmt::format("{}", config.sequence_parallel), config.sequence_parallel == 1}}};
+  values["run"] = {{"sequence_parallel", {fmt::format("{}", config.sequence_parallel), config.sequence_parallel == 1}},
+                   {"sequence_parallel_emulated", {"1", true}}};
   std::istringstream lines(config_toml);
   std::string out, table, line;
   const auto missing = [&] {

@@ -22,7 +22,8 @@ struct RecordedConfig {
   std::string sharding = "none";        ///< none | optimizer | full, of several ranks
   int shard_group = 0;                  ///< full: consecutive ranks that hold the whole together; 0: all ranks
   int accumulate = 1;                   ///< micro-batches of a step
-  int sequence_parallel = 1;            ///< consecutive ranks that share each sample
+  int sequence_parallel =
+      1;  ///< consecutive ranks that share each sample, or as one of which the recorded rank worked alone
 
   /// Passes of a step beside the trained network's own (model/flops.h).
   int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }

@@ -5,6 +5,7 @@
 
 #include "base/block_length.h"
 #include "replay/draw.h"
+#include "replay/layout.h"
 
 namespace gpumonth::replay {
 namespace {
@@ -62,6 +63,10 @@ ReplayedSteps::ReplayedSteps(const Recording& recording, const WhatIf& changes, 
   batch_per_rank_ = replay::batch_per_rank(recording, changes);
   const double recorded = nearest(recording.logs, wanted).batch_per_rank;
   StepTimes factor{1, changes.compute_scale, changes.compute_scale, changes.compute_scale, 1};
+  const ShareOfSamples recorded_share = share_of_samples(recording.config, recording.config.sequence_parallel);
+  const ShareOfSamples share = share_of_samples(recording.config, changed(recording.config, changes).sequence_parallel);
+  factor.forward_s *= share.forward / recorded_share.forward;
+  factor.backward_s *= share.backward / recorded_share.backward;
   for (const Part part : {&StepTimes::data_s, &StepTimes::forward_s, &StepTimes::backward_s}) {
     const Line line(recording.logs, part);
     if (line.at(recorded) > 0) factor.*part *= line.at(wanted) / line.at(recorded);
@@ -100,12 +105,16 @@ StepTimes ReplayedSteps::mean() const {
   return mean;
 }
 
-double update_scale(const Recording& recording, int sharers) {
-  const RecordedConfig& config = recording.config;
-  const int recorded = config.sharding == "none"                             ? 1
-                       : config.sharding == "full" && config.shard_group > 0 ? config.shard_group
-                                                                             : recording.info.world_size;
-  return static_cast<double>(recorded) / sharers;
+int update_sharers(const RecordedConfig& config, const std::string& backend, int ranks, int hosts) {
+  if (config.sharding == "full") return config.shard_group > 0 ? std::min(config.shard_group, ranks) : ranks;
+  return config.sharding == "optimizer" || (backend == "cpu" && hosts <= 1) ? ranks : 1;
+}
+
+double update_scale(const Recording& recording, const RecordedConfig& config, int ranks, int hosts) {
+  const runlog::RunInfo& info = recording.info;
+  return static_cast<double>(
+             update_sharers(recording.config, info.backend, info.world_size, runlog::host_count(info))) /
+         update_sharers(config, info.backend, ranks, hosts);
 }
 
 }  // namespace gpumonth::replay

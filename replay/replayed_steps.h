@@ -16,8 +16,8 @@ std::int64_t batch_per_rank(const Recording& recording, const WhatIf& changes);
 class ReplayedSteps {
  public:
   /// Times at another batch than was recorded: forward, backward and data on a straight line through the logs' means;
-  /// of logs of one batch alone in proportion to it. Steps are those of the logs whose batch is nearest. UserError:
-  /// changes out of range.
+  /// of logs of one batch alone in proportion to it; and with other ranks that share samples as share_of_samples() has it
+  /// (layout.h). Steps are those of the logs whose batch is nearest. UserError: changes out of range.
   ReplayedSteps(const Recording& recording, const WhatIf& changes, std::uint64_t seed);
 
   std::int64_t batch_per_rank() const { return batch_per_rank_; }
@@ -38,8 +38,11 @@ class ReplayedSteps {
   Stragglers stragglers_;
 };
 
-/// What the recorded update's time is multiplied by where `sharers` ranks update a share each (1: not sharded): as many
-/// shared it in the recording as that had ranks, if its optimizer was sharded, or a group had with full sharding. That the time is divided evenly is assumed.
-double update_scale(const Recording& recording, int sharers);
+/// Ranks that update a part each of the same parameters: with a sharded optimizer all, with full sharding those of a group, and CPU
+/// ranks of one host all, which hold the state in common (trainer/state/state_memory.h).
+int update_sharers(const RecordedConfig& config, const std::string& backend, int ranks, int hosts);
+/// What the recorded update's time is multiplied by in a step of `config` on other ranks: its sharers in the recording over those
+/// there. That the time is divided evenly is assumed.
+double update_scale(const Recording& recording, const RecordedConfig& config, int ranks, int hosts);
 
 }  // namespace gpumonth::replay

@@ -17,10 +17,10 @@ struct WhatIf {
   double byte_scale = 1;              ///< of what gradients send: 0.001 with links 1,000 times as slow
   double bucket_mib = 0;              ///< before byte_scale; 0: as recorded
   std::string reduce_dtype = {};      ///< fp32 | bf16; empty: as recorded
-  std::string sharding = {};          ///< none | optimizer | full (simulated alone); empty: as recorded
-  int shard_group = 0;                ///< of sharding = full: ranks that hold the whole; 0: all (simulated alone)
-  int accumulate = 0;                 ///< micro-batches; 0: as recorded (simulated alone)
-  int sequence_parallel = 0;          ///< ranks that share each sample; 0: as recorded (simulated alone)
+  std::string sharding = {};          ///< none | optimizer | full; empty: as recorded
+  int shard_group = 0;                ///< of sharding = full: ranks that hold the whole; 0: all
+  int accumulate = 0;                 ///< micro-batches; 0: as recorded
+  int sequence_parallel = 0;          ///< ranks that share each sample; 0: as recorded
   bool stragglers = true;             ///< false: every rank takes the recorded rank's time
   std::optional<Spread> spread = {};  ///< of the stragglers, in place of the recorded: one GPU's log tells none
 };

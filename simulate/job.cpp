@@ -5,11 +5,9 @@
 #include "base/bucket_plan.h"
 #include "base/bucket_shares.h"
 #include "base/error.h"
-#include "model/flops.h"
 #include "model/gradient_segments.h"
-#include "model/sequence_ranks.h"
 #include "model/shard_units.h"
-#include "replay/pass_events.h"
+#include "replay/layout.h"
 #include "replay/replayed_steps.h"
 #include "simulate/all_reduce.h"
 #include "simulate/groups.h"
@@ -53,7 +51,7 @@ Sharding sharding_of(const Plan& plan, const std::vector<Bucket>& buckets, doubl
 FullSharding full_of(const Plan& plan, const std::vector<Bucket>& buckets, double size, int sharers, const Job& job) {
   const model::ModelConfig& m = plan.recording.config.model;
   const model::SegmentOrder order{m.depth};
-  const bool typed = !on_cpu(plan) && plan.recording.info.dtype == "bf16";
+  const bool typed = replay::gathers_bf16(plan.recording);
   FullSharding full{.depth = m.depth, .ranks = sharers, .grouped = !on_cpu(plan)};
   for (int s = 0; s < order.count(); ++s) {
     const Segment& segment = buckets[static_cast<std::size_t>(s)].range;
@@ -79,10 +77,8 @@ FullSharding full_of(const Plan& plan, const std::vector<Bucket>& buckets, doubl
 
 /// As trainer/dit/split_attention.h sends it.
 SharedSamples sequence_of(const Plan& plan, const replay::RecordedConfig& config, std::int64_t batch) {
-  const std::int64_t s = config.sequence_parallel;
-  const std::int64_t values = batch / config.accumulate * (config.model.tokens() / s) * config.model.hidden_size;
-  const double size = (plan.recording.info.dtype == "bf16" ? 2 : 4) * plan.changes.byte_scale;
-  return {.ranks = config.sequence_parallel, .tensor_bytes = size * static_cast<double>(values)};
+  const auto bytes = static_cast<double>(replay::exchanged_bytes(plan.recording, config, batch));
+  return {.ranks = config.sequence_parallel, .tensor_bytes = plan.changes.byte_scale * bytes};
 }
 
 /// Full sharding has a bucket for each segment.
@@ -94,53 +90,14 @@ std::vector<Bucket> buckets_of(const Plan& plan, const replay::RecordedConfig& c
   return buckets;
 }
 
-/// What a micro-batch's passes ask for, at the recorded shares of backward.
-replay::PassEvents passes_of(const Plan& plan, const replay::RecordedConfig& config, const std::vector<Bucket>& buckets,
-                             bool full) {
-  replay::PassPlan passes{.block = replay::block_parts(config.model),
-                          .forward = replay::forward_shares(config.model),
-                          .ready = replay::shares_of_last(plan.recording.ready.share, plan.recording.config.accumulate),
-                          .buckets = {},
-                          .gathers = full,
-                          .exchanges = config.sequence_parallel > 1,
-                          .recompute = model::recompute_named(config.recompute)};
-  for (const Bucket& bucket : buckets) passes.buckets.push_back(bucket.last_segment);
-  return replay::pass_events(passes);
-}
-
 }  // namespace
-
-ShareOfSamples share_of_samples(const replay::RecordedConfig& config, int sequence_ranks) {
-  const auto share = [&](std::int64_t all, std::int64_t conditioning) {
-    return static_cast<double>(conditioning + (all - conditioning) / sequence_ranks) / static_cast<double>(all);
-  };
-  const std::int64_t forward = model::forward_macs(config.model);
-  const std::int64_t backward = model::backward_macs(config.model, model::recompute_named(config.recompute)).back();
-  const std::int64_t conditioning = model::conditioning_forward_macs(config.model);
-  return {share(forward, conditioning), share(backward, 2 * conditioning)};
-}
 
 void require_layout(const Plan& plan, const Cluster& cluster, int ranks) {
   const Shape shape = shape_of(cluster, ranks);
+  replay::require_layout(plan.recording, plan.changes);
   const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
-  const int sharing = config.sequence_parallel;
-  if (plan.changes.shard_group > 0 && config.sharding != "full")
-    user_error("--shard-group {} is of --sharding full: give both, or leave it out", plan.changes.shard_group);
   if (config.shard_group > 0) consecutive(shape, config.shard_group, kShardGroup);
-  if (const std::int64_t batch = replay::batch_per_rank(plan.recording, plan.changes); batch % config.accumulate != 0)
-    user_error(
-        "{} samples a rank are not {} micro-batches: give --batch-per-rank a multiple of {}, or --accumulate a divisor",
-        batch, config.accumulate, config.accumulate);
-  const bool splits = config.sharding == "full" || sharing > 1;
-  if (splits && config.objective != "diffusion")
-    user_error(
-        "{} is a distillation, whose step runs the network several times: simulate it with --sharding none or optimizer and "
-        "without --sequence-parallel",
-        plan.recording.paths.front());
-  if (sharing == 1) return;
-  consecutive(shape, sharing, kSequenceParallel);
-  if (const auto why_not = model::why_not_shared(config.model, sharing))
-    user_error("{} {}: {}", kSequenceParallel, sharing, *why_not);
+  if (config.sequence_parallel > 1) consecutive(shape, config.sequence_parallel, kSequenceParallel);
 }
 
 Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
@@ -156,23 +113,20 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   for (const Bucket& bucket : buckets)
     job.bucket_bytes.push_back(static_cast<std::int64_t>(size * static_cast<double>(bucket.range.count) + 0.5));
   job.micro_batches = config.accumulate;
-  job.passes = passes_of(plan, config, buckets, full);
+  job.passes = replay::passes_of(plan.recording, config, buckets, full);
   const bool sharded = config.sharding == "optimizer" && ranks > 1;
   // CPU ranks of one host hold parameters and moments once: each updates its part where all see it
   if (sharded && !(on_cpu(plan) && job.shape.hosts == 1)) job.sharding = sharding_of(plan, buckets, size, job);
   if (full) job.full = full_of(plan, buckets, size, sharers, job);
-  const double update_scale = replay::update_scale(plan.recording, sharded ? ranks : sharers);
+  const double update_scale = replay::update_scale(plan.recording, config, ranks, job.shape.hosts);
   const replay::ReplayedSteps steps(plan.recording, plan.changes, plan.seed);
   job.batch_per_rank = steps.batch_per_rank();
   if (config.sequence_parallel > 1) job.sequence = sequence_of(plan, config, job.batch_per_rank);
-  const ShareOfSamples share = share_of_samples(config, config.sequence_parallel);
-  const ShareOfSamples recorded = share_of_samples(config, plan.recording.config.sequence_parallel);
   job.factors.reserve(static_cast<std::size_t>(plan.steps) * static_cast<std::size_t>(ranks));
   for (int s = 1; s <= plan.steps; ++s) {
     const replay::StepTimes times = steps.drawn(s);
-    job.steps.push_back({times.data_s, times.forward_s * share.forward / recorded.forward,
-                         times.backward_s * share.backward / recorded.backward, times.optimizer_s * update_scale,
-                         times.other_s});
+    job.steps.push_back(
+        {times.data_s, times.forward_s, times.backward_s, times.optimizer_s * update_scale, times.other_s});
     for (int r = 0; r < ranks; ++r) job.factors.push_back(static_cast<float>(steps.factor(s, r)));
   }
   return job;
@@ -196,17 +150,21 @@ std::vector<std::string> notes(const Plan& plan) {
     all.push_back(
         "recorded with comm.sharding = \"full\": its passes are taken without what they waited for weights; of CPU ranks they have what "
         "sending took of their cores");
-  if (plan.recording.config.sequence_parallel > 1)
+  if (plan.recording.info.sequence_share > 1)
+    all.push_back(
+        fmt::format("recorded by one rank alone that worked as one of {} that share each sample, and sent nothing",
+                    plan.recording.info.sequence_share));
+  else if (plan.recording.config.sequence_parallel > 1)
     all.push_back(fmt::format(
         "recorded with run.sequence_parallel = {}: its passes are taken without their all-to-alls, divided over forward and "
         "backward by bytes",
         plan.recording.config.sequence_parallel));
+  const replay::ShareOfSamples share = replay::share_of_samples(config, config.sequence_parallel);
   if (config.sequence_parallel != plan.recording.config.sequence_parallel)
     all.push_back(fmt::format(
         "run.sequence_parallel = {}: passes take the share of their multiply-adds that a rank has, {:.1f} % of a sample's forward and "
         "{:.1f} % of its backward, as if products of fewer tokens were as fast; samples a rank, {}, are those of its {} ranks together",
-        config.sequence_parallel, 1e2 * share_of_samples(config, config.sequence_parallel).forward,
-        1e2 * share_of_samples(config, config.sequence_parallel).backward,
+        config.sequence_parallel, 1e2 * share.forward, 1e2 * share.backward,
         replay::batch_per_rank(plan.recording, plan.changes), config.sequence_parallel));
   if (plan.changes.stragglers && !plan.changes.spread && plan.recording.spread.persistent == 0 &&
       plan.recording.spread.per_step == 0)

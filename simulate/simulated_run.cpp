@@ -28,6 +28,7 @@ runlog::RunInfo info_of(const Plan& plan, const Job& job, const std::string& clu
   info.config_toml = replay::with_communication(info.config_toml, replay::changed(plan.recording.config, plan.changes));
   info.world_size = job.shape.ranks();
   info.sequence_ranks = job.sequence ? job.sequence->ranks : 1;
+  info.sequence_share = 1;
   info.global_batch = job.batch_per_rank * (job.shape.ranks() / info.sequence_ranks);
   info.transport = "simulated";
   info.library_versions["simulator"] = simulator_name();

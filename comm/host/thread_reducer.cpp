@@ -32,7 +32,7 @@ struct ThreadReducer::Impl {
     Communicator& ranks = transport.ranks();
     if (ranks.size() == 1) return;
     times.resize(buckets.size());
-    for (std::size_t b = 0; b < buckets.size(); ++b) times[b].bytes = buckets[b].range.count * 4;
+    for (std::size_t b = 0; b < buckets.size(); ++b) times[b].bytes = stand_in.sent(buckets[b].range.count) * 4;
     communicator = ranks.duplicate("gradients");
     thread = std::thread([this] { run(); });
   }
@@ -158,7 +158,7 @@ struct ThreadReducer::Impl {
       const machine::NvtxRange range("bucket");
       times[b].start_s = seconds_since(step_start);
       const std::span<float> values(gradients + buckets[b].range.offset,
-                                    static_cast<std::size_t>(buckets[b].range.count));
+                                    static_cast<std::size_t>(stand_in.sent(buckets[b].range.count)));
       communicator->all_reduce_in_place_of(values, stand_in);
       times[b].end_s = seconds_since(step_start);
       inside_s += times[b].end_s - times[b].start_s;

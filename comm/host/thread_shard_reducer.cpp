@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <mutex>
 #include <stdexcept>
@@ -29,9 +30,9 @@ std::span<float> span_of(float* values, std::int64_t count) { return {values, st
 
 struct ThreadShardReducer::Impl {
   Impl(Transport& over, const ReducerOptions& options)
-      : transport(over), storage(*options.full), layout(storage.layout), order(layout.blocks()),
-        buckets(layout.buckets()), parts(layout.owned()) {
-    for (const Bucket& bucket : buckets) times.push_back({.bytes = bucket.range.count * 4});
+      : transport(over), storage(*options.full), layout(storage.layout), stand_in(options.stand_in),
+        order(layout.blocks()), buckets(layout.buckets()), parts(layout.owned()) {
+    for (const Bucket& bucket : buckets) times.push_back({.bytes = stand_in.sent(bucket.range.count) * 4});
     Communicator& all = transport.ranks();
     if (layout.ranks() == all.size()) {
       group = all.duplicate("weights and gradients");
@@ -161,17 +162,27 @@ struct ThreadShardReducer::Impl {
   void gather(int unit) {
     const machine::NvtxRange range("gather");
     const auto begin = ShardClock::now();
-    const int ranks = layout.ranks(), last = ranks - 1;
     for (std::size_t s = 0; s < buckets.size(); ++s) {
       if (layout.segments()[s].unit != unit) continue;
-      const Segment placed = layout.placed(s), mine = layout.owned(s), rest = rest_of(placed, ranks);
-      std::copy_n(storage.shard + layout.shard_at(s), mine.count, storage.weights + placed.offset + mine.offset);
-      group->all_gather(span_of(storage.weights + placed.offset, placed.count - rest.count));
-      if (rest.count > 0)
-        group->broadcast(std::as_writable_bytes(span_of(storage.weights + rest.offset, rest.count)), last);
-      weights.gathered_bytes += sent_bytes(4.0 * static_cast<double>(placed.count), ranks);
+      if (layout.segments()[s].typed && storage.typed_weights)
+        gather_part(s, storage.typed_shard, storage.typed_weights, 2);
+      else
+        gather_part(s, storage.shard, storage.weights, sizeof(float));
     }
     weights.inside_s += elapsed_s(begin);
+  }
+
+  /// Shares are of whole fp32 values in bf16, too: of 4 elements and more.
+  void gather_part(std::size_t s, const void* shard, void* room, std::size_t value_bytes) {
+    const int ranks = layout.ranks();
+    const Segment placed = layout.placed(s), mine = layout.owned(s), rest = rest_of(placed, ranks);
+    const auto bytes = [&](std::int64_t elements) { return static_cast<std::size_t>(elements) * value_bytes; };
+    const auto at = [&](std::int64_t element) { return static_cast<std::byte*>(room) + bytes(element); };
+    std::memcpy(at(placed.offset + mine.offset), static_cast<const std::byte*>(shard) + bytes(layout.shard_at(s)),
+                bytes(mine.count));
+    group->all_gather({reinterpret_cast<float*>(at(placed.offset)), bytes(placed.count - rest.count) / sizeof(float)});
+    if (rest.count > 0) group->broadcast({at(rest.offset), bytes(rest.count)}, ranks - 1);
+    weights.gathered_bytes += sent_bytes(static_cast<double>(bytes(placed.count)), ranks);
   }
 
   void reduce(const Job& job) {
@@ -180,7 +191,7 @@ struct ThreadShardReducer::Impl {
     times[s].start_s = elapsed_s(backward_start);
     const int ranks = layout.ranks();
     const Segment placed = layout.placed(s), mine = layout.owned(s), rest = rest_of(placed, ranks);
-    group->reduce_scatter_sum(span_of(storage.gradients + placed.offset, placed.count - rest.count));
+    group->reduce_scatter_sum(span_of(storage.gradients + placed.offset, stand_in.sent(placed.count - rest.count)));
     if (rest.count > 0) group->all_reduce_sum(span_of(storage.gradients + rest.offset, rest.count));
     const float* sums = storage.gradients + placed.offset + mine.offset;
     float* shard = storage.gradient_shard + layout.shard_at(s);
@@ -189,7 +200,7 @@ struct ThreadShardReducer::Impl {
     } else {
       for (std::int64_t i = 0; i < mine.count; ++i) shard[i] += sums[i];
     }
-    weights.reduced_bytes += sent_bytes(4.0 * static_cast<double>(placed.count), ranks);
+    weights.reduced_bytes += sent_bytes(static_cast<double>(times[s].bytes), ranks);
     if (replicas && job.last) {
       replicas->all_reduce_sum(span_of(shard, mine.count));
       weights.reduced_bytes += 2 * sent_bytes(4.0 * static_cast<double>(mine.count), replicas->size());
@@ -210,6 +221,7 @@ struct ThreadShardReducer::Impl {
   Transport& transport;
   ShardedStorage storage;
   const ShardLayout& layout;
+  StandIn stand_in;
   GatherOrder order;
   std::vector<Bucket> buckets;
   std::vector<Segment> parts;

@@ -4,10 +4,13 @@
 #   tests/bench/replay_pairs.sh [RUN.toml [PAIRS [STEPS [RANKS [LINK]]]]]
 #     RUN.toml   configs/runs/dit-s-2.toml; PAIRS 5; STEPS 40; RANKS 2
 #     LINK       e.g. 2gbit: one rank on each of RANKS hosts (network namespaces, tests/netlab.sh) with such links. Root
-#   In the environment: train="--set batch.global=16" and replay="--stragglers off", further options of the two commands
+#   In the environment: train="--set batch.global=16" and replay="--stragglers off", further options of the two commands; whole="--set
+#   batch.global=16", those of another training in turn, whose log is replayed in place of the training's own, in its layout by
+#   replay="--sharding full"
 #
-# One line a pair: the median steady step of training and of its replay, their ratio, exposed communication of both and
-# their difference as a share of the training's step. Last, the medians over pairs and the farthest pair.
+# One line a pair: the median steady step of training and of its replay, their ratio, exposed communication of both, all-to-alls of
+# ranks that share samples among it, and their difference as a share of the training's step. Last, the medians over pairs and the
+# farthest pair.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/mpi_env.sh
@@ -26,20 +29,30 @@ launch() {  # COMMAND...
   if [[ -n $link ]]; then tests/netlab.sh mpirun "$ranks" "$@"; else mpirun "${mpi_options[@]}" -n "$ranks" "$@"; fi
 }
 
+has() { h5ls "$1/steps" | grep -q "^$2 "; }
 medians() {  # LOG: of the steady steps' time and exposed communication, ms
-  paste <(steps_column "$1" phase; echo) <(steps_column "$1" step_time_s; echo) <(steps_column "$1" exposed_comm_s; echo) | awk "$awk_median"'
-    $1 == "steady" {t[++n] = 1e3 * $2; x[n] = 1e3 * $3}
+  local exchange=exposed_comm_s
+  if has "$1" exchange_s; then exchange=exchange_s; fi
+  paste <(steps_column "$1" phase; echo) <(steps_column "$1" step_time_s; echo) <(steps_column "$1" exposed_comm_s; echo) \
+    <(steps_column "$1" $exchange; echo) | awk -v exchanges=$([[ $exchange == exchange_s ]] && echo 1 || echo 0) "$awk_median"'
+    $1 == "steady" {t[++n] = 1e3 * $2; x[n] = 1e3 * ($3 + exchanges * $4)}
     END {print median(t, n), median(x, n)}'
+}
+train() {  # FOLDER OPTION...
+  launch "$gpumonth" train "$run" --set run.steps="$steps" --set run.threads=1 --set log.measure_gemm_peak=false --set log.bucket_every=2 \
+    --set checkpoint.at_end=false --set checkpoint.every_steps=0 --set "run.directory=$1" "${@:2}" >"$work/output" 2>&1 ||
+    { cat "$work/output" >&2; exit 1; }
 }
 
 printf '%-5s %12s %12s %8s %12s %12s %12s\n' pair 'trained, ms' 'replayed, ms' ratio 'exposed, ms' 'replayed, ms' 'diff, %step'
 for ((pair = 1; pair <= pairs; ++pair)); do
   # shellcheck disable=SC2086  # lists of options
-  launch "$gpumonth" train "$run" --set run.steps="$steps" --set run.threads=1 --set log.measure_gemm_peak=false --set log.bucket_every=2 \
-    --set checkpoint.at_end=false --set checkpoint.every_steps=0 --set "run.directory=$work/trained-$pair" ${train:-} >"$work/output" 2>&1 ||
-    { cat "$work/output" >&2; exit 1; }
+  train "$work/trained-$pair" ${train:-}
+  source=$work/trained-$pair
   # shellcheck disable=SC2086
-  launch "$gpumonth" replay "$work/trained-$pair/run.h5" --steps "$steps" --seed "$pair" --directory "$work/replayed-$pair" \
+  if [[ -n ${whole:-} ]]; then source=$work/whole-$pair && train "$source" ${whole:-}; fi
+  # shellcheck disable=SC2086
+  launch "$gpumonth" replay "$source/run.h5" --steps "$steps" --seed "$pair" --directory "$work/replayed-$pair" \
     ${replay:-} >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }
   grep 'sleeps ended' "$work/output" >&2
   read -r t tx <<<"$(medians "$work/trained-$pair/run.h5")"

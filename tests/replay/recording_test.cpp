@@ -87,13 +87,37 @@ TEST_CASE("a recording of full sharding has the passes without what they waited 
   CHECK(r.logs[0].steps[0].other_s == Approx(0.5e-3));
   CHECK(r.ready.estimated);
   CHECK_THAT(r.ready.source, contains("waited for weights"));
-  CHECK(update_scale(r, 8) == 2.0 / 8);
   WhatIf whole;
   whole.sharding = "full";  // of all ranks, as no group is given
+  CHECK(update_scale(r, changed(r.config, whole), 8, 2) == 2.0 / 8);
+  CHECK(update_scale(r, r.config, 8, 2) == 1);
   CHECK(changed(r.config, {}).shard_group == 2);
   CHECK(changed(r.config, whole).shard_group == 0);
   CHECK_THAT(refused([&](auto& logs) { logs[1] = run; }), contains("comm.shard_group is without full sharding and 2"));
   CHECK(record({communicating(1, [](RecordedConfig& c) { c.sharding = "full"; })}).config.sharding == "none");
+}
+
+TEST_CASE("the update is divided over those that share it") {
+  const auto scale = [](const runlog::Run& run, const std::string& sharding, int ranks, int hosts) {
+    WhatIf changes;
+    changes.sharding = sharding;
+    const Recording r = record({run});
+    return update_scale(r, changed(r.config, changes), ranks, hosts);
+  };
+  runlog::Run run = samples::run(4);
+  run.info.backend = "cpu";
+  run.info.hostnames = {"a", "a", "a", "a"};
+  CHECK(scale(run, "none", 4, 1) == 1);  // CPU ranks of one host hold the state in common
+  CHECK(scale(run, "none", 8, 1) == 4.0 / 8);
+  CHECK(scale(run, "none", 8, 2) == 4);
+  CHECK(scale(run, "optimizer", 8, 2) == 4.0 / 8);
+  run.info.hostnames = {"a", "a", "b", "b"};
+  CHECK(scale(run, "none", 8, 2) == 1);
+  CHECK(scale(run, "none", 2, 1) == 1.0 / 2);
+  run.info.backend = "cuda";
+  run.info.hostnames = {"a", "a", "a", "a"};
+  CHECK(scale(run, "none", 8, 1) == 1);
+  CHECK(scale(run, "optimizer", 8, 1) == 1.0 / 8);
 }
 
 TEST_CASE("a recording of ranks that share samples has the passes without their all-to-alls") {

@@ -29,7 +29,7 @@ struct Layout {
   std::vector<std::string> settings;
 };
 
-/// One rank's log, simulated on the ranks of `config` on one host. Throws where `simulate` fails.
+/// One rank's log, of whole samples or of its share of them, simulated on the ranks of `config` on one host. Throws where `simulate` fails.
 runlog::Run simulated(const TemporaryFolder& folder, const std::string& log, const trainer::RunConfig& config,
                       int ranks, const std::string& name) {
   const std::string out = (folder.path() / ("simulated-" + name)).string();
@@ -63,13 +63,15 @@ TEST_CASE("bytes of gathers, reductions and all-to-alls are the predicted ones, 
     settings.insert(settings.end(), of_all.begin(), of_all.end());
     settings.push_back("run.directory=" + (folder.path() / name).string());
     train(ranks, file, settings);
-    return runlog::read(folder.path() / name / "run.h5");
+    return runlog::read(folder.path() / name / "run.h5", runlog::Kind::shares_too);
   };
   // one rank's, with what of the settings is its own
   std::map<std::string, runlog::Run> of_one_rank;
   const auto alone_with = [&](std::vector<std::string> settings) -> const runlog::Run& {
-    std::erase_if(settings,
-                  [](const std::string& s) { return !s.starts_with("run.recompute") && !s.starts_with("run.dtype"); });
+    std::erase_if(settings, [](const std::string& s) {
+      return !s.starts_with("run.recompute") && !s.starts_with("run.dtype") &&
+             !s.starts_with("run.sequence_parallel_emulated");
+    });
     const std::string name = fmt::format("alone-{}", fmt::join(settings, "-"));
     if (!of_one_rank.contains(name)) of_one_rank[name] = trained(name, 0, settings);
     return of_one_rank[name];
@@ -97,6 +99,12 @@ TEST_CASE("bytes of gathers, reductions and all-to-alls are the predicted ones, 
     if (kHasSimGrid)
       check_sent_alike(simulated(folder, alone_with(settings).path, config, ranks, name).steps.front(),
                        log.steps.back());
+    if (const int sharing = config.run.sequence_parallel; kHasSimGrid && sharing > 1) {
+      std::vector<std::string> one_of = settings;
+      one_of.push_back(fmt::format("run.sequence_parallel_emulated={}", sharing));
+      check_sent_alike(simulated(folder, alone_with(one_of).path, config, ranks, name + "-share").steps.front(),
+                       log.steps.back());
+    }
     for (const runlog::StepRecord& step : log.steps) {
       if (layout.sharding == model::Sharding::full) {
         // whole bytes of a few parts each, where the log's are fractions

@@ -201,7 +201,6 @@ TEST_CASE("one rank measures the share of one of several, which nobody takes for
   refused("fit " + log.string());
   refused("fit --loss " + log.string());
   refused("compare " + log.string() + " " + log.string());
-  refused("replay " + log.string() + " --directory " + (folder.path() / "replayed").string());
   refused("budget " + (std::string(GPUMONTH_SOURCE_DIR) + "/configs/scenarios/sora-2024.toml") + " --runs " +
           log.string());
   const fs::path page = folder.path() / "page.html";
@@ -214,12 +213,27 @@ TEST_CASE("one rank measures the share of one of several, which nobody takes for
   CHECK_THAT(html.str(), contains("one of 4 ranks&#39; share") || contains("one of 4 ranks' share"));
 }
 
-TEST_CASE("a replay of ranks that share samples is refused in one line") {
+TEST_CASE("logs of ranks that share samples, and of one such rank alone, are replayed on ranks that do") {
   const TemporaryFolder folder;
-  train(2, write_run_file(folder), with(kModel, {"run.sequence_parallel=2"}));
-  check_refused(run_command(fmt::format("{} replay {} --directory {}", GPUMONTH_BINARY,
-                                        (folder.path() / "out/run.h5").string(), (folder.path() / "no").string())),
-                {"2 ranks share each sample", "run.sequence_parallel = 1"}, folder.path() / "no");
+  const auto replay = [&](const std::string& out) {
+    return fmt::format("{} replay {} --directory {} --steps 5 --compute-scale 40", GPUMONTH_BINARY,
+                       (folder.path() / "out/run.h5").string(), (folder.path() / out).string());
+  };
+  for (const char* setting : {"run.sequence_parallel=2", "run.sequence_parallel_emulated=2"}) {
+    INFO(setting);
+    fs::remove_all(folder.path() / "out");
+    train(std::string_view(setting).ends_with("emulated=2") ? 0 : 2, write_run_file(folder), with(kModel, {setting}));
+    check_refused(run_command(replay("one")), {"--sequence-parallel 2", "does not divide 1 rank"},
+                  folder.path() / "one");
+    fs::remove_all(folder.path() / "two");
+    const CommandResult two = run_command(mpirun(2, replay("two")));
+    INFO(two.err);
+    if (two.err.find("is no replay") != std::string::npos) continue;  // this machine is busy
+    REQUIRE(two.exit_code == 0);
+    const runlog::Run log = runlog::read(folder.path() / "two/run.h5");
+    CHECK(log.info.sequence_ranks == 2);
+    CHECK(log.steps.back().exchanged_bytes > 0);
+  }
 }
 
 /// Processes that run gpumonth (not mpirun) on this run file.

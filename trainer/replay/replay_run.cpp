@@ -10,23 +10,19 @@ namespace {
 
 replay::Recording recording_of(const std::vector<std::string>& files) {
   std::vector<runlog::Run> logs;
-  for (const std::string& file : files) logs.push_back(runlog::read(file));
+  for (const std::string& file : files) logs.push_back(runlog::read(file, runlog::Kind::shares_too));
   return replay::record(logs);
 }
 
-/// What the replayed step does not send.
-void require_sent(const replay::Recording& recording, const replay::WhatIf& changes) {
-  const replay::RecordedConfig config = replay::changed(recording.config, changes);
-  if (config.sequence_parallel > 1)
-    user_error(
-        "{}: {} ranks share each sample (run.sequence_parallel), whose all-to-alls a replay does not have: give gpumonth "
-        "simulate this log, or replay one of run.sequence_parallel = 1",
-        recording.paths.front(), config.sequence_parallel);
-  if (config.sharding == "full")
-    user_error(
-        "{}: recorded with comm.sharding = \"full\", whose gathers of weights a replay does not have: give gpumonth simulate "
-        "this log, or replay its compute with --sharding none or optimizer",
-        recording.paths.front());
+/// That so many ranks can be laid out so.
+void require_ranks(const replay::RecordedConfig& config, int ranks) {
+  const auto require_divisor = [&](int of, const char* option) {
+    if (of > 0 && ranks % of != 0)
+      user_error("{} {}, given or as recorded, does not divide {} rank{}: start a multiple of {}, or give another",
+                 option, of, ranks, ranks == 1 ? "" : "s", of);
+  };
+  require_divisor(config.sequence_parallel, "--sequence-parallel");
+  if (ranks > 1) require_divisor(config.shard_group, "--shard-group");  // one holds all
 }
 
 RunConfig replay_config(const ReplayOptions& options, const replay::Recording& recording, const ReplayedStep& step,
@@ -42,14 +38,16 @@ RunConfig replay_config(const ReplayOptions& options, const replay::Recording& r
   c.run.dtype = recording.info.dtype;
   c.run.threads = 1;
   c.run.recompute = recording.config.recompute;
+  c.run.sequence_parallel = changed.sequence_parallel;
   c.objective.kind = recording.config.objective;
   c.objective.guidance = recording.config.guidance;
-  c.batch.global = step.batch_per_rank() * transport.ranks().size();
-  c.batch.accumulate = recording.config.accumulate;
+  c.batch.global = step.batch_per_rank() * (transport.ranks().size() / changed.sequence_parallel);
+  c.batch.accumulate = changed.accumulate;
   c.comm.transport = transport.name();
-  c.comm.bucket_mib = changed.bucket_mib * step.byte_scale();
-  if (transport.gpu() >= 0) c.comm.wire = changed.wire;  // elsewhere byte_scale() has it
+  c.comm.bucket_mib = changed.bucket_mib * options.changes.byte_scale;
+  if (transport.gpu() >= 0) c.comm.wire = changed.wire;  // elsewhere stand_in() has it
   c.comm.sharding = changed.sharding;
+  if (transport.ranks().size() > 1) c.comm.shard_group = changed.shard_group;
   c.log.measure_gemm_peak = false;
   c.checkpoint.at_end = false;
   return c;
@@ -65,7 +63,8 @@ void require_new_log(const std::string& directory) {
 
 ReplayResult replay_run(const ReplayOptions& options, comm::Transport& transport) {
   const replay::Recording recording = recording_of(options.logs);
-  require_sent(recording, options.changes);
+  replay::require_layout(recording, options.changes);
+  require_ranks(replay::changed(recording.config, options.changes), transport.ranks().size());
   const auto step =
       make_replayed_step({recording, options.changes, options.seed, options.adds, options.compute}, transport);
   const RunConfig config = replay_config(options, recording, *step, transport);

@@ -5,8 +5,11 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "base/error.h"
+#include "model/gradient_segments.h"
 #include "trainer/data/data.h"
 
 namespace gpumonth::trainer {
@@ -26,10 +29,31 @@ std::vector<Segment> scaled(const std::vector<Segment>& recorded, double scale) 
   return all;
 }
 
-/// GPUs send bf16 themselves; host memory sends half of the values.
-double total_scale(const ReplaySetup& setup, bool on_gpu) {
-  const bool half = !on_gpu && replay::changed(setup.recording.config, setup.changes).wire == "bf16";
-  return setup.changes.byte_scale * (half ? 0.5 : 1);
+/// The segments where they lie in a training's storage, those of products in the compute type: blocks in turn in two slots,
+/// what is no block behind them.
+std::vector<comm::ShardedSegment> sharded(const std::vector<Segment>& segments, int depth) {
+  const model::SegmentOrder order{depth};
+  const auto aligned = [](std::int64_t values) { return (values + 15) / 16 * 16; };
+  std::int64_t used[comm::kBlockSlots + 1] = {}, room[comm::kBlockSlots + 1] = {};
+  std::vector<comm::ShardedSegment> all;
+  for (int s = 0, unit = comm::kOuterUnit; s < order.count(); ++s) {
+    const bool product = order.is_block(s) && order.in_block(s) != model::SegmentOrder::kAdaln;
+    const std::size_t slot = comm::slot_of(order.layer(s));
+    if (order.layer(s) != unit && order.is_block(s)) used[slot] = 0;
+    unit = order.layer(s);
+    const Segment& flat = segments[static_cast<std::size_t>(s)];
+    all.push_back({flat, unit, used[slot], product});
+    used[slot] += aligned(flat.count);
+    room[slot] = std::max(room[slot], used[slot]);
+  }
+  for (comm::ShardedSegment& s : all) s.at = std::accumulate(room, room + comm::slot_of(s.unit), s.at);
+  return all;
+}
+
+/// Ranks that hold the whole together; 1: each does.
+int sharers(const replay::RecordedConfig& config, int ranks) {
+  if (config.sharding != "full" || ranks == 1) return 1;
+  return config.shard_group > 0 ? config.shard_group : ranks;
 }
 
 }  // namespace
@@ -51,11 +75,18 @@ class ReplayedStep::RecordedData final : public Dataset {
 };
 
 ReplayedStep::ReplayedStep(const ReplaySetup& setup, comm::Transport& transport)
-    : recording_(setup.recording), changes_(setup.changes), steps_(setup.recording, setup.changes, setup.seed),
-      adds_(setup.adds), ranks_(transport.ranks()), byte_scale_(total_scale(setup, transport.gpu() >= 0)),
-      segments_(scaled(setup.recording.segments, byte_scale_)) {
+    : recording_(setup.recording), changes_(setup.changes),
+      config_(replay::changed(setup.recording.config, setup.changes)),
+      steps_(setup.recording, setup.changes, setup.seed), stand_in_{setup.adds, setup.changes.byte_scale,
+                                                                    transport.gpu() < 0 && config_.wire == "bf16"},
+      transport_(transport), ranks_(transport.ranks()),
+      segments_(scaled(setup.recording.segments, setup.changes.byte_scale)) {
   std::int64_t size = 0;
   for (const Segment& s : segments_) size = std::max(size, s.offset + s.count);
+  if (const int ranks = sharers(config_, ranks_.size()); ranks > 1) {
+    layout_.emplace(sharded(segments_, config_.model.depth), ranks_.rank() % ranks, ranks);
+    size = layout_->storage_size();
+  }
   gradients_ = transport.allocate(size);
   // pages of the host's memory that were never written are one and the same
   if (transport.gpu() < 0) std::fill_n(gradients_.get(), size, 0.0f);
@@ -75,8 +106,21 @@ void ReplayedStep::end(double backward_late_s, double update_late_s) {
   finished_cpu_s_ = thread_cpu_s();
 }
 
-double ReplayedStep::update_s(bool sharded) const {
-  return now_.optimizer_s * replay::update_scale(recording_, sharded ? ranks_.size() : 1);
+double ReplayedStep::update_s() const {
+  const int hosts =
+      ranks_.size() / ranks_.local_size();  // of as many ranks each; all that matters is whether it is one
+  return now_.optimizer_s * replay::update_scale(recording_, config_, ranks_.size(), hosts);
+}
+
+replay::PassEvents ReplayedStep::passes(std::span<const comm::Bucket> buckets) const {
+  return replay::passes_of(recording_, config_, buckets, layout_.has_value());
+}
+
+std::int64_t ReplayedStep::exchanged_bytes() const {
+  const std::int64_t unit = 4 * std::int64_t{config_.sequence_parallel};
+  const double bytes =
+      stand_in_.byte_scale * static_cast<double>(replay::exchanged_bytes(recording_, config_, batch_per_rank()));
+  return unit * std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(bytes / static_cast<double>(unit))));
 }
 
 std::unique_ptr<Dataset> ReplayedStep::make_dataset() { return std::make_unique<RecordedData>(*this); }
@@ -92,12 +136,14 @@ void ReplayedStep::describe(runlog::RunInfo& info) const {
   info.peak_source = recorded.peak_source;
   info.gemm_peak_flops_per_s = recorded.gemm_peak_flops_per_s;
   info.origin = runlog::Origin::replayed;
+  info.gathers_weights = layout_.has_value();
+  info.sequence_ranks = config_.sequence_parallel;
   info.source_run = fmt::format("{}", fmt::join(recording_.paths, ", "));
   info.source_changes = replay::to_text(changes_);
   const auto add = [&](const char* note) {
     info.source_changes += (info.source_changes.empty() ? "" : "; ") + std::string(note);
   };
-  if (!adds_) add("gradients sent, not added");
+  if (!stand_in_.adds) add("gradients sent, not added");
   if (recording_.ready.estimated) add("ready times estimated");
 }
 

@@ -4,15 +4,21 @@
 //   CPU rank   other        | forward | backward: bucket, bucket, ... | wait for the reducer | update | data
 //   GPU        other, data  | forward | ...                                                  | update
 //
-// Waits end at absolute times, counted from the start of the step and from the end of the reduction, so lateness does not
-// add up. What the loop itself does between two steps is a part of other_s, as a replay does that work, too. Data of a GPU
+// With full sharding the passes need() and are done() with weights as the DiT's are (replay/pass_events.h), and ranks that
+// share samples exchange as many bytes as theirs, in each micro-batch. Waits end at absolute times, counted from the start of the
+// step and from the end of the reduction, so lateness does not add up; what passes wait for weights and exchanges moves what
+// is behind it. What the loop itself does between two steps is a part of other_s, as a replay does that work, too. Data of a GPU
 // are loaded while it computes, and what it waits for them is time that it idles: there, before the next step.
 #pragma once
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
+#include "comm/sharded_storage.h"
+#include "replay/layout.h"
 #include "replay/replayed_steps.h"
 #include "trainer/step.h"
 
@@ -40,15 +46,13 @@ struct Lateness {
 
 class ReplayedStep : public TrainingStep {
  public:
-  /// Gradients of the recorded sizes times WhatIf::byte_scale, and half of that where they would travel in bf16 and the
-  /// transport does not do that. Buckets are planned of these, so their size is to be scaled by byte_scale() as well.
+  /// Gradients of the recorded sizes times WhatIf::byte_scale. Buckets are planned of these, so their size is to be scaled, too.
   const std::vector<comm::Segment>& segments() const override { return segments_; }
-  double byte_scale() const { return byte_scale_; }
   std::int64_t batch_per_rank() const { return steps_.batch_per_rank(); }
 
   float* gradient_buffer() override { return gradients_.get(); }
   std::unique_ptr<Dataset> make_dataset() override;  ///< samples of nothing, in the recorded time
-  comm::StandIn stand_in() const override { return {adds_, byte_scale_}; }
+  comm::StandIn stand_in() const override { return stand_in_; }
   void describe(runlog::RunInfo& info) const override;  ///< whose compute this is
 
   /// Collective, the same on every rank. Of the steps after the first `warm_up`, or of all where there are no more.
@@ -61,9 +65,17 @@ class ReplayedStep : public TrainingStep {
   const replay::StepTimes& now() const { return now_; }  ///< of the step in progress
   /// Of now().other_s, what the loop's work since the step before has left.
   double idle_s() const { return idle_s_; }
-  /// What the update takes, which the ranks share in a sharded recording or replay.
-  double update_s(bool sharded) const;
-  double ready_share(int segment) const { return recording_.ready.share[static_cast<std::size_t>(segment)]; }
+  double update_s() const;                                          ///< what the update takes, which ranks may share
+  const replay::RecordedConfig& config() const { return config_; }  ///< as changed
+  /// What a micro-batch's passes ask for. `buckets`: the reducer's.
+  replay::PassEvents passes(std::span<const comm::Bucket> buckets) const;
+  /// Of full sharding with several ranks: who holds what of the scaled segments, and where those lie while they are whole. Null:
+  /// weights are whole.
+  const comm::ShardLayout* layout() const { return layout_ ? &*layout_ : nullptr; }
+  bool gathers_bf16() const { return replay::gathers_bf16(recording_); }
+  /// That a rank sends and keeps, of a tensor in an all-to-all: whole 4 bytes for each.
+  std::int64_t exchanged_bytes() const;
+  comm::Transport& transport() const { return transport_; }
 
   void begin(std::int64_t step);
   /// How late backward, and the update or the data behind it, ended.
@@ -77,11 +89,13 @@ class ReplayedStep : public TrainingStep {
 
   const replay::Recording& recording_;
   const replay::WhatIf changes_;
+  const replay::RecordedConfig config_;
   replay::ReplayedSteps steps_;
-  bool adds_;
+  comm::StandIn stand_in_;
+  comm::Transport& transport_;
   comm::Communicator& ranks_;
-  double byte_scale_ = 1;
   std::vector<comm::Segment> segments_;
+  std::optional<comm::ShardLayout> layout_;
   std::shared_ptr<float[]> gradients_;
 
   replay::StepTimes now_;

@@ -15,7 +15,7 @@ class CudaReplayedStep final : public DeviceReplayedStep<ops::Cuda> {
 
 double gib(double bytes) { return bytes / (1 << 30); }
 
-[[noreturn]] void refuse_size(const ReplaySetup& setup, int gpu) {
+[[noreturn]] void refuse_size(const ReplaySetup& setup, int gpu, int ranks) {
   double values = 0;
   for (const comm::Segment& s : setup.recording.segments) values += static_cast<double>(s.count);
   std::size_t free = 0, total = 0;
@@ -23,11 +23,13 @@ double gib(double bytes) { return bytes / (1 << 30); }
   cudaDeviceProp properties{};
   (void)cudaGetDeviceProperties(&properties, gpu);
   (void)cudaGetLastError();
+  const bool in_shards = ranks > 1 && replay::changed(setup.recording.config, setup.changes).sharding == "full";
   user_error(
-      "the gradients, {:.3f} GiB, do not fit on GPU {} ({}): {:.3f} of {:.3f} GiB are free; end what else runs there, send "
+      "{} do not fit on GPU {} ({}): {:.3f} of {:.3f} GiB are free; end what else runs there, send "
       "fewer bytes with --byte-scale, or take a GPU with more memory",
-      gib(4 * setup.changes.byte_scale * values), gpu, properties.name, gib(static_cast<double>(free)),
-      gib(static_cast<double>(total)));
+      in_shards ? "shards, and room for two blocks' weights and gradients,"
+                : fmt::format("the gradients, {:.3f} GiB,", gib(4 * setup.changes.byte_scale * values)),
+      gpu, properties.name, gib(static_cast<double>(free)), gib(static_cast<double>(total)));
 }
 
 }  // namespace
@@ -39,7 +41,7 @@ std::unique_ptr<ReplayedStep> make_cuda_replayed_step(const ReplaySetup& setup, 
                                               transport);
   } catch (const ops::CudaOutOfMemory&) {  // what was half made is gone here
   }
-  refuse_size(setup, gpu);
+  refuse_size(setup, gpu, transport.ranks().size());
 }
 
 }  // namespace gpumonth::trainer

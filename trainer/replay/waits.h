@@ -21,12 +21,14 @@ class Waits<ops::Cpu> {
   Waits(ops::Cpu& device, int moments, Alarm::Wait wait);
   void load(std::span<const double> at_s);
   void begin() { origin_ = Alarm::Clock::now(); }
+  void pause() { paused_ = Alarm::Clock::now(); }
+  void resume() { origin_ += Alarm::Clock::now() - paused_; }
   void until(int moment);
   std::vector<double> late_s() const { return late_s_; }
 
  private:
   Alarm alarm_;
-  Alarm::Clock::time_point origin_;
+  Alarm::Clock::time_point origin_, paused_;
   std::vector<double> at_s_, late_s_;
 };
 
@@ -38,13 +40,15 @@ class Waits<ops::Cuda> {
   /// When each moment is, s since the begin() before its wait. Not while a graph is recorded.
   void load(std::span<const double> at_s);
   void begin();            ///< enqueues: the origin is when the stream comes here
+  void pause();            ///< enqueues: from here to resume() no time passes for moments
+  void resume();           ///< enqueues
   void until(int moment);  ///< enqueues
   /// How late each moment's last wait ended, s. Waits for the stream.
   std::vector<double> late_s();
 
  private:
   ops::Cuda& device_;
-  ops::Buffer<ops::Cuda, std::int64_t> origin_ns_, at_ns_, late_ns_;  // (1), (moments), (moments)
+  ops::Buffer<ops::Cuda, std::int64_t> origin_ns_, paused_ns_, at_ns_, late_ns_;  // (1), (1), (moments), (moments)
 };
 
 }  // namespace gpumonth::trainer

@@ -16,7 +16,11 @@ __device__ std::int64_t clock_ns() {
   return now;
 }
 
-__global__ void begin_kernel(std::int64_t* origin_ns) { *origin_ns = clock_ns(); }
+__global__ void mark_kernel(std::int64_t* mark_ns) { *mark_ns = clock_ns(); }
+
+__global__ void resume_kernel(const std::int64_t* paused_ns, std::int64_t* origin_ns) {
+  *origin_ns += clock_ns() - *paused_ns;
+}
 
 /// A sleep takes up to twice what it is asked for, so half of what is left is never too long.
 __global__ void wait_kernel(const std::int64_t* origin_ns, const std::int64_t* at_ns, std::int64_t* late_ns) {
@@ -33,7 +37,8 @@ __global__ void wait_kernel(const std::int64_t* origin_ns, const std::int64_t* a
 }  // namespace
 
 Waits<ops::Cuda>::Waits(ops::Cuda& device, int moments)
-    : device_(device), origin_ns_(device, 1), at_ns_(device, moments), late_ns_(device, moments) {}
+    : device_(device), origin_ns_(device, 1), paused_ns_(device, 1), at_ns_(device, moments),
+      late_ns_(device, moments) {}
 
 void Waits<ops::Cuda>::load(std::span<const double> at_s) {
   std::vector<std::int64_t> at_ns;
@@ -42,7 +47,17 @@ void Waits<ops::Cuda>::load(std::span<const double> at_s) {
 }
 
 void Waits<ops::Cuda>::begin() {
-  begin_kernel<<<1, 1, 0, ops::stream_of(device_)>>>(origin_ns_.get());
+  mark_kernel<<<1, 1, 0, ops::stream_of(device_)>>>(origin_ns_.get());
+  GPUMONTH_CUDA_LAUNCHED();
+}
+
+void Waits<ops::Cuda>::pause() {
+  mark_kernel<<<1, 1, 0, ops::stream_of(device_)>>>(paused_ns_.get());
+  GPUMONTH_CUDA_LAUNCHED();
+}
+
+void Waits<ops::Cuda>::resume() {
+  resume_kernel<<<1, 1, 0, ops::stream_of(device_)>>>(paused_ns_.get(), origin_ns_.get());
   GPUMONTH_CUDA_LAUNCHED();
 }
 
