@@ -172,7 +172,7 @@ Run read(const std::filesystem::path& path, Kind kind) {
   if (run.info.sequence_share > 1 && kind != Kind::shares_too)
     user_error(
         "{}: one of {} ranks' share of each sample (run.sequence_parallel_emulated), no whole training: gpumonth report shows "
-        "its times; give the log of a run of all ranks",
+        "its times, replay and simulate add what is sent; give the log of a run of all ranks",
         file.path(), run.info.sequence_share);
   run.schema_version = kSchemaVersion;
   std::uint8_t clean = 0;
