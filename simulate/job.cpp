@@ -141,6 +141,10 @@ std::vector<std::string> notes(const Plan& plan) {
         "comm.sharding = \"optimizer\" of CPU ranks: on one host they update a part each of what all see; on several, "
         "buckets are all-reduced as the trainer does it, and its broadcasts of parameters, one after another, are "
         "simulated as one all-gather, the least that they take");
+  if (on_cpu(plan) && config.sharding == "none")
+    all.push_back(
+        "CPU ranks of one host hold the state in common and update a part each, those of several hosts update all of it, as "
+        "in training");
   if (config.sharding == "full")
     all.push_back(fmt::format(
         "comm.sharding = \"full\" in {}: forward's time is shared out over the blocks by their multiply-adds, and is that of a "
