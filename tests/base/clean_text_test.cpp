@@ -2,6 +2,8 @@
 
 #include <iconv.h>
 
+#include <cstdint>
+#include <cstring>
 #include <random>
 
 #include "base/json.h"
@@ -13,15 +15,21 @@ namespace {
 
 const std::string kReplacement = "\xEF\xBF\xBD";
 
-/// The C library's opinion.
+/// The C library's opinion. UCS-4LE is built into glibc, where UTF-32 is a module that a machine may lack; it lets through what
+/// are no characters of Unicode: surrogates, and what is above the last one.
 bool is_valid_utf8(const std::string& text) {
-  const iconv_t converter = iconv_open("UTF-32LE", "UTF-8");
+  const iconv_t converter = iconv_open("UCS-4LE", "UTF-8");
   REQUIRE(converter != reinterpret_cast<iconv_t>(-1));
   std::string copy = text, out(4 * text.size() + 4, '\0');
   char *from = copy.data(), *to = out.data();
   std::size_t left = copy.size(), room = out.size();
-  const bool valid = iconv(converter, &from, &left, &to, &room) != static_cast<std::size_t>(-1) && left == 0;
+  bool valid = iconv(converter, &from, &left, &to, &room) != static_cast<std::size_t>(-1) && left == 0;
   iconv_close(converter);
+  for (const char* at = out.data(); at != to; at += 4) {
+    std::uint32_t character = 0;
+    std::memcpy(&character, at, sizeof character);
+    valid = valid && character <= 0x10ffff && !(character >= 0xd800 && character <= 0xdfff);
+  }
   return valid;
 }
 
