@@ -23,6 +23,8 @@ struct SegmentOrder {
   InBlock in_block(int segment) const {
     return static_cast<InBlock>((segment - 2) % kPerBlock);
   }  ///< of a block's segment
+  /// A block's, but its modulation: weights that products over all tokens read, in the compute type.
+  bool is_product(int segment) const { return is_block(segment) && in_block(segment) != kAdaln; }
   int patch_embedding() const { return 2 + depth * kPerBlock; }
   int adaln_bias() const { return patch_embedding() + 1; }
   int conditioning() const { return patch_embedding() + 2; }

@@ -2,6 +2,7 @@
 // versions can be replayed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -25,6 +26,10 @@ struct RecordedConfig {
   int sequence_parallel =
       1;  ///< consecutive ranks that share each sample, or as one of which the recorded rank worked alone
 
+  /// Ranks, of so many, that hold the whole together; 1: each does.
+  int shard_ranks(int ranks) const {
+    return sharding != "full" ? 1 : shard_group > 0 ? std::min(shard_group, ranks) : ranks;
+  }
   /// Passes of a step beside the trained network's own (model/flops.h).
   int more_forwards() const { return objective == "consistency" ? model::distillation_forwards(guidance) : 0; }
 };

@@ -63,7 +63,7 @@ std::map<std::string, std::string> facts(const runlog::Run& run) {
   said["batch.accumulate"] = std::to_string(c.accumulate);
   said["run.sequence_parallel"] = std::to_string(c.sequence_parallel);
   if (c.sharding == "full")
-    said["comm.shard_group"] = std::to_string(c.shard_group > 0 ? c.shard_group : i.world_size);
+    said["comm.shard_group"] = std::to_string(c.shard_ranks(i.world_size));
   else
     said["comm.shard_group"] = "without full sharding";
   said["dtype"] = i.dtype;

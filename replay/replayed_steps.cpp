@@ -105,16 +105,15 @@ StepTimes ReplayedSteps::mean() const {
   return mean;
 }
 
-int update_sharers(const RecordedConfig& config, const std::string& backend, int ranks, int hosts) {
-  if (config.sharding == "full") return config.shard_group > 0 ? std::min(config.shard_group, ranks) : ranks;
-  return config.sharding == "optimizer" || (backend == "cpu" && hosts <= 1) ? ranks : 1;
+int update_sharers(const RecordedConfig& config, const std::string& backend, int ranks, bool one_host) {
+  const bool together = config.sharding == "optimizer" || (config.sharding == "none" && backend == "cpu" && one_host);
+  return together ? ranks : config.shard_ranks(ranks);
 }
 
-double update_scale(const Recording& recording, const RecordedConfig& config, int ranks, int hosts) {
+double update_scale(const Recording& recording, const RecordedConfig& config, int ranks, bool one_host) {
   const runlog::RunInfo& info = recording.info;
-  return static_cast<double>(
-             update_sharers(recording.config, info.backend, info.world_size, runlog::host_count(info))) /
-         update_sharers(config, info.backend, ranks, hosts);
+  const int recorded = update_sharers(recording.config, info.backend, info.world_size, runlog::host_count(info) <= 1);
+  return static_cast<double>(recorded) / update_sharers(config, info.backend, ranks, one_host);
 }
 
 }  // namespace gpumonth::replay

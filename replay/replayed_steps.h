@@ -40,9 +40,9 @@ class ReplayedSteps {
 
 /// Ranks that update a part each of the same parameters: with a sharded optimizer all, with full sharding those of a group, and CPU
 /// ranks of one host all, which hold the state in common (trainer/state/state_memory.h).
-int update_sharers(const RecordedConfig& config, const std::string& backend, int ranks, int hosts);
+int update_sharers(const RecordedConfig& config, const std::string& backend, int ranks, bool one_host);
 /// What the recorded update's time is multiplied by in a step of `config` on other ranks: its sharers in the recording over those
 /// there. That the time is divided evenly is assumed.
-double update_scale(const Recording& recording, const RecordedConfig& config, int ranks, int hosts);
+double update_scale(const Recording& recording, const RecordedConfig& config, int ranks, bool one_host);
 
 }  // namespace gpumonth::replay

@@ -62,8 +62,7 @@ FullSharding full_of(const Plan& plan, const std::vector<Bucket>& buckets, doubl
       full.replica_bytes.push_back(sizeof(float) * plan.changes.byte_scale *
                                    static_cast<double>(share_of(segment, sharers)));
     if (order.layer(s) > 0) continue;  // blocks are alike
-    const bool product = order.is_block(s) && order.in_block(s) != model::SegmentOrder::kAdaln;
-    const double weight_size = (typed && product ? 2 : 4) * plan.changes.byte_scale;
+    const double weight_size = (typed && order.is_product(s) ? 2 : 4) * plan.changes.byte_scale;
     FullSharding::Unit& unit = order.is_block(s) ? full.block : full.outer;
     unit.gathered_bytes += weight_size * shared;
     unit.broadcast_bytes += weight_size * rest;
@@ -106,8 +105,8 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   job.cluster = cluster;
   job.shape = shape_of(cluster, ranks);
   const replay::RecordedConfig config = replay::changed(plan.recording.config, plan.changes);
-  const bool full = config.sharding == "full" && ranks > 1;
-  const int sharers = !full ? 1 : config.shard_group > 0 ? config.shard_group : ranks;
+  const int sharers = config.shard_ranks(ranks);
+  const bool full = sharers > 1;
   const std::vector<Bucket> buckets = buckets_of(plan, config, full);
   const double size = (config.wire == "bf16" ? 2 : 4) * plan.changes.byte_scale;
   for (const Bucket& bucket : buckets)
@@ -118,7 +117,7 @@ Job make_job(const Plan& plan, const Cluster& cluster, int ranks) {
   // CPU ranks of one host hold parameters and moments once: each updates its part where all see it
   if (sharded && !(on_cpu(plan) && job.shape.hosts == 1)) job.sharding = sharding_of(plan, buckets, size, job);
   if (full) job.full = full_of(plan, buckets, size, sharers, job);
-  const double update_scale = replay::update_scale(plan.recording, config, ranks, job.shape.hosts);
+  const double update_scale = replay::update_scale(plan.recording, config, ranks, job.shape.hosts == 1);
   const replay::ReplayedSteps steps(plan.recording, plan.changes, plan.seed);
   job.batch_per_rank = steps.batch_per_rank();
   if (config.sequence_parallel > 1) job.sequence = sequence_of(plan, config, job.batch_per_rank);

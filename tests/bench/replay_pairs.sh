@@ -29,10 +29,9 @@ launch() {  # COMMAND...
   if [[ -n $link ]]; then tests/netlab.sh mpirun "$ranks" "$@"; else mpirun "${mpi_options[@]}" -n "$ranks" "$@"; fi
 }
 
-has() { h5ls "$1/steps" | grep -q "^$2 "; }
 medians() {  # LOG: of the steady steps' time and exposed communication, ms
   local exchange=exposed_comm_s
-  if has "$1" exchange_s; then exchange=exchange_s; fi
+  if has_column "$1" exchange_s; then exchange=exchange_s; fi
   paste <(steps_column "$1" phase; echo) <(steps_column "$1" step_time_s; echo) <(steps_column "$1" exposed_comm_s; echo) \
     <(steps_column "$1" $exchange; echo) | awk -v exchanges=$([[ $exchange == exchange_s ]] && echo 1 || echo 0) "$awk_median"'
     $1 == "steady" {t[++n] = 1e3 * $2; x[n] = 1e3 * ($3 + exchanges * $4)}

@@ -35,12 +35,11 @@ train() {  # FOLDER SETTING...
   quietly tests/netlab.sh mpirun "$hosts" "$gpumonth" train "$run" --set run.steps="$steps" --set run.threads=1 --set log.measure_gemm_peak=false \
     --set log.bucket_every=2 --set checkpoint.at_end=false --set checkpoint.every_steps=0 --set "run.directory=$folder" ${train:-} "${settings[@]}"
 }
-has() { h5ls "$1/steps" | grep -q "^$2 "; }
 medians() {  # LOG COLUMN...: of the steady steps, ms
   local log=$1 column
   shift
   for column; do
-    has "$log" "$column" || { printf '0 '; continue; }
+    has_column "$log" "$column" || { printf '0 '; continue; }
     paste <(steps_column "$log" phase; echo) <(steps_column "$log" "$column"; echo) |
       awk "$awk_median"'$1 == "steady" {t[++n] = 1e3 * $2} END {printf "%s ", median(t, n)}'
   done

@@ -89,8 +89,8 @@ TEST_CASE("a recording of full sharding has the passes without what they waited 
   CHECK_THAT(r.ready.source, contains("waited for weights"));
   WhatIf whole;
   whole.sharding = "full";  // of all ranks, as no group is given
-  CHECK(update_scale(r, changed(r.config, whole), 8, 2) == 2.0 / 8);
-  CHECK(update_scale(r, r.config, 8, 2) == 1);
+  CHECK(update_scale(r, changed(r.config, whole), 8, false) == 2.0 / 8);
+  CHECK(update_scale(r, r.config, 8, false) == 1);
   CHECK(changed(r.config, {}).shard_group == 2);
   CHECK(changed(r.config, whole).shard_group == 0);
   CHECK_THAT(refused([&](auto& logs) { logs[1] = run; }), contains("comm.shard_group is without full sharding and 2"));
@@ -102,7 +102,7 @@ TEST_CASE("the update is divided over those that share it") {
     WhatIf changes;
     changes.sharding = sharding;
     const Recording r = record({run});
-    return update_scale(r, changed(r.config, changes), ranks, hosts);
+    return update_scale(r, changed(r.config, changes), ranks, hosts == 1);
   };
   runlog::Run run = samples::run(4);
   run.info.backend = "cpu";

@@ -83,8 +83,7 @@ std::shared_ptr<const FullSharding> make_full_sharding(const model::ModelConfig&
   const int ranks = group > 0 ? group : transport.ranks().size();
   std::vector<comm::ShardedSegment> segments;
   for (int s = 0; s < o.order.count(); ++s) {
-    const bool typed = o.order.is_block(s) && o.order.in_block(s) != SegmentOrder::kAdaln;
-    segments.push_back({o.segments[s], o.order.layer(s), o.places[s], typed});
+    segments.push_back({o.segments[s], o.order.layer(s), o.places[s], o.order.is_product(s)});
   }
   const auto full = std::make_shared<FullSharding>(
       FullSharding{.layout = comm::ShardLayout(std::move(segments), transport.ranks().rank() % ranks, ranks),

@@ -37,23 +37,16 @@ std::vector<comm::ShardedSegment> sharded(const std::vector<Segment>& segments, 
   std::int64_t used[comm::kBlockSlots + 1] = {}, room[comm::kBlockSlots + 1] = {};
   std::vector<comm::ShardedSegment> all;
   for (int s = 0, unit = comm::kOuterUnit; s < order.count(); ++s) {
-    const bool product = order.is_block(s) && order.in_block(s) != model::SegmentOrder::kAdaln;
     const std::size_t slot = comm::slot_of(order.layer(s));
     if (order.layer(s) != unit && order.is_block(s)) used[slot] = 0;
     unit = order.layer(s);
     const Segment& flat = segments[static_cast<std::size_t>(s)];
-    all.push_back({flat, unit, used[slot], product});
+    all.push_back({flat, unit, used[slot], order.is_product(s)});
     used[slot] += aligned(flat.count);
     room[slot] = std::max(room[slot], used[slot]);
   }
   for (comm::ShardedSegment& s : all) s.at = std::accumulate(room, room + comm::slot_of(s.unit), s.at);
   return all;
-}
-
-/// Ranks that hold the whole together; 1: each does.
-int sharers(const replay::RecordedConfig& config, int ranks) {
-  if (config.sharding != "full" || ranks == 1) return 1;
-  return config.shard_group > 0 ? config.shard_group : ranks;
 }
 
 }  // namespace
@@ -83,7 +76,7 @@ ReplayedStep::ReplayedStep(const ReplaySetup& setup, comm::Transport& transport)
       segments_(scaled(setup.recording.segments, setup.changes.byte_scale)) {
   std::int64_t size = 0;
   for (const Segment& s : segments_) size = std::max(size, s.offset + s.count);
-  if (const int ranks = sharers(config_, ranks_.size()); ranks > 1) {
+  if (const int ranks = config_.shard_ranks(ranks_.size()); ranks > 1) {
     layout_.emplace(sharded(segments_, config_.model.depth), ranks_.rank() % ranks, ranks);
     size = layout_->storage_size();
   }
@@ -107,9 +100,8 @@ void ReplayedStep::end(double backward_late_s, double update_late_s) {
 }
 
 double ReplayedStep::update_s() const {
-  const int hosts =
-      ranks_.size() / ranks_.local_size();  // of as many ranks each; all that matters is whether it is one
-  return now_.optimizer_s * replay::update_scale(recording_, config_, ranks_.size(), hosts);
+  const int ranks = ranks_.size();
+  return now_.optimizer_s * replay::update_scale(recording_, config_, ranks, ranks_.local_size() == ranks);
 }
 
 replay::PassEvents ReplayedStep::passes(std::span<const comm::Bucket> buckets) const {

@@ -23,7 +23,7 @@ double gib(double bytes) { return bytes / (1 << 30); }
   cudaDeviceProp properties{};
   (void)cudaGetDeviceProperties(&properties, gpu);
   (void)cudaGetLastError();
-  const bool in_shards = ranks > 1 && replay::changed(setup.recording.config, setup.changes).sharding == "full";
+  const bool in_shards = replay::changed(setup.recording.config, setup.changes).shard_ranks(ranks) > 1;
   user_error(
       "{} do not fit on GPU {} ({}): {:.3f} of {:.3f} GiB are free; end what else runs there, send "
       "fewer bytes with --byte-scale, or take a GPU with more memory",
