@@ -12,6 +12,7 @@
 #     --fewest 40              steps: a size that has fewer within a budget is left out of it
 #     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
 #     --batch 32               samples per step over all ranks
+#     --held-out FILE          latents that validate what `data.path` trains, which need such a file; as `gpumonth evaluate --data`
 #     --hold-out largest       what `fit --loss` forecasts from the other runs (see gpumonth fit --help); none: nothing
 #     --out runs/isoflop       folder; interrupted, it goes on there, finished runs are not repeated
 #     --checkpoint-every 500   steps, to go on from
@@ -32,8 +33,8 @@ source jobs/sweeping.sh
 export LC_ALL=C
 
 sizes='32x2 64x2 96x2 128x2' budgets='1.2e12 2.4e12 4.8e12 9.6e12' rate=8e-3 cool_down=0.2 seeds='' fewest=40 ranks=1 threads='' batch=32 checkpoint_every=500
-hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
-read_options "sizes budgets rate cool-down seeds fewest ranks threads batch hold-out out checkpoint-every gpumonth launch set" "$@"
+held_out='' hold_out=largest out=runs/isoflop gpumonth='' launch=${launch:-auto}
+read_options "sizes budgets rate cool-down seeds fewest ranks threads batch held-out hold-out out checkpoint-every gpumonth launch set" "$@"
 config=$(the_run_file)
 config=${config:-configs/runs/isoflop.toml}
 [[ -r $config ]] || fail "$config cannot be read"
@@ -44,6 +45,11 @@ for number in $rate $budgets; do
 done
 awk -v x="$cool_down" 'BEGIN { exit !(x ~ /^[0-9.]+$/ && x <= 0.9) }' || fail "--cool-down $cool_down is no share between 0 and 0.9"
 for size in $sizes; do [[ $size =~ ^[1-9][0-9]*x[1-9][0-9]*$ ]] || fail "'$size' is no size: write width x depth, e.g. 64x4"; done
+data=$(awk '/^ *\[/ {in_data = /^ *\[data\]/} in_data && sub(/^ *path *= */, "") {print}' "$config")
+for word in "${extra[@]}"; do [[ $word != data.path=* ]] || data=$word; done
+[[ -z $data || $held_out ]] || fail "data.path is set: name latents that no run trains on, with --held-out FILE, which validate it"
+[[ $data || -z $held_out ]] || fail "--held-out is for runs with data.path; what the procedural set holds out is its own"
+[[ -z $held_out || -r $held_out ]] || fail "$held_out cannot be read: give --held-out another"
 # shellcheck disable=SC2086  # a list
 require_whole $seeds
 if [[ $seeds && " ${extra[*]}" == *" run.seed="* ]]; then fail "--seeds and --set run.seed name the same: leave one of them out"; fi
@@ -84,7 +90,7 @@ for budget in $budgets; do
 done
 ((${#points[@]})) || fail "no run is left: larger budgets or smaller sizes"
 
-plan=$(printf '%s\n' "$(sha256sum <"$config")" "batch $batch" "${points[@]}" "${extra[@]}")
+plan=$(printf '%s\n' "$(sha256sum <"$config")" "batch $batch" "${points[@]}" "${extra[@]}" ${held_out:+"held out $held_out"})
 keep_plan "$plan" "other sizes, budgets or settings"
 stop_on_signals
 
@@ -108,7 +114,7 @@ for point in "${points[@]}"; do
   checkpoints+=("$(newest_checkpoint "$run")")
 done
 
-"$gpumonth" evaluate "${checkpoints[@]}" -o "$out/quality.json.new"
+"$gpumonth" evaluate "${checkpoints[@]}" ${held_out:+--data "$held_out"} -o "$out/quality.json.new"
 mv "$out/quality.json.new" "$out/quality.json"
 fit=(fit --loss "$out/quality.json")
 [[ $seeds != *' '* ]] || fit+=(--average-seeds)

@@ -1,53 +1,61 @@
 #!/usr/bin/env bash
-# Does sampling's time go with its number of steps? One core samples in N steps while the other samples N/10 times in 10 steps, then
-# the other way round: what slows the host slows both.
+# Does sampling's time go with its number of steps? One core is shared, in slices of milliseconds, by a program that samples in N steps
+# and one that samples N/n times in n steps: both meet the same clock and the same neighbours, and processor time counts.
 #
-#   tests/bench/sampling_steps.sh [RUN.toml [PAIRS [ROWS [STEPS...]]]]    configs/runs/dit-s-2.toml, 10 pairs, 4 rows, 20 and 40 steps
+#   tests/bench/sampling_steps.sh [RUN.toml [PAIRS [ROWS [N:n...]]]]    configs/runs/dit-s-2.toml, 8 pairs, 4 rows, 50:10 and 250:50
 #
-# DDIM without guidance, one thread. Per pair: seconds a step of N steps over those of 10, the mean over steady steps of both cores,
-# 1 where time is linear. The first steps, which touch memory for the first time, are the same few in each, and are left out. Last, the
-# median and the middle half of the pairs.
+# DDIM without guidance, one thread, on the core CORE (0) while others may do what they like. Per pair: processor seconds (user and system)
+# of a step of N steps over those of n, 1 where time is linear; what a program needs besides its steps is taken off: that of programs of
+# four steps (the first three, which touch memory for the first time, are the log's warm-up), which share the core too, one after the
+# other. Last, the median of the pairs, their middle half, and the median's standard error.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/bench/median.sh
-source tests/bench/run_log.sh
-run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-10} rows=${3:-4}
-counts=("${@:4}")
-if ((${#counts[@]} == 0)); then counts=(20 40); fi
+run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-8} rows=${3:-4}
+counts=("${@:4}") base=4
+if ((${#counts[@]} == 0)); then counts=(50:10 250:50); fi
+for count in "${counts[@]}"; do
+  [[ $count =~ ^([0-9]+):([0-9]+)$ ]] && ((BASH_REMATCH[2] > base && BASH_REMATCH[1] % BASH_REMATCH[2] == 0)) ||
+    { echo "sampling_steps.sh: '$count' is not N:n with n > $base and N a multiple of it" >&2; exit 2; }
+done
 gpumonth=$(readlink -f "${GPUMONTH:-$(ls -t build/*/gpumonth | head -n1)}")
-(($(nproc) >= 2)) || { echo "sampling_steps.sh: needs two cores, which sample at the same time" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 quietly() { "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }; }
 quietly "$gpumonth" train "$run" --set run.steps=1 --set "batch.global=$rows" --set checkpoint.at_end=true --set log.measure_gemm_peak=false \
   --set "run.directory=$work/train"
 
-# sampled CORE STEPS TIMES FILE: FILE gets the seconds of each steady step
+# sampled STEPS TIMES: a line of processor seconds each into WORK/STEPS
 sampled() {
-  local core=$1 steps=$2 times=$3 file=$4 i
+  local steps=$1 times=$2 i TIMEFORMAT='%U %S'
   for ((i = 0; i < times; ++i)); do
-    rm -rf "$work/on-$core"
-    taskset -c "$core" "$gpumonth" sample "$work/train/checkpoint-1.h5" -o "$work/on-$core" --count "$rows" --batch "$rows" --threads 1 \
-      --sampler ddim --steps "$steps" --guidance 1 --no-sheet >"$file.output" 2>&1 || { cat "$file.output" >&2; return 1; }
-    paste <(steps_column "$work/on-$core/run.h5" phase; echo) <(steps_column "$work/on-$core/run.h5" step_time_s; echo) |
-      awk '$1 == "steady" {print $2}' >>"$file"
+    rm -rf "$work/in-$steps"
+    { time taskset -c "${CORE:-0}" "$gpumonth" sample "$work/train/checkpoint-1.h5" -o "$work/in-$steps" --count "$rows" --batch "$rows" \
+      --threads 1 --sampler ddim --steps "$steps" --guidance 1 --no-sheet --no-gemm-peak >"$work/said-$steps" 2>&1; } 2>>"$work/$steps" ||
+      { cat "$work/said-$steps" >&2; return 1; }
   done
 }
 
-for steps in "${counts[@]}"; do
+for count in "${counts[@]}"; do
+  many=${count%:*} few=${count#*:}
   : >"$work/ratios"
   for ((pair = 1; pair <= pairs; ++pair)); do
-    rm -f "$work/few" "$work/many"
-    for cores in '0 1' '1 0'; do
-      read -r one other <<<"$cores"
-      sampled "$one" "$steps" 1 "$work/many" & job=$!
-      sampled "$other" 10 $((steps / 10)) "$work/few"
-      wait $job
-    done
-    awk 'NR == FNR {many += $1; m = NR; next} {few += $1; ++f} END {printf "%.4f\n", (many / m) / (few / f)}' "$work/many" "$work/few" |
-      tee -a "$work/ratios" | awk -v s="$steps" -v p=$pair '{print s " steps over 10, pair " p ": " $1}'
+    rm -f "$work/$many" "$work/$few" "$work/$base"
+    sampled "$many" 1 & first=$!
+    sampled "$few" $((many / few)) & second=$!
+    while kill -0 $first || kill -0 $second; do (sampled $base 1); done 2>/dev/null  # a shell of its own: `time` counts children that end
+    wait $first
+    wait $second
+    awk -v many="$many" -v few="$few" -v base="$base" -v ratios="$work/ratios" -v pair="$pair" '
+      {s[FILENAME] += $1 + $2; ++n[FILENAME]}
+      END {fixed = s[ARGV[3]] / n[ARGV[3]]
+           ratio = (s[ARGV[1]] / n[ARGV[1]] - fixed) / (many - base) / ((s[ARGV[2]] / n[ARGV[2]] - fixed) / (few - base))
+           printf "%.4f\n", ratio >>ratios
+           printf "%d steps over %d, pair %d: %.4f (%.3f s, %.3f s, %.3f s)\n", many, few, pair, ratio, s[ARGV[1]] / n[ARGV[1]], s[ARGV[2]] / n[ARGV[2]], fixed}' "$work/$many" "$work/$few" "$work/$base"
   done
-  sort -n "$work/ratios" | awk -v s="$steps" "$awk_median"'{r[NR] = $1}
-    END {lo = r[int((NR + 3) / 4)]; hi = r[NR + 1 - int((NR + 3) / 4)]
-         printf "%d steps over 10: median %.4f of %d pairs, middle half %.4f .. %.4f\n", s, median(r, NR), NR, lo, hi}'
+  awk -v many="$many" -v few="$few" "$awk_median"'{r[NR] = $1; sum += $1; squares += $1 * $1}
+    END {m = median(r, NR); lo = r[int((NR + 3) / 4)]; hi = r[NR + 1 - int((NR + 3) / 4)]
+         deviation = NR > 1 ? sqrt((squares - sum * sum / NR) / (NR - 1)) : 0
+         printf "%d steps over %d: median %.4f of %d pairs, middle half %.4f .. %.4f, standard error %.4f\n", many, few, m, NR, lo, hi,
+                1.2533 * deviation / sqrt(NR)}' "$work/ratios"
 done

@@ -88,6 +88,22 @@ run.seed=11 run.name=c1.28e11-16x2-s11 run.seed=7 run.name=c1.28e11-32x2-s7 run.
   fail "seeds: $(calls '^train' | grep -oE 'run.name=[^ ]*|run.seed=[0-9]*' | xargs)"
 [[ $(calls '^fit' | tail -n1) == *' --average-seeds --hold-out largest' ]] || fail "it fits $(calls '^fit' | tail -n1)"
 
+# One's own latents: what validates them is asked for before anything trains.
+rm -r "$work/out"
+: >"$work/calls"
+sweep --sizes 16x2 --budgets 1.28e11 --set data.path=mine.h5 --held-out "$work/calls" >"$work/said" || fail "own latents failed: $(cat "$work/said")"
+calls '^train' | grep -q 'data.path=mine.h5' || fail "it does not train on the latents: $(calls '^train')"
+calls '^evaluate' | grep -q -e "--data $work/calls -o" || fail "it evaluates $(calls '^evaluate')"
+printf '[data]\npath = "mine.h5"\n[model]\nfrom = "%s/configs/models/dit-tiny.toml"\n' "$PWD" >"$work/mine.toml"
+
+for bad in "--set data.path=mine.h5" "$work/mine.toml" "--held-out $work/calls" "--set data.path=mine.h5 --held-out $work/none"; do
+  code=0
+  # shellcheck disable=SC2086  # words
+  sweep $bad --out "$work/bad" >"$work/said" || code=$?
+  # shellcheck disable=SC2015  # fail ends it
+  [[ $code == 2 ]] && grep -q -e '--held-out' "$work/said" || fail "$bad: code $code, $(cat "$work/said")"
+done
+
 for bad in "--sizes 16" "--seeds x" "--budgets 1e12x" "--batch 0" "--cool-down x" "--nothing" "--sizes 64x2 --budgets 1e9"; do
   code=0
   # shellcheck disable=SC2086  # words
