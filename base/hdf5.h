@@ -70,6 +70,8 @@ class Dataset {
   /// "; all.h5: /latents ends before its source src-3.h5, which is missing" for a virtual dataset of numbered
   /// sources, which HDF5 ends there; else empty.
   std::string why_it_ends() const;
+  /// Of the first dimension, that HDF5 reads and decodes together; 0: not stored in chunks, any row is read alone.
+  std::int64_t chunk_rows() const;
   bool is_float() const;
   bool is_integer() const;  ///< an enumeration counts as one
 

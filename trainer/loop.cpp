@@ -311,6 +311,7 @@ class Loop {
       print("comm.sharding = \"full\": {}\n", storage->description());
     if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
     for (const std::string& note : notes) print("note: {}\n", note);
+    if (const std::string note = dataset_->note(); !note.empty()) print("note: {}\n", note);
     if (config_.log.noise_scale && small_batch_ == 0)
       print(
           "note: log.noise_scale = true: a step of one rank and micro-batch has no smaller gradients to log the norms "

@@ -81,6 +81,28 @@ void check_rows(Dataset& data, const std::vector<std::int64_t>& indices, std::si
 
 }  // namespace
 
+TEST_CASE("Many samples in one chunk are said to be slow to read, few or none are not") {
+  const TemporaryFolder folder;
+  const auto note_of = [&](std::int64_t chunk_rows) {
+    const auto path = folder.path() / fmt::format("chunks-{}.h5", chunk_rows);
+    {
+      auto file = hdf5::File::create(path);
+      hdf5::Extendible options;
+      options.chunk_rows = chunk_rows;
+      const std::vector<float> values(kSamples * 4 * 8 * 8, 1.0f);
+      const std::vector<std::int32_t> classes(kSamples, 3);
+      file.create_extendible("/latents", {4, 8, 8}, hdf5::native_type<float>(), options)
+          .append(0, kSamples, values.data(), hdf5::native_type<float>());
+      file.create_dataset<std::int64_t>("/labels", {kSamples}).write(classes.data());
+    }
+    return open_latent_dataset(path, image_model())->note();
+  };
+  CHECK_THAT(note_of(20), contains("chunks-20.h5: /latents: 20 samples lie in one chunk") && contains("h5repack"));
+  CHECK(note_of(1).empty());
+  Made{}.write(folder.path() / "contiguous.h5");
+  CHECK(open_latent_dataset(folder.path() / "contiguous.h5", image_model())->note().empty());
+}
+
 TEST_CASE("rows come in the order asked for") {
   const TemporaryFolder folder;
   Made{}.write(folder.path() / "data.h5");

@@ -23,6 +23,7 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual std::int64_t size() const = 0;  ///< samples; the procedural set is as good as endless
   virtual std::string description() const = 0;
+  virtual std::string note() const { return ""; }  ///< what its user could do for it; empty: nothing
   virtual DatasetIdentity identity() const = 0;
   /// Fills `latents` (indices.size(), C, [F,] H, W) fp32 and `labels` (indices.size()). The same index gives the
   /// same sample, whatever the rank. Throws UserError on a read error.

@@ -118,6 +118,16 @@ class LatentDataset : public Dataset {
     return fmt::format("{} {}", file_.path(), hdf5::to_string(latents_.shape()));
   }
 
+  /// Samples are drawn one by one from all over the file: of a chunk of many, all are read and decoded for one.
+  std::string note() const override {
+    const std::int64_t together = latents_.chunk_rows();
+    if (together < kManySamples) return "";
+    return fmt::format(
+        "{}: {} samples lie in one chunk, and all of them are read for one: where data takes part of a step, store them "
+        "one by one, h5repack -l latents:CONTI -f latents:NONE OLD.h5 NEW.h5",
+        latents_.name(), together);
+  }
+
   void read(std::span<const std::int64_t> indices, float* latents, std::int32_t* labels) override {
     sort(indices);
     for (std::size_t begin = 0; begin < order_.size();) {
@@ -128,6 +138,8 @@ class LatentDataset : public Dataset {
   }
 
  private:
+  static constexpr std::int64_t kManySamples = 8;  ///< in a chunk, from which on reading takes much longer than one's
+
   /// order_: places in the batch, by row of the file.
   void sort(std::span<const std::int64_t> indices) {
     for (const auto index : indices) {
