@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does sampling's time go with its number of steps? One core is shared, in slices of milliseconds, by a program that samples in N steps
-# and one that samples N/n times in n steps: both meet the same clock and the same neighbours, and processor time counts.
+# and one that samples in n steps, again and again until the other ends: both meet the same clock and the same neighbours, and processor time counts.
 #
 #   tests/bench/sampling_steps.sh [RUN.toml [PAIRS [ROWS [N:n...]]]]    configs/runs/dit-s-2.toml, 8 pairs, 4 rows, 50:10 and 250:50
 #
@@ -42,8 +42,8 @@ for count in "${counts[@]}"; do
   for ((pair = 1; pair <= pairs; ++pair)); do
     rm -f "$work/$many" "$work/$few" "$work/$base"
     sampled "$many" 1 & first=$!
-    sampled "$few" $((many / few)) & second=$!
-    while kill -0 $first || kill -0 $second; do (sampled $base 1); done 2>/dev/null  # a shell of its own: `time` counts children that end
+    while kill -0 $first; do (sampled "$few" 1); done 2>/dev/null & second=$!
+    while kill -0 $first; do (sampled $base 1); done 2>/dev/null  # a shell of its own: `time` counts children that end
     wait $first
     wait $second
     awk -v many="$many" -v few="$few" -v base="$base" -v ratios="$work/ratios" -v pair="$pair" '
