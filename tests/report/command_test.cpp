@@ -94,6 +94,8 @@ TEST_CASE("gpumonth report writes one page", "[command]") {
   INFO(first.err);
   CHECK(first.exit_code == 0);
   CHECK(std::filesystem::file_size(folder.path() / "r.html") > 50000);
-  CHECK(run_command(command).exit_code == 2);
+  const auto again = run_command(command);
+  CHECK(again.exit_code == 2);
+  CHECK_THAT(again.err, contains("r.html: exists already"));
   CHECK(run_command(command + " --force").exit_code == 0);
 }

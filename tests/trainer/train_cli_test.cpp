@@ -310,6 +310,7 @@ TEST_CASE_METHOD(Fixture, "a learning rate that is far too high stops the run, a
   const auto result = run({"optimizer.learning_rate=1000", "optimizer.warmup_steps=0", "run.steps=100"});
   INFO(result.err);
   CHECK(result.exit_code == 2);
+  CHECK_THAT(result.err, contains("step ") && contains("learning_rate"));
   const auto log = runlog::read(out / "run.h5");
   REQUIRE(log.steps.size() > 1);
   CHECK_FALSE((std::isfinite(log.steps.back().loss) && std::isfinite(log.steps.back().grad_norm)));

@@ -90,7 +90,9 @@ TEST_CASE("gpumonth compare prints text, JSON and a figure", "[command]") {
   const std::string svg((std::istreambuf_iterator<char>(in)), {});
   CHECK_THAT(svg, contains("xmlns=\"http://www.w3.org/2000/svg\""));
   CHECK_THAT(svg, contains("</svg>"));
-  CHECK(run_command(kCompare + globs + " --plot " + figure.string()).exit_code == 2);
+  const auto again = run_command(kCompare + globs + " --plot " + figure.string());
+  CHECK(again.exit_code == 2);
+  CHECK_THAT(again.err, contains(figure.filename().string() + ": exists already"));
   CHECK(run_command(kCompare + globs + " --plot " + figure.string() + " --force").exit_code == 0);
 }
 

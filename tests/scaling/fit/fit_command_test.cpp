@@ -42,7 +42,9 @@ TEST_CASE("gpumonth fit on a table", "[command]") {
   CHECK(run_command(kFit + "--csv " + csv.string() + " --export-csv " + exported).exit_code == 0);
   CHECK(run_command(kFit + "--csv " + exported + " --json").out ==
         run_command(kFit + "--csv " + exported + " --json").out);
-  CHECK(run_command(kFit + "--csv " + csv.string() + " --export-csv " + exported).exit_code == 2);
+  const auto again = run_command(kFit + "--csv " + csv.string() + " --export-csv " + exported);
+  CHECK(again.exit_code == 2);
+  CHECK_THAT(again.err, contains("e.csv: exists already"));
 }
 
 TEST_CASE("gpumonth fit converts, exports and asks", "[command]") {

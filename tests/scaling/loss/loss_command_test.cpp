@@ -95,5 +95,7 @@ TEST_CASE("what does not go with --loss is one line and exit code 2", "[command]
     CHECK_THAT(r.err, contains(said));
     CHECK(std::count(r.err.begin(), r.err.end(), '\n') == 1);
   }
-  CHECK(run_command(std::string(GPUMONTH_BINARY) + " fit " + file + " --hold-out largest").exit_code == 2);
+  const auto lacking = run_command(std::string(GPUMONTH_BINARY) + " fit " + file + " --hold-out largest");
+  CHECK(lacking.exit_code == 2);
+  CHECK_THAT(lacking.err, contains("--hold-out is of --loss"));
 }
