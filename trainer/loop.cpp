@@ -74,7 +74,9 @@ class Loop {
     if (comm_.rank() == 0 && !resolved_.gpu.empty()) power_ = machine::PowerMeter::open(resolved_.gpu);
     if (power_) info.power_source = power_->source();
     open_log(checkpoints, info, start);
-    announce(info, start, checkpoints.notes());
+    auto notes = checkpoints.notes();
+    if (auto note = dataset_->note(); !note.empty()) notes.push_back(std::move(note));
+    announce(info, start, notes);
 
     TrainResult result{.last_step = start, .run_log = log_path_};
     const double peak = info.gemm_peak_flops_per_s * comm_.size();
@@ -311,7 +313,6 @@ class Loop {
       print("comm.sharding = \"full\": {}\n", storage->description());
     if (start > 0) print("resumed from {} after step {}\n", config_.run.resume, start);
     for (const std::string& note : notes) print("note: {}\n", note);
-    if (const std::string note = dataset_->note(); !note.empty()) print("note: {}\n", note);
     if (config_.log.noise_scale && small_batch_ == 0)
       print(
           "note: log.noise_scale = true: a step of one rank and micro-batch has no smaller gradients to log the norms "

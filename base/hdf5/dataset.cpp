@@ -31,11 +31,12 @@ H5T_class_t type_class(hid_t dataset) {
 }  // namespace
 
 std::int64_t Dataset::chunk_rows() const {
-  const Handle creation(H5Dget_create_plist(id()), H5Pclose);
-  if (!creation || H5Pget_layout(creation.get()) != H5D_CHUNKED) return 0;
-  std::vector<hsize_t> chunk(shape().size());
-  H5Pget_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
-  return chunk.empty() ? 0 : static_cast<std::int64_t>(chunk.front());
+  const Handle creation = detail::property(H5Dget_create_plist(id()));
+  if (!creation) fail(name_ + ": cannot read how it is stored");
+  if (H5Pget_layout(creation.get()) != H5D_CHUNKED) return 0;
+  hsize_t rows = 0;
+  if (H5Pget_chunk(creation.get(), 1, &rows) < 1) fail(name_ + ": cannot read its chunks");
+  return static_cast<std::int64_t>(rows);
 }
 
 bool Dataset::is_float() const { return type_class(id()) == H5T_FLOAT; }

@@ -63,7 +63,8 @@ HeldOut hold_out(const std::vector<LossRun>& runs, const std::string& which, int
     user_error("--hold-out {}: {} runs are left, fewer than the {} that a law needs: hold out less or train more",
                which, parted.kept.size(), kFewestLossRuns);
   const ScatteredLaw fitted = fit_scattered_law(parted.kept);
-  HeldOut result{parted.what, {}, parted.kept.size()};
+  HeldOut result{
+      parted.what, {}, parted.kept.size(), std::ranges::min_element(parted.kept, {}, &LossRun::tokens)->tokens};
   std::vector<std::vector<double>> drawn(parted.out.size());
   std::mt19937_64 random(20220330);
   NormalDraws normal(20220331);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <random>
 #include <set>
 
@@ -123,17 +122,6 @@ void set_estimates(const Drawn& drawn, const std::vector<IsoflopBudget>& budgets
   fit.by_parabolas.d_exponent = with_interval(fit.by_parabolas.split.d_exponent, drawn.parabola_d);
 }
 
-/// Of the runs that are not held out.
-double fewest_tokens(const std::vector<LossRun>& runs, const HeldOut& held_out) {
-  double fewest = std::numeric_limits<double>::infinity();
-  for (const LossRun& run : runs) {
-    const bool out = std::any_of(held_out.runs.begin(), held_out.runs.end(),
-                                 [&](const HeldOutRun& other) { return other.run.name == run.name; });
-    if (!out) fewest = std::min(fewest, run.tokens);
-  }
-  return fewest;
-}
-
 void add_loss_notes(LossFit& fit) {
   fit.notes = fit.data.notes;
   for (const auto& b : fit.budgets)
@@ -144,14 +132,13 @@ void add_loss_notes(LossFit& fit) {
                       b.budget.model_flops, fit.data.runs[b.budget.runs.front()].parameters,
                       fit.data.runs[b.budget.runs.back()].parameters));
   for (const auto& held_out : fit.held_out) {
-    const double fewest = fewest_tokens(fit.data.runs, held_out);
-    const auto fewer = std::count_if(held_out.runs.begin(), held_out.runs.end(),
-                                     [&](const HeldOutRun& r) { return r.run.tokens < fewest; });
+    const auto fewer = std::ranges::count_if(
+        held_out.runs, [&](const HeldOutRun& row) { return row.run.tokens < held_out.fewest_tokens; });
     if (fewer > 0)
       fit.notes.push_back(fmt::format(
           "{}: {} of {} runs that are held out have fewer tokens than any of the others, {:.3g}: their forecast goes "
           "beyond the data that was run too, not only beyond the sizes; larger budgets would not",
-          held_out.what, fewer, held_out.runs.size(), fewest));
+          held_out.what, fewer, held_out.runs.size(), held_out.fewest_tokens));
   }
   if (fit.data.kind == LossKind::training)
     fit.notes.push_back(

@@ -45,7 +45,8 @@ struct HeldOutRun {
 struct HeldOut {
   std::string what;  ///< "the largest size, 1.28 M parameters"
   std::vector<HeldOutRun> runs;
-  std::size_t law_of = 0;  ///< runs that the forecast is from
+  std::size_t law_of = 0;    ///< runs that the forecast is from
+  double fewest_tokens = 0;  ///< that one of these saw
 };
 
 struct LossFit {

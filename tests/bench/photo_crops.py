@@ -37,7 +37,7 @@ def photographs(folder):
         if file.is_file() and not file.is_symlink() and file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
             files.setdefault(hashlib.sha256(file.read_bytes()).hexdigest(), file)
     seen = []
-    for digest, file in sorted(files.items()):
+    for _, file in sorted(files.items()):
         with Image.open(file) as picture:
             if picture.width < 800 or picture.height < 600 or picture.width < picture.height:
                 continue

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Does sampling's time go with its number of steps? One core is shared, in slices of milliseconds, by a program that samples in N steps
-# and one that samples in n steps, again and again until the other ends: both meet the same clock and the same neighbours, and processor time counts.
+# and one that samples in n steps, again and again until the other ends: both meet the same clock and the same neighbours, and processor
+# time counts.
 #
 #   tests/bench/sampling_steps.sh [RUN.toml [PAIRS [ROWS [N:n...]]]]    configs/runs/dit-s-2.toml, 8 pairs, 4 rows, 50:10 and 250:50
 #
@@ -25,15 +26,14 @@ quietly() { "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }; }
 quietly "$gpumonth" train "$run" --set run.steps=1 --set "batch.global=$rows" --set checkpoint.at_end=true --set log.measure_gemm_peak=false \
   --set "run.directory=$work/train"
 
-# sampled STEPS TIMES: a line of processor seconds each into WORK/STEPS
+# sampled STEPS: a line of processor seconds into WORK/STEPS. In a shell of its own: `time` counts what children of a shell took that
+# end meanwhile
 sampled() {
-  local steps=$1 times=$2 i TIMEFORMAT='%U %S'
-  for ((i = 0; i < times; ++i)); do
-    rm -rf "$work/in-$steps"
-    { time taskset -c "${CORE:-0}" "$gpumonth" sample "$work/train/checkpoint-1.h5" -o "$work/in-$steps" --count "$rows" --batch "$rows" \
-      --threads 1 --sampler ddim --steps "$steps" --guidance 1 --no-sheet --no-gemm-peak >"$work/said-$steps" 2>&1; } 2>>"$work/$steps" ||
-      { cat "$work/said-$steps" >&2; return 1; }
-  done
+  local steps=$1 TIMEFORMAT='%U %S'
+  rm -rf "$work/in-$steps"
+  { time taskset -c "${CORE:-0}" "$gpumonth" sample "$work/train/checkpoint-1.h5" -o "$work/in-$steps" --count "$rows" --batch "$rows" \
+    --threads 1 --sampler ddim --steps "$steps" --guidance 1 --no-sheet --no-gemm-peak >"$work/said-$steps" 2>&1; } 2>>"$work/$steps" ||
+    { cat "$work/said-$steps" >&2; return 1; }
 }
 
 for count in "${counts[@]}"; do
@@ -41,9 +41,9 @@ for count in "${counts[@]}"; do
   : >"$work/ratios"
   for ((pair = 1; pair <= pairs; ++pair)); do
     rm -f "$work/$many" "$work/$few" "$work/$base"
-    sampled "$many" 1 & first=$!
-    while kill -0 $first; do (sampled "$few" 1); done 2>/dev/null & second=$!
-    while kill -0 $first; do (sampled $base 1); done 2>/dev/null  # a shell of its own: `time` counts children that end
+    sampled "$many" & first=$!
+    while kill -0 $first 2>/dev/null; do (sampled "$few"); done & second=$!
+    while kill -0 $first 2>/dev/null; do (sampled $base); done
     wait $first
     wait $second
     awk -v many="$many" -v few="$few" -v base="$base" -v ratios="$work/ratios" -v pair="$pair" '
@@ -51,7 +51,8 @@ for count in "${counts[@]}"; do
       END {fixed = s[ARGV[3]] / n[ARGV[3]]
            ratio = (s[ARGV[1]] / n[ARGV[1]] - fixed) / (many - base) / ((s[ARGV[2]] / n[ARGV[2]] - fixed) / (few - base))
            printf "%.4f\n", ratio >>ratios
-           printf "%d steps over %d, pair %d: %.4f (%.3f s, %.3f s, %.3f s)\n", many, few, pair, ratio, s[ARGV[1]] / n[ARGV[1]], s[ARGV[2]] / n[ARGV[2]], fixed}' "$work/$many" "$work/$few" "$work/$base"
+           printf "%d steps over %d, pair %d: %.4f (%.3f s, %.3f s, %.3f s)\n", many, few, pair, ratio,
+                  s[ARGV[1]] / n[ARGV[1]], s[ARGV[2]] / n[ARGV[2]], fixed}' "$work/$many" "$work/$few" "$work/$base"
   done
   awk -v many="$many" -v few="$few" "$awk_median"'{r[NR] = $1; sum += $1; squares += $1 * $1}
     END {m = median(r, NR); lo = r[int((NR + 3) / 4)]; hi = r[NR + 1 - int((NR + 3) / 4)]

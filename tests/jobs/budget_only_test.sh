@@ -5,6 +5,7 @@ source_dir=$1 build=$2
 
 fail() { echo "budget_only_test.sh: $*"; exit 1; }
 
+# Debug for its assertions; without its -g, which a quarter of the time went to, as nobody debugs this program.
 # Looking for one of the disabled packages would be an error, as the trainer requires them.
 rm -rf "$build"
 cmake -S "$source_dir" -B "$build" -G Ninja -DGPUMONTH_TRAINER=OFF -DGPUMONTH_CUDA=OFF -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG= \
