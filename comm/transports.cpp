@@ -25,6 +25,10 @@ void initialize_mpi() {
   // moves what is big through memory of its own. Whoever sets these variables keeps them.
   setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
   setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+  // Over TCP, Open MPI asks for the rest of a large message by one of its own that waits behind what is on its way to the
+  // other side: two hosts that send to each other at once then take turns, at little more than half of the link's rate
+  // (tests/bench/tcp_messages.sh). Without `put` (0x2): send, inplace, need-ack, need-csum, hetero-rdma.
+  setenv("OMPI_MCA_btl_tcp_flags", "313", 0);
   int level = MPI_THREAD_SINGLE;
   GPUMONTH_MPI(MPI_Init_thread, nullptr, nullptr, MPI_THREAD_MULTIPLE, &level);
   if (level < MPI_THREAD_SERIALIZED) {

@@ -1,62 +1,70 @@
 #!/usr/bin/env bash
-# Does sampling's time go with its number of steps? One core is shared, in slices of milliseconds, by a program that samples in N steps
-# and one that samples in n steps, again and again until the other ends: both meet the same clock and the same neighbours, and processor
-# time counts.
+# Does sampling's time go with its number of steps? Each run is its own measure: what its steps after the n-th took over what those up to
+# the n-th took, which is all that a run of n steps would have done. The clock is another program that samples on the same core at the
+# same time: the core's own moves by a third within a minute.
 #
-#   tests/bench/sampling_steps.sh [RUN.toml [PAIRS [ROWS [N:n...]]]]    configs/runs/dit-s-2.toml, 8 pairs, 4 rows, 50:10 and 250:50
+#   tests/bench/sampling_steps.sh [RUN.toml [RUNS [ROWS [STEPS [n...]]]]]    configs/runs/dit-s-2.toml, 16 runs, 1 row, 250 steps, 10 and 50
 #
-# DDIM without guidance, one thread, on the core CORE (0) while others may do what they like. Per pair: processor seconds (user and system)
-# of a step of N steps over those of n, 1 where time is linear; what a program needs besides its steps is taken off: that of programs of
-# four steps (the first three, which touch memory for the first time, are the log's warm-up), which share the core too, one after the
-# other. Last, the median of the pairs, their middle half, and the median's standard error.
+# DDIM without guidance, one thread, on the core CORE (0). Without the warm-up, the first three steps, which touch memory for the first
+# time. Per run and n: steps of the other program in the time of one later step, over those in the time of one of the first, 1 where time is
+# linear; then the median of the runs, their middle half and the median's standard error.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/bench/median.sh
-run=${1:-configs/runs/dit-s-2.toml} pairs=${2:-8} rows=${3:-4}
-counts=("${@:4}") base=4
-if ((${#counts[@]} == 0)); then counts=(50:10 250:50); fi
-for count in "${counts[@]}"; do
-  [[ $count =~ ^([0-9]+):([0-9]+)$ ]] && ((BASH_REMATCH[2] > base && BASH_REMATCH[1] % BASH_REMATCH[2] == 0)) ||
-    { echo "sampling_steps.sh: '$count' is not N:n with n > $base and N a multiple of it" >&2; exit 2; }
+run=${1:-configs/runs/dit-s-2.toml} runs=${2:-16} rows=${3:-1} steps=${4:-250} warm_up=3
+firsts=("${@:5}")
+if ((${#firsts[@]} == 0)); then firsts=(10 50); fi
+fail() { echo "sampling_steps.sh: $*" >&2; exit 2; }
+for n in "${firsts[@]}"; do
+  [[ $n =~ ^[0-9]+$ ]] && ((n > warm_up && n < steps)) || fail "'$n' is no number of first steps between $warm_up and $steps"
 done
+command -v h5dump >/dev/null || fail "no h5dump: apt-get install hdf5-tools"
 gpumonth=$(readlink -f "${GPUMONTH:-$(ls -t build/*/gpumonth | head -n1)}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-quietly() { "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }; }
+quietly() { "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; fail "failed: $*"; }; }
 quietly "$gpumonth" train "$run" --set run.steps=1 --set "batch.global=$rows" --set checkpoint.at_end=true --set log.measure_gemm_peak=false \
   --set "run.directory=$work/train"
 
-# sampled STEPS: a line of processor seconds into WORK/STEPS. In a shell of its own: `time` counts what children of a shell took that
-# end meanwhile
-sampled() {
-  local steps=$1 TIMEFORMAT='%U %S'
-  rm -rf "$work/in-$steps"
-  { time taskset -c "${CORE:-0}" "$gpumonth" sample "$work/train/checkpoint-1.h5" -o "$work/in-$steps" --count "$rows" --batch "$rows" \
-    --threads 1 --sampler ddim --steps "$steps" --guidance 1 --no-sheet --no-gemm-peak >"$work/said-$steps" 2>&1; } 2>>"$work/$steps" ||
-    { cat "$work/said-$steps" >&2; return 1; }
+sample() {  # FOLDER STEPS
+  taskset -c "${CORE:-0}" "$gpumonth" sample "$work/train/checkpoint-1.h5" -o "$work/$1" --count "$rows" --batch "$rows" --threads 1 \
+    --sampler ddim --steps "$2" --guidance 1 --no-sheet --no-gemm-peak
+}
+starts() {  # FOLDER: seconds since 1970 at which each step began
+  local zero
+  zero=$(h5dump -a /start_time_unix_s -y -m %.17g "$work/$1/run.h5" | grep -oE '^ +[0-9.]+')
+  h5dump -d /steps/start_time_s -y -w 1 -m %.9g -o "$work/times" "$work/$1/run.h5" >/dev/null
+  tr -d ' ,' <"$work/times" | awk -v zero="$zero" '/^[0-9.e-]+$/ {printf "%.6f\n", zero + $1}'
 }
 
-for count in "${counts[@]}"; do
-  many=${count%:*} few=${count#*:}
-  : >"$work/ratios"
-  for ((pair = 1; pair <= pairs; ++pair)); do
-    rm -f "$work/$many" "$work/$few" "$work/$base"
-    sampled "$many" & first=$!
-    while kill -0 $first 2>/dev/null; do (sampled "$few"); done & second=$!
-    while kill -0 $first 2>/dev/null; do (sampled $base); done
-    wait $first
-    wait $second
-    awk -v many="$many" -v few="$few" -v base="$base" -v ratios="$work/ratios" -v pair="$pair" '
-      {s[FILENAME] += $1 + $2; ++n[FILENAME]}
-      END {fixed = s[ARGV[3]] / n[ARGV[3]]
-           ratio = (s[ARGV[1]] / n[ARGV[1]] - fixed) / (many - base) / ((s[ARGV[2]] / n[ARGV[2]] - fixed) / (few - base))
-           printf "%.4f\n", ratio >>ratios
-           printf "%d steps over %d, pair %d: %.4f (%.3f s, %.3f s, %.3f s)\n", many, few, pair, ratio,
-                  s[ARGV[1]] / n[ARGV[1]], s[ARGV[2]] / n[ARGV[2]], fixed}' "$work/$many" "$work/$few" "$work/$base"
+for ((r = 1; r <= runs; ++r)); do
+  rm -rf "$work"/{clock,samples}
+  sample clock 1000 >"$work/clock-said" 2>&1 & clock=$!
+  sleep 2
+  quietly sample samples "$steps"
+  kill -INT $clock 2>/dev/null || fail "the other program ended first: fewer steps than $steps, please"
+  wait $clock || (($? == 130)) || { cat "$work/clock-said" >&2; fail "the other program failed"; }
+  starts clock >"$work/clock-starts"
+  starts samples >"$work/starts"
+  [[ $(wc -l <"$work/starts") == "$steps" ]] || fail "$(wc -l <"$work/starts") step times of $steps in the log"
+  for n in "${firsts[@]}"; do
+    # The last step's end is in no column: up to its begin.
+    awk -v n="$n" -v warm_up=$warm_up -v steps="$steps" '
+      function ticks(at) {  # of the other program, until then
+        while (tick[last + 1] <= at && last + 1 < ticked) ++last
+        if (at < tick[1] || at >= tick[last + 1]) {print "the other program did not run all the time" >"/dev/stderr"; exit 2}
+        return last + (at - tick[last]) / (tick[last + 1] - tick[last])
+      }
+      NR == FNR {tick[++ticked] = $1; last = 1; next}
+      {at[FNR] = ticks($1)}
+      END {printf "%.5f\n", (at[steps] - at[n + 1]) / (steps - 1 - n) / ((at[n + 1] - at[warm_up + 1]) / (n - warm_up))}
+    ' "$work/clock-starts" "$work/starts" >>"$work/ratios-$n"
   done
-  awk -v many="$many" -v few="$few" "$awk_median"'{r[NR] = $1; sum += $1; squares += $1 * $1}
+done
+for n in "${firsts[@]}"; do
+  awk -v n="$n" -v steps="$steps" "$awk_median"'{r[NR] = $1; sum += $1; squares += $1 * $1}
     END {m = median(r, NR); lo = r[int((NR + 3) / 4)]; hi = r[NR + 1 - int((NR + 3) / 4)]
          deviation = NR > 1 ? sqrt((squares - sum * sum / NR) / (NR - 1)) : 0
-         printf "%d steps over %d: median %.4f of %d pairs, middle half %.4f .. %.4f, standard error %.4f\n", many, few, m, NR, lo, hi,
-                1.2533 * deviation / sqrt(NR)}' "$work/ratios"
+         printf "a step of %d over one of the first %d: median %.4f of %d runs, middle half %.4f .. %.4f, standard error %.4f\n",
+                steps, n, m, NR, lo, hi, 1.2533 * deviation / sqrt(NR)}' "$work/ratios-$n"
 done
