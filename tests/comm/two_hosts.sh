@@ -13,7 +13,10 @@ cat "$out/out"
 awk '$NF == "exact" {
     ++sizes
     share = $1 / $7 / 25
-    if (share < 0.8) {printf "FAILED: %d bytes at %.0f %% of the link\n", $1, 100 * share; failed = 1}
+    if (share < 0.75) {  # 0.54 to 0.63 where the two take turns
+      printf "FAILED: %d bytes at %.0f %% of the link\n", $1, 100 * share
+      failed = 1
+    }
   }
   END {exit failed || sizes != 5}' "$out/out" || { echo "FAILED"; exit 1; }
 echo passed

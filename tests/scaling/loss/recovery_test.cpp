@@ -41,6 +41,10 @@ Recovery recover(const LossLaw& truth, int first_seed, int draws, const std::str
   return recovery;
 }
 
+bool tells_of_far_off(const LossFit& fit) {
+  return std::ranges::any_of(fit.notes, [](const std::string& n) { return n.find("is off by") != std::string::npos; });
+}
+
 std::string text_of(const Recovery& r) {
   return fmt::format("held {} of {}, errors: median {:.4f}, 95 % {:.4f}, most {:.4f}", r.held, r.all,
                      quantile(r.errors, 0.5), quantile(r.errors, 0.95), *std::ranges::max_element(r.errors));
@@ -75,7 +79,7 @@ TEST_CASE("planted laws: losses known to different precision, 1 % at a million t
 TEST_CASE("planted laws: the exponents' intervals hold them", "[loss][recovery]") {
   const LossLaw truth = tests::planted_law();
   const OptimalSplit split = optimal_split(truth, {6, 1});
-  int by_law = 0, by_parabolas = 0;
+  int by_law = 0, by_parabolas = 0, far_off = 0;
   constexpr int kDraws = 200;
   std::vector<double> errors;
   for (int seed = 1; seed <= kDraws; ++seed) {
@@ -85,6 +89,7 @@ TEST_CASE("planted laws: the exponents' intervals hold them", "[loss][recovery]"
     by_law += holds(fit.by_law.n_exponent);
     by_parabolas += holds(fit.by_parabolas.n_exponent);
     errors.push_back(std::abs(fit.by_law.n_exponent.value - split.n_exponent));
+    far_off += tells_of_far_off(fit);
   }
   INFO("by the law " << by_law << ", by the parabolas " << by_parabolas << ", off by " << quantile(errors, 0.5)
                      << " in the median");
@@ -93,4 +98,18 @@ TEST_CASE("planted laws: the exponents' intervals hold them", "[loss][recovery]"
     CHECK(held <= 0.95 * kDraws);
   }
   CHECK(quantile(errors, 0.5) < 0.05);  // an exponent; 0.545 is planted
+  CHECK(far_off <= 4);
+}
+
+TEST_CASE("a run that came apart is named", "[loss]") {
+  NormalDraws normal(7);
+  auto runs = tests::planted_runs(tests::planted_law(), kScatter, normal);
+  CHECK_FALSE(tells_of_far_off(fit_loss({LossKind::validation, runs, {}}, {{}, 20})));
+  for (const std::size_t run : {0, 9, 19}) {
+    auto changed = runs;
+    changed[run].loss *= 1.12;
+    const auto fit = fit_loss({LossKind::validation, changed, {}}, {{}, 20});
+    REQUIRE(tells_of_far_off(fit));
+    CHECK_THAT(fit.notes.front(), tests::contains(changed[run].name + " is off by +"));
+  }
 }
