@@ -9,7 +9,8 @@
 #     --rate 8e-3              learning rate at a hidden size of 128; sqrt(128 / width) times as much at others
 #     --cool-down 0.2          share of the steps, the last ones, in which the rate falls to 0 (optimizer.schedule = "wsd"); 0: none
 #     --seeds "S1 S2 ..."      run.seed of the runs of each point, whose mean loss stands for it; default: one run, of RUN.toml's seed
-#     --fewest 40              steps: a size that has fewer within a budget is left out of it
+#     --fewest 40              steps: a size that has fewer within a budget is left out of it. Runs of a few hundred steps lie above the law
+#                              of the others (docs/method.md, "On photographs"): 500, and a smaller --batch, forecast better
 #     --ranks 1                MPI ranks of a run; --threads of a rank; default: the cores of this machine over the ranks
 #     --batch 32               samples per step over all ranks
 #     --held-out FILE          latents that validate what `data.path` trains, which need such a file; as `gpumonth evaluate --data`
