@@ -46,7 +46,7 @@ for number in $rate $budgets; do
 done
 awk -v x="$cool_down" 'BEGIN { exit !(x ~ /^[0-9.]+$/ && x <= 0.9) }' || fail "--cool-down $cool_down is no share between 0 and 0.9"
 for size in $sizes; do [[ $size =~ ^[1-9][0-9]*x[1-9][0-9]*$ ]] || fail "'$size' is no size: write width x depth, e.g. 64x4"; done
-data=$(awk '/^ *\[/ {in_data = /^ *\[data\]/} in_data && sub(/^ *path *= *"/, "") {sub(/".*/, ""); print}' "$config")
+data=$(awk '/^ *\[/ {in_data = /^ *\[data\]/} in_data && sub(/^ *path *= *["\047]/, "") {sub(/["\047].*/, ""); print}' "$config")
 for word in "${extra[@]}"; do [[ $word != data.path=* ]] || data=${word#*=}; done
 [[ -z $data || $held_out ]] || fail "data.path is set: name latents that no run trains on, with --held-out FILE, which validate it"
 [[ $data || -z $held_out ]] || fail "--held-out is for runs with data.path; what the procedural set holds out is its own"

@@ -126,17 +126,17 @@ void set_estimates(const Drawn& drawn, const std::vector<IsoflopBudget>& budgets
 /// tests/scaling/loss/recovery_test.cpp have a run that far off by chance. Of few runs, which the law can pass through, the median
 /// alone is too small a measure.
 std::string note_of_far_off(const LossFit& fit) {
-  std::vector<double> off;
-  for (const auto& run : fit.data.runs)
-    off.push_back(std::abs(std::log(run.loss / fit.fitted.law.loss(run.parameters, run.tokens))));
+  std::vector<double> off;  // of log loss
+  for (std::size_t i = 0; i < fit.fitted.sigmas.size(); ++i)
+    off.push_back(std::abs(fit.fitted.sigmas[i] * fit.fitted.deviates[i]));
   const auto farthest = std::ranges::max_element(off);
   const double median = quantile(off, 0.5);
   if (*farthest < std::max({8 * median, 2 * fit.fitted.scatter(), 0.01})) return "";
-  const LossRun& run = fit.data.runs[static_cast<std::size_t>(farthest - off.begin())];
+  const auto at = static_cast<std::size_t>(farthest - off.begin());
   return fmt::format(
       "{} is off by {:+.1f} %, half of all runs by {:.1f} % or less: look at its losses; a run that came apart, as at too high a "
       "rate, widens every interval, and belongs repeated",
-      run.name, 100 * (run.loss / fit.fitted.law.loss(run.parameters, run.tokens) - 1), 100 * median);
+      fit.data.runs[at].name, 100 * std::expm1(std::copysign(*farthest, fit.fitted.deviates[at])), 100 * median);
 }
 
 void add_loss_notes(LossFit& fit) {

@@ -11,6 +11,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/bench/median.sh
+source tests/bench/run_log.sh
 run=${1:-configs/runs/dit-s-2.toml} runs=${2:-16} rows=${3:-1} steps=${4:-250} warm_up=3
 firsts=("${@:5}")
 if ((${#firsts[@]} == 0)); then firsts=(10 50); fi
@@ -33,8 +34,7 @@ sample() {  # FOLDER STEPS
 starts() {  # FOLDER: seconds since 1970 at which each step began
   local zero
   zero=$(h5dump -a /start_time_unix_s -y -m %.17g "$work/$1/run.h5" | grep -oE '^ +[0-9.]+')
-  h5dump -d /steps/start_time_s -y -w 1 -m %.9g -o "$work/times" "$work/$1/run.h5" >/dev/null
-  tr -d ' ,' <"$work/times" | awk -v zero="$zero" '/^[0-9.e-]+$/ {printf "%.6f\n", zero + $1}'
+  (steps_column "$work/$1/run.h5" start_time_s; echo) | awk -v zero="$zero" '{printf "%.6f\n", zero + $1}'
 }
 
 for ((r = 1; r <= runs; ++r)); do

@@ -2,11 +2,9 @@
 # A host whose link goes down in the middle of a collective: every rank ends by itself, in time, and says for which
 # rank it waited.   link_down.sh COMM_VICTIM      exit 77: namespaces do not work here, and why
 set -uo pipefail
-victim=$1 netlab=$(dirname "$(readlink -f "$0")")/../netlab.sh
-why=$("$netlab" can) || { echo "skipped: $why"; exit 77; }
-out=$(mktemp -d)
-trap '"$netlab" down; rm -rf "$out"' EXIT
-"$netlab" down; "$netlab" up 3 1gbit || exit 1
+victim=$1
+source "$(dirname "$(readlink -f "$0")")/hosts.sh"
+hosts_up 3 1gbit
 
 # own files: what the cut-off rank says does not reach mpirun
 timeout -k 2 60 "$netlab" mpirun 3 bash -c "exec $victim reduce 60 2>$out/err.\$OMPI_COMM_WORLD_RANK" >"$out/out" 2>&1 &

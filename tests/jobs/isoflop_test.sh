@@ -96,7 +96,8 @@ calls '^train' | grep -q 'data.path=mine.h5' || fail "it does not train on the l
 calls '^evaluate' | grep -q -e "--data $work/calls -o" || fail "it evaluates $(calls '^evaluate')"
 printf '[data]\npath = "mine.h5"\n[model]\nfrom = "%s/configs/models/dit-tiny.toml"\n' "$PWD" >"$work/mine.toml"
 
-for bad in "--set data.path=mine.h5" "$work/mine.toml" "--held-out $work/calls" "--set data.path=mine.h5 --held-out $work/none"; do
+sed "s/\"mine.h5\"/'mine.h5'/" "$work/mine.toml" >"$work/literal.toml"
+for bad in "--set data.path=mine.h5" "$work/mine.toml" "$work/literal.toml" "--held-out $work/calls" "--set data.path=mine.h5 --held-out $work/none"; do
   code=0
   # shellcheck disable=SC2086  # words
   sweep $bad --out "$work/bad" >"$work/said" || code=$?
